@@ -1,0 +1,137 @@
+//! The one-per-call decision to act, as a record: [`Alert`].
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::config::settings::ActionKind;
+use crate::sentiment::{Sentiment, Speaker};
+use crate::transfer::Outcome;
+
+/// An alert's id, which is also its webhook's `webhook-id`.
+///
+/// It follows from the room, the session and the turn or tool call that escalated, so that a process that takes over
+/// a call after a crash comes to the same id and nothing is told twice.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AlertId(String);
+
+impl AlertId {
+    /// The id of the escalation that `key` (a turn id or tool call id) set off in a session.
+    #[must_use]
+    pub fn derive(room_name: &str, session_id: &str, key: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in [room_name, session_id, key] {
+            // The length keeps ("ab","c") apart from ("a","bc").
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let hex: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("alert_{hex}"))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for AlertId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for AlertId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How bad it is, from the seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Low,
+    /// Frustration above its threshold, or a full streak.
+    Medium,
+    /// Negative and declining, or extremely negative.
+    High,
+    /// Extremely frustrated.
+    Critical,
+}
+
+impl Severity {
+    /// The severity's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// `sentimentWindowTurns` consecutive turns below `sentimentThreshold`.
+    Streak,
+    /// The seed's trajectory rules.
+    Trajectory,
+    /// The agent's own `escalate_sentiment`.
+    Tool,
+}
+
+/// A turn as the alert tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertTurn {
+    /// Who spoke.
+    pub speaker: Speaker,
+    /// What was said.
+    pub text: String,
+    /// How a caller turn was rated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentiment: Option<Sentiment>,
+}
+
+/// The record of an escalation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its id, the same on every retry.
+    pub id: AlertId,
+    /// The room.
+    pub room_name: String,
+    /// The session.
+    pub session_id: String,
+    /// The caller turn that it follows, from 1; 0 before the first.
+    pub turn: u32,
+    /// What decided.
+    pub rule: Rule,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Why, in one sentence for people.
+    pub reason: String,
+    /// What upset the caller, at most 200 characters.
+    pub description: String,
+    /// The sentiment that it escalated at.
+    pub sentiment: Sentiment,
+    /// What is done.
+    pub action: ActionKind,
+    /// All ratings of the call so far, oldest first.
+    pub history: Vec<Sentiment>,
+    /// The last turns.
+    pub last_turns: Vec<AlertTurn>,
+    /// What a transfer came to, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Whether it was decided in shadow mode: recorded, nothing done.
+    #[serde(default)]
+    pub shadow: bool,
+}

@@ -1,0 +1,263 @@
+//! What goes into the core and what comes out: [`Input`] and [`Output`]. Serialised, they are the journal.
+
+use serde::{Deserialize, Serialize};
+
+use super::escalation::{Alert, AlertId};
+use crate::room::message::{RoomMessage, SidecarMessage};
+use crate::sentiment::{RateError, Rating, TurnInContext};
+use crate::transfer::{Outcome, Progress, TransferRequest};
+
+/// Milliseconds since the sidecar attached to the call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// This moment and `ms` more.
+    #[must_use]
+    pub fn plus(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "input")]
+pub enum Input {
+    /// The room said something.
+    Room {
+        /// What.
+        message: RoomMessage,
+    },
+    /// A rater is done with a turn, for better or worse.
+    Rated {
+        /// The turn that was rated.
+        turn_id: String,
+        /// The revision of its text that was rated; an older one than the current is dropped.
+        rev: u32,
+        /// The rating, or why there is none.
+        result: RateResult,
+    },
+    /// The store is done with a [`StoreWrite`].
+    Stored {
+        /// The alert that was written.
+        alert_id: AlertId,
+        /// What came of it.
+        result: StoreResult,
+    },
+    /// The SIP edge reports a step.
+    TransferProgress {
+        /// The alert behind the transfer.
+        alert_id: AlertId,
+        /// The step.
+        progress: Progress,
+    },
+    /// The SIP edge is done.
+    TransferDone {
+        /// The alert behind the transfer.
+        alert_id: AlertId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// A webhook was delivered, or given up, or will be tried again.
+    Delivery {
+        /// The alert that it told of.
+        alert_id: AlertId,
+        /// What came of it.
+        result: DeliveryResult,
+    },
+    /// The process was asked to stop: rate what is open, leave everything consistent.
+    Shutdown,
+    /// Nothing but time has passed: a deadline that [`Output::Wait`] named is due.
+    Tick,
+}
+
+/// `Result` in the journal's clothes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateResult {
+    /// The turn's rating.
+    Rating(Rating),
+    /// Why there is none.
+    Unrated(RateError),
+}
+
+impl From<Result<Rating, RateError>> for RateResult {
+    fn from(result: Result<Rating, RateError>) -> Self {
+        match result {
+            Ok(rating) => Self::Rating(rating),
+            Err(error) => Self::Unrated(error),
+        }
+    }
+}
+
+/// What the store made of a write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "stored")]
+pub enum StoreResult {
+    /// It is on disk.
+    Written,
+    /// An alert of this id was there already, from an earlier process of the same call: it is not acted on again.
+    Existing {
+        /// What its action came to, as far as is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<Outcome>,
+    },
+    /// The store failed; the escalation goes on all the same.
+    Failed {
+        /// What went wrong.
+        detail: String,
+    },
+}
+
+/// What came of a delivery attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "delivery")]
+pub enum DeliveryResult {
+    /// The receiver answered 2xx.
+    Delivered {
+        /// The HTTP status.
+        status: u16,
+        /// How many attempts it took.
+        attempts: u32,
+    },
+    /// It will be tried again.
+    Retry {
+        /// Why it did not work.
+        detail: String,
+        /// When it is tried again, in ms from now.
+        in_ms: u64,
+        /// How many attempts there were.
+        attempts: u32,
+    },
+    /// It will not be tried again: 410, the schedule is over, the address is refused.
+    GaveUp {
+        /// Why.
+        detail: String,
+        /// How many attempts there were.
+        attempts: u32,
+    },
+}
+
+/// What is to become of an alert's webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "webhook")]
+pub enum WebhookPlan {
+    /// None is sent.
+    None,
+    /// Due at once.
+    Send,
+    /// Due in `ms`, unless it is released or cancelled earlier: the fallback of a transfer, in case we die in it.
+    Hold {
+        /// How long, in ms from now.
+        ms: u64,
+    },
+}
+
+/// Something for the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "write")]
+pub enum StoreWrite {
+    /// A new alert: flags the session and queues its webhook, in one transaction.
+    Alert {
+        /// The alert.
+        alert: Alert,
+        /// Its webhook.
+        webhook: WebhookPlan,
+    },
+    /// What the alert's action came to; settles a held webhook ([`WebhookPlan::None`] cancels it), in one transaction.
+    Outcome {
+        /// The alert, with its outcome.
+        alert: Alert,
+        /// Its webhook.
+        webhook: WebhookPlan,
+    },
+}
+
+impl StoreWrite {
+    /// The alert that is written.
+    #[must_use]
+    pub fn alert(&self) -> &Alert {
+        match self {
+            Self::Alert { alert, .. } | Self::Outcome { alert, .. } => alert,
+        }
+    }
+}
+
+/// What the core wants done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "output")]
+pub enum Output {
+    /// Rate a turn; the answer comes back as [`Input::Rated`].
+    Rate {
+        /// The turn.
+        turn_id: String,
+        /// The revision of its text.
+        rev: u32,
+        /// The turn and its context.
+        turn: TurnInContext,
+    },
+    /// Tell the room.
+    Room {
+        /// What.
+        message: SidecarMessage,
+    },
+    /// Write to the store; the answer comes back as [`Input::Stored`].
+    Store {
+        /// What.
+        write: StoreWrite,
+    },
+    /// Transfer over SIP; steps and the outcome come back.
+    Transfer {
+        /// What.
+        request: TransferRequest,
+    },
+    /// The caller is gone or the process stops: call the SIP transfer off.
+    CancelTransfer {
+        /// The alert behind the transfer.
+        alert_id: AlertId,
+    },
+    /// The alert's webhook is due: send it now rather than at the next sweep.
+    Deliver {
+        /// The alert.
+        alert_id: AlertId,
+        /// Set when the store failed, so that the webhook must be sent from here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unstored: Option<Box<Alert>>,
+    },
+    /// Something to tell the platform (`attach`) or QA (`replay`).
+    Report {
+        /// What.
+        report: super::report::Report,
+    },
+    /// Nothing more to do until the next input, or until this moment, when [`Input::Tick`] is due.
+    Wait {
+        /// The moment, if any.
+        until: Option<Millis>,
+    },
+    /// The call is over, and nothing is pending.
+    Ended {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// Something happened.
+    In {
+        /// When.
+        at_ms: Millis,
+        /// What.
+        event: Input,
+    },
+    /// The core answered.
+    Out {
+        /// When.
+        at_ms: Millis,
+        /// What.
+        event: Output,
+    },
+}

@@ -1,0 +1,160 @@
+//! What the core tells the platform and QA: the JSON lines of `attach` and `replay`.
+
+use serde::{Deserialize, Serialize};
+
+use super::escalation::{AlertId, Rule, Severity};
+use super::tracker::Trend;
+use crate::config::settings::ActionKind;
+use crate::sentiment::{Cue, Label, RateError, Rating, Sentiment, Unit, Valence};
+use crate::transfer::{Outcome, Progress};
+
+/// One event of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum Report {
+    /// The room let us in.
+    Attached {
+        /// The room.
+        room_name: String,
+        /// The session.
+        session_id: String,
+        /// Whether it goes on after a cut.
+        resumed: bool,
+    },
+    /// A caller turn was rated; said again when the rating changes.
+    Turn(TurnReport),
+    /// A caller turn could not be rated.
+    Unrated {
+        /// Which caller turn, from 1.
+        turn: u32,
+        /// The room's id of it.
+        turn_id: String,
+        /// Why.
+        error: RateError,
+    },
+    /// The decision to act.
+    Escalation {
+        /// The caller turn that it follows, from 1; 0 before the first.
+        turn: u32,
+        /// What decided.
+        rule: Rule,
+        /// How bad it is.
+        severity: Severity,
+        /// What is done.
+        action: ActionKind,
+        /// What upset the caller.
+        description: String,
+        /// The alert.
+        alert_id: AlertId,
+        /// Whether this is shadow mode: nothing is done.
+        shadow: bool,
+    },
+    /// A transfer goes on.
+    Transfer {
+        /// The alert behind it.
+        alert_id: AlertId,
+        /// The step.
+        progress: Progress,
+    },
+    /// What an escalation's action came to.
+    Outcome {
+        /// The alert.
+        alert_id: AlertId,
+        /// The action.
+        action: ActionKind,
+        /// A transfer's outcome; none for `notify` and `flag`, which are done once stored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer: Option<Outcome>,
+        /// Whether the webhook falls in for a failed transfer.
+        fallback: bool,
+    },
+    /// A webhook was delivered, will be retried, or was given up.
+    Delivery {
+        /// The alert.
+        alert_id: AlertId,
+        /// What came of the attempt.
+        result: super::event::DeliveryResult,
+    },
+    /// The agent's own tool call was answered.
+    Tool {
+        /// The call.
+        call_id: String,
+        /// Whether it escalated.
+        escalated: bool,
+        /// Why not, otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
+    },
+    /// Something went wrong and the call goes on.
+    Warning {
+        /// What.
+        detail: String,
+    },
+    /// The call is over.
+    Ended {
+        /// Why.
+        reason: String,
+        /// How many caller turns there were.
+        turns: u32,
+        /// Whether it escalated.
+        escalated: bool,
+        /// The caller turn of the first escalation.
+        at_turn: Option<u32>,
+    },
+}
+
+/// A rated caller turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnReport {
+    /// Which caller turn, from 1.
+    pub turn: u32,
+    /// The room's id of it, or one made from its first segment.
+    pub turn_id: String,
+    /// What the caller said.
+    pub text: String,
+    /// 1 to 10.
+    pub sentiment: Sentiment,
+    /// -1 to 1.
+    pub valence: Valence,
+    /// 0 to 1.
+    pub frustration: Unit,
+    /// 0 to 1.
+    pub urgency: Unit,
+    /// negative, neutral, positive.
+    pub label: Label,
+    /// 0 to 1.
+    pub confidence: Unit,
+    /// Whether it carries no feeling.
+    pub filler: bool,
+    /// Consecutive low turns up to and including this one.
+    pub streak: u32,
+    /// Whether the turn is below the threshold and counts.
+    pub low: bool,
+    /// Over the last three ratings.
+    pub trend: Trend,
+    /// The words that moved the rating.
+    pub cues: Vec<Cue>,
+}
+
+impl TurnReport {
+    /// The report of one rated turn.
+    #[must_use]
+    pub fn new(turn: u32, turn_id: &str, text: &str, rating: &Rating, streak: u32, low: bool, trend: Trend) -> Self {
+        Self {
+            turn,
+            turn_id: turn_id.to_owned(),
+            text: text.to_owned(),
+            sentiment: rating.sentiment,
+            valence: rating.valence,
+            frustration: rating.frustration,
+            urgency: rating.urgency,
+            label: rating.label,
+            confidence: rating.confidence,
+            filler: rating.filler,
+            streak,
+            low,
+            trend,
+            cues: rating.cues.clone(),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The command line: one file per subcommand.
+
+pub mod exit;
+
+use clap::{Parser, Subcommand};
+
+use exit::{Exit, Failure};
+
+/// Joins a live phone-call room, rates the caller's sentiment turn by turn, and brings in a human in time.
+#[derive(Debug, Parser)]
+#[command(name = "sentiment-sidecar", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// [`Failure`] with the exit code that the process ends with.
+pub async fn run(cli: Cli) -> Result<Exit, Failure> {
+    match cli.command {}
+}

@@ -1,0 +1,301 @@
+//! What can be set: the seed's six keys and ours. Values here are already checked; `config::load` reads them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::transfer::E164;
+
+/// What an escalation does, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// Transfer the caller to a human.
+    Transfer,
+    /// Tell supervisors by webhook.
+    Notify,
+    /// Mark the session for review.
+    Flag,
+}
+
+impl ActionKind {
+    /// The action's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transfer => "transfer",
+            Self::Notify => "notify",
+            Self::Flag => "flag",
+        }
+    }
+}
+
+/// What an escalation does, with all that it needs: a transfer has its target, a notification its webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Transfer the caller to this number.
+    Transfer {
+        /// `sentimentEscalationTarget`.
+        target: E164,
+    },
+    /// Send the alert to `Settings::webhook`, which is set.
+    Notify {
+        /// `sentimentNotifyWebhook`.
+        webhook: WebhookUrl,
+    },
+    /// Mark the session for review.
+    Flag,
+}
+
+impl Action {
+    /// The action's name.
+    #[must_use]
+    pub fn kind(&self) -> ActionKind {
+        match self {
+            Self::Transfer { .. } => ActionKind::Transfer,
+            Self::Notify { .. } => ActionKind::Notify,
+            Self::Flag => ActionKind::Flag,
+        }
+    }
+}
+
+/// Where alerts go: `https`, or `http` to an allow-listed host; no user info, no fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookUrl(Url);
+
+/// Why a URL is no webhook.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a webhook URL ({problem}); write it as https://host/path")]
+pub struct NotAWebhook {
+    problem: String,
+}
+
+impl WebhookUrl {
+    /// The URL itself.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl FromStr for WebhookUrl {
+    type Err = NotAWebhook;
+
+    fn from_str(text: &str) -> Result<Self, NotAWebhook> {
+        let problem = |problem: &str| Err(NotAWebhook { problem: problem.to_owned() });
+        let url = Url::parse(text).map_err(|e| NotAWebhook { problem: e.to_string() })?;
+        if !matches!(url.scheme(), "https" | "http") {
+            return problem("the scheme is neither https nor http");
+        }
+        if url.host().is_none() {
+            return problem("it names no host");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return problem("it holds user info; put secrets into the environment");
+        }
+        if url.fragment().is_some() {
+            return problem("it has a fragment");
+        }
+        Ok(Self(url))
+    }
+}
+
+/// One entry of `sentimentWebhookAllow`: a host or subnet that webhooks may reach although it is private, and over
+/// plain `http`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowEntry {
+    /// An address or subnet.
+    Net(IpNet),
+    /// A host name, compared without case; it allows whatever addresses the name resolves to.
+    Host(String),
+}
+
+/// How much the webhook tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WebhookDetail {
+    /// Exactly the seed's five fields.
+    #[default]
+    Seed,
+    /// Also alert id, severity, reason, history, last turns, transfer outcome.
+    Full,
+}
+
+/// Webhook settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    /// `sentimentNotifyWebhook`.
+    pub url: Option<WebhookUrl>,
+    /// `sentimentWebhookDetail`: `seed` or `full`.
+    pub detail: WebhookDetail,
+    /// `sentimentWebhookAllow`.
+    pub allow: Vec<AllowEntry>,
+    /// `sentimentNotifyAlways`: every escalation sends it.
+    pub always: bool,
+    /// `sentimentWebhookTimeoutMs` (10000): how long one attempt may take.
+    pub timeout_ms: u64,
+}
+
+/// The seed's trajectory rules, on when `sentimentTrajectoryRules` is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trajectory {
+    /// `sentimentTrajectoryRules`.
+    pub enabled: bool,
+    /// `sentimentCriticalFrustration` (0.9): at or above is critical, at once.
+    pub critical_frustration: f64,
+    /// `sentimentHighFrustration` (0.75): at or above is medium.
+    pub high_frustration: f64,
+    /// `sentimentDecliningValence` (-0.6): below and declining is high.
+    pub declining_valence: f64,
+    /// `sentimentExtremeValence` (-0.8): below is high.
+    pub extreme_valence: f64,
+    /// `sentimentTrendDelta` (0.3): valence change over the last three ratings that makes a trend.
+    pub trend_delta: f64,
+    /// `sentimentTrajectorySignals` (2): consecutive signals needed, except for critical.
+    pub signals: u32,
+}
+
+/// `tone` instructions by label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tones {
+    /// `sentimentTonePositive`.
+    pub positive: String,
+    /// `sentimentToneNeutral`.
+    pub neutral: String,
+    /// `sentimentToneNegative`.
+    pub negative: String,
+}
+
+/// Transport of SIP requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SipTransport {
+    /// UDP (RFC 3261 section 18).
+    #[default]
+    Udp,
+    /// TCP.
+    Tcp,
+}
+
+/// SIP settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sip {
+    /// `sentimentSipTransport`: `udp` or `tcp`.
+    pub transport: SipTransport,
+    /// `sentimentSipListen` (`0.0.0.0:0`): where we listen, for NOTIFY; port 0 picks a free one.
+    pub listen: std::net::SocketAddr,
+    /// `sentimentSipProxy`: `host:port` of an outbound proxy; otherwise requests go to the dialog's route set or
+    /// remote target.
+    pub proxy: Option<String>,
+    /// `sentimentSipUser`: user name for digest and the From of out-of-dialog requests.
+    pub user: Option<String>,
+    /// `sentimentSipDomain`: our domain in From, where the dialog does not say it.
+    pub domain: Option<String>,
+    /// `sentimentSipTargetDomain`: Refer-To becomes `sip:+…@domain;user=phone`; otherwise `tel:+…`.
+    pub target_domain: Option<String>,
+}
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `sentimentEscalationEnabled` (false).
+    pub enabled: bool,
+    /// `sentimentThreshold` (3), 1 to 10: a turn strictly below it is low.
+    pub threshold: u8,
+    /// `sentimentWindowTurns` (3), 1 to 100: so many consecutive low turns escalate.
+    pub window: u32,
+    /// `sentimentEscalationAction` (flag), with `sentimentEscalationTarget` or `sentimentNotifyWebhook`.
+    pub action: Action,
+    /// The webhook and how it is sent.
+    pub webhook: Webhook,
+    /// `sentimentCountFillerTurns` (false).
+    pub count_filler_turns: bool,
+    /// The trajectory rules.
+    pub trajectory: Trajectory,
+    /// `turnSilenceMs` (1200): a turn closes after so much silence, where the room has no turn events.
+    pub turn_silence_ms: u64,
+    /// `sentimentRaterDeadlineMs` (2000): a turn that is not rated by then is unrated.
+    pub rater_deadline_ms: u64,
+    /// `sentimentHandoverSentence`: said before a transfer; empty says nothing.
+    pub handover_sentence: String,
+    /// `sentimentFallbackSentence`: said after a failed transfer; empty says nothing.
+    pub fallback_sentence: String,
+    /// `sentimentSayDeadlineMs` (8000): how long the handover sentence may take before the transfer goes on anyway.
+    pub say_deadline_ms: u64,
+    /// `sentimentTransferDeadlineMs` (45000): without a final result by then the outcome is `unknown`.
+    pub transfer_deadline_ms: u64,
+    /// `sentimentRingingTimeoutMs` (30000): how long the human's phone may ring.
+    pub ringing_timeout_ms: u64,
+    /// `sentimentTransferCountries`: country codes (`1`, `44`) that a target may have; empty allows all.
+    pub transfer_countries: Vec<String>,
+    /// The tone instructions.
+    pub tones: Tones,
+    /// SIP.
+    pub sip: Sip,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            threshold: 3,
+            window: 3,
+            action: Action::Flag,
+            webhook: Webhook {
+                url: None,
+                detail: WebhookDetail::Seed,
+                allow: Vec::new(),
+                always: false,
+                timeout_ms: 10_000,
+            },
+            count_filler_turns: false,
+            trajectory: Trajectory {
+                enabled: false,
+                critical_frustration: 0.9,
+                high_frustration: 0.75,
+                declining_valence: -0.6,
+                extreme_valence: -0.8,
+                trend_delta: 0.3,
+                signals: 2,
+            },
+            turn_silence_ms: 1200,
+            rater_deadline_ms: 2000,
+            handover_sentence:
+                "I completely understand your frustration. Let me connect you with a supervisor who can \
+                                help resolve this right away."
+                    .to_owned(),
+            fallback_sentence:
+                "I'm sorry, I could not reach a supervisor just now. I have let the team know about your \
+                                call, and I'll keep helping you until they get back to you."
+                    .to_owned(),
+            say_deadline_ms: 8_000,
+            transfer_deadline_ms: 45_000,
+            ringing_timeout_ms: 30_000,
+            transfer_countries: Vec::new(),
+            tones: Tones {
+                positive: "Be friendly and efficient.".to_owned(),
+                neutral: "Be helpful and clear.".to_owned(),
+                negative:
+                    "The customer is frustrated. Acknowledge their frustration, apologize for the inconvenience, \
+                           and focus on resolving their issue quickly. Do not use scripted phrases."
+                        .to_owned(),
+            },
+            sip: Sip {
+                transport: SipTransport::Udp,
+                listen: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
+                proxy: None,
+                user: None,
+                domain: None,
+                target_domain: None,
+            },
+        }
+    }
+}
+
+impl fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,9 @@
+//! sentiment-sidecar: joins a live phone-call room, rates the caller's sentiment turn by turn, and brings in a human
+//! before the customer is lost.
+
+pub mod call;
+pub mod cli;
+pub mod config;
+pub mod room;
+pub mod sentiment;
+pub mod transfer;

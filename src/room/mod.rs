@@ -1,0 +1,3 @@
+//! Rooms: where calls happen, and the dialects that they speak.
+
+pub mod message;

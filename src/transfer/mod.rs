@@ -1,0 +1,148 @@
+//! Transferring the caller to a human: which way ([`choose_route`]), and what came of it ([`Outcome`]).
+
+pub mod target;
+
+use serde::{Deserialize, Serialize};
+
+use crate::room::message::{SipDialog, Welcome, capability};
+pub use target::{E164, NotE164};
+
+/// What a transfer came to. 202 Accepted is not an outcome: only a final result is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// A human has the caller.
+    Transferred,
+    /// The human's line was busy (486, 600).
+    Busy,
+    /// The human declined (603, 403 from the phone).
+    Declined,
+    /// Nobody answered in time (408, 480, 487).
+    NoAnswer,
+    /// The platform or SIP peer refused to transfer, or the transfer failed otherwise.
+    Rejected {
+        /// SIP status, or the platform's code.
+        code: String,
+        /// What it said.
+        reason: String,
+    },
+    /// No route to the peer: refused, timed out before any answer, no way to transfer at all.
+    Unreachable {
+        /// What failed.
+        reason: String,
+    },
+    /// We called it off, e.g. at shutdown.
+    Cancelled,
+    /// The caller hung up first.
+    CallerGone,
+    /// No final result by the deadline.
+    Unknown,
+}
+
+impl Outcome {
+    /// The outcome's name as in alerts and events.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Transferred => "transferred",
+            Self::Busy => "busy",
+            Self::Declined => "declined",
+            Self::NoAnswer => "no_answer",
+            Self::Rejected { .. } => "rejected",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Cancelled => "cancelled",
+            Self::CallerGone => "caller_gone",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The outcome of a final SIP status code (RFC 3261 section 21), from a response or a sipfrag.
+    #[must_use]
+    pub fn from_sip_status(status: u16, reason: &str) -> Self {
+        match status {
+            200..=299 => Self::Transferred,
+            486 | 600 => Self::Busy,
+            603 | 607 => Self::Declined,
+            408 | 480 | 487 => Self::NoAnswer,
+            _ => Self::Rejected { code: status.to_string(), reason: reason.to_owned() },
+        }
+    }
+
+    /// The outcome that a platform's failure code names: an outcome's name, or a SIP status.
+    #[must_use]
+    pub fn from_code(code: &str, detail: &str) -> Self {
+        match code {
+            "busy" => Self::Busy,
+            "declined" => Self::Declined,
+            "no_answer" => Self::NoAnswer,
+            "caller_gone" => Self::CallerGone,
+            "cancelled" => Self::Cancelled,
+            "unknown" => Self::Unknown,
+            "unreachable" => Self::Unreachable { reason: detail.to_owned() },
+            _ => match code.parse::<u16>() {
+                Ok(status @ 300..=699) => Self::from_sip_status(status, detail),
+                _ => Self::Rejected { code: code.to_owned(), reason: detail.to_owned() },
+            },
+        }
+    }
+}
+
+/// A step on the way to an outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What happened: `refer_sent`, `accepted`, `trying`, `ringing`, …
+    pub step: String,
+    /// The SIP status behind it, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip_status: Option<u16>,
+}
+
+/// Which way a transfer takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "route")]
+pub enum Route {
+    /// The room's own command `transfer`.
+    RoomCommand,
+    /// REFER inside the dialog that the room handed over with a reserved CSeq (RFC 3515).
+    ReferInDialog {
+        /// The dialog.
+        dialog: SipDialog,
+    },
+    /// REFER outside any dialog with `Target-Dialog` (RFC 4538).
+    ReferTargetDialog {
+        /// The dialog that it is about.
+        dialog: SipDialog,
+    },
+}
+
+/// The best way that `welcome` offers: the room's own command, then SIP in the handed-over dialog, then SIP with
+/// Target-Dialog. `None` when there is none.
+#[must_use]
+pub fn choose_route(welcome: &Welcome) -> Option<Route> {
+    if welcome.capabilities.iter().any(|c| c == capability::TRANSFER) {
+        return Some(Route::RoomCommand);
+    }
+    let dialog = welcome.call.sip.clone()?;
+    if dialog.cseq.is_some()
+        && dialog.remote_target.is_some()
+        && dialog.local_uri.is_some()
+        && dialog.remote_uri.is_some()
+    {
+        Some(Route::ReferInDialog { dialog })
+    } else {
+        Some(Route::ReferTargetDialog { dialog })
+    }
+}
+
+/// What the SIP edge is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferRequest {
+    /// The alert behind it; results come back under its id.
+    pub alert_id: String,
+    /// Whom to call, from the settings.
+    pub target: E164,
+    /// [`Route::ReferInDialog`] or [`Route::ReferTargetDialog`].
+    pub route: Route,
+    /// How long until the outcome is `unknown`, in ms.
+    pub deadline_ms: u64,
+}

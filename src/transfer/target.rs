@@ -1,0 +1,103 @@
+//! The one place where a transfer's target comes from: a phone number in the settings, strictly E.164.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A phone number in E.164 form (ITU-T E.164): `+`, a country code, 7 to 15 digits in all.
+///
+/// `Debug` shows only its first and last digits; [`E164::as_str`] has it whole, for the wire.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct E164(String);
+
+/// Why something is not a phone number to transfer to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an E.164 phone number ({problem}); write it as + and 7 to 15 digits, e.g. +14155551234")]
+pub struct NotE164 {
+    problem: &'static str,
+}
+
+impl E164 {
+    /// The number as it goes on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The number without its `+`.
+    #[must_use]
+    pub fn digits(&self) -> &str {
+        &self.0[1..]
+    }
+}
+
+impl FromStr for E164 {
+    type Err = NotE164;
+
+    fn from_str(text: &str) -> Result<Self, NotE164> {
+        let problem = |problem| Err(NotE164 { problem });
+        let Some(digits) = text.strip_prefix('+') else { return problem("it does not begin with +") };
+        if !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return problem("it holds something other than digits");
+        }
+        if digits.starts_with('0') {
+            return problem("no country code begins with 0");
+        }
+        match digits.len() {
+            0..7 => problem("too few digits"),
+            7..=15 => Ok(Self(text.to_owned())),
+            _ => problem("too many digits"),
+        }
+    }
+}
+
+impl TryFrom<String> for E164 {
+    type Error = NotE164;
+    fn try_from(text: String) -> Result<Self, NotE164> {
+        text.parse()
+    }
+}
+
+impl From<E164> for String {
+    fn from(number: E164) -> String {
+        number.0
+    }
+}
+
+impl fmt::Debug for E164 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (head, tail) = (&self.0[..2], &self.0[self.0.len() - 2..]);
+        write!(f, "{head}…{tail}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_strict_e164_is_a_target() {
+        assert_eq!("+14155551234".parse::<E164>().map(|n| n.as_str().to_owned()), Ok("+14155551234".to_owned()));
+        for bad in [
+            "",
+            "+",
+            "14155551234",
+            "+1 (415) DROP",
+            "+1415555123456789",
+            "+0415555123",
+            "+123456",
+            "+1415\r\nX:1",
+            "+١٤١٥٥٥٥١٢٣٤",
+        ] {
+            assert!(bad.parse::<E164>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn debug_hides_the_number() {
+        let number: E164 = "+14155551234".parse().unwrap();
+        assert_eq!(format!("{number:?}"), "+1…34");
+    }
+}
