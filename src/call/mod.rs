@@ -1,6 +1,490 @@
-//! The core: one call, pure and clockless.
+//! The core: one call, pure and clockless. No clock, no I/O, no randomness: same inputs, same journal.
+//!
+//! Drive it so: [`Call::handle`] one [`Input`] with the time, then [`Call::poll`] until it yields
+//! [`Output::Wait`] (come back with the next input, or with [`Input::Tick`] at that moment) or [`Output::Ended`].
+//!
+//! # Layout
+//! [`turn`] makes turns from segments, [`tracker`] folds ratings into a streak, [`policy`] decides, [`latch`] carries
+//! one escalation from its decision to its outcome, [`tool`] answers the agent's own call, [`tone`] instructs the
+//! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told.
 
 pub mod escalation;
 pub mod event;
+pub mod latch;
+pub mod policy;
 pub mod report;
+pub mod tone;
+pub mod tool;
 pub mod tracker;
+pub mod turn;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::config::settings::Settings;
+use crate::room::message::{AgentActivity, Participant, Role, RoomMessage, SidecarMessage, Welcome, capability};
+use crate::sentiment::{ContextTurn, RateError, Rating, Sentiment, Speaker, TurnInContext};
+use event::{Input, Millis, Output, RateResult};
+use latch::Latch;
+use report::{Report, TurnReport};
+use tone::Tone;
+use tracker::{Standing, counts};
+use turn::{TurnBook, TurnKey};
+
+/// How long past the rater's own deadline the core waits before it takes a turn for unrated.
+const RATER_GRACE_MS: u64 = 1_000;
+
+/// What a call is, beside its settings.
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    /// The room that was asked for; `welcome` may correct it.
+    pub room_name: String,
+    /// Decide and record, and touch nothing (rule 9).
+    pub shadow: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Rated {
+    Waiting {
+        rev: u32,
+        due: Millis,
+    },
+    Done(Rating),
+    Failed(RateError),
+    /// A human was on the call.
+    Skipped,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct TurnState {
+    rated: Rated,
+    /// What was last reported of the turn.
+    told: Option<(Rating, u32, u32)>,
+    told_unrated: bool,
+}
+
+/// One live or replayed call.
+#[derive(Debug)]
+pub struct Call {
+    settings: Arc<Settings>,
+    options: CallOptions,
+    now: Millis,
+    out: VecDeque<Output>,
+    welcome: Option<Welcome>,
+    roster: HashMap<String, Role>,
+    present: Vec<String>,
+    book: TurnBook,
+    states: HashMap<TurnKey, TurnState>,
+    standings: HashMap<TurnKey, Standing>,
+    /// Positions before this one have their standing.
+    settled: usize,
+    waiting: usize,
+    tone: Tone,
+    latch: Latch,
+    answered_tools: HashMap<String, SidecarMessage>,
+    ending: Option<String>,
+    ended: bool,
+}
+
+impl Call {
+    /// A call that nothing has happened to.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, options: CallOptions) -> Self {
+        Self {
+            settings,
+            options,
+            now: Millis::default(),
+            out: VecDeque::new(),
+            welcome: None,
+            roster: HashMap::new(),
+            present: Vec::new(),
+            book: TurnBook::default(),
+            states: HashMap::new(),
+            standings: HashMap::new(),
+            settled: 0,
+            waiting: 0,
+            tone: Tone::default(),
+            latch: Latch::default(),
+            answered_tools: HashMap::new(),
+            ending: None,
+            ended: false,
+        }
+    }
+
+    /// Takes in one input at a time. Time never runs backwards: an earlier `now` counts as the latest.
+    pub fn handle(&mut self, now: Millis, input: Input) {
+        self.now = self.now.max(now);
+        if self.ended {
+            return;
+        }
+        match input {
+            Input::Room { message } => self.room(message),
+            Input::Rated { turn_id, rev, result } => self.rated(&turn_id, rev, result),
+            Input::Stored { alert_id, result } => self.stored(&alert_id, result),
+            Input::TransferProgress { alert_id, progress } => self.transfer_progress(&alert_id, progress),
+            Input::TransferDone { alert_id, outcome } => self.transfer_done(&alert_id, outcome),
+            Input::Delivery { alert_id, result } => self.report(Report::Delivery { alert_id, result }),
+            Input::Shutdown => self.end("shutdown"),
+            Input::Tick => {}
+        }
+        self.pass_time();
+        self.request_ratings();
+        self.latch_time();
+        self.finish();
+    }
+
+    /// The next thing to do. After [`Output::Wait`] or [`Output::Ended`] there is nothing until the next input.
+    pub fn poll(&mut self) -> Output {
+        self.out.pop_front().unwrap_or_else(|| Output::Wait { until: self.next_deadline() })
+    }
+
+    fn report(&mut self, report: Report) {
+        self.out.push_back(Output::Report { report });
+    }
+
+    /// Tells the room, except in shadow mode, which touches nothing.
+    fn tell(&mut self, message: SidecarMessage) {
+        if !self.options.shadow {
+            self.out.push_back(Output::Room { message });
+        }
+    }
+
+    fn room(&mut self, message: RoomMessage) {
+        match message {
+            RoomMessage::Welcome(welcome) => self.welcome(welcome),
+            RoomMessage::ParticipantJoined { participant, .. } => self.joined(&participant),
+            RoomMessage::ParticipantLeft { participant, .. } => self.left(&participant),
+            RoomMessage::Transcript(piece) => {
+                let room_ends_turns = self.room_ends_turns();
+                let silence = self.settings.turn_silence_ms;
+                self.book.close_silent(self.now, silence, room_ends_turns);
+                if self.book.transcript(self.now, &piece, silence) && self.takes_turns(&piece.participant_id) {
+                    self.book.close_others(&piece.participant_id, room_ends_turns);
+                }
+            }
+            RoomMessage::TurnEnded(ended) => {
+                self.book.turn_ended(&ended);
+                if self.takes_turns(&ended.participant_id) {
+                    self.book.close_others(&ended.participant_id, self.room_ends_turns());
+                }
+            }
+            RoomMessage::AgentState { state: AgentActivity::Speaking, .. } => {
+                let agent = self.roster.iter().find(|(_, role)| **role == Role::Agent).map(|(id, _)| id.clone());
+                self.book.close_others(agent.as_deref().unwrap_or_default(), self.room_ends_turns());
+            }
+            RoomMessage::AgentState { .. } | RoomMessage::Ack { .. } => {}
+            RoomMessage::ToolCall { call_id, name, arguments, .. } => self.tool_call(call_id, &name, &arguments),
+            RoomMessage::CommandResult { command_id, status, code, detail, .. } => {
+                self.command_result(&command_id, status, code.as_deref(), detail.as_deref());
+            }
+            RoomMessage::Error(error) => {
+                self.report(Report::Warning { detail: format!("the room says: {}", error.code) });
+            }
+            RoomMessage::SessionEnded { reason, .. } => {
+                self.present.clear();
+                self.latch_caller_left();
+                self.end(if reason.is_empty() { "session ended" } else { &reason });
+            }
+        }
+    }
+
+    fn room_ends_turns(&self) -> bool {
+        self.welcome.as_ref().is_some_and(|w| w.capabilities.iter().any(|c| c == capability::TURN_EVENTS))
+    }
+
+    /// Whether someone's speaking ends another's turn: the caller and the agent take turns, observers do not.
+    fn takes_turns(&self, participant_id: &str) -> bool {
+        !matches!(self.roster.get(participant_id), Some(Role::Observer))
+    }
+
+    fn welcome(&mut self, welcome: Welcome) {
+        self.options.room_name.clone_from(&welcome.room_name);
+        for participant in &welcome.participants {
+            self.joined(participant);
+        }
+        self.report(Report::Attached {
+            room_name: welcome.room_name.clone(),
+            session_id: welcome.session_id.clone(),
+            resumed: welcome.resumed,
+        });
+        self.welcome = Some(welcome);
+        self.tell(SidecarMessage::ToolsRegister { tools: vec![tool::escalate_sentiment()] });
+    }
+
+    fn joined(&mut self, participant: &Participant) {
+        let known = self.roster.insert(participant.id.clone(), participant.role);
+        if !self.present.contains(&participant.id) {
+            self.present.push(participant.id.clone());
+        }
+        if known != Some(participant.role) && participant.role == Role::Caller {
+            self.book.revisit(&participant.id);
+        }
+        if participant.role == Role::Supervisor {
+            self.latch_human_joined();
+        }
+    }
+
+    fn left(&mut self, participant: &Participant) {
+        let role = *self.roster.entry(participant.id.clone()).or_insert(participant.role);
+        self.present.retain(|id| *id != participant.id);
+        if role == Role::Caller {
+            self.book.close_others("", self.room_ends_turns());
+            self.latch_caller_left();
+        }
+    }
+
+    /// Once a human is on the call, rating stops.
+    fn human_present(&self) -> bool {
+        self.latch.handed_over() || self.present.iter().any(|id| self.roster.get(id) == Some(&Role::Supervisor))
+    }
+
+    fn end(&mut self, reason: &str) {
+        if self.ending.is_none() {
+            self.ending = Some(reason.to_owned());
+            self.book.close_all();
+            self.latch_ending();
+        }
+    }
+
+    /// Whatever is due by now.
+    fn pass_time(&mut self) {
+        self.book.close_silent(self.now, self.settings.turn_silence_ms, self.room_ends_turns());
+        if self.waiting == 0 {
+            return;
+        }
+        let deadline_ms = self.settings.rater_deadline_ms;
+        let mut overdue: Vec<TurnKey> = Vec::new();
+        for (key, state) in &mut self.states {
+            if matches!(state.rated, Rated::Waiting { due, .. } if due <= self.now) {
+                state.rated = Rated::Failed(RateError::Deadline { deadline_ms });
+                overdue.push(*key);
+            }
+        }
+        self.waiting -= overdue.len();
+        if let Some(first) = overdue.into_iter().map(|key| self.book.position(key)).min() {
+            self.recount(first);
+        }
+    }
+
+    /// Asks for ratings of the caller turns that are new or have new words, and recounts from there.
+    fn request_ratings(&mut self) {
+        for key in self.book.take_changed() {
+            let turn = self.book.turn(key);
+            if self.roster.get(&turn.participant_id) != Some(&Role::Caller) {
+                continue;
+            }
+            let before = self.states.get(&key).map(|s| s.rated.clone());
+            let was_waiting = matches!(before, Some(Rated::Waiting { .. }));
+            let rated = if turn.is_empty() {
+                None
+            } else if self.human_present() {
+                Some(before.filter(|b| !matches!(b, Rated::Waiting { .. })).unwrap_or(Rated::Skipped))
+            } else {
+                let (turn_id, rev) = (turn.id.clone(), turn.rev);
+                let due = self.now.plus(self.settings.rater_deadline_ms + RATER_GRACE_MS);
+                let turn = self.in_context(key);
+                self.out.push_back(Output::Rate { turn_id, rev, turn });
+                Some(Rated::Waiting { rev, due })
+            };
+            let is_waiting = matches!(rated, Some(Rated::Waiting { .. }));
+            self.waiting = self.waiting + usize::from(is_waiting) - usize::from(was_waiting);
+            match rated {
+                Some(rated) => {
+                    let told = self.states.remove(&key).and_then(|s| s.told);
+                    self.states.insert(key, TurnState { rated, told, told_unrated: false });
+                }
+                None => drop(self.states.remove(&key)),
+            }
+        }
+        if let Some(first) = self.book.take_disturbed() {
+            self.recount(first);
+        }
+    }
+
+    /// A turn and what went before it, for the rater.
+    fn in_context(&self, key: TurnKey) -> TurnInContext {
+        let turn = self.book.turn(key);
+        let position = self.book.position(key);
+        let mut earlier: Vec<ContextTurn> = self.book.order()[..position]
+            .iter()
+            .rev()
+            .filter_map(|k| self.context_turn(*k))
+            .take(TurnInContext::MAX_EARLIER)
+            .collect();
+        earlier.reverse();
+        TurnInContext { text: turn.text.clone(), lang: turn.lang.clone(), earlier }
+    }
+
+    fn context_turn(&self, key: TurnKey) -> Option<ContextTurn> {
+        let turn = self.book.turn(key);
+        let speaker = match self.roster.get(&turn.participant_id)? {
+            Role::Caller => Speaker::Caller,
+            Role::Agent => Speaker::Agent,
+            Role::Supervisor | Role::Observer => return None,
+        };
+        if turn.is_empty() {
+            return None;
+        }
+        Some(ContextTurn { speaker, text: turn.text.clone(), sentiment: self.rating(key).map(|r| r.sentiment) })
+    }
+
+    fn rating(&self, key: TurnKey) -> Option<&Rating> {
+        match &self.states.get(&key)?.rated {
+            Rated::Done(rating) => Some(rating),
+            _ => None,
+        }
+    }
+
+    fn rated(&mut self, turn_id: &str, rev: u32, result: RateResult) {
+        let Some(key) = self.book.find(turn_id) else { return };
+        if self.book.turn(key).rev != rev {
+            return;
+        }
+        let Some(state) = self.states.get_mut(&key) else { return };
+        let rated = match (result, &state.rated) {
+            (_, Rated::Skipped) => return,
+            (RateResult::Rating(rating), _) => Rated::Done(rating),
+            // A rating that is there is better than a later failure.
+            (RateResult::Unrated(_), Rated::Done(_)) => return,
+            (RateResult::Unrated(error), _) => Rated::Failed(error),
+        };
+        if matches!(state.rated, Rated::Waiting { .. }) {
+            self.waiting -= 1;
+        }
+        state.rated = rated;
+        let position = self.book.position(key);
+        self.recount(position);
+    }
+
+    /// Folds standings anew from a position up to the first turn that still waits for its rating: what comes after
+    /// it must not be counted before it, or a calm turn in between would be overlooked.
+    fn recount(&mut self, from: usize) {
+        let from = from.min(self.settled);
+        let before = from.checked_sub(1).map(|at| self.book.order()[at]);
+        let mut standing = before.and_then(|key| self.standings.get(&key)).copied().unwrap_or_default();
+        for at in from..self.book.order().len() {
+            let key = self.book.order()[at];
+            let step = match self.states.get(&key).map(|s| &s.rated) {
+                Some(Rated::Waiting { .. }) => {
+                    self.settled = at;
+                    return;
+                }
+                None => standing,
+                Some(Rated::Failed(_) | Rated::Skipped) => standing.pass(),
+                Some(Rated::Done(rating)) => standing.step(rating, &self.settings),
+            };
+            standing = step;
+            self.standings.insert(key, standing);
+            self.settled = at + 1;
+            self.tell_turn(key, standing);
+            self.decide(key);
+        }
+        if let Some(message) = standing.label.and_then(|label| self.tone.change(label, &self.settings.tones)) {
+            self.tell(message);
+        }
+    }
+
+    /// Reports a settled turn and sends its `sentiment` to the room, unless nothing about it is new.
+    fn tell_turn(&mut self, key: TurnKey, standing: Standing) {
+        let window = self.settings.window;
+        let turn = self.book.turn(key);
+        let Some(state) = self.states.get_mut(&key) else { return };
+        match &state.rated {
+            Rated::Failed(error) if !state.told_unrated => {
+                state.told_unrated = true;
+                let report = Report::Unrated { turn: standing.ordinal, turn_id: turn.id.clone(), error: error.clone() };
+                self.report(report);
+            }
+            Rated::Done(rating) => {
+                let told = Some((rating.clone(), standing.ordinal, standing.streak));
+                if state.told == told {
+                    return;
+                }
+                let low = counts(rating, &self.settings) && rating.sentiment.is_below(self.settings.threshold);
+                let report = TurnReport::new(
+                    standing.ordinal,
+                    &turn.id,
+                    &turn.text,
+                    rating,
+                    standing.streak,
+                    low,
+                    standing.trend,
+                );
+                let message = SidecarMessage::Sentiment {
+                    turn_id: turn.id.clone(),
+                    sentiment: rating.sentiment.value(),
+                    valence: rating.valence.value(),
+                    frustration: rating.frustration.value(),
+                    urgency: rating.urgency.value(),
+                    label: rating.label.name().to_owned(),
+                    streak: standing.streak,
+                    window,
+                    trend: standing.trend.name().to_owned(),
+                };
+                state.told = told;
+                self.report(Report::Turn(report));
+                self.tell(message);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets the policy decide on a settled turn that counted.
+    fn decide(&mut self, key: TurnKey) {
+        let Some(standing) = self.standings.get(&key).copied() else { return };
+        let counted = self.rating(key).is_some_and(|rating| counts(rating, &self.settings));
+        if !counted || self.human_present() || !self.latch.is_armed(&standing, &self.standings) {
+            return;
+        }
+        if let Some(decision) = policy::decide(&standing, &self.settings) {
+            self.escalate_on_turn(key, decision);
+        }
+    }
+
+    /// Decides anew on the last counted turn, after a latch was released.
+    fn decide_on_last(&mut self) {
+        let settled = &self.book.order()[..self.settled];
+        let last = settled.iter().rev().find(|k| self.rating(**k).is_some_and(|r| counts(r, &self.settings)));
+        if let Some(key) = last.copied() {
+            self.decide(key);
+        }
+    }
+
+    /// The last settled turn's standing.
+    fn standing(&self) -> Standing {
+        let last = self.settled.checked_sub(1).map(|at| self.book.order()[at]);
+        last.and_then(|key| self.standings.get(&key)).copied().unwrap_or_default()
+    }
+
+    /// All ratings so far, oldest first.
+    fn history(&self) -> Vec<Sentiment> {
+        self.book.order().iter().filter_map(|key| self.rating(*key)).map(|rating| rating.sentiment).collect()
+    }
+
+    fn next_deadline(&self) -> Option<Millis> {
+        if self.ended {
+            return None;
+        }
+        let silence = self.book.next_silence(self.settings.turn_silence_ms, self.room_ends_turns());
+        let rater = (self.waiting > 0)
+            .then(|| {
+                let due = |s: &TurnState| if let Rated::Waiting { due, .. } = s.rated { Some(due) } else { None };
+                self.states.values().filter_map(due).min()
+            })
+            .flatten();
+        [silence, rater, self.latch.deadline()].into_iter().flatten().min()
+    }
+
+    /// Ends once nothing is pending.
+    fn finish(&mut self) {
+        if self.ended || self.waiting > 0 || self.latch.is_active() {
+            return;
+        }
+        let Some(reason) = self.ending.clone() else { return };
+        self.ended = true;
+        let at_turn = self.latch.first_turn();
+        let turns = self.standing().ordinal;
+        self.report(Report::Ended { reason: reason.clone(), turns, escalated: at_turn.is_some(), at_turn });
+        self.out.push_back(Output::Ended { reason });
+    }
+}

@@ -3,6 +3,8 @@
 //! A rating is made of one caller turn *in the context of the call*: its earlier turns and the agent's last
 //! words ([`TurnInContext`]). Scores follow the rubric in `src/sentiment/RUBRIC.md`.
 
+pub mod describe;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -181,6 +183,16 @@ impl Label {
             s if s < 4.0 => Self::Negative,
             s if s > 6.0 => Self::Positive,
             _ => Self::Neutral,
+        }
+    }
+
+    /// The label's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Negative => "negative",
+            Self::Neutral => "neutral",
+            Self::Positive => "positive",
         }
     }
 }

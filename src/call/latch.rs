@@ -1,0 +1,582 @@
+//! One escalation at a time (rule 5): latched from the decision until its outcome.
+//!
+//! ```text
+//! idle ─decide─▶ storing ─▶ flag, notify: done
+//!                   └─▶ announcing ─▶ transferring ─▶ (settling) ─▶ closing ─▶ done, or handed over
+//! ```
+//! Everything is stored before anything is sent. Every phase has a deadline, so that no silence of the store, the
+//! room or the SIP peer holds the call.
+
+use std::collections::HashMap;
+
+use super::Call;
+use super::escalation::{Alert, AlertId, AlertTurn, Rule, Severity};
+use super::event::{Millis, Output, StoreResult, StoreWrite, WebhookPlan};
+use super::policy::Decision;
+use super::report::Report;
+use super::tracker::{Standing, counts};
+use super::turn::TurnKey;
+use crate::config::settings::{Action, ActionKind};
+use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, capability};
+use crate::sentiment::{Rating, Sentiment, describe};
+use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
+
+/// How long the store may take before the call goes on without it.
+const STORE_PATIENCE_MS: u64 = 3_000;
+/// How long a room that does not offer `say` may take to say the handover sentence all the same.
+const UNOFFERED_SAY_MS: u64 = 3_000;
+/// How long the room gets to settle a transfer without a final result.
+const SETTLE_MS: u64 = 5_000;
+/// How long a final result may still come after the caller's leg is gone.
+const GONE_GRACE_MS: u64 = 2_000;
+/// How long an escalation may still take after the call is over or the process was asked to stop.
+const ENDING_GRACE_MS: u64 = 5_000;
+/// How much longer than the transfer itself its fallback webhook is held.
+const HOLD_SLACK_MS: u64 = 15_000;
+/// How many turns an alert tells.
+const LAST_TURNS: usize = 6;
+
+/// The turn that an escalation followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Followed {
+    /// None yet: the agent's tool call came first.
+    NoTurn,
+    Turn(TurnKey),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The alert is being written.
+    Storing,
+    /// The handover sentence is being said.
+    Announcing,
+    /// The room or the SIP peer is at it.
+    Transferring,
+    /// No final result by the deadline; the room may still settle it.
+    Settling,
+    /// The outcome is being written; the webhook falls in or does not.
+    Closing { fallback: bool },
+}
+
+#[derive(Debug)]
+struct Active {
+    alert: Alert,
+    /// The turn id or tool call id that set it off; names the commands.
+    key: String,
+    phase: Phase,
+    until: Millis,
+    over_sip: bool,
+    caller_left: bool,
+    /// Whether the alert reached the store.
+    stored: bool,
+}
+
+/// The state of escalation.
+#[derive(Debug, Default)]
+pub struct Latch {
+    active: Option<Box<Active>>,
+    last: Option<Followed>,
+    first_turn: Option<u32>,
+    handed_over: bool,
+}
+
+impl Latch {
+    /// Whether an escalation is under way.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Whether a transfer succeeded: a human has the caller.
+    #[must_use]
+    pub fn handed_over(&self) -> bool {
+        self.handed_over
+    }
+
+    /// The caller turn of the first escalation.
+    #[must_use]
+    pub fn first_turn(&self) -> Option<u32> {
+        self.first_turn
+    }
+
+    /// When something is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        self.active.as_ref().map(|active| active.until)
+    }
+
+    /// Whether a new escalation may begin: none under way, and a recovered turn since the last one.
+    pub(super) fn is_armed(&self, standing: &Standing, standings: &HashMap<TurnKey, Standing>) -> bool {
+        if self.active.is_some() || self.handed_over {
+            return false;
+        }
+        match self.last {
+            None => true,
+            Some(Followed::NoTurn) => standing.recovered_at > 0,
+            Some(Followed::Turn(key)) => standings.get(&key).is_none_or(|then| standing.recovered_at > then.ordinal),
+        }
+    }
+}
+
+/// What an escalation is made of.
+pub(super) struct Escalation {
+    pub(super) key: String,
+    pub(super) rule: Rule,
+    pub(super) severity: Severity,
+    pub(super) reason: String,
+    pub(super) description: String,
+    pub(super) sentiment: Sentiment,
+}
+
+impl Call {
+    /// Escalates on a turn's rating.
+    pub(super) fn escalate_on_turn(&mut self, key: TurnKey, decision: Decision) {
+        let Some(rating) = self.rating(key) else { return };
+        let sentiment = rating.sentiment;
+        let description = rating.description.clone().unwrap_or_else(|| describe::describe(&self.low_turns(key)));
+        self.escalate(
+            Followed::Turn(key),
+            Escalation {
+                key: self.book.turn(key).id.clone(),
+                rule: decision.rule,
+                severity: decision.severity,
+                reason: decision.reason.to_owned(),
+                description,
+                sentiment,
+            },
+        );
+    }
+
+    /// Escalates on the agent's word.
+    pub(super) fn escalate_on_tool(&mut self, escalation: Escalation) -> AlertId {
+        let last = self.settled.checked_sub(1).map(|at| self.book.order()[at]);
+        self.escalate(last.map_or(Followed::NoTurn, Followed::Turn), escalation)
+    }
+
+    /// The low turns that led to a turn, oldest first, at most a window of them.
+    fn low_turns(&self, key: TurnKey) -> Vec<(&str, &Rating)> {
+        let upto = &self.book.order()[..=self.book.position(key)];
+        let counted = upto.iter().rev().filter_map(|k| {
+            let rating = self.rating(*k)?;
+            counts(rating, &self.settings).then(|| (self.book.turn(*k).text.as_str(), rating))
+        });
+        let mut low: Vec<(&str, &Rating)> = counted
+            .take(self.settings.window as usize)
+            .take_while(|(_, rating)| rating.sentiment.is_below(self.settings.threshold))
+            .collect();
+        if low.is_empty() {
+            low.extend(self.rating(key).map(|rating| (self.book.turn(key).text.as_str(), rating)));
+        }
+        low.reverse();
+        low
+    }
+
+    fn escalate(&mut self, followed: Followed, escalation: Escalation) -> AlertId {
+        let standing = self.standing();
+        let turn = match followed {
+            Followed::NoTurn => 0,
+            Followed::Turn(key) => self.standings.get(&key).map_or(standing.ordinal, |s| s.ordinal),
+        };
+        let session_id = self.welcome.as_ref().map(|w| w.session_id.clone()).unwrap_or_default();
+        let room_name = self.options.room_name.clone();
+        let alert = Alert {
+            id: AlertId::derive(&room_name, &session_id, &escalation.key),
+            room_name,
+            session_id,
+            turn,
+            rule: escalation.rule,
+            severity: escalation.severity,
+            reason: escalation.reason,
+            description: escalation.description,
+            sentiment: escalation.sentiment,
+            action: self.settings.action.kind(),
+            history: self.history(),
+            last_turns: self.last_turns(),
+            outcome: None,
+            shadow: self.options.shadow,
+        };
+        self.latch.last = Some(followed);
+        self.latch.first_turn.get_or_insert(turn);
+        self.report(Report::Escalation {
+            turn,
+            rule: alert.rule,
+            severity: alert.severity,
+            action: alert.action,
+            description: alert.description.clone(),
+            alert_id: alert.id.clone(),
+            shadow: alert.shadow,
+        });
+        let id = alert.id.clone();
+        let webhook = self.webhook_plan();
+        self.out.push_back(Output::Store { write: StoreWrite::Alert { alert: alert.clone(), webhook } });
+        let until = self.now.plus(STORE_PATIENCE_MS);
+        self.latch.active = Some(Box::new(Active {
+            alert,
+            key: escalation.key,
+            phase: Phase::Storing,
+            until,
+            over_sip: false,
+            caller_left: false,
+            stored: false,
+        }));
+        id
+    }
+
+    fn last_turns(&self) -> Vec<AlertTurn> {
+        let turns = self.book.order().iter().rev().filter_map(|key| self.context_turn(*key));
+        let mut turns: Vec<AlertTurn> = turns
+            .take(LAST_TURNS)
+            .map(|turn| AlertTurn { speaker: turn.speaker, text: turn.text, sentiment: turn.sentiment })
+            .collect();
+        turns.reverse();
+        turns
+    }
+
+    /// What becomes of the webhook when the alert is decided.
+    fn webhook_plan(&self) -> WebhookPlan {
+        let webhook = &self.settings.webhook;
+        if webhook.url.is_none() || self.options.shadow {
+            return WebhookPlan::None;
+        }
+        match self.settings.action {
+            Action::Notify { .. } => WebhookPlan::Send,
+            _ if webhook.always => WebhookPlan::Send,
+            Action::Transfer { .. } => WebhookPlan::Hold {
+                ms: STORE_PATIENCE_MS
+                    + self.settings.say_deadline_ms
+                    + self.settings.transfer_deadline_ms
+                    + SETTLE_MS
+                    + HOLD_SLACK_MS,
+            },
+            Action::Flag => WebhookPlan::None,
+        }
+    }
+
+    /// Moves the escalation that is under way into a phase that lasts `ms` at most.
+    fn enter(&mut self, phase: Phase, ms: u64) {
+        let ms = if self.ending.is_some() { ms.min(ENDING_GRACE_MS) } else { ms };
+        let until = self.now.plus(ms);
+        if let Some(active) = &mut self.latch.active {
+            active.phase = phase;
+            active.until = until;
+        }
+    }
+
+    fn active_in(&self, alert_id: &AlertId) -> Option<&Active> {
+        self.latch.active.as_deref().filter(|active| active.alert.id == *alert_id)
+    }
+
+    /// The store is done with a write, or failed.
+    pub(super) fn stored(&mut self, alert_id: &AlertId, result: StoreResult) {
+        if let StoreResult::Failed { detail } = &result {
+            self.report(Report::Warning { detail: format!("the store failed: {detail}") });
+        }
+        let Some(active) = self.active_in(alert_id) else { return };
+        match (active.phase, result) {
+            (Phase::Storing, StoreResult::Existing { outcome }) => self.take_over(outcome),
+            (Phase::Storing, StoreResult::Written) => self.act(true),
+            (Phase::Storing, StoreResult::Failed { .. }) => self.act(false),
+            (Phase::Closing { fallback }, result) => {
+                self.release(fallback, matches!(result, StoreResult::Failed { .. }));
+            }
+            _ => {}
+        }
+    }
+
+    /// An earlier process of this call escalated already and died: nothing is done twice.
+    fn take_over(&mut self, outcome: Option<Outcome>) {
+        let Some(active) = &mut self.latch.active else { return };
+        active.stored = true;
+        match (active.alert.action, outcome) {
+            (ActionKind::Transfer, None) => self.conclude(Outcome::Unknown),
+            (ActionKind::Transfer, Some(Outcome::Transferred)) => {
+                self.latch.handed_over = true;
+                self.latch.active = None;
+            }
+            (ActionKind::Transfer, Some(_)) => self.latch.active = None,
+            (ActionKind::Notify | ActionKind::Flag, _) => {
+                self.deliver();
+                self.latch.active = None;
+            }
+        }
+    }
+
+    /// Asks for the alert's webhook to be sent now, if it has one.
+    fn deliver(&mut self) {
+        let Some(active) = &self.latch.active else { return };
+        if self.settings.webhook.url.is_none() || active.alert.shadow {
+            return;
+        }
+        let unstored = (!active.stored).then(|| Box::new(active.alert.clone()));
+        let alert_id = active.alert.id.clone();
+        self.out.push_back(Output::Deliver { alert_id, unstored });
+    }
+
+    /// The alert is on disk (or cannot be): now it is acted on.
+    fn act(&mut self, stored: bool) {
+        let Some(active) = &mut self.latch.active else { return };
+        active.stored = stored;
+        let (alert_id, key, shadow) = (active.alert.id.clone(), active.key.clone(), active.alert.shadow);
+        if self.webhook_plan() == WebhookPlan::Send {
+            self.deliver();
+        }
+        let action = self.settings.action.kind();
+        if shadow {
+            return self.unlatch();
+        }
+        match action {
+            ActionKind::Notify => self.done(alert_id, action),
+            ActionKind::Flag => {
+                self.set_flag(&key);
+                self.done(alert_id, action);
+            }
+            ActionKind::Transfer => self.announce(&key),
+        }
+    }
+
+    fn done(&mut self, alert_id: AlertId, action: ActionKind) {
+        self.report(Report::Outcome { alert_id, action, transfer: None, fallback: false });
+        self.unlatch();
+    }
+
+    /// The escalation is over; the caller may have gone on while it was latched.
+    fn unlatch(&mut self) {
+        self.latch.active = None;
+        self.decide_on_last();
+    }
+
+    fn command(&mut self, command_id: String, command: CommandKind, deadline_ms: u64) {
+        self.tell(SidecarMessage::Command { command_id, command, deadline_ms });
+    }
+
+    fn set_flag(&mut self, key: &str) {
+        let Some(active) = &self.latch.active else { return };
+        let command = CommandKind::SetFlag {
+            alert_id: active.alert.id.to_string(),
+            severity: active.alert.severity.name().to_owned(),
+            description: active.alert.description.clone(),
+        };
+        self.command(format!("set_flag-{key}"), command, STORE_PATIENCE_MS);
+    }
+
+    fn offers(&self, what: &str) -> bool {
+        self.welcome.as_ref().is_some_and(|w| w.capabilities.iter().any(|c| c == what))
+    }
+
+    /// Says the handover sentence, then transfers.
+    fn announce(&mut self, key: &str) {
+        if self.caller_is_gone() {
+            return self.conclude(Outcome::CallerGone);
+        }
+        if self.settings.handover_sentence.is_empty() || self.ending.is_some() {
+            return self.start_transfer();
+        }
+        let text = self.settings.handover_sentence.clone();
+        let deadline_ms = self.settings.say_deadline_ms;
+        self.command(format!("say-{key}"), CommandKind::Say { text }, deadline_ms);
+        let patience = if self.offers(capability::SAY) { deadline_ms } else { deadline_ms.min(UNOFFERED_SAY_MS) };
+        self.enter(Phase::Announcing, patience);
+    }
+
+    fn caller_is_gone(&self) -> bool {
+        self.latch.active.as_ref().is_some_and(|active| active.caller_left)
+    }
+
+    fn start_transfer(&mut self) {
+        let Action::Transfer { target } = self.settings.action.clone() else { return };
+        let deadline_ms = self.settings.transfer_deadline_ms;
+        let Some(active) = &mut self.latch.active else { return };
+        let (alert_id, key) = (active.alert.id.to_string(), active.key.clone());
+        match self.welcome.as_ref().and_then(transfer::choose_route) {
+            None => {
+                let reason = "the room offers neither a transfer command nor a SIP dialog".to_owned();
+                return self.conclude(Outcome::Unreachable { reason });
+            }
+            Some(Route::RoomCommand) => {
+                let target = target.as_str().to_owned();
+                let ringing_timeout_ms = self.settings.ringing_timeout_ms;
+                let command = CommandKind::Transfer { target, ringing_timeout_ms };
+                self.command(format!("transfer-{key}"), command, deadline_ms);
+            }
+            Some(route) => {
+                active.over_sip = true;
+                let request = TransferRequest { alert_id, target, route, deadline_ms };
+                self.out.push_back(Output::Transfer { request });
+            }
+        }
+        self.enter(Phase::Transferring, deadline_ms);
+    }
+
+    /// The room says how a command fared.
+    pub(super) fn command_result(
+        &mut self,
+        command_id: &str,
+        status: CommandStatus,
+        code: Option<&str>,
+        detail: Option<&str>,
+    ) {
+        let Some(active) = &self.latch.active else { return };
+        let (name, key) = command_id.split_once('-').unwrap_or((command_id, ""));
+        if key != active.key {
+            return;
+        }
+        match (name, active.phase, status) {
+            ("say", Phase::Announcing, CommandStatus::Accepted) => {
+                self.enter(Phase::Announcing, self.settings.say_deadline_ms);
+            }
+            ("say", Phase::Announcing, _) => self.start_transfer(),
+            ("transfer", Phase::Transferring | Phase::Settling, _) if active.over_sip => {}
+            ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Accepted) => {
+                let alert_id = active.alert.id.clone();
+                let progress = Progress { step: "accepted".to_owned(), sip_status: None };
+                self.report(Report::Transfer { alert_id, progress });
+            }
+            ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Done) => {
+                self.conclude(Outcome::Transferred);
+            }
+            ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Failed) => {
+                self.conclude(Outcome::from_code(code.unwrap_or("failed"), detail.unwrap_or_default()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The SIP edge reports a step.
+    pub(super) fn transfer_progress(&mut self, alert_id: &AlertId, progress: Progress) {
+        if self.active_in(alert_id).is_some() {
+            self.report(Report::Transfer { alert_id: alert_id.clone(), progress });
+        }
+    }
+
+    /// The SIP edge is done.
+    pub(super) fn transfer_done(&mut self, alert_id: &AlertId, outcome: Outcome) {
+        let Some(active) = self.active_in(alert_id) else { return };
+        match active.phase {
+            Phase::Transferring if outcome == Outcome::Unknown && !active.caller_left => {
+                self.enter(Phase::Settling, SETTLE_MS);
+            }
+            Phase::Transferring | Phase::Settling => self.conclude(outcome),
+            Phase::Storing | Phase::Announcing | Phase::Closing { .. } => {}
+        }
+    }
+
+    /// A human joined: whatever was under way, the caller has one.
+    pub(super) fn latch_human_joined(&mut self) {
+        let Some(active) = &self.latch.active else { return };
+        if active.alert.action == ActionKind::Transfer
+            && matches!(active.phase, Phase::Announcing | Phase::Transferring | Phase::Settling)
+        {
+            self.conclude(Outcome::Transferred);
+        }
+    }
+
+    /// The caller's leg is gone: a success may still be on its way, nothing else is waited for.
+    pub(super) fn latch_caller_left(&mut self) {
+        let Some(active) = &mut self.latch.active else { return };
+        active.caller_left = true;
+        let phase = active.phase;
+        match phase {
+            Phase::Announcing => self.conclude(Outcome::CallerGone),
+            Phase::Transferring | Phase::Settling => {
+                let grace = self.now.plus(GONE_GRACE_MS);
+                if let Some(active) = &mut self.latch.active {
+                    active.until = active.until.min(grace);
+                }
+            }
+            Phase::Storing | Phase::Closing { .. } => {}
+        }
+    }
+
+    /// The call is over or the process stops: what is under way gets a short while.
+    pub(super) fn latch_ending(&mut self) {
+        let cap = self.now.plus(ENDING_GRACE_MS);
+        let Some(active) = &mut self.latch.active else { return };
+        active.until = active.until.min(cap);
+        if active.phase == Phase::Announcing {
+            self.start_transfer();
+        }
+    }
+
+    /// Whatever of the escalation is due by now.
+    pub(super) fn latch_time(&mut self) {
+        let Some(active) = &self.latch.active else { return };
+        if self.now < active.until {
+            return;
+        }
+        match active.phase {
+            Phase::Storing => {
+                self.report(Report::Warning { detail: format!("the store gave no answer in {STORE_PATIENCE_MS} ms") });
+                self.act(false);
+            }
+            Phase::Announcing => self.start_transfer(),
+            Phase::Transferring if active.caller_left || self.ending.is_some() => self.give_up(),
+            Phase::Transferring => self.enter(Phase::Settling, SETTLE_MS),
+            Phase::Settling => self.give_up(),
+            Phase::Closing { fallback } => self.release(fallback, true),
+        }
+    }
+
+    /// No final result came.
+    fn give_up(&mut self) {
+        let Some(active) = &self.latch.active else { return };
+        if active.over_sip {
+            let alert_id = active.alert.id.clone();
+            self.out.push_back(Output::CancelTransfer { alert_id });
+        }
+        let gone = self.caller_is_gone();
+        self.conclude(if gone { Outcome::CallerGone } else { Outcome::Unknown });
+    }
+
+    /// The transfer's outcome is known: it is stored, and the webhook falls in where it failed.
+    fn conclude(&mut self, outcome: Outcome) {
+        let Some(active) = &mut self.latch.active else { return };
+        let outcome = match outcome {
+            Outcome::Transferred => Outcome::Transferred,
+            _ if active.caller_left => Outcome::CallerGone,
+            other => other,
+        };
+        active.alert.outcome = Some(outcome.clone());
+        let (alert, key) = (active.alert.clone(), active.key.clone());
+        let transferred = outcome == Outcome::Transferred;
+        let fallback = !transferred && self.settings.webhook.url.is_some() && !self.settings.webhook.always;
+        self.latch.handed_over = transferred;
+        if !transferred && outcome != Outcome::CallerGone {
+            self.comfort(&key, &outcome);
+        }
+        self.report(Report::Outcome {
+            alert_id: alert.id.clone(),
+            action: alert.action,
+            transfer: Some(outcome),
+            fallback,
+        });
+        let webhook = if fallback { WebhookPlan::Send } else { WebhookPlan::None };
+        self.out.push_back(Output::Store { write: StoreWrite::Outcome { alert, webhook } });
+        self.enter(Phase::Closing { fallback }, STORE_PATIENCE_MS);
+    }
+
+    /// After a failed transfer the caller is never left in silence, and the agent knows.
+    fn comfort(&mut self, key: &str, outcome: &Outcome) {
+        let instruction = format!(
+            "The transfer to a human did not work ({}). Do not promise it again: tell the caller, apologize, and keep \
+             helping.",
+            outcome.name()
+        );
+        self.tell(SidecarMessage::Tone { label: "negative".to_owned(), instruction });
+        if !self.settings.fallback_sentence.is_empty() {
+            let text = self.settings.fallback_sentence.clone();
+            let deadline_ms = self.settings.say_deadline_ms;
+            self.command(format!("say-fallback-{key}"), CommandKind::Say { text }, deadline_ms);
+        }
+    }
+
+    /// The outcome is on disk, or cannot be: the fallback is sent, and the latch opens.
+    fn release(&mut self, fallback: bool, failed: bool) {
+        if let Some(active) = &mut self.latch.active {
+            active.stored &= !failed;
+        }
+        if fallback {
+            self.deliver();
+        }
+        self.unlatch();
+    }
+}

@@ -1,0 +1,58 @@
+//! The decision to escalate: the streak rule and the seed's trajectory rules.
+
+use super::escalation::{Rule, Severity};
+use super::tracker::{Standing, Trend};
+use crate::config::settings::Settings;
+use crate::sentiment::Rating;
+
+/// A decision to escalate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// What decided.
+    pub rule: Rule,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Why, for people.
+    pub reason: &'static str,
+}
+
+/// What the seed's trajectory rules say of one rating, in the seed's order; `None` is no signal.
+#[must_use]
+pub fn signal(rating: &Rating, trend: Trend, settings: &Settings) -> Option<Severity> {
+    let rules = &settings.trajectory;
+    let (frustration, valence) = (rating.frustration.value(), rating.valence.value());
+    if frustration >= rules.critical_frustration {
+        Some(Severity::Critical)
+    } else if valence < rules.declining_valence && trend == Trend::Declining {
+        Some(Severity::High)
+    } else if frustration >= rules.high_frustration {
+        Some(Severity::Medium)
+    } else if valence < rules.extreme_valence {
+        Some(Severity::High)
+    } else {
+        None
+    }
+}
+
+/// Decides on the standing after a turn that counted.
+#[must_use]
+pub fn decide(standing: &Standing, settings: &Settings) -> Option<Decision> {
+    if standing.streak >= settings.window {
+        let severity = standing.signal.unwrap_or(Severity::Medium).max(Severity::Medium);
+        return Some(Decision { rule: Rule::Streak, severity, reason: "Sustained negative sentiment" });
+    }
+    if !settings.trajectory.enabled {
+        return None;
+    }
+    let severity = standing.signal?;
+    if severity != Severity::Critical && standing.signals < settings.trajectory.signals {
+        return None;
+    }
+    let reason = match severity {
+        Severity::Critical => "Customer is extremely frustrated",
+        Severity::High if standing.trend == Trend::Declining => "Sentiment is negative and declining",
+        Severity::High => "Extremely negative sentiment detected",
+        _ => "Frustration level exceeds threshold",
+    };
+    Some(Decision { rule: Rule::Trajectory, severity, reason })
+}

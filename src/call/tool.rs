@@ -1,0 +1,113 @@
+//! The agent's own `escalate_sentiment` (rule 6).
+
+use serde_json::{Value, json};
+
+use super::Call;
+use super::escalation::{Rule, Severity};
+use super::latch::Escalation;
+use super::report::Report;
+use crate::room::message::{SidecarMessage, Tool};
+use crate::sentiment::{Sentiment, describe};
+
+/// The tool's name.
+pub const NAME: &str = "escalate_sentiment";
+
+/// The tool's definition, from the seed.
+#[must_use]
+pub fn escalate_sentiment() -> Tool {
+    Tool {
+        name: NAME.to_owned(),
+        description: "Escalate the call to a human when the caller's sentiment is sustainedly negative.".to_owned(),
+        parameters: json!({
+            "type": "object",
+            "properties": {
+                "sentiment_score": {
+                    "type": "integer", "minimum": 1, "maximum": 10,
+                    "description": "1-10, where 1 = extremely negative",
+                },
+                "description": {
+                    "type": "string",
+                    "description": "brief description of what upset the caller",
+                },
+            },
+            "required": ["sentiment_score", "description"],
+        }),
+    }
+}
+
+/// The tool's arguments, checked.
+struct Arguments {
+    score: u8,
+    description: String,
+}
+
+impl Arguments {
+    fn parse(value: &Value) -> Result<Self, String> {
+        // Some platforms pass the arguments as the JSON text that the model wrote.
+        let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let value = parsed.as_ref().unwrap_or(value);
+        let number = value.get("sentiment_score").and_then(Value::as_f64);
+        let score = number.filter(|n| n.fract() == 0.0 && (1.0..=10.0).contains(n));
+        let Some(score) = score else {
+            return Err("sentiment_score must be a whole number from 1 to 10".to_owned());
+        };
+        let Some(description) = value.get("description").and_then(Value::as_str) else {
+            return Err("description must say in a few words what upset the caller".to_owned());
+        };
+        // In 1..=10, checked above.
+        Ok(Self { score: score as u8, description: describe::presentable(description) })
+    }
+}
+
+impl Call {
+    /// Answers a tool call of the agent's: once, however often it arrives.
+    pub(super) fn tool_call(&mut self, call_id: String, name: &str, arguments: &Value) {
+        if name != NAME {
+            return;
+        }
+        if let Some(answer) = self.answered_tools.get(&call_id).cloned() {
+            return self.tell(answer);
+        }
+        let decided = Arguments::parse(arguments).and_then(|a| self.may_escalate(&a).map(|()| a));
+        let (ok, output, refused) = match decided {
+            Ok(arguments) => {
+                let alert_id = self.escalate_on_tool(self.tool_escalation(&call_id, arguments));
+                let action = self.settings.action.kind();
+                (true, json!({"escalated": true, "action": action.name(), "alert_id": alert_id.as_str()}), None)
+            }
+            Err(why) => (false, json!({"escalated": false, "reason": why}), Some(why)),
+        };
+        self.report(Report::Tool { call_id: call_id.clone(), escalated: ok, refused });
+        let answer = SidecarMessage::ToolResult { call_id: call_id.clone(), ok, output };
+        self.answered_tools.insert(call_id, answer.clone());
+        self.tell(answer);
+    }
+
+    fn may_escalate(&self, arguments: &Arguments) -> Result<(), String> {
+        let threshold = self.settings.threshold;
+        if arguments.score >= threshold {
+            return Err(format!("sentiment_score {} is not below the threshold {threshold}", arguments.score));
+        }
+        if self.human_present() {
+            return Err("a human is already on the call".to_owned());
+        }
+        if self.latch.is_active() {
+            return Err("an escalation is already under way".to_owned());
+        }
+        if !self.latch.is_armed(&self.standing(), &self.standings) {
+            return Err("this was escalated already; the caller has not recovered since".to_owned());
+        }
+        Ok(())
+    }
+
+    fn tool_escalation(&self, call_id: &str, arguments: Arguments) -> Escalation {
+        Escalation {
+            key: call_id.to_owned(),
+            rule: Rule::Tool,
+            severity: self.standing().signal.unwrap_or(Severity::Medium).max(Severity::Medium),
+            reason: "The agent asked for a human".to_owned(),
+            description: arguments.description,
+            sentiment: Sentiment::clamped(f64::from(arguments.score)),
+        }
+    }
+}
