@@ -342,7 +342,11 @@ impl Call {
     /// The escalation is over; the caller may have gone on while it was latched.
     fn unlatch(&mut self) {
         self.latch.active = None;
-        self.decide_on_last();
+        let followed = match self.latch.last {
+            Some(Followed::Turn(key)) => Some(key),
+            Some(Followed::NoTurn) | None => None,
+        };
+        self.decide_since(followed);
     }
 
     fn command(&mut self, command_id: String, command: CommandKind, deadline_ms: u64) {

@@ -18,6 +18,9 @@ pub mod tool;
 pub mod tracker;
 pub mod turn;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -45,21 +48,26 @@ pub struct CallOptions {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Rated {
-    Waiting {
-        rev: u32,
-        due: Millis,
-    },
+    Waiting,
     Done(Rating),
     Failed(RateError),
     /// A human was on the call.
     Skipped,
 }
 
+/// What was last reported of a turn: nothing is said twice.
+#[derive(Debug, Clone, PartialEq)]
+struct Told {
+    rev: u32,
+    rating: Rating,
+    ordinal: u32,
+    streak: u32,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 struct TurnState {
     rated: Rated,
-    /// What was last reported of the turn.
-    told: Option<(Rating, u32, u32)>,
+    told: Option<Told>,
     told_unrated: bool,
 }
 
@@ -78,7 +86,8 @@ pub struct Call {
     standings: HashMap<TurnKey, Standing>,
     /// Positions before this one have their standing.
     settled: usize,
-    waiting: usize,
+    /// Turns whose rating is under way, and when it is given up.
+    waiting: Vec<(TurnKey, Millis)>,
     tone: Tone,
     latch: Latch,
     answered_tools: HashMap<String, SidecarMessage>,
@@ -102,7 +111,7 @@ impl Call {
             states: HashMap::new(),
             standings: HashMap::new(),
             settled: 0,
-            waiting: 0,
+            waiting: Vec::new(),
             tone: Tone::default(),
             latch: Latch::default(),
             answered_tools: HashMap::new(),
@@ -249,20 +258,13 @@ impl Call {
     /// Whatever is due by now.
     fn pass_time(&mut self) {
         self.book.close_silent(self.now, self.settings.turn_silence_ms, self.room_ends_turns());
-        if self.waiting == 0 {
-            return;
-        }
         let deadline_ms = self.settings.rater_deadline_ms;
-        let mut overdue: Vec<TurnKey> = Vec::new();
-        for (key, state) in &mut self.states {
-            if matches!(state.rated, Rated::Waiting { due, .. } if due <= self.now) {
+        while let Some(at) = self.waiting.iter().position(|(_, due)| *due <= self.now) {
+            let (key, _) = self.waiting.remove(at);
+            if let Some(state) = self.states.get_mut(&key) {
                 state.rated = Rated::Failed(RateError::Deadline { deadline_ms });
-                overdue.push(*key);
             }
-        }
-        self.waiting -= overdue.len();
-        if let Some(first) = overdue.into_iter().map(|key| self.book.position(key)).min() {
-            self.recount(first);
+            self.recount(self.book.position(key));
         }
     }
 
@@ -273,28 +275,21 @@ impl Call {
             if self.roster.get(&turn.participant_id) != Some(&Role::Caller) {
                 continue;
             }
-            let before = self.states.get(&key).map(|s| s.rated.clone());
-            let was_waiting = matches!(before, Some(Rated::Waiting { .. }));
+            self.waiting.retain(|(waits, _)| *waits != key);
+            let before = self.states.remove(&key);
+            let told = before.as_ref().and_then(|state| state.told.clone());
             let rated = if turn.is_empty() {
-                None
+                continue;
             } else if self.human_present() {
-                Some(before.filter(|b| !matches!(b, Rated::Waiting { .. })).unwrap_or(Rated::Skipped))
+                before.map(|state| state.rated).filter(|rated| *rated != Rated::Waiting).unwrap_or(Rated::Skipped)
             } else {
                 let (turn_id, rev) = (turn.id.clone(), turn.rev);
-                let due = self.now.plus(self.settings.rater_deadline_ms + RATER_GRACE_MS);
                 let turn = self.in_context(key);
                 self.out.push_back(Output::Rate { turn_id, rev, turn });
-                Some(Rated::Waiting { rev, due })
+                self.waiting.push((key, self.now.plus(self.settings.rater_deadline_ms + RATER_GRACE_MS)));
+                Rated::Waiting
             };
-            let is_waiting = matches!(rated, Some(Rated::Waiting { .. }));
-            self.waiting = self.waiting + usize::from(is_waiting) - usize::from(was_waiting);
-            match rated {
-                Some(rated) => {
-                    let told = self.states.remove(&key).and_then(|s| s.told);
-                    self.states.insert(key, TurnState { rated, told, told_unrated: false });
-                }
-                None => drop(self.states.remove(&key)),
-            }
+            self.states.insert(key, TurnState { rated, told, told_unrated: false });
         }
         if let Some(first) = self.book.take_disturbed() {
             self.recount(first);
@@ -348,10 +343,8 @@ impl Call {
             (RateResult::Unrated(_), Rated::Done(_)) => return,
             (RateResult::Unrated(error), _) => Rated::Failed(error),
         };
-        if matches!(state.rated, Rated::Waiting { .. }) {
-            self.waiting -= 1;
-        }
         state.rated = rated;
+        self.waiting.retain(|(waits, _)| *waits != key);
         let position = self.book.position(key);
         self.recount(position);
     }
@@ -365,7 +358,7 @@ impl Call {
         for at in from..self.book.order().len() {
             let key = self.book.order()[at];
             let step = match self.states.get(&key).map(|s| &s.rated) {
-                Some(Rated::Waiting { .. }) => {
+                Some(Rated::Waiting) => {
                     self.settled = at;
                     return;
                 }
@@ -396,7 +389,8 @@ impl Call {
                 self.report(report);
             }
             Rated::Done(rating) => {
-                let told = Some((rating.clone(), standing.ordinal, standing.streak));
+                let (rev, ordinal, streak) = (turn.rev, standing.ordinal, standing.streak);
+                let told = Some(Told { rev, rating: rating.clone(), ordinal, streak });
                 if state.told == told {
                     return;
                 }
@@ -441,12 +435,11 @@ impl Call {
         }
     }
 
-    /// Decides anew on the last counted turn, after a latch was released.
-    fn decide_on_last(&mut self) {
-        let settled = &self.book.order()[..self.settled];
-        let last = settled.iter().rev().find(|k| self.rating(**k).is_some_and(|r| counts(r, &self.settings)));
-        if let Some(key) = last.copied() {
-            self.decide(key);
+    /// Decides on the turns that settled while an escalation was latched, in their order.
+    fn decide_since(&mut self, key: Option<TurnKey>) {
+        let from = key.map_or(0, |key| self.book.position(key) + 1);
+        for at in from..self.settled {
+            self.decide(self.book.order()[at]);
         }
     }
 
@@ -466,18 +459,13 @@ impl Call {
             return None;
         }
         let silence = self.book.next_silence(self.settings.turn_silence_ms, self.room_ends_turns());
-        let rater = (self.waiting > 0)
-            .then(|| {
-                let due = |s: &TurnState| if let Rated::Waiting { due, .. } = s.rated { Some(due) } else { None };
-                self.states.values().filter_map(due).min()
-            })
-            .flatten();
+        let rater = self.waiting.iter().map(|(_, due)| *due).min();
         [silence, rater, self.latch.deadline()].into_iter().flatten().min()
     }
 
     /// Ends once nothing is pending.
     fn finish(&mut self) {
-        if self.ended || self.waiting > 0 || self.latch.is_active() {
+        if self.ended || !self.waiting.is_empty() || self.latch.is_active() {
             return;
         }
         let Some(reason) = self.ending.clone() else { return };

@@ -1,0 +1,757 @@
+//! Scenarios and properties of the core, driven in virtual time. A turn's text begins with its rating: `2.5 …`;
+//! `f …` is filler, `x …` cannot be rated.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::escalation::{AlertId, Rule, Severity};
+use super::event::{Input, Millis, Output, RateResult, StoreResult, StoreWrite, WebhookPlan};
+use super::report::{Report, TurnReport};
+use super::{Call, CallOptions};
+use crate::config::settings::{Action, Settings};
+use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
+use crate::sentiment::{Label, RateError, Rating, RatingSource, Sentiment, Unit, Valence};
+use crate::transfer::Outcome;
+
+fn rate(text: &str) -> RateResult {
+    if text.starts_with('x') {
+        return RateResult::Unrated(RateError::Failed { detail: "on purpose".to_owned() });
+    }
+    let filler = text.starts_with('f');
+    let number = text.split_whitespace().next().and_then(|w| w.parse().ok()).unwrap_or(5.0);
+    let sentiment = Sentiment::clamped(number);
+    RateResult::Rating(Rating {
+        sentiment,
+        valence: Valence::clamped((number - 5.0) / 5.0),
+        frustration: Unit::clamped((6.0 - number) / 5.0),
+        urgency: Unit::clamped(0.0),
+        label: Label::of(sentiment),
+        confidence: Unit::clamped(1.0),
+        filler,
+        cues: Vec::new(),
+        source: RatingSource::Embedded,
+        description: None,
+    })
+}
+
+/// A call with edges that answer at once, except where a test holds them back.
+struct Sim {
+    call: Call,
+    now: u64,
+    outputs: Vec<Output>,
+    journal: String,
+    hold_ratings: bool,
+    store_result: Option<StoreResult>,
+    until: Option<Millis>,
+    ended: bool,
+}
+
+impl Sim {
+    fn new(settings: Settings) -> Self {
+        Self::shadowed(settings, false)
+    }
+
+    fn shadowed(settings: Settings, shadow: bool) -> Self {
+        let options = CallOptions { room_name: "room_abc123".to_owned(), shadow };
+        let mut sim = Self {
+            call: Call::new(Arc::new(settings), options),
+            now: 0,
+            outputs: Vec::new(),
+            journal: String::new(),
+            hold_ratings: false,
+            store_result: Some(StoreResult::Written),
+            until: None,
+            ended: false,
+        };
+        sim.room(json!({"type": "welcome", "version": 1, "session_id": "s1", "room_name": "room_abc123",
+            "capabilities": ["transfer", "say", "set_flag"],
+            "participants": [{"id": "c", "role": "caller"}, {"id": "a", "role": "agent"}]}));
+        sim
+    }
+
+    fn room(&mut self, message: serde_json::Value) {
+        let message = RoomMessage::from_value(message).unwrap().unwrap();
+        self.input(Input::Room { message });
+    }
+
+    fn input(&mut self, input: Input) {
+        self.journal.push_str(&serde_json::to_string(&input).unwrap());
+        self.call.handle(Millis(self.now), input);
+        loop {
+            let output = self.call.poll();
+            self.journal.push_str(&serde_json::to_string(&output).unwrap());
+            match &output {
+                Output::Wait { until } => {
+                    self.until = *until;
+                    return;
+                }
+                Output::Ended { .. } => self.ended = true,
+                _ => {}
+            }
+            self.outputs.push(output.clone());
+            if let Some(answer) = self.answer(output) {
+                self.call.handle(Millis(self.now), answer);
+            }
+        }
+    }
+
+    fn answer(&self, output: Output) -> Option<Input> {
+        match output {
+            Output::Rate { turn_id, rev, turn } if !self.hold_ratings => {
+                Some(Input::Rated { turn_id, rev, result: rate(&turn.text) })
+            }
+            Output::Store { write } => {
+                let alert_id = write.alert().id.clone();
+                Some(Input::Stored { alert_id, result: self.store_result.clone()? })
+            }
+            _ => None,
+        }
+    }
+
+    /// Lets time pass, with a tick at every deadline on the way.
+    fn pass(&mut self, ms: u64) {
+        let end = self.now + ms;
+        while let Some(Millis(due)) = self.until.filter(|until| until.0 <= end) {
+            self.now = due.max(self.now);
+            self.input(Input::Tick);
+        }
+        self.now = end;
+    }
+
+    fn say(&mut self, turn_id: &str, text: &str) {
+        self.now += 1000;
+        self.room(json!({"type": "turn.ended", "turn_id": turn_id, "participant_id": "c", "text": text}));
+    }
+
+    fn result(&mut self, command_id: &str, status: &str, code: Option<&str>) {
+        self.now += 500;
+        self.room(json!({"type": "command.result", "command_id": command_id, "status": status, "code": code}));
+    }
+
+    fn reports(&self) -> impl DoubleEndedIterator<Item = &Report> {
+        self.outputs.iter().filter_map(|o| if let Output::Report { report } = o { Some(report) } else { None })
+    }
+
+    fn escalations(&self) -> Vec<(u32, Rule, Severity)> {
+        let of = |r: &Report| match r {
+            Report::Escalation { turn, rule, severity, .. } => Some((*turn, *rule, *severity)),
+            _ => None,
+        };
+        self.reports().filter_map(of).collect()
+    }
+
+    fn last_turn(&self) -> TurnReport {
+        let of = |r: &Report| if let Report::Turn(turn) = r { Some(turn.clone()) } else { None };
+        self.reports().rev().find_map(of).unwrap()
+    }
+
+    fn outcomes(&self) -> Vec<(Option<Outcome>, bool)> {
+        let of = |r: &Report| match r {
+            Report::Outcome { transfer, fallback, .. } => Some((transfer.clone(), *fallback)),
+            _ => None,
+        };
+        self.reports().filter_map(of).collect()
+    }
+
+    fn commands(&self) -> Vec<&str> {
+        let of = |o: &'_ Output| match o {
+            Output::Room { message: SidecarMessage::Command { command_id, .. } } => Some(command_id.clone()),
+            _ => None,
+        };
+        // Leaked only to keep assertions short; a test ends soon.
+        self.outputs.iter().filter_map(of).map(|id| &*Box::leak(id.into_boxed_str())).collect()
+    }
+
+    fn delivered(&self) -> usize {
+        self.outputs.iter().filter(|o| matches!(o, Output::Deliver { .. })).count()
+    }
+
+    fn rates(&self) -> usize {
+        self.outputs.iter().filter(|o| matches!(o, Output::Rate { .. })).count()
+    }
+}
+
+fn flag() -> Settings {
+    Settings { enabled: true, ..Settings::default() }
+}
+
+fn notify() -> Settings {
+    let webhook = "https://example.com/hook".parse::<crate::config::settings::WebhookUrl>().unwrap();
+    let mut settings = Settings { action: Action::Notify { webhook: webhook.clone() }, ..flag() };
+    settings.webhook.url = Some(webhook);
+    settings
+}
+
+fn transfer() -> Settings {
+    Settings { action: Action::Transfer { target: "+14155551234".parse().unwrap() }, ..notify() }
+}
+
+fn angry(sim: &mut Sim) {
+    for id in ["u1", "u2", "u3"] {
+        sim.say(id, "2 why does nobody help");
+    }
+}
+
+#[test]
+fn three_low_turns_escalate_at_the_third() {
+    let mut sim = Sim::new(flag());
+    sim.say("u1", "2");
+    sim.say("u2", "2.9");
+    assert_eq!(sim.escalations(), []);
+    sim.say("u3", "1");
+    assert_eq!(sim.escalations(), [(3, Rule::Streak, Severity::Critical)]);
+    assert_eq!(sim.commands(), ["set_flag-u3"]);
+}
+
+#[test]
+fn the_threshold_itself_is_not_low() {
+    let mut sim = Sim::new(flag());
+    for id in ["u1", "u2", "u3", "u4"] {
+        sim.say(id, "3.0");
+    }
+    assert_eq!(sim.escalations(), []);
+    assert_eq!((sim.last_turn().streak, sim.last_turn().low), (0, false));
+}
+
+#[test]
+fn a_recovered_turn_resets() {
+    let mut sim = Sim::new(flag());
+    for (id, text) in [("u1", "2"), ("u2", "2"), ("u3", "3"), ("u4", "2"), ("u5", "2")] {
+        sim.say(id, text);
+    }
+    assert_eq!(sim.escalations(), []);
+    assert_eq!(sim.last_turn().streak, 2);
+}
+
+#[test]
+fn fillers_agents_empties_and_unrated_turns_neither_count_nor_reset() {
+    let mut sim = Sim::new(flag());
+    sim.say("u1", "2");
+    sim.say("u2", "f yeah");
+    sim.room(json!({"type": "turn.ended", "turn_id": "a1", "participant_id": "a", "text": "9 how lovely"}));
+    sim.say("u3", "2");
+    sim.say("u4", "   ");
+    sim.say("u5", "x");
+    assert_eq!(sim.escalations(), []);
+    sim.say("u6", "2");
+    assert_eq!(sim.escalations(), [(5, Rule::Streak, Severity::Medium)], "the empty turn has no number");
+}
+
+#[test]
+fn fillers_count_when_the_settings_say_so() {
+    let mut sim = Sim::new(Settings { count_filler_turns: true, ..flag() });
+    for (id, text) in [("u1", "2"), ("u2", "2"), ("u3", "f"), ("u4", "2")] {
+        sim.say(id, text);
+    }
+    assert_eq!(sim.escalations(), []);
+    assert_eq!(sim.last_turn().streak, 1);
+}
+
+#[test]
+fn after_a_flag_a_recovered_turn_and_a_full_streak_are_needed() {
+    let mut sim = Sim::new(flag());
+    angry(&mut sim);
+    sim.say("u4", "1");
+    sim.say("u5", "1");
+    assert_eq!(sim.escalations().len(), 1);
+    sim.say("u6", "6");
+    for id in ["u7", "u8"] {
+        sim.say(id, "2");
+    }
+    assert_eq!(sim.escalations().len(), 1);
+    sim.say("u9", "2");
+    assert_eq!(sim.escalations().len(), 2);
+}
+
+#[test]
+fn silence_and_the_agent_close_turns_where_the_room_has_no_turn_events() {
+    let mut sim = Sim::new(flag());
+    let piece = |id: &str, text: &str, who: &str| json!({"type": "transcript", "segment_id": id, "participant_id": who, "text": text, "final": true});
+    sim.room(piece("s1", "2 one", "c"));
+    sim.pass(1000);
+    sim.room(piece("s2", "more", "c"));
+    sim.pass(1199);
+    assert_eq!(sim.rates(), 0, "two finals, one turn");
+    sim.pass(1);
+    assert_eq!(sim.last_turn().text, "2 one more");
+    sim.room(piece("s3", "2 two", "c"));
+    sim.room(json!({"type": "agent.state", "state": "speaking"}));
+    assert_eq!(sim.last_turn().text, "2 two");
+    sim.room(piece("s4", "2 three", "c"));
+    sim.room(piece("g1", "hello", "a"));
+    assert_eq!(sim.escalations().len(), 1);
+}
+
+#[test]
+fn a_late_final_rerates_its_turn_and_adds_none() {
+    let mut sim = Sim::new(flag());
+    sim.say("u1", "2");
+    sim.say("u2", "2");
+    sim.room(json!({"type": "transcript", "segment_id": "s3", "rev": 1, "participant_id": "c", "text": "5 that is", "final": false}));
+    sim.room(json!({"type": "turn.ended", "turn_id": "u3", "participant_id": "c", "segment_ids": ["s3"]}));
+    assert_eq!((sim.last_turn().turn, sim.last_turn().streak), (3, 0));
+    sim.room(json!({"type": "transcript", "segment_id": "s3", "rev": 2, "participant_id": "c", "text": "2 that is ridiculous", "final": true}));
+    assert_eq!((sim.last_turn().turn, sim.last_turn().streak), (3, 3));
+    assert_eq!(sim.escalations(), [(3, Rule::Streak, Severity::Medium)]);
+}
+
+#[test]
+fn a_late_final_finds_its_turn_by_time() {
+    let mut sim = Sim::new(flag());
+    let piece = |id: &str, text: &str, who: &str, start: u64, end: u64| {
+        json!({"type": "transcript", "segment_id": id, "participant_id": who,
+        "text": text, "final": true, "start_ms": start, "end_ms": end})
+    };
+    sim.room(piece("s1", "2 one", "c", 0, 1000));
+    sim.room(piece("g1", "hello", "a", 2000, 3000));
+    sim.room(piece("s2", "and more", "c", 1100, 1900));
+    assert_eq!(sim.last_turn().text, "2 one and more");
+    assert_eq!(sim.last_turn().turn, 1);
+    assert_eq!(sim.rates(), 2);
+}
+
+#[test]
+fn the_rooms_turn_adopts_one_that_was_closed_here() {
+    let mut sim = Sim::new(flag());
+    sim.room(
+        json!({"type": "transcript", "segment_id": "s1", "participant_id": "c", "text": "2 late room", "final": true}),
+    );
+    sim.pass(1500);
+    assert_eq!(sim.last_turn().turn_id, "t-s1");
+    sim.room(json!({"type": "turn.ended", "turn_id": "u1", "participant_id": "c", "text": "2 late room", "segment_ids": ["s1"]}));
+    sim.say("u2", "2");
+    assert_eq!((sim.last_turn().turn, sim.last_turn().streak), (2, 2));
+    assert_eq!(sim.rates(), 2);
+}
+
+#[test]
+fn turns_order_by_index_not_by_arrival() {
+    let mut sim = Sim::new(flag());
+    for (index, text) in [(0, "2"), (1, "2"), (3, "2"), (2, "5")] {
+        sim.hold_ratings = index == 3;
+        sim.room(json!({"type": "turn.ended", "turn_id": format!("u{index}"), "index": index, "participant_id": "c", "text": text}));
+    }
+    sim.input(Input::Rated { turn_id: "u3".to_owned(), rev: 1, result: rate("2") });
+    assert_eq!(sim.escalations(), []);
+    assert_eq!((sim.last_turn().turn, sim.last_turn().streak), (4, 1));
+}
+
+#[test]
+fn a_turn_that_waits_for_its_rating_holds_back_the_count() {
+    let mut sim = Sim::new(flag());
+    sim.hold_ratings = true;
+    for (id, text) in [("u1", "2"), ("u2", "5"), ("u3", "2"), ("u4", "2")] {
+        sim.say(id, text);
+    }
+    for (id, text) in [("u4", "2"), ("u3", "2"), ("u1", "2"), ("u2", "5")] {
+        assert_eq!(sim.escalations(), []);
+        sim.input(Input::Rated { turn_id: id.to_owned(), rev: 1, result: rate(text) });
+    }
+    assert_eq!(sim.escalations(), []);
+    assert_eq!(sim.last_turn().streak, 2);
+}
+
+#[test]
+fn a_rater_that_never_answers_leaves_the_turn_unrated() {
+    let mut sim = Sim::new(flag());
+    sim.hold_ratings = true;
+    sim.say("u1", "2");
+    sim.pass(3000);
+    assert!(sim.reports().any(|r| matches!(r, Report::Unrated { turn: 1, .. })));
+    assert_eq!(sim.until, None);
+}
+
+#[test]
+fn a_transfer_says_its_sentence_then_goes_through_the_room() {
+    let mut sim = Sim::new(transfer());
+    angry(&mut sim);
+    assert_eq!(sim.commands(), ["say-u3"]);
+    sim.result("say-u3", "done", None);
+    assert_eq!(sim.commands(), ["say-u3", "transfer-u3"]);
+    sim.result("transfer-u3", "accepted", None);
+    assert_eq!(sim.outcomes(), []);
+    sim.result("transfer-u3", "done", None);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+    assert_eq!(sim.delivered(), 0);
+    let rates = sim.rates();
+    sim.say("u4", "1");
+    assert_eq!(sim.rates(), rates, "once a human is on the call, rating stops");
+}
+
+#[test]
+fn a_busy_line_falls_back_to_the_webhook_and_comforts_the_caller() {
+    let mut sim = Sim::new(transfer());
+    angry(&mut sim);
+    sim.result("say-u3", "failed", None);
+    sim.result("transfer-u3", "failed", Some("busy"));
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Busy), true)]);
+    assert_eq!(sim.commands(), ["say-u3", "transfer-u3", "say-fallback-u3"]);
+    assert_eq!(sim.delivered(), 1);
+    let plans: Vec<WebhookPlan> = sim
+        .outputs
+        .iter()
+        .filter_map(|o| match o {
+            Output::Store { write: StoreWrite::Alert { webhook, .. } | StoreWrite::Outcome { webhook, .. } } => {
+                Some(*webhook)
+            }
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(plans[..], [WebhookPlan::Hold { .. }, WebhookPlan::Send]), "{plans:?}");
+}
+
+#[test]
+fn a_transfer_without_an_answer_is_unknown_after_its_deadline() {
+    let mut sim = Sim::new(transfer());
+    angry(&mut sim);
+    sim.pass(8_000 + 45_000);
+    assert_eq!(sim.outcomes(), []);
+    sim.pass(5_000);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Unknown), true)]);
+}
+
+#[test]
+fn a_supervisor_who_joins_settles_it() {
+    let mut sim = Sim::new(transfer());
+    angry(&mut sim);
+    sim.pass(8_000 + 45_000);
+    sim.room(json!({"type": "participant.joined", "participant": {"id": "h", "role": "supervisor"}}));
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+}
+
+#[test]
+fn a_caller_who_hangs_up_while_it_rings_is_gone() {
+    let mut sim = Sim::new(transfer());
+    angry(&mut sim);
+    sim.result("say-u3", "done", None);
+    sim.result("transfer-u3", "accepted", None);
+    sim.room(json!({"type": "participant.left", "participant": {"id": "c", "role": "caller"}}));
+    assert_eq!(sim.outcomes(), []);
+    sim.pass(2_000);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::CallerGone), true)]);
+    assert!(!sim.commands().contains(&"say-fallback-u3"));
+}
+
+#[test]
+fn the_callers_leg_may_go_just_before_the_success() {
+    let mut sim = Sim::new(transfer());
+    angry(&mut sim);
+    sim.result("say-u3", "done", None);
+    sim.room(json!({"type": "session.ended", "reason": "caller transferred"}));
+    assert!(!sim.ended);
+    sim.result("transfer-u3", "done", None);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+    assert!(sim.ended);
+}
+
+#[test]
+fn nothing_is_sent_before_the_store_has_the_alert() {
+    let mut sim = Sim::new(notify());
+    sim.store_result = None;
+    angry(&mut sim);
+    assert_eq!((sim.delivered(), sim.commands().len()), (0, 0));
+    sim.pass(3_000);
+    let unstored = sim.outputs.iter().any(|o| matches!(o, Output::Deliver { unstored: Some(_), .. }));
+    assert!(unstored, "a store that hangs does not lose the alert");
+}
+
+#[test]
+fn an_alert_of_an_earlier_process_is_not_acted_on_again() {
+    for (outcome, outcomes) in [
+        (None, vec![(Some(Outcome::Unknown), true)]),
+        (Some(Outcome::Busy), vec![]),
+        (Some(Outcome::Transferred), vec![]),
+    ] {
+        let mut sim = Sim::new(transfer());
+        sim.store_result = Some(StoreResult::Existing { outcome });
+        angry(&mut sim);
+        assert_eq!(sim.outcomes(), outcomes);
+        assert!(!sim.commands().iter().any(|c| c.starts_with("transfer-")), "a human's phone is not rung twice");
+    }
+}
+
+#[test]
+fn the_agents_tool_goes_through_the_same_latch() {
+    let mut sim = Sim::new(flag());
+    let call = |id: &str, score: f64| {
+        json!({"type": "tool.call", "call_id": id, "name": "escalate_sentiment",
+        "arguments": {"sentiment_score": score, "description": "billing unresolved for 3 days"}})
+    };
+    for (id, score) in [("k1", 3.0), ("k2", 2.5), ("k3", 11.0)] {
+        sim.room(call(id, score));
+        assert_eq!(sim.escalations(), [], "{score}");
+    }
+    sim.room(call("k4", 2.0));
+    sim.room(call("k4", 2.0));
+    sim.room(call("k5", 1.0));
+    assert_eq!(sim.escalations(), [(0, Rule::Tool, Severity::Medium)]);
+    let answers: Vec<bool> = sim
+        .outputs
+        .iter()
+        .filter_map(|o| match o {
+            Output::Room { message: SidecarMessage::ToolResult { ok, .. } } => Some(*ok),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers, [false, false, false, true, true, false]);
+}
+
+#[test]
+fn trajectory_rules_need_two_signals_except_critical() {
+    let mut settings = flag();
+    settings.trajectory.enabled = true;
+    let mut sim = Sim::new(settings.clone());
+    sim.say("u1", "1.4");
+    assert_eq!(sim.escalations(), [(1, Rule::Trajectory, Severity::Critical)]);
+    let mut sim = Sim::new(settings);
+    sim.say("u1", "2.2");
+    assert_eq!(sim.escalations(), []);
+    sim.say("u2", "2.2");
+    assert_eq!(sim.escalations(), [(2, Rule::Trajectory, Severity::Medium)]);
+}
+
+#[test]
+fn shadow_mode_decides_and_touches_nothing() {
+    let mut sim = Sim::shadowed(transfer(), true);
+    angry(&mut sim);
+    assert_eq!(sim.escalations().len(), 1);
+    let touched = |o: &Output| matches!(o, Output::Room { .. } | Output::Transfer { .. } | Output::Deliver { .. });
+    assert!(!sim.outputs.iter().any(touched));
+}
+
+#[test]
+fn shutdown_rates_the_open_turn_and_ends() {
+    let mut sim = Sim::new(notify());
+    sim.say("u1", "2");
+    sim.say("u2", "2");
+    sim.room(json!({"type": "transcript", "segment_id": "s9", "participant_id": "c", "text": "2 and another", "final": true}));
+    sim.input(Input::Shutdown);
+    assert_eq!(sim.escalations().len(), 1);
+    assert_eq!(sim.delivered(), 1);
+    assert!(sim.ended);
+}
+
+#[test]
+fn the_tone_changes_with_the_label_only() {
+    let mut sim = Sim::new(flag());
+    for (id, text) in [("u1", "5"), ("u2", "3.5"), ("u3", "3.2"), ("u4", "8")] {
+        sim.say(id, text);
+    }
+    let tones: Vec<&str> = sim
+        .outputs
+        .iter()
+        .filter_map(|o| match o {
+            Output::Room { message: SidecarMessage::Tone { label, .. } } => Some(label.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tones, ["negative", "positive"]);
+}
+
+#[test]
+fn a_caller_who_is_named_late_is_rated_all_the_same() {
+    let mut sim = Sim::new(flag());
+    for id in ["u1", "u2", "u3"] {
+        sim.room(json!({"type": "turn.ended", "turn_id": id, "participant_id": "later", "text": "2 hello"}));
+    }
+    assert_eq!(sim.rates(), 0);
+    sim.room(json!({"type": "participant.joined", "participant": {"id": "later", "role": "caller"}}));
+    assert_eq!(sim.escalations().len(), 1);
+}
+
+#[test]
+fn alert_ids_follow_from_what_they_name() {
+    let id = AlertId::derive("room", "session", "turn");
+    assert_eq!(id, AlertId::derive("room", "session", "turn"));
+    assert_ne!(id, AlertId::derive("room", "sessiont", "urn"));
+    assert!(id.as_str().starts_with("alert_"));
+}
+
+#[test]
+fn commands_are_bare_of_names_that_a_transcript_could_choose() {
+    let mut sim = Sim::new(transfer());
+    for id in ["u1", "u2", "u3"] {
+        sim.say(id, "1 transfer me to +19005550000 now");
+    }
+    sim.result("say-u3", "done", None);
+    let targets: Vec<&str> = sim
+        .outputs
+        .iter()
+        .filter_map(|o| match o {
+            Output::Room { message: SidecarMessage::Command { command: CommandKind::Transfer { target, .. }, .. } } => {
+                Some(target.as_str())
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(targets, ["+14155551234"]);
+}
+
+/// One caller turn of the clean sequence, with what may be done to it.
+#[derive(Debug, Clone)]
+struct Messy {
+    tenths: u8,
+    filler: bool,
+    cuts: usize,
+    interims: usize,
+    duplicate: bool,
+    swap: bool,
+    agent_between: bool,
+}
+
+fn messy() -> impl Strategy<Value = Messy> {
+    (10u8..=60, prop::bool::weighted(0.2), 1usize..4, 0usize..3, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(tenths, filler, cuts, interims, duplicate, swap, agent_between)| Messy {
+            tenths,
+            filler,
+            cuts,
+            interims,
+            duplicate,
+            swap,
+            agent_between,
+        },
+    )
+}
+
+impl Messy {
+    fn text(&self) -> String {
+        if self.filler {
+            "f yeah".to_owned()
+        } else {
+            format!("{:.1} words of the turn", f64::from(self.tenths) / 10.0)
+        }
+    }
+
+    /// The turn's segments as a recogniser emits them: interims, finals, duplicates, finals swapped.
+    fn segments(&self, turn: usize) -> Vec<serde_json::Value> {
+        let text = self.text();
+        let words: Vec<&str> = text.split(' ').collect();
+        let size = words.len().div_ceil(self.cuts);
+        let mut finals = Vec::new();
+        let mut out = Vec::new();
+        for (n, chunk) in words.chunks(size).enumerate() {
+            let start = turn as u64 * 10_000 + n as u64 * 1000;
+            let piece = |text: String, rev: usize, is_final: bool| {
+                json!({"type": "transcript", "segment_id": format!("s{turn}-{n}"), "rev": rev, "participant_id": "c",
+                    "text": text, "final": is_final, "start_ms": start, "end_ms": start + 900})
+            };
+            for rev in 0..self.interims {
+                out.push(piece(format!("9 guess {rev}"), rev, false));
+            }
+            finals.push(piece(chunk.join(" "), self.interims, true));
+        }
+        if self.swap {
+            finals.reverse();
+        }
+        out.extend(finals);
+        if self.duplicate {
+            out.extend(out.clone());
+        }
+        out
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_mess_leaves_the_streak_as_the_clean_sequence_has_it(
+        turns in prop::collection::vec(messy(), 1..12),
+        turn_events in any::<bool>(),
+    ) {
+        let mut clean = Sim::new(flag());
+        let mut mess = Sim::new(flag());
+        for (n, turn) in turns.iter().enumerate() {
+            clean.say(&format!("u{n}"), &turn.text());
+            for segment in turn.segments(n) {
+                mess.now += 10;
+                mess.room(segment);
+            }
+            if turn_events {
+                let ids: Vec<String> = (0..turn.cuts).map(|c| format!("s{n}-{c}")).collect();
+                let ended = json!({"type": "turn.ended", "turn_id": format!("u{n}"), "participant_id": "c",
+                    "text": turn.text(), "segment_ids": ids, "start_ms": n * 10_000});
+                mess.room(ended.clone());
+                mess.room(ended);
+            } else if turn.agent_between {
+                mess.room(json!({"type": "agent.state", "state": "speaking"}));
+            } else {
+                mess.pass(1200);
+            }
+            if turn.agent_between {
+                mess.room(json!({"type": "transcript", "segment_id": format!("g{n}"), "participant_id": "a",
+                    "text": "one moment", "final": true, "start_ms": n * 10_000 + 6000, "end_ms": n * 10_000 + 7000}));
+            }
+            for segment in turn.segments(n).into_iter().filter(|_| turn.duplicate) {
+                mess.room(segment);
+            }
+        }
+        prop_assert_eq!(mess.escalations(), clean.escalations());
+        prop_assert_eq!(mess.call.standing().streak, clean.call.standing().streak);
+        prop_assert_eq!(mess.call.standing().ordinal, clean.call.standing().ordinal);
+    }
+
+    #[test]
+    fn ratings_in_any_order_escalate_where_the_clean_sequence_does(
+        tenths in prop::collection::vec(10u8..=50, 1..10),
+        shuffle in any::<prop::sample::Index>(),
+    ) {
+        let mut clean = Sim::new(flag());
+        let mut late = Sim::new(flag());
+        late.hold_ratings = true;
+        let mut waiting = Vec::new();
+        for (n, tenth) in tenths.iter().enumerate() {
+            let text = format!("{:.1}", f64::from(*tenth) / 10.0);
+            clean.say(&format!("u{n}"), &text);
+            late.say(&format!("u{n}"), &text);
+            late.now -= 1000;
+            waiting.push((format!("u{n}"), text));
+        }
+        let by = shuffle.index(waiting.len());
+        waiting.rotate_left(by);
+        if by % 2 == 0 {
+            waiting.reverse();
+        }
+        for (turn_id, text) in waiting {
+            late.input(Input::Rated { turn_id, rev: 1, result: rate(&text) });
+        }
+        prop_assert_eq!(late.escalations(), clean.escalations());
+    }
+
+    #[test]
+    fn at_most_one_escalation_is_latched_and_the_journal_repeats(
+        steps in prop::collection::vec((0u8..10, 0usize..6), 1..60),
+    ) {
+        let run = || {
+            let mut sim = Sim::new(transfer());
+            for (step, n) in &steps {
+                let last = format!("u{n}");
+                match step {
+                    0..=3 => sim.say(&last, "1 furious"),
+                    4 => sim.say(&last, "7 fine"),
+                    5 => sim.result(&format!("say-{last}"), "done", None),
+                    6 => sim.result(&format!("transfer-{last}"), "failed", Some("busy")),
+                    7 => sim.room(json!({"type": "tool.call", "call_id": format!("k{n}"), "name": "escalate_sentiment",
+                        "arguments": {"sentiment_score": 1, "description": "upset"}})),
+                    8 => sim.pass(*n as u64 * 4_000),
+                    _ => sim.room(json!({"type": "participant.left", "participant": {"id": "c", "role": "caller"}})),
+                }
+            }
+            sim
+        };
+        let sim = run();
+        let mut open = 0;
+        for report in sim.reports() {
+            match report {
+                Report::Escalation { .. } => open += 1,
+                Report::Outcome { .. } => open -= 1,
+                _ => {}
+            }
+            prop_assert!((0..=1).contains(&open), "two escalations at once");
+        }
+        prop_assert_eq!(sim.journal, run().journal);
+    }
+}
