@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod exit;
+pub mod schema;
 
 use clap::{Parser, Subcommand};
 
@@ -17,12 +18,17 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Print the contracts for machines.
+    Schema(schema::SchemaArgs),
+}
 
 /// Runs one command to its end.
 ///
 /// # Errors
 /// [`Failure`] with the exit code that the process ends with.
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
-    match cli.command {}
+    match cli.command {
+        Command::Schema(args) => schema::run(&args),
+    }
 }

@@ -1,0 +1,160 @@
+//! What can go wrong between us and a room: [`RoomError`].
+
+use super::message::{FrameError, SUBPROTOCOL, VERSION};
+
+/// Close codes of the native dialect (RFC 6455 section 7.4.2 leaves 4000-4999 to applications).
+pub mod close_code {
+    /// All said. After `session.ended` it ends the call; before, it is a cut like any other.
+    pub const NORMAL: u16 = 1000;
+    /// Not UTF-8 (RFC 6455 section 8.1).
+    pub const NOT_UTF8: u16 = 1007;
+    /// A frame larger than 64 KiB.
+    pub const TOO_LARGE: u16 = 1009;
+    /// The other side breaks the dialect.
+    pub const PROTOCOL: u16 = 4400;
+    /// The token is missing, wrong or no longer valid.
+    pub const AUTH: u16 = 4401;
+    /// Another connection took this session over.
+    pub const SUPERSEDED: u16 = 4409;
+}
+
+/// Why there is no connection to the room. [`RoomError::is_final`] tells what trying again may mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoomError {
+    /// Final: the URL is no room's.
+    #[error("not a room URL ({problem}); write it as wss://host/path or ws://host/path")]
+    Url {
+        /// What does not fit.
+        problem: String,
+    },
+    /// Final: the file with extra certificate authorities cannot be used.
+    #[error("CA file {path} cannot be used: {problem}; it must hold certificates in PEM form")]
+    CaFile {
+        /// The file.
+        path: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// Final: no TLS on this machine, e.g. because it has no trusted authorities at all.
+    #[error("TLS cannot be used: {problem}")]
+    TlsSetup {
+        /// What the TLS stack said.
+        problem: String,
+    },
+    /// Final: the token does not fit into an HTTP header.
+    #[error("the room token holds characters that an HTTP header cannot carry")]
+    Token,
+    /// Final before the first `welcome`, retryable after it: the certificate is not to be trusted.
+    #[error("the room's certificate cannot be trusted: {problem}")]
+    Certificate {
+        /// What the verifier said.
+        problem: String,
+    },
+    /// The room answered the dial with a status other than 101. Final for 401, 403, 404 and 410.
+    #[error("the room answered HTTP {status}")]
+    Http {
+        /// The status.
+        status: u16,
+    },
+    /// Final: the room did not choose our subprotocol.
+    #[error("the room does not speak the subprotocol {SUBPROTOCOL}")]
+    Subprotocol,
+    /// Final: the room chose a version that we did not offer.
+    #[error("the room chose version {chosen} of the dialect, but only {VERSION} was offered")]
+    Version {
+        /// What it chose.
+        chosen: u32,
+    },
+    /// The room closed the connection. Final for 4400, 4401 and 4409.
+    #[error("the room closed the connection with {code}{}", spelled(reason))]
+    Closed {
+        /// The close code; 1005 when there was none (RFC 6455 section 7.1.5).
+        code: u16,
+        /// The room's words.
+        reason: String,
+    },
+    /// Retryable: no connection at all.
+    #[error("the room cannot be reached: {problem}")]
+    Unreachable {
+        /// What the network said.
+        problem: String,
+    },
+    /// Retryable: a step took too long.
+    #[error("no {step} within {after_ms} ms")]
+    Timeout {
+        /// What we waited for.
+        step: &'static str,
+        /// How long, in ms.
+        after_ms: u64,
+    },
+    /// Retryable: the room answers no pings.
+    #[error("the room left {missed} pings unanswered")]
+    Silent {
+        /// How many.
+        missed: u32,
+    },
+    /// Retryable: a frame that no WebSocket may carry, or one that is too large.
+    #[error("the room sent what cannot be read: {problem}")]
+    Unreadable {
+        /// What does not fit.
+        problem: String,
+    },
+    /// Retryable: the connection broke.
+    #[error("the connection to the room broke: {problem}")]
+    Cut {
+        /// What the network said.
+        problem: String,
+    },
+}
+
+fn spelled(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+}
+
+impl RoomError {
+    /// Whether trying again is pointless: the room refused us, or what we were given cannot work.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Url { .. }
+            | Self::CaFile { .. }
+            | Self::TlsSetup { .. }
+            | Self::Token
+            | Self::Certificate { .. }
+            | Self::Subprotocol
+            | Self::Version { .. } => true,
+            Self::Http { status } => matches!(status, 401 | 403 | 404 | 410),
+            Self::Closed { code, .. } => {
+                matches!(*code, close_code::PROTOCOL | close_code::AUTH | close_code::SUPERSEDED)
+            }
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Silent { .. }
+            | Self::Unreadable { .. }
+            | Self::Cut { .. } => false,
+        }
+    }
+}
+
+/// What a room connection tells the runtime.
+#[derive(Debug)]
+pub enum RoomEvent {
+    /// The room said something. Its `seq`, if any, is handed to `RoomHandle::processed` once it is dealt with.
+    Message(super::message::RoomMessage),
+    /// There is no connection; another try follows.
+    Lost {
+        /// Why.
+        detail: String,
+        /// When it is tried again, in ms from now.
+        retry_in_ms: u64,
+    },
+    /// The room will not have us: exit code 7. Nothing follows but [`RoomEvent::Over`].
+    Refused(RoomError),
+    /// No connection for too long: exit code 8. Nothing follows but [`RoomEvent::Over`].
+    GaveUp(RoomError),
+    /// The room sent something unusable; it was told so, and the connection goes on.
+    BadFrame(FrameError),
+    /// Nothing more will come: the session ended, or one of the two failures above was told. Said again whenever
+    /// asked again.
+    Over,
+}
