@@ -4,6 +4,8 @@
 pub mod call;
 pub mod cli;
 pub mod config;
+pub mod notify;
 pub mod room;
 pub mod sentiment;
+pub mod store;
 pub mod transfer;

@@ -2,13 +2,14 @@
 
 pub mod target;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::room::message::{SipDialog, Welcome, capability};
 pub use target::{E164, NotE164};
 
 /// What a transfer came to. 202 Accepted is not an outcome: only a final result is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
     /// A human has the caller.

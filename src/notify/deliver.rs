@@ -1,0 +1,253 @@
+//! Sending what is in the outbox: claim, attempt, note the result.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use super::Outgoing;
+use super::clock::Clock;
+use super::http::{Http, Post};
+use super::payload;
+use super::schedule::{Answer, Jitter, Schedule, Verdict};
+use super::sign::Signer;
+use crate::call::escalation::{Alert, AlertId};
+use crate::call::event::DeliveryResult;
+use crate::store::{Attempted, Claim, OutboxRow, OutboxState, Store, StoreError};
+
+/// How many attempts one process makes at a time, so that a slow receiver does not hold up the others.
+const AT_ONCE: usize = 16;
+
+/// How long until a store that failed is asked again, in ms.
+const STORE_RETRY_MS: u64 = 5_000;
+
+/// Sends webhooks from the outbox, or, when the store failed, from memory.
+pub struct Deliverer {
+    store: Store,
+    signer: Signer,
+    clock: Clock,
+    schedule: Schedule,
+    http: Http,
+}
+
+impl std::fmt::Debug for Deliverer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deliverer").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Deliverer {
+    /// Sends what is in `store`, signed by `signer`, by the standard schedule.
+    #[must_use]
+    pub fn new(store: Store, signer: Signer, clock: Clock) -> Self {
+        Self { store, signer, clock, schedule: Schedule::default(), http: Http::default() }
+    }
+
+    /// Goes by another schedule.
+    #[must_use]
+    pub fn with_schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Makes the next attempt for an alert's webhook, if it is due and no other process is at it, and says where it
+    /// stands. After [`DeliveryResult::Retry`], call it again in so many ms.
+    ///
+    /// A store that fails is a retry as well: the webhook is in it, and stays there for whoever can read it.
+    pub async fn deliver_one(&self, alert_id: &AlertId) -> DeliveryResult {
+        let result = async {
+            if let Some(claim) = self.store.claim(alert_id, (self.clock)()).await? {
+                return Ok(self.attempt(&claim).await);
+            }
+            Ok(self.standing(self.store.webhook(alert_id).await?))
+        };
+        result.await.unwrap_or_else(|error: StoreError| DeliveryResult::Retry {
+            detail: error.to_string(),
+            in_ms: STORE_RETRY_MS,
+            attempts: 0,
+        })
+    }
+
+    /// Makes one attempt for up to `limit` webhooks that are due now.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store failed before anything was attempted.
+    pub async fn sweep(&self, limit: usize) -> Result<Vec<(AlertId, DeliveryResult)>, StoreError> {
+        let mut results = Vec::new();
+        let stop = CancellationToken::new();
+        self.sweep_until(limit, &stop, |id, result| results.push((id.clone(), result.clone()))).await?;
+        Ok(results)
+    }
+
+    /// As [`Deliverer::sweep`], and tells each result as it comes. Once `stop` is cancelled, the attempts in hand are
+    /// finished and no more are begun. Returns how many were made.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store failed; attempts in hand were finished first.
+    pub async fn sweep_until(
+        &self,
+        limit: usize,
+        stop: &CancellationToken,
+        mut each: impl FnMut(&AlertId, &DeliveryResult) + Send,
+    ) -> Result<usize, StoreError> {
+        // What is put off in this sweep is not due by then, so each is attempted once.
+        let due_by_ms = (self.clock)();
+        let mut in_hand = FuturesUnordered::new();
+        let mut begun = 0;
+        let mut dry = Ok(false);
+        loop {
+            let room = AT_ONCE.saturating_sub(in_hand.len()).min(limit - begun);
+            if room > 0 && dry == Ok(false) && !stop.is_cancelled() {
+                let wanted = u32::try_from(room).unwrap_or(u32::MAX);
+                match self.store.claim_due(wanted, due_by_ms, (self.clock)()).await {
+                    Ok(claims) => {
+                        dry = Ok(claims.len() < room);
+                        begun += claims.len();
+                        in_hand.extend(claims.into_iter().map(|claim| async move {
+                            let result = self.attempt(&claim).await;
+                            (claim.alert_id, result)
+                        }));
+                    }
+                    Err(error) => dry = Err(error),
+                }
+            }
+            match in_hand.next().await {
+                Some((id, result)) => each(&id, &result),
+                None => return dry.map(|_| begun),
+            }
+        }
+    }
+
+    /// Sends an alert that the store would not take, by the same schedule for as long as this process lives; tells each
+    /// attempt's result. An alert of shadow mode is never sent.
+    pub async fn send_unstored(
+        &self,
+        alert: &Alert,
+        outgoing: &Outgoing,
+        mut each: impl FnMut(&DeliveryResult) + Send,
+    ) -> DeliveryResult {
+        if alert.shadow {
+            return DeliveryResult::GaveUp { detail: "shadow mode sends nothing".to_owned(), attempts: 0 };
+        }
+        let body = payload::body(alert, outgoing.detail);
+        let mut attempt = 1;
+        loop {
+            let timeout = Duration::from_millis(outgoing.timeout_ms);
+            let (_, verdict) = self.post(&alert.id, &body, outgoing, timeout, attempt).await;
+            let result = result_of(&verdict, attempt);
+            log(&alert.id, &result);
+            each(&result);
+            let Verdict::Retry { wait, .. } = verdict else { return result };
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    /// Makes a claimed attempt and notes its result.
+    async fn attempt(&self, claim: &Claim) -> DeliveryResult {
+        let now_ms = (self.clock)();
+        let left = claim.until_ms.saturating_sub(now_ms).min(claim.outgoing.timeout_ms);
+        if left == 0 {
+            // We were stopped for longer than the lease: someone else may be at it already.
+            let detail = "the claim ran out before the attempt began".to_owned();
+            return DeliveryResult::Retry { detail, in_ms: 0, attempts: claim.attempt };
+        }
+        let timeout = Duration::from_millis(left);
+        let (answer, verdict) =
+            self.post(&claim.alert_id, &claim.body, &claim.outgoing, timeout, claim.attempt).await;
+        let status = match answer {
+            Answer::Status { status, .. } => Some(status),
+            Answer::Failed { .. } | Answer::Refused { .. } => None,
+        };
+        let result = result_of(&verdict, claim.attempt);
+        let now_ms = (self.clock)();
+        let note = match verdict {
+            Verdict::Delivered { status } => Attempted::Delivered { status },
+            Verdict::Retry { wait, detail } => {
+                Attempted::Retry { at_ms: now_ms.saturating_add(millis(wait)), status, detail }
+            }
+            Verdict::GiveUp { detail } => Attempted::GaveUp { status, detail },
+        };
+        log(&claim.alert_id, &result);
+        if let Err(error) = self.store.attempted(claim, &note, now_ms).await {
+            // It is attempted again when the claim runs out, under the same id.
+            tracing::warn!(alert_id = %claim.alert_id, %error, "the result of a webhook attempt could not be noted");
+        }
+        result
+    }
+
+    async fn post(
+        &self,
+        id: &AlertId,
+        body: &str,
+        outgoing: &Outgoing,
+        timeout: Duration,
+        attempt: u32,
+    ) -> (Answer, Verdict) {
+        let now_s = (self.clock)() / 1000;
+        let answer = self.http.post(&self.signer, Post { id: id.as_str(), body, outgoing, timeout, now_s }).await;
+        let verdict = self.schedule.judge(attempt, &answer, Jitter::random());
+        (answer, verdict)
+    }
+
+    /// What a webhook that could not be claimed has come to.
+    fn standing(&self, row: Option<OutboxRow>) -> DeliveryResult {
+        let Some(row) = row else {
+            let detail = "the store holds no webhook for this alert".to_owned();
+            return DeliveryResult::GaveUp { detail, attempts: 0 };
+        };
+        let attempts = row.attempts;
+        let in_ms = row.next_ms().saturating_sub((self.clock)()).max(1);
+        let error = row.last_error.clone();
+        match row.state {
+            OutboxState::Delivered => {
+                DeliveryResult::Delivered { status: row.last_status.unwrap_or(200), attempts }
+            }
+            OutboxState::GaveUp => {
+                DeliveryResult::GaveUp { detail: error.unwrap_or_else(|| "it was given up".to_owned()), attempts }
+            }
+            OutboxState::Cancelled => {
+                DeliveryResult::GaveUp { detail: "it was cancelled, as it was not needed".to_owned(), attempts }
+            }
+            OutboxState::Held => {
+                DeliveryResult::Retry { detail: "it waits for the outcome of a transfer".to_owned(), in_ms, attempts }
+            }
+            OutboxState::Pending => {
+                let detail = match row.claimed_until_ms {
+                    Some(_) => "another process is at it".to_owned(),
+                    None => error.unwrap_or_else(|| "it is not due yet".to_owned()),
+                };
+                DeliveryResult::Retry { detail, in_ms, attempts }
+            }
+        }
+    }
+}
+
+fn result_of(verdict: &Verdict, attempts: u32) -> DeliveryResult {
+    match verdict {
+        Verdict::Delivered { status } => DeliveryResult::Delivered { status: *status, attempts },
+        Verdict::Retry { wait, detail } => {
+            DeliveryResult::Retry { detail: detail.clone(), in_ms: millis(*wait), attempts }
+        }
+        Verdict::GiveUp { detail } => DeliveryResult::GaveUp { detail: detail.clone(), attempts },
+    }
+}
+
+fn log(alert_id: &AlertId, result: &DeliveryResult) {
+    match result {
+        DeliveryResult::Delivered { status, attempts } => {
+            tracing::info!(%alert_id, status, attempts, "webhook delivered");
+        }
+        DeliveryResult::Retry { detail, in_ms, attempts } => {
+            tracing::warn!(%alert_id, detail, in_ms, attempts, "webhook not delivered, will be retried");
+        }
+        DeliveryResult::GaveUp { detail, attempts } => {
+            tracing::error!(%alert_id, detail, attempts, "webhook given up");
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,154 @@
+//! One attempt over HTTP.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::Response;
+use reqwest::dns::Resolve;
+use reqwest::header::RETRY_AFTER;
+use reqwest::redirect::Policy;
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use super::Outgoing;
+use super::guard::{Guard, GuardedResolver, Refusal, SystemResolver};
+use super::schedule::{Answer, retry_after};
+use super::sign::Signer;
+
+/// How much of an answer's body is read, so that the connection can be used again; what it says does not matter.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// What one attempt sends.
+pub(super) struct Post<'a> {
+    /// The `webhook-id`.
+    pub(super) id: &'a str,
+    /// The body.
+    pub(super) body: &'a str,
+    /// Where to and how.
+    pub(super) outgoing: &'a Outgoing,
+    /// How long it may take, from the look-up of the name to the answer.
+    pub(super) timeout: Duration,
+    /// Unix time of the attempt in s.
+    pub(super) now_s: u64,
+}
+
+/// A client for each scheme and allow-list, as its resolver depends on them. There is one, mostly.
+pub(super) struct Http {
+    clients: Mutex<HashMap<(bool, String), reqwest::Client>>,
+    resolver: Arc<dyn Resolve>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { clients: Mutex::default(), resolver: Arc::new(SystemResolver) }
+    }
+}
+
+impl Http {
+    /// Makes one attempt. It ends within its timeout, whatever the receiver does.
+    pub(super) async fn post(&self, signer: &Signer, post: Post<'_>) -> Answer {
+        let url = post.outgoing.url.url();
+        let guard = Guard::new(url, &post.outgoing.allow);
+        if let Err(refusal) = guard.check(url) {
+            return Answer::Refused { detail: refusal.to_string() };
+        }
+        let client = match self.client(url.scheme() == "https", post.outgoing, guard) {
+            Ok(client) => client,
+            Err(detail) => return Answer::Failed { detail },
+        };
+        let request = client
+            .post(url.clone())
+            .header("content-type", "application/json")
+            .header("webhook-id", post.id)
+            .header("webhook-timestamp", post.now_s)
+            .header("webhook-signature", signer.sign(post.id, post.now_s, post.body.as_bytes()))
+            .body(post.body.to_owned());
+        let deadline = tokio::time::Instant::now() + post.timeout;
+        match tokio::time::timeout_at(deadline, request.send()).await {
+            Err(_) => Answer::Failed { detail: format!("no answer within {} ms", post.timeout.as_millis()) },
+            Ok(Err(error)) => failure(&error),
+            Ok(Ok(response)) => {
+                let answer = answer_of(&response, post.now_s);
+                // The status has said it all: a body that is slow or breaks off changes nothing.
+                let _ = tokio::time::timeout_at(deadline, drain(response)).await;
+                answer
+            }
+        }
+    }
+
+    fn client(&self, tls: bool, outgoing: &Outgoing, guard: Guard) -> Result<reqwest::Client, String> {
+        let key = (tls, outgoing.allow_text());
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let resolver = Arc::new(GuardedResolver::new(guard, Arc::clone(&self.resolver)));
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls_config(tls)?)
+            .dns_resolver(resolver)
+            .redirect(Policy::none())
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .pool_idle_timeout(Duration::from_secs(5))
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| format!("the HTTP client did not start: {}", innermost(&error)))?;
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+}
+
+/// TLS by the platform's trust store, which is not even loaded for plain `http`.
+fn tls_config(used: bool) -> Result<rustls::ClientConfig, String> {
+    let failed = |error: rustls::Error| format!("TLS did not start: {error}");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(failed)?;
+    let mut config = if used {
+        builder.with_platform_verifier().map_err(failed)?.with_no_client_auth()
+    } else {
+        builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn answer_of(response: &Response, now_s: u64) -> Answer {
+    let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    Answer::Status {
+        status: response.status().as_u16(),
+        retry_after: asked.and_then(|value| retry_after(value, now_s)),
+    }
+}
+
+async fn drain(mut response: Response) {
+    let mut read = 0;
+    while read < MAX_ANSWER {
+        match response.chunk().await {
+            Ok(Some(chunk)) => read += chunk.len(),
+            _ => break,
+        }
+    }
+}
+
+/// What went wrong, without the URL, which may hold what is nobody's business.
+fn failure(error: &reqwest::Error) -> Answer {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(current) = source {
+        if let Some(refusal) = current.downcast_ref::<Refusal>() {
+            return Answer::Refused { detail: refusal.to_string() };
+        }
+        source = current.source();
+    }
+    let what = if error.is_connect() { "the receiver cannot be reached" } else { "the exchange broke off" };
+    Answer::Failed { detail: format!("{what}: {}", innermost(error)) }
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    let mut innermost: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(next) = innermost.and_then(Error::source) {
+        innermost = Some(next);
+    }
+    innermost.map_or_else(|| "no further detail".to_owned(), ToString::to_string)
+}

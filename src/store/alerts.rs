@@ -1,0 +1,236 @@
+//! Writing alerts: with their flag and their webhook, in one transaction.
+
+use sqlx::{Sqlite, Transaction};
+
+use super::{Store, StoreError, int, uint};
+use crate::call::escalation::{Alert, AlertId, Rule};
+use crate::call::event::{StoreResult, StoreWrite, WebhookPlan};
+use crate::notify::{Outgoing, payload};
+use crate::transfer::Outcome;
+
+/// An alert as the store has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredAlert {
+    /// The alert, with its outcome where there is one.
+    pub alert: Alert,
+    /// When it was decided, Unix time in ms.
+    pub created_ms: u64,
+    /// What people made of it: `open`, `confirmed` or `dismissed`.
+    pub review: String,
+}
+
+/// What to do when the alert is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfThere {
+    Keep,
+    Update,
+}
+
+/// Inserts an alert (`?12` is both times), or updates it if `?13`.
+const PUT_ALERT: &str = "INSERT INTO alerts (alert_id, room_name, session_id, turn, rule, severity, action, sentiment, \
+    shadow, outcome, record, created_ms, updated_ms) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12) \
+    ON CONFLICT (alert_id) DO UPDATE SET outcome = excluded.outcome, record = excluded.record, \
+    updated_ms = excluded.updated_ms WHERE ?13";
+
+impl Store {
+    /// Writes an alert or its outcome, with all that follows from it, in one transaction that is on disk when this returns.
+    ///
+    /// A new alert flags its session and queues its webhook as planned (a shadow alert queues none). An alert that is
+    /// there already is left as it is, and its outcome told. An outcome settles a webhook that is held: it is
+    /// released now, with the body that tells the outcome; cancelled; or kept. What was attempted once is not changed.
+    /// An outcome whose alert could not be written at the time writes both.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written; then nothing was.
+    pub async fn write(
+        &self,
+        write: &StoreWrite,
+        outgoing: Option<&Outgoing>,
+        now_unix_ms: u64,
+    ) -> Result<StoreResult, StoreError> {
+        let mut conn = self.conn().await;
+        let mut tx = self.begin(&mut conn).await?;
+        match write {
+            StoreWrite::Alert { alert, webhook } => {
+                if !self.put(&mut tx, alert, IfThere::Keep, now_unix_ms).await? {
+                    let outcome = self.outcome(&mut tx, &alert.id).await?;
+                    return Ok(StoreResult::Existing { outcome });
+                }
+                self.queue(&mut tx, alert, *webhook, outgoing, now_unix_ms).await?;
+            }
+            StoreWrite::Outcome { alert, webhook } => {
+                self.put(&mut tx, alert, IfThere::Update, now_unix_ms).await?;
+                self.settle(&mut tx, alert, *webhook, outgoing, now_unix_ms).await?;
+            }
+        }
+        tx.commit().await.map_err(|error| self.failed(&error))?;
+        Ok(StoreResult::Written)
+    }
+
+    /// An alert, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {
+        let mut conn = self.conn().await;
+        let row: Option<(String, i64, String)> = sqlx::query_as(
+            "SELECT record, created_ms, review FROM alerts JOIN flags USING (alert_id) WHERE alert_id = ?",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        row.map(|(record, created, review)| {
+            let alert = serde_json::from_str(&record).map_err(|error| self.bad_row(&format!("alert {id}"), error))?;
+            Ok(StoredAlert { alert, created_ms: uint(created), review })
+        })
+        .transpose()
+    }
+
+    /// Inserts the alert with its flag; whether it did, or updated what was there.
+    async fn put(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        alert: &Alert,
+        if_there: IfThere,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let json = |what: &str, error: serde_json::Error| self.bad_row(what, error);
+        let outcome = alert.outcome.as_ref().map(serde_json::to_string).transpose();
+        let done = sqlx::query(PUT_ALERT)
+            .bind(alert.id.as_str())
+            .bind(&alert.room_name)
+            .bind(&alert.session_id)
+            .bind(i64::from(alert.turn))
+            .bind(rule_name(alert.rule))
+            .bind(alert.severity.name())
+            .bind(alert.action.name())
+            .bind(alert.sentiment.value())
+            .bind(alert.shadow)
+            .bind(outcome.map_err(|error| json("new outcome", error))?)
+            .bind(serde_json::to_string(alert).map_err(|error| json("new alert", error))?)
+            .bind(int(now_ms))
+            .bind(if_there == IfThere::Update)
+            .execute(&mut **tx)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("INSERT INTO flags (alert_id, flagged_ms) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(alert.id.as_str())
+            .bind(int(now_ms))
+            .execute(&mut **tx)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        Ok(true)
+    }
+
+    async fn outcome(&self, tx: &mut Transaction<'_, Sqlite>, id: &AlertId) -> Result<Option<Outcome>, StoreError> {
+        let outcome: Option<String> = sqlx::query_scalar("SELECT outcome FROM alerts WHERE alert_id = ?")
+            .bind(id.as_str())
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        let parse = |json: String| serde_json::from_str(&json);
+        outcome.map(parse).transpose().map_err(|error| self.bad_row(&format!("outcome of alert {id}"), error))
+    }
+
+    /// Queues the webhook, unless one is there.
+    async fn queue(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        alert: &Alert,
+        plan: WebhookPlan,
+        outgoing: Option<&Outgoing>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let (state, due_ms) = match plan {
+            _ if alert.shadow => return Ok(()),
+            WebhookPlan::None => return Ok(()),
+            WebhookPlan::Send => ("pending", now_ms),
+            WebhookPlan::Hold { ms } => ("held", now_ms.saturating_add(ms)),
+        };
+        let Some(outgoing) = outgoing else {
+            tracing::warn!(alert_id = %alert.id, "a webhook was planned, but none is set; the alert is flagged only");
+            return Ok(());
+        };
+        sqlx::query(
+            "INSERT INTO outbox (alert_id, state, url, detail, allow, timeout_ms, body, due_ms, created_ms) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(alert.id.as_str())
+        .bind(state)
+        .bind(outgoing.url.url().as_str())
+        .bind(outgoing.detail_text())
+        .bind(outgoing.allow_text())
+        .bind(int(outgoing.timeout_ms))
+        .bind(payload::body(alert, outgoing.detail))
+        .bind(int(due_ms))
+        .bind(int(now_ms))
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+
+    /// Settles a webhook that waits for its action's outcome.
+    async fn settle(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        alert: &Alert,
+        plan: WebhookPlan,
+        outgoing: Option<&Outgoing>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        match plan {
+            WebhookPlan::Hold { .. } => {}
+            WebhookPlan::None => {
+                sqlx::query(
+                    "UPDATE outbox SET state = 'cancelled', settled_ms = ? WHERE alert_id = ? AND state = 'held' \
+                     AND attempts = 0",
+                )
+                .bind(int(now_ms))
+                .bind(alert.id.as_str())
+                .execute(&mut **tx)
+                .await
+                .map_err(|error| self.failed(&error))?;
+                return Ok(());
+            }
+            WebhookPlan::Send => self.release(tx, alert, now_ms).await?,
+        }
+        self.queue(tx, alert, plan, outgoing, now_ms).await
+    }
+
+    /// Makes a webhook due that was never attempted, telling what is known now.
+    async fn release(&self, tx: &mut Transaction<'_, Sqlite>, alert: &Alert, now_ms: u64) -> Result<(), StoreError> {
+        let detail: Option<String> = sqlx::query_scalar(
+            "SELECT detail FROM outbox WHERE alert_id = ? AND state IN ('held', 'cancelled') AND attempts = 0",
+        )
+        .bind(alert.id.as_str())
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        let Some(detail) = detail else { return Ok(()) };
+        let detail = Outgoing::detail_of(&detail).map_err(|error| self.bad_row("outbox", error))?;
+        sqlx::query(
+            "UPDATE outbox SET state = 'pending', body = ?, due_ms = ?, settled_ms = NULL WHERE alert_id = ?",
+        )
+        .bind(payload::body(alert, detail))
+        .bind(int(now_ms))
+        .bind(alert.id.as_str())
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+}
+
+fn rule_name(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Streak => "streak",
+        Rule::Trajectory => "trajectory",
+        Rule::Tool => "tool",
+    }
+}

@@ -1,0 +1,139 @@
+//! What can be wrong with a store: [`StoreError`].
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::exit::{Exit, Failure};
+
+/// A store that cannot be used: which one, why, and what would mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("store {}: {problem}; {}", path.display(), problem.mend())]
+pub struct StoreError {
+    /// The store's file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: StoreProblem,
+}
+
+/// What is wrong with a store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreProblem {
+    /// The file or its folder cannot be opened or created.
+    #[error("it cannot be opened or created ({detail})")]
+    CannotOpen {
+        /// What the system said.
+        detail: String,
+    },
+    /// The file or its folder is not writable.
+    #[error("it is read-only")]
+    ReadOnly,
+    /// The file is damaged, or no SQLite file at all.
+    #[error("it is damaged or no SQLite file ({detail})")]
+    Corrupt {
+        /// What SQLite said.
+        detail: String,
+    },
+    /// No space is left.
+    #[error("no space is left for it")]
+    Full,
+    /// Another process kept it locked for too long.
+    #[error("another process kept it locked for more than {waited_ms} ms")]
+    Locked {
+        /// How long we waited, in ms.
+        waited_ms: u64,
+    },
+    /// An SQLite file of some other program.
+    #[error("it is an SQLite file of another program")]
+    NotOurs,
+    /// A newer version of this program made it.
+    #[error("a newer version wrote it (schema {version}; this one knows up to {known})")]
+    TooNew {
+        /// The file's schema version.
+        version: i64,
+        /// The newest schema version that this program knows.
+        known: i64,
+    },
+    /// A row does not hold what we wrote into it.
+    #[error("a row of it cannot be read ({what}: {detail})")]
+    BadRow {
+        /// Which row.
+        what: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Anything else.
+    #[error("it failed ({detail})")]
+    Failed {
+        /// What SQLite or the system said.
+        detail: String,
+    },
+}
+
+impl StoreProblem {
+    /// What would mend it, in half a sentence.
+    #[must_use]
+    pub fn mend(&self) -> &'static str {
+        match self {
+            Self::CannotOpen { .. } => "name a file in a folder that this user may write to, with --store",
+            Self::ReadOnly => "make the file and its folder writable for this user, or name another with --store",
+            Self::Corrupt { .. } => {
+                "move it and its -wal and -shm files away (`sqlite3 FILE .recover` may save what is in them); a new one is \
+                 made by itself"
+            }
+            Self::Full => "free space on its disk",
+            Self::Locked { .. } => "end the process that holds it (`fuser FILE` names it), or move it to a faster disk",
+            Self::NotOurs => "name another file with --store",
+            Self::TooNew { .. } => "run the newer version, or name another file with --store",
+            Self::BadRow { .. } => "the row was changed from outside: mend or delete it with `sqlite3 FILE`",
+            Self::Failed { .. } => "see what it said, and try `sqlite3 FILE 'PRAGMA integrity_check'`",
+        }
+    }
+}
+
+impl StoreError {
+    pub(super) fn new(path: &Path, problem: StoreProblem) -> Self {
+        Self { path: path.to_owned(), problem }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(Exit::StoreUnusable, format_args!("store {}: {}", error.path.display(), error.problem))
+            .help(error.problem.mend())
+    }
+}
+
+/// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>) that mean something to the user.
+mod code {
+    pub(super) const PERM: i32 = 3;
+    pub(super) const BUSY: i32 = 5;
+    pub(super) const LOCKED: i32 = 6;
+    pub(super) const READONLY: i32 = 8;
+    pub(super) const CORRUPT: i32 = 11;
+    pub(super) const FULL: i32 = 13;
+    pub(super) const CANTOPEN: i32 = 14;
+    pub(super) const NOTADB: i32 = 26;
+}
+
+/// What an error of the database layer means.
+pub(super) fn problem_of(error: &sqlx::Error, waited_ms: u64) -> StoreProblem {
+    let sqlx::Error::Database(database) = error else {
+        return match error {
+            sqlx::Error::Io(io) => StoreProblem::CannotOpen { detail: io.to_string() },
+            sqlx::Error::ColumnDecode { index, source } => {
+                StoreProblem::BadRow { what: format!("column {index}"), detail: source.to_string() }
+            }
+            other => StoreProblem::Failed { detail: other.to_string() },
+        };
+    };
+    let detail = database.message().to_owned();
+    // The extended code carries the primary one in its low byte.
+    let primary = database.code().and_then(|code| code.parse::<i32>().ok()).map_or(0, |code| code & 0xff);
+    match primary {
+        code::BUSY | code::LOCKED => StoreProblem::Locked { waited_ms },
+        code::READONLY => StoreProblem::ReadOnly,
+        code::CORRUPT | code::NOTADB => StoreProblem::Corrupt { detail },
+        code::FULL => StoreProblem::Full,
+        code::CANTOPEN | code::PERM => StoreProblem::CannotOpen { detail },
+        _ => StoreProblem::Failed { detail },
+    }
+}
