@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the tests need on Debian 12 (or a relative of it) beside Rust. Does nothing when all is there.
+#
+#   bash tests/setup.sh [PACKAGE…]     the packages named are installed as well
 set -euo pipefail
 
-packages=()
+packages=("$@")
 # want PROGRAM PACKAGE: the package brings the program.
 want() {
   command -v "$1" >/dev/null 2>&1 || packages+=("$2")
@@ -29,6 +31,6 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "tests/setup.sh: installing ${packages[*]}"
-export DEBIAN_FRONTEND=noninteractive
+as_root+=(env DEBIAN_FRONTEND=noninteractive)
 "${as_root[@]}" apt-get update -q
 "${as_root[@]}" apt-get install -y -q --no-install-recommends "${packages[@]}"
