@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs what the tests need on Debian 12 (or a relative of it) beside Rust. Does nothing when all is there.
+#
+#   bash tests/setup.sh [PACKAGE…]     the packages named are installed as well
+set -euo pipefail
+
+packages=("$@")
+# want PROGRAM PACKAGE: the package brings the program.
+want() {
+  command -v "$1" >/dev/null 2>&1 || packages+=("$2")
+}
+
+want cc build-essential # links, and compiles SQLite and ring
+want sipp sip-tester    # the SIP peer that answers our REFER
+
+if [ ${#packages[@]} -eq 0 ]; then
+  exit 0
+fi
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "tests/setup.sh: please install by hand what brings these Debian packages: ${packages[*]}" >&2
+  exit 1
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null 2>&1; then
+    echo "tests/setup.sh: run once as root: apt-get install --no-install-recommends ${packages[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+
+echo "tests/setup.sh: installing ${packages[*]}"
+as_root+=(env DEBIAN_FRONTEND=noninteractive)
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" apt-get install -y -q --no-install-recommends "${packages[@]}"
