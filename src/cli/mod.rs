@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+pub mod demo;
 pub mod exit;
 pub mod schema;
 

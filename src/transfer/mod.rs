@@ -1,5 +1,6 @@
 //! Transferring the caller to a human: which way ([`choose_route`]), and what came of it ([`Outcome`]).
 
+pub mod sip;
 pub mod target;
 
 use schemars::JsonSchema;

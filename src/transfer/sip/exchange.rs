@@ -1,0 +1,118 @@
+//! One request to its final answer: sent, authenticated where asked, never longer than the stack's timer F per try.
+
+use std::sync::Arc;
+
+use rsipstack::sip::{HasHeaders as _, Response, SipMessage};
+use rsipstack::transaction::Transaction;
+use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use rsipstack::transaction::random_text;
+
+use super::digest::{Asker, AuthError, Credentials, Login};
+use super::inbox::Inbox;
+use super::refer::Message;
+use super::sipfrag::printable;
+use super::wire::{Path, Wire};
+
+/// Most sendings of one request: a proxy and a server that challenge, each with a stale nonce, make five.
+const MAX_SENDINGS: usize = 6;
+
+/// What an exchange is about to do or has seen on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// The request goes out with this CSeq.
+    Sending(u32),
+    /// It has gone out.
+    Sent,
+    /// 401 or 407.
+    Challenged(u16),
+    /// 1xx.
+    Provisional(u16),
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// A final response.
+    Final(Box<Response>),
+    /// A challenge that cannot be met.
+    Unauthorized { status: u16, error: AuthError },
+    /// It was sent, and nothing final came.
+    Unanswered(String),
+    /// It could not be sent.
+    NotSent(String),
+}
+
+/// Sends `message` over `path` and sees it through.
+pub(super) async fn exchange(
+    wire: &Wire,
+    inbox: &Arc<Inbox>,
+    path: &Path,
+    message: &Message,
+    login: Option<&Login>,
+    mut sign: impl FnMut(Sign) + Send,
+) -> Answer {
+    let mut credentials = Credentials::default();
+    let mut cseq = message.cseq;
+    for _ in 0..MAX_SENDINGS {
+        let branch = format!("z9hG4bK{}", random_text(24));
+        let headers = credentials.headers(login, &message.method.to_string(), &message.request_uri);
+        let request = message.request(path.leg, &branch, cseq, headers);
+        let key = match TransactionKey::from_request(&request, TransactionRole::Client) {
+            Ok(key) => key,
+            Err(error) => return Answer::NotSent(error.to_string()),
+        };
+        let in_flight = inbox.expect(&branch, path.peer.ip());
+        let mut transaction = Transaction::new_client(key, request, wire.stack.clone(), Some(path.connection.clone()));
+        transaction.destination = Some(path.destination.clone());
+        sign(Sign::Sending(cseq));
+        if let Err(error) = transaction.send().await {
+            return Answer::NotSent(error.to_string());
+        }
+        sign(Sign::Sent);
+        let response = loop {
+            match transaction.receive().await {
+                Some(SipMessage::Response(response)) if response.status_code.code() >= 200 => break response,
+                Some(SipMessage::Response(response)) => sign(Sign::Provisional(response.status_code.code())),
+                Some(SipMessage::Request(_)) => {}
+                None => return Answer::Unanswered("the SIP stack ended".to_owned()),
+            }
+        };
+        let status = response.status_code.code();
+        if !in_flight.heard() {
+            // The stack makes up a 408 after timer F and a 503 after a broken stream.
+            return match status {
+                408 => Answer::Unanswered(format!("no answer from {}", path.peer)),
+                _ => Answer::NotSent(format!("the connection to {} broke", path.peer)),
+            };
+        }
+        let asker = match status {
+            401 => Asker::Server,
+            407 => Asker::Proxy,
+            _ => return Answer::Final(Box::new(response)),
+        };
+        sign(Sign::Challenged(status));
+        if let Err(error) = credentials.challenged(asker, &challenges(&response, asker), login) {
+            return Answer::Unauthorized { status, error };
+        }
+        cseq += 1;
+    }
+    Answer::Unanswered("the peer challenges without end".to_owned())
+}
+
+fn challenges(response: &Response, asker: Asker) -> Vec<String> {
+    let name = match asker {
+        Asker::Server => "WWW-Authenticate",
+        Asker::Proxy => "Proxy-Authenticate",
+    };
+    values(response, name).map(str::to_owned).collect()
+}
+
+/// The values of a response's headers of one name.
+pub(super) fn values<'a>(response: &'a Response, name: &'a str) -> impl Iterator<Item = &'a str> {
+    response.headers().iter().filter(move |h| h.name().eq_ignore_ascii_case(name)).map(|h| h.value())
+}
+
+/// The reason phrase as the peer wrote it, made printable.
+pub(super) fn reason(response: &Response) -> String {
+    printable(response.wire_reason.as_deref().unwrap_or_else(|| response.status_code.text()))
+}

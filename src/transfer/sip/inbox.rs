@@ -1,0 +1,244 @@
+//! What comes in: which responses and requests are ours, from whom, and how each request is answered.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage, StatusCode, Version};
+use rsipstack::transaction::TransactionReceiver;
+use rsipstack::transaction::endpoint::TransportEventInspector;
+use rsipstack::transport::TransportEvent;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::notify::{self, Watch};
+use super::refer::ALLOW;
+use super::subscription::Event;
+
+/// How many requests per second of addresses that we do not deal with are answered at all.
+const STRANGERS_PER_SECOND: u32 = 20;
+/// How long an answer may take to leave.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// A dialog, as its incoming requests name it: Call-ID and our tag.
+pub(super) type DialogKey = (String, String);
+
+/// What is under way, shared by all transfers of an agent.
+#[derive(Default)]
+pub(super) struct Inbox {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Requests in flight by the branch of their Via.
+    exchanges: HashMap<String, Exchange>,
+    watches: HashMap<DialogKey, Watch>,
+    strangers: Option<(Instant, u32)>,
+}
+
+struct Exchange {
+    peer: IpAddr,
+    heard: bool,
+}
+
+/// How a request is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<Header>,
+}
+
+impl From<u16> for Reply {
+    fn from(status: u16) -> Self {
+        Self { status, headers: Vec::new() }
+    }
+}
+
+/// A request in flight; its responses are let in until this is dropped.
+pub(super) struct InFlight {
+    inbox: Arc<Inbox>,
+    branch: String,
+}
+
+impl InFlight {
+    /// Whether the peer answered at all: what the stack reports after silence it made up itself.
+    pub(super) fn heard(&self) -> bool {
+        self.inbox.lock().exchanges.get(&self.branch).is_some_and(|e| e.heard)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.inbox.lock().exchanges.remove(&self.branch);
+    }
+}
+
+/// A dialog that we are notified in; its requests are answered for a while after this is dropped.
+pub(super) struct Watching {
+    inbox: Arc<Inbox>,
+    key: DialogKey,
+    linger: Duration,
+}
+
+impl Watching {
+    /// Changes what is known of the dialog.
+    pub(super) fn update(&self, change: impl FnOnce(&mut Watch)) {
+        if let Some(watch) = self.inbox.lock().watches.get_mut(&self.key) {
+            change(watch);
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let until = Instant::now() + self.linger;
+        self.update(|watch| watch.ended = Some(until));
+    }
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets in responses of `peer` to the request with this branch.
+    pub(super) fn expect(self: &Arc<Self>, branch: &str, peer: IpAddr) -> InFlight {
+        self.lock().exchanges.insert(branch.to_owned(), Exchange { peer, heard: false });
+        InFlight { inbox: self.clone(), branch: branch.to_owned() }
+    }
+
+    /// Lets in requests of a dialog; `None` when another transfer works in it.
+    pub(super) fn watch(self: &Arc<Self>, key: DialogKey, watch: Watch, linger: Duration) -> Option<Watching> {
+        let (mut state, now) = (self.lock(), Instant::now());
+        state.watches.retain(|_, watch| watch.ended.is_none_or(|until| until > now));
+        if state.watches.get(&key).is_some_and(|w| w.ended.is_none()) {
+            return None;
+        }
+        state.watches.insert(key.clone(), watch);
+        drop(state);
+        Some(Watching { inbox: self.clone(), key, linger })
+    }
+
+    /// Whether a message may go on to the stack.
+    fn admits(&self, message: &SipMessage, from: IpAddr) -> bool {
+        match message {
+            SipMessage::Response(response) => self.admits_response(response, from),
+            SipMessage::Request(_) => self.admits_request(from, Instant::now()),
+        }
+    }
+
+    fn admits_response(&self, response: &Response, from: IpAddr) -> bool {
+        let Ok(Some(branch)) = response.transaction_id() else { return false };
+        let mut state = self.lock();
+        let Some(exchange) = state.exchanges.get_mut(branch.value()) else { return false };
+        if exchange.peer != from || response.version != Version::V2 {
+            return false;
+        }
+        exchange.heard = true;
+        true
+    }
+
+    fn admits_request(&self, from: IpAddr, now: Instant) -> bool {
+        let mut state = self.lock();
+        if state.watches.values().any(|watch| watch.peers.contains(&from)) {
+            return true;
+        }
+        let (since, count) = state.strangers.get_or_insert((now, 0));
+        if now.duration_since(*since) >= Duration::from_secs(1) {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= STRANGERS_PER_SECOND
+    }
+
+    /// How a request is answered, and whom it concerns is told.
+    pub(super) fn answer(&self, request: &Request, from: IpAddr) -> Reply {
+        if request.version != Version::V2 {
+            return Reply::from(505);
+        }
+        let Some(facts) = notify::Facts::read(request) else { return Reply::from(400) };
+        let mut state = self.lock();
+        let now = Instant::now();
+        let watch = state
+            .watches
+            .get_mut(&facts.key())
+            .filter(|watch| watch.ended.is_none_or(|until| until > now));
+        match request.method {
+            Method::Notify => notify::answer(watch, request, &facts, from),
+            Method::Bye => match watch {
+                Some(watch) if watch.in_dialog => watch.bye(&facts, from),
+                _ => Reply::from(481),
+            },
+            Method::Options => Reply {
+                status: 200,
+                headers: vec![
+                    Header::Allow(ALLOW.into()),
+                    Header::Accept("message/sipfrag".into()),
+                    Header::Other("Allow-Events".to_owned(), "refer".to_owned()),
+                ],
+            },
+            Method::Invite if watch.is_some() => Reply::from(488),
+            Method::Invite | Method::Refer => Reply::from(603),
+            Method::Message => Reply::from(403),
+            Method::Subscribe => notify::bad_event(),
+            _ => Reply { status: 405, headers: vec![Header::Allow(ALLOW.into())] },
+        }
+    }
+}
+
+/// Answers requests until the stack ends.
+pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) {
+    while let Some(mut transaction) = incoming.recv().await {
+        let source = transaction
+            .connection
+            .as_ref()
+            .and_then(|c| c.get_remote_addr())
+            .and_then(|addr| addr.get_socketaddr().ok());
+        let Some(source) = source else { continue };
+        // In the order of arrival; only the sending is left to run on its own, as a stream may block.
+        let reply = inbox.answer(&transaction.original, source.ip());
+        debug!(method = %transaction.original.method, sip_status = reply.status, "a request was answered");
+        tokio::spawn(async move {
+            let sending = transaction.reply_with(StatusCode::from(reply.status), reply.headers, None);
+            if !matches!(tokio::time::timeout(ANSWER_TIME, sending).await, Ok(Ok(()))) {
+                debug!(sip_status = reply.status, "an answer could not be sent");
+            }
+        });
+    }
+}
+
+/// Stands before the stack's transactions.
+pub(super) struct Gate(pub(super) Arc<Inbox>);
+
+impl TransportEventInspector for Gate {
+    fn handle<'s, 'a>(&'s self, event: TransportEvent) -> Pin<Box<dyn Future<Output = Option<TransportEvent>> + Send + 'a>>
+    where
+        's: 'a,
+        Self: 'a,
+    {
+        Box::pin(async move {
+            let admitted = match &event {
+                TransportEvent::Incoming(message, _, from) => {
+                    from.get_socketaddr().is_ok_and(|from| self.0.admits(message, from.ip()))
+                }
+                TransportEvent::New(_) | TransportEvent::Closed(_) => true,
+            };
+            if !admitted {
+                debug!("a message that nothing was waiting for was dropped");
+            }
+            admitted.then_some(event)
+        })
+    }
+}
+
+/// Sends an event; a transfer that is over does not listen any more, which is fine.
+pub(super) fn tell(events: &UnboundedSender<Event>, event: Event) {
+    if events.send(event).is_err() {
+        debug!("news of a transfer that is over");
+    }
+}

@@ -1,0 +1,350 @@
+//! Transfer over SIP: a REFER (RFC 3515) inside the dialog that the room handed over, or outside of it with
+//! `Target-Dialog` (RFC 4538).
+//!
+//! ```text
+//! SipAgent::transfer ─▶ refer (what is sent) ─▶ exchange (digest) ─▶ wire (UDP, TCP) ─▶ peer
+//!        │                                                                              │
+//!        └──── Outcome ◀── subscription (pure) ◀── notify, inbox (who may say what) ◀───┘
+//! ```
+//!
+//! - An accepted REFER is no success: only a notified final status of the new call decides ([`subscription`]).
+//! - Every transfer ends by its deadline.
+//! - Every string of the room that goes into a message is checked first ([`field`]); a bad one ends the transfer as
+//!   `rejected` with the code [`BAD_DIALOG`], and nothing is sent.
+//! - Notifications count only from the addresses that the dialog names; requests that nobody asked for are refused.
+//!
+//! The SIP stack below logs whole messages, phone numbers included, at `info`: a program's log filter must hold
+//! [`STACK_LOG_FILTER`].
+
+mod digest;
+mod exchange;
+pub mod field;
+mod inbox;
+mod notify;
+pub mod options;
+mod refer;
+pub mod sipfrag;
+pub mod subscription;
+mod wire;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsipstack::sip::HeadersExt as _;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, info, info_span};
+
+use crate::config::secret::Secret;
+use crate::config::settings::{Sip, SipTransport};
+use crate::transfer::{Outcome, Progress, TransferRequest};
+use digest::Login;
+use exchange::{Answer, Sign, exchange, reason};
+use field::{BadField, Hop, HopUri};
+use inbox::{Gate, Inbox, Watching, tell};
+use notify::Watch;
+use refer::{Message, Plan};
+use subscription::{Event, Subscription};
+use wire::{Path, Wire, addresses};
+
+/// The code of [`Outcome::Rejected`] when the room's dialog cannot go into a message.
+pub const BAD_DIALOG: &str = "bad_dialog";
+/// The code of [`Outcome::Rejected`] when another transfer works in the same dialog.
+pub const DIALOG_IN_USE: &str = "dialog_in_use";
+/// What a log filter must hold (see the module's text).
+pub const STACK_LOG_FILTER: &str = "rsipstack=off";
+
+/// RFC 3261 section 18.1.1: larger requests go over a transport with congestion control.
+const MAX_DATAGRAM: usize = 1300;
+/// How long opening a stream for a large request may take before it goes as a datagram after all.
+const STREAM_TIME: Duration = Duration::from_secs(2);
+/// The longest deadline; a longer one is cut to it.
+const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);
+
+/// Why the SIP agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SipError {
+    /// The listening address cannot be had.
+    #[error("sentimentSipListen {listen} cannot be bound on UDP and TCP: {source}")]
+    Bind {
+        /// The address.
+        listen: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A setting cannot go into SIP messages.
+    #[error("the SIP setting {key} {problem}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The SIP stack did not start.
+    #[error("the SIP stack did not start: {detail}")]
+    Stack {
+        /// What it said.
+        detail: String,
+    },
+}
+
+/// The timers of RFC 3261 section 17; [`Timing::default`] has its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// T1 (500 ms): the first retransmission; 64 times as much is timer F.
+    pub t1: Duration,
+    /// T2 (4 s): the longest pause between retransmissions.
+    pub t2: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4) }
+    }
+}
+
+impl Timing {
+    /// Timer F (32 s): how long a request waits for its final response, and how long a finished transfer's dialog is
+    /// still answered.
+    #[must_use]
+    pub fn timer_f(self) -> Duration {
+        self.t1 * 64
+    }
+}
+
+/// Transfers calls by REFER, any number at once. Its sockets close when it is dropped.
+pub struct SipAgent {
+    settings: Sip,
+    login: Option<Login>,
+    wire: Wire,
+    inbox: Arc<Inbox>,
+    timing: Timing,
+}
+
+impl SipAgent {
+    /// Binds `sentimentSipListen` on UDP and TCP and answers from then on.
+    ///
+    /// # Errors
+    /// [`SipError`] when the address cannot be bound or a setting cannot go into a message.
+    pub async fn start(settings: &Sip, password: Option<Secret>) -> Result<Self, SipError> {
+        Self::start_with(settings, password, Timing::default()).await
+    }
+
+    /// Like [`SipAgent::start`], with other timers.
+    ///
+    /// # Errors
+    /// As for [`SipAgent::start`].
+    pub async fn start_with(settings: &Sip, password: Option<Secret>, timing: Timing) -> Result<Self, SipError> {
+        check_settings(settings)?;
+        let inbox = Arc::new(Inbox::default());
+        let (wire, incoming) = Wire::open(settings.listen, timing, Box::new(Gate(inbox.clone()))).await?;
+        tokio::spawn(inbox::serve(inbox.clone(), incoming));
+        let login = settings.user.clone().zip(password).map(|(user, password)| Login { user, password });
+        Ok(Self { settings: settings.clone(), login, wire, inbox, timing })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn listen(&self) -> SocketAddr {
+        self.wire.listen()
+    }
+
+    /// Refers the caller to the request's target and waits for what comes of it, at most `deadline_ms`.
+    ///
+    /// Steps on the way go to `progress` as far as it has room; they never hold the transfer up. Dropping the future
+    /// is like cancelling: nothing more is sent, and what the peer still says is answered.
+    pub async fn transfer(
+        &self,
+        request: TransferRequest,
+        progress: mpsc::Sender<Progress>,
+        cancel: CancellationToken,
+    ) -> Outcome {
+        let span = info_span!("transfer", alert_id = %request.alert_id);
+        async {
+            let outcome = self.refer(&request, &progress, &cancel).await;
+            info!(outcome = outcome.name(), "the transfer ended");
+            outcome
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn refer(&self, request: &TransferRequest, progress: &mpsc::Sender<Progress>, cancel: &CancellationToken) -> Outcome {
+        let plan = match Plan::new(&request.route, &self.settings) {
+            Ok(plan) => plan,
+            Err(bad) => return bad_dialog(&bad),
+        };
+        let mut transfer = Transfer { subscription: Subscription::new(), progress };
+        let deadline = Instant::now() + Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE);
+        let (events, mut news) = mpsc::unbounded_channel();
+        // Outlives the work below: what is notified after the REFER's response is what counts.
+        let mut watching = None;
+        let work = self.work(&plan, request, &events, &mut watching);
+        tokio::pin!(work);
+        let mut working = true;
+        loop {
+            let event = tokio::select! {
+                biased;
+                Some(event) = news.recv() => event,
+                () = cancel.cancelled() => Event::Cancelled,
+                done = &mut work, if working => {
+                    working = false;
+                    match done {
+                        Ok(()) => continue,
+                        Err(outcome) => return outcome,
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => Event::Deadline,
+            };
+            if let Some(outcome) = transfer.handle(event) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Sends the REFER and sees it through to its response; all that happens goes to `events`.
+    async fn work(
+        &self,
+        plan: &Plan,
+        request: &TransferRequest,
+        events: &mpsc::UnboundedSender<Event>,
+        watching: &mut Option<Watching>,
+    ) -> Result<(), Outcome> {
+        let mut path = match self.wire.path(&plan.hop, self.settings.transport).await {
+            Ok(path) => path,
+            Err(reason) => {
+                tell(events, Event::NotSent { reason });
+                return Ok(());
+            }
+        };
+        let message = plan.message(&request.target, &self.settings, path.leg.local).map_err(|bad| bad_dialog(&bad))?;
+        self.widen(&mut path, &message).await;
+        let mut peers: Vec<IpAddr> = vec![path.peer.ip()];
+        for hop in plan.peers() {
+            peers.extend(addresses(hop).await);
+        }
+        let in_use = || Outcome::Rejected {
+            code: DIALOG_IN_USE.to_owned(),
+            reason: "another transfer works in the same dialog".to_owned(),
+        };
+        let watching = watching.insert(self.watch(plan, &message, peers, events).ok_or_else(in_use)?);
+        let sign = |sign| match sign {
+            Sign::Sending(cseq) => watching.update(|watch| watch.refer_cseqs.push(cseq)),
+            Sign::Sent => tell(events, Event::Sent),
+            Sign::Challenged(status) => tell(events, Event::Challenged(status)),
+            Sign::Provisional(status) => tell(events, Event::Provisional(status)),
+        };
+        let answer = exchange(&self.wire, &self.inbox, &path, &message, self.login.as_ref(), sign).await;
+        tell(events, answered(answer, watching));
+        Ok(())
+    }
+
+    /// Switches a request that is too large for a datagram to a stream, where the peer takes one.
+    async fn widen(&self, path: &mut Path, message: &Message) {
+        let size = message.request(path.leg, "z9hG4bK", message.cseq, Vec::new()).to_bytes().len();
+        if path.leg.transport == SipTransport::Tcp || size <= MAX_DATAGRAM {
+            return;
+        }
+        match tokio::time::timeout(STREAM_TIME, self.wire.path_to(path.peer, SipTransport::Tcp)).await {
+            Ok(Ok(stream)) => *path = stream,
+            Ok(Err(_)) | Err(_) => debug!(size, "a large request goes as a datagram: the peer takes no stream"),
+        }
+    }
+
+    fn watch(
+        &self,
+        plan: &Plan,
+        message: &Message,
+        peers: Vec<IpAddr>,
+        events: &mpsc::UnboundedSender<Event>,
+    ) -> Option<Watching> {
+        let watch = Watch {
+            remote_tag: message.remote_tag.as_ref().map(|tag| tag.as_str().to_owned()),
+            in_dialog: plan.is_in_dialog(),
+            peers,
+            refer_cseqs: Vec::new(),
+            last_cseq: None,
+            events: events.clone(),
+            ended: None,
+        };
+        let key = (message.call_id.as_str().to_owned(), message.local_tag.as_str().to_owned());
+        self.inbox.watch(key, watch, self.timing.timer_f())
+    }
+}
+
+/// A transfer's state and whom it is told to.
+struct Transfer<'a> {
+    subscription: Subscription,
+    progress: &'a mpsc::Sender<Progress>,
+}
+
+impl Transfer<'_> {
+    fn handle(&mut self, event: Event) -> Option<Outcome> {
+        let step = self.subscription.handle(event);
+        if let Some(progress) = step.progress {
+            info!(step = progress.step, sip_status = progress.sip_status, "transfer");
+            if self.progress.try_send(progress).is_err() {
+                debug!("nobody takes the transfer's progress");
+            }
+        }
+        step.outcome
+    }
+}
+
+fn bad_dialog(bad: &BadField) -> Outcome {
+    info!(field = bad.field, problem = bad.problem, "the room's SIP dialog cannot be used");
+    Outcome::Rejected { code: BAD_DIALOG.to_owned(), reason: bad.to_string() }
+}
+
+/// What an exchange's end means to the transfer.
+fn answered(answer: Answer, watching: &Watching) -> Event {
+    match answer {
+        Answer::Final(response) => {
+            let status = response.status_code.code();
+            if !(200..300).contains(&status) {
+                return Event::Refused { status, reason: reason(&response) };
+            }
+            let tag = response.to_header().ok().and_then(|to| to.tag().ok().flatten()).map(|t| t.value().to_owned());
+            let contact = response.contact_header().ok().and_then(|c| contact_address(c.value()));
+            watching.update(|watch| {
+                watch.peers.extend(contact);
+                if watch.remote_tag.is_none() {
+                    watch.remote_tag = tag;
+                }
+            });
+            Event::Accepted(status)
+        }
+        Answer::Unauthorized { status, error } => Event::Refused { status, reason: error.to_string() },
+        Answer::Unanswered(reason) => Event::Unanswered { reason },
+        Answer::NotSent(reason) => Event::NotSent { reason },
+    }
+}
+
+/// The address of a Contact, where it is one and not a name.
+fn contact_address(contact: &str) -> Option<IpAddr> {
+    let uri = contact.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(contact, |(uri, _)| uri);
+    match HopUri::new("contact", uri).ok()?.hop() {
+        Hop { host: field::Host::Ip(ip), .. } => Some(*ip),
+        Hop { .. } => None,
+    }
+}
+
+fn check_settings(settings: &Sip) -> Result<(), SipError> {
+    let bad = |key| move |bad: BadField| SipError::Setting { key, problem: bad.problem };
+    if let Some(proxy) = &settings.proxy {
+        Hop::parse("proxy", proxy).map_err(bad("sentimentSipProxy"))?;
+    }
+    for (key, domain) in [("sentimentSipDomain", &settings.domain), ("sentimentSipTargetDomain", &settings.target_domain)] {
+        let Some(domain) = domain else { continue };
+        let hop = Hop::parse("domain", domain).map_err(|_| SipError::Setting { key, problem: "is not a host name" })?;
+        if domain.contains([':', ';', '@']) && !matches!(hop.host, field::Host::Ip(IpAddr::V6(_))) && hop.port.is_none() {
+            return Err(SipError::Setting { key, problem: "is not a host name" });
+        }
+    }
+    if settings.user.as_ref().is_some_and(|user| user.is_empty() || user.chars().any(char::is_control)) {
+        return Err(SipError::Setting { key: "sentimentSipUser", problem: "is empty or holds control characters" });
+    }
+    Ok(())
+}

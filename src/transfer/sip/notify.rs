@@ -1,0 +1,164 @@
+//! Requests in a dialog that a transfer watches: NOTIFY (RFC 6665, RFC 3515) and BYE.
+
+use std::net::IpAddr;
+
+use rsipstack::sip::{Header, HeadersExt as _, Request};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::inbox::{DialogKey, Reply, tell};
+use super::sipfrag;
+use super::subscription::Event;
+
+/// Largest sipfrag that is looked at.
+const MAX_BODY: usize = 4096;
+
+/// What a transfer expects of its dialog.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// The peer's tag; the first NOTIFY or 2xx tells it where the REFER opened the dialog.
+    pub(super) remote_tag: Option<String>,
+    /// Whether it is the caller's own dialog, whose BYE means that the caller is gone.
+    pub(super) in_dialog: bool,
+    /// The addresses that the dialog's requests may come from.
+    pub(super) peers: Vec<IpAddr>,
+    /// The CSeq of every REFER sent: with a challenge there are several, and peers name one or another.
+    pub(super) refer_cseqs: Vec<u32>,
+    /// The CSeq of the peer's last request.
+    pub(super) last_cseq: Option<u32>,
+    pub(super) events: UnboundedSender<Event>,
+    /// Set once the transfer is over: until when its dialog is still answered.
+    pub(super) ended: Option<Instant>,
+}
+
+/// What every request in a dialog must have.
+#[derive(Debug)]
+pub(super) struct Facts {
+    call_id: String,
+    to_tag: Option<String>,
+    from_tag: String,
+    cseq: u32,
+}
+
+impl Facts {
+    /// Checks what the stack's parser lets pass: each of the headers once, the CSeq's method, the body's length.
+    pub(super) fn read(request: &Request) -> Option<Self> {
+        let cseq = once(request, "CSeq", "CSeq")?;
+        let (number, method) = cseq.split_once([' ', '\t'])?;
+        if method.trim() != request.method.to_string() {
+            return None;
+        }
+        let declared = all(request, "Content-Length", "l");
+        if declared.len() > 1 || declared.first().is_some_and(|l| l.parse() != Ok(request.body.len())) {
+            return None;
+        }
+        once(request, "From", "f")?;
+        once(request, "To", "t")?;
+        let tag = |t: rsipstack::sip::param::Tag| t.value().to_owned();
+        Some(Self {
+            call_id: once(request, "Call-ID", "i")?.to_owned(),
+            from_tag: request.from_header().ok()?.tag().ok()?.map(tag).filter(|t| !t.is_empty())?,
+            to_tag: request.to_header().ok()?.tag().ok()?.map(tag),
+            cseq: number.parse().ok()?,
+        })
+    }
+
+    /// The dialog that it belongs to.
+    pub(super) fn key(&self) -> DialogKey {
+        (self.call_id.clone(), self.to_tag.clone().unwrap_or_default())
+    }
+}
+
+impl Watch {
+    /// RFC 3261 section 12.2.2: from the dialog's peer, and newer than its last request.
+    fn check(&mut self, facts: &Facts, from: IpAddr) -> Result<(), Reply> {
+        if !self.peers.contains(&from) {
+            return Err(Reply::from(403));
+        }
+        if self.remote_tag.as_ref().is_some_and(|tag| *tag != facts.from_tag) {
+            return Err(Reply::from(481));
+        }
+        if self.last_cseq.is_some_and(|last| facts.cseq <= last) {
+            return Err(Reply { status: 500, headers: vec![Header::RetryAfter("1".into())] });
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, facts: &Facts) {
+        self.last_cseq = Some(facts.cseq);
+        self.remote_tag.get_or_insert_with(|| facts.from_tag.clone());
+    }
+
+    /// Answers a BYE in the caller's dialog.
+    pub(super) fn bye(&mut self, facts: &Facts, from: IpAddr) -> Reply {
+        if let Err(reply) = self.check(facts, from) {
+            return reply;
+        }
+        self.accept(facts);
+        tell(&self.events, Event::Bye);
+        Reply::from(200)
+    }
+}
+
+/// 489 with what we do take.
+pub(super) fn bad_event() -> Reply {
+    Reply { status: 489, headers: vec![Header::Other("Allow-Events".to_owned(), "refer".to_owned())] }
+}
+
+/// Answers a NOTIFY and tells its transfer what it says.
+pub(super) fn answer(watch: Option<&mut Watch>, request: &Request, facts: &Facts, from: IpAddr) -> Reply {
+    let Some(event) = once(request, "Event", "o") else { return bad_event() };
+    let mut parts = event.split(';').map(str::trim);
+    if !parts.next().is_some_and(|package| package.eq_ignore_ascii_case("refer")) {
+        return bad_event();
+    }
+    let id = parts.filter_map(|p| p.split_once('=')).find(|(n, _)| n.trim().eq_ignore_ascii_case("id")).map(|(_, v)| v.trim());
+    let Some(watch) = watch else { return Reply::from(481) };
+    // RFC 3515 section 2.4.6: the id is the CSeq of the REFER; many peers leave it out for the first one.
+    if id.is_some_and(|id| !watch.refer_cseqs.iter().any(|cseq| id.parse() == Ok(*cseq))) {
+        return Reply::from(481);
+    }
+    if let Err(reply) = watch.check(facts, from) {
+        return reply;
+    }
+    let Some(state) = once(request, "Subscription-State", "Subscription-State") else { return Reply::from(400) };
+    let terminated = state.split(';').next().is_some_and(|s| s.trim().eq_ignore_ascii_case("terminated"));
+    let (status, reply) = match content(request) {
+        Ok(status) => (status, Reply::from(200)),
+        Err(reply) => (None, reply),
+    };
+    watch.accept(facts);
+    // A NOTIFY whose body says nothing to us may still end the subscription.
+    if reply.status == 200 || terminated {
+        tell(&watch.events, Event::Notified { status, terminated });
+    }
+    reply
+}
+
+fn content(request: &Request) -> Result<Option<sipfrag::StatusLine>, Reply> {
+    if request.body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let kind = once(request, "Content-Type", "c").unwrap_or_default();
+    if !kind.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case("message/sipfrag")) {
+        return Err(Reply { status: 415, headers: vec![Header::Accept("message/sipfrag".into())] });
+    }
+    if request.body.len() > MAX_BODY {
+        return Err(Reply::from(413));
+    }
+    sipfrag::parse(&request.body).map(Some).map_err(|_| Reply::from(400))
+}
+
+/// All values of a header by its name or compact name.
+fn all<'a>(request: &'a Request, name: &str, compact: &str) -> Vec<&'a str> {
+    let named = |h: &&Header| h.name().eq_ignore_ascii_case(name) || h.name().eq_ignore_ascii_case(compact);
+    request.headers.iter().filter(named).map(|h| h.value().trim()).collect()
+}
+
+/// The value of a header that is there exactly once.
+fn once<'a>(request: &'a Request, name: &str, compact: &str) -> Option<&'a str> {
+    match all(request, name, compact)[..] {
+        [value] => Some(value),
+        _ => None,
+    }
+}

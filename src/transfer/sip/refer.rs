@@ -1,0 +1,344 @@
+//! What is sent: a REFER inside the handed-over dialog, or outside of any dialog with `Target-Dialog`.
+
+use std::net::SocketAddr;
+
+use rsipstack::sip::{Domain, Header, Host as StackHost, HostWithPort, Method, Request, Uri, Version};
+
+use super::field::{AddressUri, BadField, CallId, Dialog, Hop, HopUri, Tag};
+use crate::config::settings::{Sip, SipTransport};
+use crate::transfer::{E164, Route};
+
+/// Who we say we are.
+pub(super) const USER_AGENT: &str = concat!("sentiment-sidecar/", env!("CARGO_PKG_VERSION"));
+/// What we take requests of, for `Allow`.
+pub(super) const ALLOW: &str = "NOTIFY, OPTIONS, BYE";
+
+/// How a request leaves, which its Via and Contact tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leg {
+    pub(super) transport: SipTransport,
+    /// Where we can be reached from there.
+    pub(super) local: SocketAddr,
+}
+
+impl Leg {
+    /// The URI that a peer reaches us by.
+    pub(super) fn contact(self) -> String {
+        let tcp = if self.transport == SipTransport::Tcp { ";transport=tcp" } else { "" };
+        format!("<sip:sentiment-sidecar@{}{tcp}>", self.local)
+    }
+
+    fn via(self, branch: &str) -> String {
+        let transport = if self.transport == SipTransport::Tcp { "TCP" } else { "UDP" };
+        format!("SIP/2.0/{transport} {};branch={branch};rport", self.local)
+    }
+}
+
+/// A request without what changes from one sending to the next: Via, CSeq, Contact, credentials.
+#[derive(Debug, Clone)]
+pub(super) struct Message {
+    pub(super) method: Method,
+    pub(super) request_uri: String,
+    pub(super) call_id: CallId,
+    pub(super) local_tag: Tag,
+    /// The peer's tag, where the dialog has one already.
+    pub(super) remote_tag: Option<Tag>,
+    pub(super) cseq: u32,
+    headers: Vec<Header>,
+}
+
+impl Message {
+    /// The request as it goes out once.
+    pub(super) fn request(&self, leg: Leg, branch: &str, cseq: u32, credentials: Vec<Header>) -> Request {
+        let mut headers = vec![
+            Header::Via(leg.via(branch).into()),
+            Header::MaxForwards("70".into()),
+            Header::CSeq(format!("{cseq} {}", self.method).into()),
+            Header::Contact(leg.contact().into()),
+        ];
+        headers.extend(self.headers.iter().cloned());
+        headers.extend(credentials);
+        Request {
+            method: self.method,
+            uri: verbatim(&self.request_uri),
+            version: Version::V2,
+            headers: headers.into(),
+            body: Vec::new(),
+        }
+    }
+
+    /// An OPTIONS that asks a peer what it can do (RFC 3261 section 11).
+    pub(super) fn options(peer: &HopUri, from: &str, domain: &str) -> Self {
+        let (call_id, local_tag) = (CallId::random(domain), Tag::random());
+        let headers = vec![
+            Header::From(format!("<{from}>;tag={}", local_tag.as_str()).into()),
+            Header::To(format!("<{}>", peer.as_str()).into()),
+            Header::CallId(call_id.as_str().into()),
+            Header::Accept("application/sdp, message/sipfrag".into()),
+            Header::UserAgent(USER_AGENT.into()),
+        ];
+        let request_uri = peer.as_str().to_owned();
+        Self { method: Method::Options, request_uri, call_id, local_tag, remote_tag: None, cseq: 1, headers }
+    }
+}
+
+/// A checked way to refer: what a [`Message`] is made of once our own address is known.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    dialog: Dialog,
+    in_dialog: bool,
+    /// Where the request goes.
+    pub(super) hop: Hop,
+}
+
+impl Plan {
+    /// Checks what the room handed over.
+    pub(super) fn new(route: &Route, sip: &Sip) -> Result<Self, BadField> {
+        let (dialog, in_dialog) = match route {
+            Route::ReferInDialog { dialog } => (Dialog::try_from(dialog)?, true),
+            Route::ReferTargetDialog { dialog } => (Dialog::try_from(dialog)?, false),
+            Route::RoomCommand => return Err(BadField { field: "route", problem: "is the room's own, not SIP" }),
+        };
+        let missing = |field| BadField { field, problem: "is missing" };
+        if in_dialog {
+            dialog.local_tag.as_ref().ok_or(missing("local_tag"))?;
+            dialog.remote_tag.as_ref().ok_or(missing("remote_tag"))?;
+            dialog.local_uri.as_ref().ok_or(missing("local_uri"))?;
+            dialog.remote_uri.as_ref().ok_or(missing("remote_uri"))?;
+            dialog.remote_target.as_ref().ok_or(missing("remote_target"))?;
+            dialog.cseq.ok_or(missing("cseq"))?;
+        }
+        let hop = match &sip.proxy {
+            Some(proxy) => Hop::parse("proxy", proxy)?,
+            None => match dialog.route_set.first().filter(|_| in_dialog).or(dialog.remote_target.as_ref()) {
+                Some(uri) => uri.hop().clone(),
+                None => target_of(&dialog)?.hop().clone(),
+            },
+        };
+        Ok(Self { dialog, in_dialog, hop })
+    }
+
+    /// Whether the REFER goes inside the handed-over dialog.
+    pub(super) fn is_in_dialog(&self) -> bool {
+        self.in_dialog
+    }
+
+    /// Hosts that may notify us besides the next hop: those of the dialog itself.
+    pub(super) fn peers(&self) -> impl Iterator<Item = &Hop> {
+        self.dialog.remote_target.iter().chain(&self.dialog.route_set).map(HopUri::hop)
+    }
+
+    /// The REFER for `target`; `local` is where we are.
+    pub(super) fn message(&self, target: &E164, sip: &Sip, local: SocketAddr) -> Result<Message, BadField> {
+        let mut message = if self.in_dialog { self.inside()? } else { self.outside(sip, local)? };
+        let number = target.as_str();
+        let refer_to = sip
+            .target_domain
+            .as_ref()
+            .map_or_else(|| format!("<tel:{number}>"), |domain| format!("<sip:{number}@{domain};user=phone>"));
+        message.headers.push(Header::ReferTo(refer_to.into()));
+        if let Some(local_uri) = &self.dialog.local_uri {
+            message.headers.push(Header::ReferredBy(format!("<{}>", local_uri.as_str()).into()));
+        }
+        message.headers.push(Header::Accept("message/sipfrag".into()));
+        message.headers.push(Header::Allow(ALLOW.into()));
+        message.headers.push(Header::UserAgent(USER_AGENT.into()));
+        Ok(message)
+    }
+
+    /// RFC 3261 section 12.2.1.1.
+    fn inside(&self) -> Result<Message, BadField> {
+        let missing = BadField { field: "dialog", problem: "is not complete" };
+        let Dialog {
+            local_tag: Some(local_tag),
+            remote_tag: Some(remote_tag),
+            local_uri: Some(local_uri),
+            remote_uri: Some(remote_uri),
+            remote_target: Some(remote_target),
+            cseq: Some(cseq),
+            ..
+        } = &self.dialog
+        else {
+            return Err(missing);
+        };
+        let mut routes: Vec<&str> = self.dialog.route_set.iter().map(HopUri::as_str).collect();
+        let mut request_uri = remote_target.as_str();
+        if self.dialog.route_set.first().is_some_and(|first| !first.is_loose()) {
+            // A strict router wants itself in the Request-URI and the remote target last in the route.
+            routes.push(request_uri);
+            request_uri = routes.remove(0);
+        }
+        let mut headers: Vec<_> = routes.iter().map(|r| Header::Route(format!("<{r}>").into())).collect();
+        headers.push(Header::From(format!("<{}>;tag={}", local_uri.as_str(), local_tag.as_str()).into()));
+        headers.push(Header::To(format!("<{}>;tag={}", remote_uri.as_str(), remote_tag.as_str()).into()));
+        headers.push(Header::CallId(self.dialog.call_id.as_str().into()));
+        Ok(Message {
+            method: Method::Refer,
+            request_uri: request_uri.to_owned(),
+            call_id: self.dialog.call_id.clone(),
+            local_tag: local_tag.clone(),
+            remote_tag: Some(remote_tag.clone()),
+            cseq: *cseq,
+            headers,
+        })
+    }
+
+    /// RFC 4538.
+    fn outside(&self, sip: &Sip, local: SocketAddr) -> Result<Message, BadField> {
+        let target = target_of(&self.dialog)?;
+        let to = self.dialog.remote_uri.as_ref().map_or(target.as_str(), AddressUri::as_str);
+        let from = own_uri(sip, self.dialog.local_uri.as_ref(), local);
+        let (call_id, local_tag) = (CallId::random(&own_domain(sip, self.dialog.local_uri.as_ref(), local)), Tag::random());
+        // The tags are named as the recipient sees them: its own is the dialog's remote one to the room.
+        let mut target_dialog = self.dialog.call_id.as_str().to_owned();
+        if let Some(tag) = &self.dialog.remote_tag {
+            target_dialog += &format!(";local-tag={}", tag.as_str());
+        }
+        if let Some(tag) = &self.dialog.local_tag {
+            target_dialog += &format!(";remote-tag={}", tag.as_str());
+        }
+        let headers = vec![
+            Header::From(format!("<{from}>;tag={}", local_tag.as_str()).into()),
+            Header::To(format!("<{to}>").into()),
+            Header::CallId(call_id.as_str().into()),
+            Header::Require("tdialog".into()),
+            Header::Supported("tdialog".into()),
+            Header::Other("Target-Dialog".to_owned(), target_dialog),
+        ];
+        let request_uri = target.as_str().to_owned();
+        Ok(Message { method: Method::Refer, request_uri, call_id, local_tag, remote_tag: None, cseq: 1, headers })
+    }
+}
+
+/// Where an out-of-dialog request about the dialog goes.
+fn target_of(dialog: &Dialog) -> Result<HopUri, BadField> {
+    match (&dialog.remote_target, &dialog.remote_uri) {
+        (Some(target), _) => Ok(target.clone()),
+        (None, Some(uri)) => HopUri::new("remote_uri", uri.as_str()),
+        (None, None) => Err(BadField { field: "remote_target", problem: "is missing" }),
+    }
+}
+
+/// Our domain: the setting, the dialog's, or our address.
+pub(super) fn own_domain(sip: &Sip, local_uri: Option<&AddressUri>, local: SocketAddr) -> String {
+    let ip = || super::field::Host::Ip(local.ip()).to_string();
+    sip.domain.clone().or_else(|| local_uri.and_then(AddressUri::host)).unwrap_or_else(ip)
+}
+
+/// Our address of record for requests outside of dialogs.
+pub(super) fn own_uri(sip: &Sip, local_uri: Option<&AddressUri>, local: SocketAddr) -> String {
+    match (&sip.user, local_uri) {
+        (None, Some(uri)) => uri.as_str().to_owned(),
+        (user, _) => {
+            let user = escape_user(user.as_deref().unwrap_or("sentiment-sidecar"));
+            format!("sip:{user}@{}", own_domain(sip, local_uri, local))
+        }
+    }
+}
+
+fn escape_user(user: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&b);
+    user.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// The stack's URI type re-encodes and re-orders what it parses; a remote target must go out as it came in, so the
+/// checked text travels where the type writes its host.
+fn verbatim(uri: &str) -> Uri {
+    let host_with_port = HostWithPort { host: StackHost::Domain(Domain(uri.to_owned())), port: None };
+    Uri { scheme: None, auth: None, host_with_port, params: Vec::new(), headers: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::*;
+    use crate::config::settings::Settings;
+    use crate::room::message::SipDialog;
+
+    fn dialog() -> SipDialog {
+        SipDialog {
+            call_id: "call-1@platform.example".to_owned(),
+            local_tag: "agent-tag".to_owned(),
+            remote_tag: "caller-tag".to_owned(),
+            local_uri: Some("sip:agent@platform.example".to_owned()),
+            remote_uri: Some("sip:+14155550100@carrier.example".to_owned()),
+            remote_target: Some("sip:+1;npdi@192.0.2.7:5070;transport=udp".to_owned()),
+            route_set: Vec::new(),
+            cseq: Some(41),
+        }
+    }
+
+    fn sent(route: Route, sip: &Sip) -> String {
+        let local: SocketAddr = "192.0.2.9:5062".parse().unwrap();
+        let plan = Plan::new(&route, sip).unwrap();
+        let message = plan.message(&"+14155551234".parse().unwrap(), sip, local).unwrap();
+        let leg = Leg { transport: SipTransport::Tcp, local };
+        message.request(leg, "z9hG4bKx", message.cseq, Vec::new()).to_string()
+    }
+
+    fn header<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+        text.lines().filter_map(|l| l.strip_prefix(name)?.strip_prefix(": ")).collect()
+    }
+
+    #[test]
+    fn a_refer_in_the_dialog_continues_it() {
+        let text = sent(Route::ReferInDialog { dialog: dialog() }, &Settings::default().sip);
+        assert!(text.starts_with("REFER sip:+1;npdi@192.0.2.7:5070;transport=udp SIP/2.0\r\n"), "{text}");
+        assert_eq!(header(&text, "From"), ["<sip:agent@platform.example>;tag=agent-tag"]);
+        assert_eq!(header(&text, "To"), ["<sip:+14155550100@carrier.example>;tag=caller-tag"]);
+        assert_eq!(header(&text, "Call-ID"), ["call-1@platform.example"]);
+        assert_eq!(header(&text, "CSeq"), ["41 REFER"]);
+        assert_eq!(header(&text, "Refer-To"), ["<tel:+14155551234>"]);
+        assert_eq!(header(&text, "Referred-By"), ["<sip:agent@platform.example>"]);
+        assert_eq!(header(&text, "Contact"), ["<sip:sentiment-sidecar@192.0.2.9:5062;transport=tcp>"]);
+        assert_eq!(header(&text, "Via"), ["SIP/2.0/TCP 192.0.2.9:5062;branch=z9hG4bKx;rport"]);
+        assert_eq!(header(&text, "Max-Forwards"), ["70"]);
+        assert!(header(&text, "Require").is_empty() && !text.contains("norefersub") && !text.contains("Refer-Sub"));
+    }
+
+    #[test]
+    fn loose_and_strict_routers_get_the_route_that_they_expect() {
+        let with = |routes: &[&str]| SipDialog { route_set: routes.iter().map(|r| (*r).to_owned()).collect(), ..dialog() };
+        let loose = with(&["<sip:p1.example;lr>", "sip:p2.example;lr"]);
+        let text = sent(Route::ReferInDialog { dialog: loose.clone() }, &Settings::default().sip);
+        assert!(text.starts_with("REFER sip:+1;npdi@192.0.2.7"), "{text}");
+        assert_eq!(header(&text, "Route"), ["<sip:p1.example;lr>", "<sip:p2.example;lr>"]);
+        let plan = Plan::new(&Route::ReferInDialog { dialog: loose }, &Settings::default().sip).unwrap();
+        assert_eq!(plan.hop.host.to_string(), "p1.example");
+
+        let strict = with(&["sip:p1.example", "sip:p2.example;lr"]);
+        let text = sent(Route::ReferInDialog { dialog: strict }, &Settings::default().sip);
+        assert!(text.starts_with("REFER sip:p1.example SIP/2.0\r\n"), "{text}");
+        assert_eq!(header(&text, "Route"), ["<sip:p2.example;lr>", "<sip:+1;npdi@192.0.2.7:5070;transport=udp>"]);
+    }
+
+    #[test]
+    fn a_refer_outside_names_the_dialog_as_its_recipient_sees_it() {
+        let mut sip = Settings::default().sip;
+        sip.user = Some("side car".to_owned());
+        sip.domain = Some("own.example".to_owned());
+        sip.target_domain = Some("carrier.example".to_owned());
+        let text = sent(Route::ReferTargetDialog { dialog: dialog() }, &sip);
+        assert_eq!(header(&text, "Target-Dialog"), ["call-1@platform.example;local-tag=caller-tag;remote-tag=agent-tag"]);
+        assert_eq!(header(&text, "Require"), ["tdialog"]);
+        assert!(header(&text, "From")[0].starts_with("<sip:side%20car@own.example>;tag="));
+        assert_eq!(header(&text, "To"), ["<sip:+14155550100@carrier.example>"]);
+        assert!(header(&text, "Call-ID")[0].ends_with("@own.example"));
+        assert_eq!(header(&text, "Refer-To"), ["<sip:+14155551234@carrier.example;user=phone>"]);
+    }
+
+    #[test]
+    fn an_incomplete_or_hostile_dialog_is_refused_by_the_field_s_name() {
+        let sip = Settings::default().sip;
+        let field = |dialog| Plan::new(&Route::ReferInDialog { dialog }, &sip).unwrap_err().field;
+        assert_eq!(field(SipDialog { local_tag: String::new(), ..dialog() }), "local_tag");
+        assert_eq!(field(SipDialog { remote_uri: None, ..dialog() }), "remote_uri");
+        assert_eq!(field(SipDialog { call_id: "a\r\nX: 1".to_owned(), ..dialog() }), "call_id");
+        assert_eq!(field(SipDialog { route_set: vec!["sip:a>,<sip:b".to_owned()], ..dialog() }), "route_set");
+        assert_eq!(field(SipDialog { cseq: Some(u32::MAX), ..dialog() }), "cseq");
+        let nowhere = SipDialog { call_id: "c".to_owned(), ..SipDialog::default() };
+        let plan = Plan::new(&Route::ReferTargetDialog { dialog: nowhere }, &sip);
+        assert_eq!(plan.unwrap_err().field, "remote_target");
+    }
+}

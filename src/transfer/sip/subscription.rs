@@ -1,0 +1,261 @@
+//! What a REFER came to, as a pure state machine: responses, notifications and time in, one [`Outcome`] out.
+//!
+//! The rules (RFC 3515, RFC 6665): an accepted REFER (2xx) says nothing about the human; only a final status in a
+//! NOTIFY does. A NOTIFY may come before the response. Whatever decides first stays.
+
+use super::sipfrag::StatusLine;
+use crate::transfer::{Outcome, Progress};
+
+/// Something that happened to a transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The REFER went out.
+    Sent,
+    /// 401 or 407: the REFER goes out again with credentials.
+    Challenged(u16),
+    /// A 1xx response to the REFER.
+    Provisional(u16),
+    /// A 2xx response to the REFER.
+    Accepted(u16),
+    /// A final response other than 2xx, or an answer that we cannot work with.
+    Refused {
+        /// SIP status.
+        status: u16,
+        /// Its reason phrase, or what we miss.
+        reason: String,
+    },
+    /// The REFER was sent and no final response came (timer F).
+    Unanswered {
+        /// What timed out or broke.
+        reason: String,
+    },
+    /// The REFER could not be sent.
+    NotSent {
+        /// What failed.
+        reason: String,
+    },
+    /// A valid NOTIFY of our subscription.
+    Notified {
+        /// Its sipfrag, where it has one.
+        status: Option<StatusLine>,
+        /// Whether the subscription ended with it.
+        terminated: bool,
+    },
+    /// The remote side hung up the dialog.
+    Bye,
+    /// We called it off.
+    Cancelled,
+    /// The time is over.
+    Deadline,
+}
+
+/// What follows from an [`Event`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Step {
+    /// A step to tell of.
+    pub progress: Option<Progress>,
+    /// The outcome, exactly once.
+    pub outcome: Option<Outcome>,
+}
+
+/// A transfer on its way.
+#[derive(Debug, Default)]
+pub struct Subscription {
+    /// Whether the peer answered in any way: it is reachable, and may be working on the transfer.
+    heard: bool,
+    ended: bool,
+    last_notified: Option<u16>,
+}
+
+impl Subscription {
+    /// A transfer that nothing has happened to.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in an event. After the outcome, nothing follows from any.
+    pub fn handle(&mut self, event: Event) -> Step {
+        if self.ended {
+            return Step::default();
+        }
+        let heard_before = self.heard;
+        self.heard |= matches!(
+            event,
+            Event::Challenged(_) | Event::Provisional(_) | Event::Accepted(_) | Event::Refused { .. } | Event::Notified { .. }
+        );
+        let step = match event {
+            Event::Sent => Step::said("refer_sent", None),
+            Event::Challenged(status) => Step::said("challenged", Some(status)),
+            // What the phone's own 1xx say comes by NOTIFY; these are about the REFER.
+            Event::Provisional(status) => Step::said("pending", Some(status)),
+            Event::Accepted(status) => Step::said("accepted", Some(status)),
+            Event::Refused { status, reason } => {
+                Step::ended("refused", Some(status), Outcome::Rejected { code: status.to_string(), reason })
+            }
+            Event::NotSent { reason } => Step::silent(Outcome::Unreachable { reason }),
+            // Something was heard: the transfer may be under way although the response got lost.
+            Event::Unanswered { .. } if heard_before => Step::default(),
+            Event::Unanswered { reason } => Step::silent(Outcome::Unreachable { reason }),
+            Event::Notified { status, terminated } => self.notified(status, terminated),
+            Event::Bye => Step::ended("bye", None, Outcome::CallerGone),
+            Event::Cancelled => Step::silent(Outcome::Cancelled),
+            Event::Deadline if heard_before => Step::silent(Outcome::Unknown),
+            Event::Deadline => Step::silent(Outcome::Unreachable { reason: "no answer by the deadline".to_owned() }),
+        };
+        self.ended = step.outcome.is_some();
+        step
+    }
+
+    fn notified(&mut self, status: Option<StatusLine>, terminated: bool) -> Step {
+        let Some(StatusLine { status, reason }) = status else {
+            return if terminated { Step::ended("terminated", None, Outcome::Unknown) } else { Step::default() };
+        };
+        if status >= 200 {
+            return Step::ended("result", Some(status), Outcome::from_sip_status(status, &reason));
+        }
+        let mut step = match status {
+            100 => Step::said("trying", Some(100)),
+            180 => Step::said("ringing", Some(180)),
+            other => Step::said("progress", Some(other)),
+        };
+        if self.last_notified.replace(status) == Some(status) {
+            step.progress = None;
+        }
+        if terminated {
+            step.outcome = Some(Outcome::Unknown);
+        }
+        step
+    }
+}
+
+impl Step {
+    fn said(step: &str, sip_status: Option<u16>) -> Self {
+        Self { progress: Some(Progress { step: step.to_owned(), sip_status }), outcome: None }
+    }
+
+    fn silent(outcome: Outcome) -> Self {
+        Self { progress: None, outcome: Some(outcome) }
+    }
+
+    fn ended(step: &str, sip_status: Option<u16>, outcome: Outcome) -> Self {
+        Self { outcome: Some(outcome), ..Self::said(step, sip_status) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn notify(status: u16, terminated: bool) -> Event {
+        Event::Notified { status: Some(StatusLine { status, reason: "x".to_owned() }), terminated }
+    }
+
+    fn run(events: impl IntoIterator<Item = Event>) -> Option<Outcome> {
+        let mut subscription = Subscription::new();
+        let outcomes: Vec<_> = events.into_iter().filter_map(|e| subscription.handle(e).outcome).collect();
+        assert!(outcomes.len() <= 1, "{outcomes:?}");
+        outcomes.into_iter().next()
+    }
+
+    #[test]
+    fn only_a_notified_success_is_a_transfer() {
+        assert_eq!(run([Event::Sent, Event::Accepted(202)]), None);
+        assert_eq!(
+            run([Event::Sent, Event::Accepted(202), notify(100, false), notify(180, false), notify(200, true)]),
+            Some(Outcome::Transferred)
+        );
+        assert_eq!(run([Event::Sent, notify(200, true), Event::Accepted(202)]), Some(Outcome::Transferred));
+        assert_eq!(run([Event::Sent, Event::Accepted(200), Event::Deadline]), Some(Outcome::Unknown));
+    }
+
+    #[test]
+    fn failures_of_the_human_and_of_the_refer_are_told_apart() {
+        assert_eq!(run([Event::Accepted(202), notify(486, true)]), Some(Outcome::Busy));
+        assert_eq!(run([Event::Accepted(202), notify(603, true)]), Some(Outcome::Declined));
+        assert_eq!(run([Event::Accepted(202), notify(487, true)]), Some(Outcome::NoAnswer));
+        assert_eq!(
+            run([Event::Refused { status: 603, reason: "Decline".to_owned() }]),
+            Some(Outcome::Rejected { code: "603".to_owned(), reason: "Decline".to_owned() })
+        );
+    }
+
+    #[test]
+    fn silence_is_unreachable_before_any_answer_and_unknown_after_one() {
+        let unanswered = || Event::Unanswered { reason: "timer F".to_owned() };
+        assert!(matches!(run([Event::Sent, unanswered()]), Some(Outcome::Unreachable { .. })));
+        assert!(matches!(run([Event::Sent, Event::Deadline]), Some(Outcome::Unreachable { .. })));
+        assert_eq!(run([Event::Sent, Event::Provisional(100), unanswered()]), None);
+        assert_eq!(run([Event::Sent, notify(100, false), unanswered(), notify(200, true)]), Some(Outcome::Transferred));
+        assert_eq!(run([Event::Challenged(407), unanswered(), Event::Deadline]), Some(Outcome::Unknown));
+    }
+
+    #[test]
+    fn a_subscription_that_ends_without_a_result_is_unknown() {
+        assert_eq!(run([Event::Notified { status: None, terminated: true }]), Some(Outcome::Unknown));
+        assert_eq!(run([notify(180, true)]), Some(Outcome::Unknown));
+        assert_eq!(run([Event::Notified { status: None, terminated: false }]), None);
+    }
+
+    #[test]
+    fn a_status_that_is_notified_again_is_told_once() {
+        let mut subscription = Subscription::new();
+        assert!(subscription.handle(notify(180, false)).progress.is_some());
+        assert!(subscription.handle(notify(180, false)).progress.is_none());
+    }
+
+    fn events() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            Just(Event::Sent),
+            Just(Event::Challenged(407)),
+            Just(Event::Provisional(100)),
+            (200u16..300).prop_map(Event::Accepted),
+            (300u16..700).prop_map(|status| Event::Refused { status, reason: String::new() }),
+            Just(Event::Unanswered { reason: String::new() }),
+            Just(Event::NotSent { reason: String::new() }),
+            (100u16..700, any::<bool>()).prop_map(|(status, terminated)| notify(status, terminated)),
+            any::<bool>().prop_map(|terminated| Event::Notified { status: None, terminated }),
+            Just(Event::Bye),
+            Just(Event::Cancelled),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_history_has_one_right_outcome(history in proptest::collection::vec(events(), 0..12)) {
+            let mut subscription = Subscription::new();
+            let mut outcome = None;
+            let mut success_seen = false;
+            for event in history.into_iter().chain([Event::Deadline]) {
+                let success = matches!(&event, Event::Notified { status: Some(s), .. } if (200..300).contains(&s.status));
+                let bye = event == Event::Bye;
+                let step = subscription.handle(event);
+                if outcome.is_none() {
+                    success_seen |= success;
+                    // A success ends it as transferred at once, and nothing else does.
+                    prop_assert_eq!(step.outcome == Some(Outcome::Transferred), success);
+                    if bye {
+                        prop_assert_eq!(step.outcome.clone(), Some(Outcome::CallerGone));
+                    }
+                    outcome = step.outcome;
+                } else {
+                    prop_assert_eq!(step, Step::default());
+                }
+            }
+            prop_assert!(outcome.is_some(), "nothing outlives the deadline");
+            prop_assert_eq!(outcome == Some(Outcome::Transferred), success_seen);
+        }
+
+        #[test]
+        fn the_order_of_the_acceptance_among_notifications_does_not_matter(
+            provisional in proptest::collection::vec(100u16..200, 0..4), last in 200u16..700, at in 0usize..6,
+        ) {
+            let mut history: Vec<_> = provisional.into_iter().map(|s| notify(s, false)).collect();
+            history.push(notify(last, true));
+            history.insert(at.min(history.len()), Event::Accepted(202));
+            prop_assert_eq!(run(history), Some(Outcome::from_sip_status(last, "x")));
+        }
+    }
+}

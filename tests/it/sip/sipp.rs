@@ -1,0 +1,111 @@
+//! SIPp (sip-tester) as the other side, one process per scenario.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sentiment_sidecar::config::settings::SipTransport;
+use tempfile::TempDir;
+
+/// A running SIPp, killed when dropped.
+pub(crate) struct Sipp {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    folder: TempDir,
+}
+
+/// What SIPp saw.
+pub(crate) struct Seen {
+    /// Whether every call of the scenario went as written.
+    pub(crate) passed: bool,
+    /// The messages that we sent, whole.
+    pub(crate) received: Vec<Vec<u8>>,
+    /// SIPp's own complaints.
+    pub(crate) errors: String,
+}
+
+impl Sipp {
+    /// Starts `tests/it/sipp/SCENARIO.xml` for so many calls and waits until it listens.
+    pub(crate) async fn start(scenario: &str, transport: SipTransport, calls: usize, keys: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let (mode, table) = match transport {
+            SipTransport::Udp => ("u1", "udp"),
+            SipTransport::Tcp => ("t1", "tcp"),
+        };
+        let path = format!("{}/tests/it/sipp/{scenario}.xml", env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new("sipp");
+        command
+            .args(["-sf", &path, "-i", "127.0.0.1", "-p", &port.to_string(), "-t", mode, "-m", &calls.to_string()])
+            .args(["-nostdin", "-timeout", "30", "-timeout_error", "-trace_msg", "-trace_err"])
+            .args(["-message_file", "messages", "-error_file", "errors"])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        for (key, value) in keys {
+            command.args(["-key", key, value]);
+        }
+        let child = command.spawn().expect("sipp does not start; apt-get install sip-tester");
+        let mut sipp = Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), child, folder };
+        while !is_bound(table, port) {
+            let ended = sipp.child.try_wait().unwrap();
+            assert!(ended.is_none(), "sipp ended at once: {}", sipp.errors());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        sipp
+    }
+
+    /// Waits until SIPp has ended by itself.
+    pub(crate) async fn finish(mut self) -> Seen {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        Seen { passed: status.success(), received: self.received(), errors: self.errors() }
+    }
+
+    /// The messages that we sent so far, as SIPp logged them: `… message received [LENGTH] bytes :`, an empty line,
+    /// and the message.
+    fn received(&self) -> Vec<Vec<u8>> {
+        let log = std::fs::read(self.folder.path().join("messages")).unwrap_or_default();
+        let mut rest = &log[..];
+        let mut messages = Vec::new();
+        while let Some(at) = find(rest, b" message received [") {
+            rest = &rest[at + 19..];
+            let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+            let length: usize = std::str::from_utf8(&rest[..digits]).unwrap().parse().unwrap();
+            let start = find(rest, b"\n\n").unwrap() + 2;
+            messages.push(rest[start..start + length].to_vec());
+            rest = &rest[start + length..];
+        }
+        messages
+    }
+
+    fn errors(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("errors")).unwrap_or_default()
+    }
+}
+
+impl Drop for Sipp {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A loopback port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn is_bound(table: &str, port: u16) -> bool {
+    let listing = std::fs::read_to_string(format!("/proc/net/{table}")).unwrap();
+    listing.contains(&format!("0100007F:{port:04X} 00000000:0000"))
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|w| w == needle)
+}
