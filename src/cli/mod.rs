@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod exit;
+pub mod settings_args;
 
 use clap::{Parser, Subcommand};
 
