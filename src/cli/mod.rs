@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod exit;
 pub mod schema;
+pub mod settings_args;
 
 use clap::{Parser, Subcommand};
 

@@ -1,4 +1,29 @@
-//! Settings: what they are ([`settings`]), where they come from, and what must not leak ([`secret`]).
+//! Settings: what they are ([`settings`]), where they come from ([`load`]), and what must not leak ([`secret`]).
+//!
+//! One table of keys (`keys.rs`) drives reading, the names of environment variables, error messages,
+//! [`load::Loaded::explain`] and the JSON Schema ([`schema::settings_schema`]).
 
+pub mod allow;
+mod check;
+mod document;
+pub mod env;
+pub mod error;
+mod grammar;
+mod keys;
+pub mod load;
+mod nearest;
+pub mod schema;
 pub mod secret;
 pub mod settings;
+mod shape;
+mod shown;
+
+pub use check::Warning;
+pub use env::Env;
+pub use error::{SettingsError, SettingsErrors, Source};
+pub use load::{AgentFile, Explained, FlagValue, Layers, Loaded, load};
+pub use schema::settings_schema;
+pub use secret::load_secrets;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,16 @@
 //! Secrets: from the environment or files only, and never shown.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::env::{Env, NotUtf8};
+use super::error::list_errors;
+use super::shown::plain;
 
 /// Text that `Debug` and logs never show.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,7 +36,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// All secrets that the program can use. Read by `config::load`.
+/// All secrets that the program can use. Read by [`load_secrets`].
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
     /// `SIDECAR_ROOM_TOKEN`: bearer token of the room.
@@ -39,4 +49,264 @@ pub struct Secrets {
     pub llm_api_key: Option<Secret>,
     /// `SIDECAR_REVIEW_TOKEN`: bearer token of the review pages.
     pub review_token: Option<Secret>,
+}
+
+/// Fewest bytes of a webhook's signing secret, as Standard Webhooks has it.
+const WEBHOOK_SECRET_MIN: usize = 24;
+
+/// Most bytes of a webhook's signing secret.
+const WEBHOOK_SECRET_MAX: usize = 64;
+
+/// Largest secret file, in bytes.
+const FILE_BYTES: u64 = 16 * 1024;
+
+/// The variables; each may have `_FILE` behind it.
+const ROOM_TOKEN: &str = "SIDECAR_ROOM_TOKEN";
+const WEBHOOK_SECRET: &str = "SIDECAR_WEBHOOK_SECRET";
+const SIP_PASSWORD: &str = "SIDECAR_SIP_PASSWORD";
+const LLM_API_KEY: &str = "SIDECAR_LLM_API_KEY";
+const REVIEW_TOKEN: &str = "SIDECAR_REVIEW_TOKEN";
+const NAMES: [&str; 5] = [ROOM_TOKEN, WEBHOOK_SECRET, SIP_PASSWORD, LLM_API_KEY, REVIEW_TOKEN];
+
+/// Why a secret cannot be used; never shows it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// Its value is not usable.
+    #[error("{origin}: {problem}; allowed: {allowed}")]
+    Wrong {
+        /// The variable, or the variable and its file.
+        origin: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// It is set twice.
+    #[error("{name} and {name}_FILE are both set; allowed: one of them")]
+    Twice {
+        /// The variable.
+        name: &'static str,
+    },
+    /// The file cannot be read.
+    #[error("{name}_FILE: {} cannot be read: {problem}", path.display())]
+    Unreadable {
+        /// The variable without `_FILE`.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// A variable that is nearly one of ours.
+    #[error("{name}: unknown secret; did you mean {nearest}?")]
+    Unknown {
+        /// The variable.
+        name: String,
+        /// The right name.
+        nearest: String,
+    },
+}
+
+/// Every secret that is wrong; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretErrors(Vec<SecretError>);
+
+impl SecretErrors {
+    /// Each error.
+    pub fn iter(&self) -> impl Iterator<Item = &SecretError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for SecretErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        list_errors(f, "secret", &self.0)
+    }
+}
+
+impl std::error::Error for SecretErrors {}
+
+/// Reads all secrets from variables or the files that they name.
+///
+/// # Errors
+/// Everything that is wrong, at once, without showing any secret.
+pub fn load_secrets(env: &Env) -> Result<Secrets, SecretErrors> {
+    let mut errors: Vec<SecretError> = env.names().filter_map(misspelt).collect();
+    let mut read = |name: &'static str, form: Form| match read_one(env, name, form) {
+        Ok(secret) => secret,
+        Err(error) => {
+            errors.push(error);
+            None
+        }
+    };
+    let secrets = Secrets {
+        room_token: read(ROOM_TOKEN, Form::Token).map(Secret::new),
+        sip_password: read(SIP_PASSWORD, Form::Password).map(Secret::new),
+        llm_api_key: read(LLM_API_KEY, Form::Token).map(Secret::new),
+        review_token: read(REVIEW_TOKEN, Form::Token).map(Secret::new),
+        webhook: read(WEBHOOK_SECRET, Form::Webhook)
+            .map(|all| all.split_ascii_whitespace().map(Secret::new).collect())
+            .unwrap_or_default(),
+    };
+    if errors.is_empty() { Ok(secrets) } else { Err(SecretErrors(errors)) }
+}
+
+/// What a secret has to look like.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Goes into an HTTP header.
+    Token,
+    /// Is hashed, never sent.
+    Password,
+    /// One or more signing secrets.
+    Webhook,
+}
+
+impl Form {
+    fn allowed(self) -> &'static str {
+        match self {
+            Self::Token => "visible ASCII characters without spaces",
+            Self::Password => "characters on one line",
+            Self::Webhook => "whsec_ and base64 of 24 to 64 bytes; several separated by spaces, the newest first",
+        }
+    }
+
+    fn check(self, text: &str) -> Result<(), String> {
+        if text.trim().is_empty() {
+            return Err("it is empty".into());
+        }
+        match self {
+            Self::Token if !text.bytes().all(|b| b.is_ascii_graphic()) => {
+                Err("it holds a space, a control character or something other than ASCII".into())
+            }
+            Self::Password if text.chars().any(char::is_control) => Err("it holds a control character".into()),
+            Self::Webhook => text.split_ascii_whitespace().enumerate().try_for_each(|(n, secret)| {
+                check_signing_secret(secret).map_err(|problem| format!("secret {} {problem}", n + 1))
+            }),
+            Self::Token | Self::Password => Ok(()),
+        }
+    }
+}
+
+fn check_signing_secret(secret: &str) -> Result<(), String> {
+    let Some(encoded) = secret.strip_prefix("whsec_") else { return Err("does not begin with whsec_".into()) };
+    let Ok(bytes) = STANDARD.decode(encoded) else { return Err("is not base64 after whsec_".into()) };
+    match bytes.len() {
+        WEBHOOK_SECRET_MIN..=WEBHOOK_SECRET_MAX => Ok(()),
+        n => Err(format!("has {n} bytes")),
+    }
+}
+
+/// Reads one secret; `None` when it is not set.
+fn read_one(env: &Env, name: &'static str, form: Form) -> Result<Option<String>, SecretError> {
+    let file_name = format!("{name}_FILE");
+    let wrong = |origin: String, problem: String| SecretError::Wrong { origin, problem, allowed: form.allowed() };
+    let not_text = |origin: &str| wrong(origin.to_owned(), NotUtf8.to_string());
+    let here = env.get(name).map_err(|_| not_text(name))?;
+    let file = env.get(&file_name).map_err(|_| not_text(&file_name))?;
+    let (text, origin) = match (here, file) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(SecretError::Twice { name }),
+        (Some(text), None) => (text.to_owned(), name.to_owned()),
+        (None, Some(path)) => {
+            let path = PathBuf::from(path);
+            let text = read_file(&path).map_err(|problem| SecretError::Unreadable { name, path: path.clone(), problem })?;
+            (text, format!("{file_name} ({})", path.display()))
+        }
+    };
+    form.check(&text).map_err(|problem| wrong(origin, problem))?;
+    Ok(Some(text))
+}
+
+/// The file's text without the line break that editors put at its end.
+fn read_file(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let size = File::open(path)
+        .and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| error.to_string())?;
+    if size as u64 > FILE_BYTES {
+        return Err(format!("it is larger than {} KiB", FILE_BYTES >> 10));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| NotUtf8.to_string())?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// A variable that is one or two typing errors away from a secret would leave that secret unset, silently.
+fn misspelt(name: &str) -> Option<SecretError> {
+    let known = || NAMES.iter().flat_map(|name| [(*name).to_owned(), format!("{name}_FILE")]);
+    if known().any(|known| known == name) {
+        return None;
+    }
+    let nearest = known().min_by_key(|known| strsim::damerau_levenshtein(known, name))?;
+    (strsim::damerau_levenshtein(&nearest, name) <= 2)
+        .then(|| SecretError::Unknown { name: plain(name), nearest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn secrets(variables: &[(&str, &str)]) -> Result<Secrets, SecretErrors> {
+        load_secrets(&variables.iter().copied().collect())
+    }
+
+    #[test]
+    fn secrets_come_from_variables_or_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "t0ken\r\n").unwrap();
+        let both = format!(" {GOOD}  whsec_{} ", STANDARD.encode([7; 64]));
+        let read = secrets(&[
+            ("SIDECAR_ROOM_TOKEN_FILE", file.to_str().unwrap()),
+            ("SIDECAR_WEBHOOK_SECRET", &both),
+            ("SIDECAR_SIP_PASSWORD", "pass word é"),
+        ])
+        .unwrap();
+        assert_eq!(read.room_token.map(|s| s.expose().to_owned()).as_deref(), Some("t0ken"));
+        assert_eq!(read.webhook.iter().map(Secret::expose).collect::<Vec<_>>(), both.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(read.sip_password.map(|s| s.expose().to_owned()).as_deref(), Some("pass word é"));
+        assert!(read.llm_api_key.is_none() && read.review_token.is_none());
+    }
+
+    #[test]
+    fn nothing_set_is_no_secrets() {
+        let read = secrets(&[("SIDECAR_SENTIMENT_THRESHOLD", "3"), ("SIDECAR_STORE", "x")]).unwrap();
+        assert!(read.room_token.is_none() && read.webhook.is_empty());
+    }
+
+    #[test]
+    fn bad_secrets_are_refused_together_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("none");
+        let short = format!("{GOOD} whsec_{}", STANDARD.encode(b"hunter2hunter2"));
+        let errors = secrets(&[
+            ("SIDECAR_ROOM_TOKEN", "hunter2\r\nX-Evil: 1"),
+            ("SIDECAR_WEBHOOK_SECRET", &short),
+            ("SIDECAR_SIP_PASSWORD", "hunter2"),
+            ("SIDECAR_SIP_PASSWORD_FILE", "/hunter2"),
+            ("SIDECAR_LLM_API_KEY", ""),
+            ("SIDECAR_REVIEW_TOKEN_FILE", missing.to_str().unwrap()),
+            ("SIDECAR_WEBHOOK_SECRETS", "hunter2"),
+        ])
+        .unwrap_err();
+        let shown = errors.to_string().replace(folder.path().to_str().unwrap(), "FOLDER");
+        assert!(!shown.contains("hunter2") && !format!("{errors:?}").contains("hunter2"), "{shown}");
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn every_form_of_a_bad_signing_secret_is_told_apart() {
+        for (bad, problem) in [
+            ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "does not begin with whsec_"),
+            ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", "is not base64"),
+            ("whsec_!!!", "is not base64"),
+            ("whsec_AAAA", "has 3 bytes"),
+            (&format!("whsec_{}", STANDARD.encode([1; 65])), "has 65 bytes"),
+        ] {
+            let error = secrets(&[("SIDECAR_WEBHOOK_SECRET", bad)]).unwrap_err().to_string();
+            assert!(error.contains(problem) && !error.contains(bad), "{error}");
+        }
+    }
 }

@@ -74,6 +74,14 @@ pub struct NotAWebhook {
     problem: String,
 }
 
+impl NotAWebhook {
+    /// What is wrong with it.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
 impl WebhookUrl {
     /// The URL itself.
     #[must_use]

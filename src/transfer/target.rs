@@ -19,7 +19,39 @@ pub struct NotE164 {
     problem: &'static str,
 }
 
+impl NotE164 {
+    /// What is wrong with it.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        self.problem
+    }
+}
+
+/// The country code that digits begin with. Codes are prefix-free (ITU-T E.164 annex): zones 1 and 7 are codes
+/// themselves, the two-digit codes are listed here, and all others have three digits. Fewer digits than a code has are
+/// given back whole.
+#[must_use]
+pub fn country_code(digits: &str) -> &str {
+    const TWO_DIGITS: &[&str] = &[
+        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49",
+        "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84",
+        "86", "90", "91", "92", "93", "94", "95", "98",
+    ];
+    let length = match digits.get(..2) {
+        _ if digits.starts_with(['1', '7']) => 1,
+        Some(two) if TWO_DIGITS.contains(&two) => 2,
+        _ => 3,
+    };
+    digits.get(..length).unwrap_or(digits)
+}
+
 impl E164 {
+    /// The number's country code, without `+`.
+    #[must_use]
+    pub fn country_code(&self) -> &str {
+        country_code(self.digits())
+    }
+
     /// The number as it goes on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -92,6 +124,14 @@ mod tests {
             "+١٤١٥٥٥٥١٢٣٤",
         ] {
             assert!(bad.parse::<E164>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_a_country_code() {
+        for (number, code) in [("+14155551234", "1"), ("+447700900123", "44"), ("+353861234567", "353"), ("+79991234567", "7")]
+        {
+            assert_eq!(number.parse::<E164>().unwrap().country_code(), code);
         }
     }
 

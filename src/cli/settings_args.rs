@@ -1,0 +1,105 @@
+//! The flags that set settings, shared by every command that uses them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use crate::config::secret::{Secrets, load_secrets};
+use crate::config::{AgentFile, Env, FlagValue, Layers, Loaded, load};
+
+/// Settings: an agent document, then SIDECAR_* variables, then flags; each overrides those before it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings (file < SIDECAR_* environment < flags)")]
+pub struct SettingsArgs {
+    /// Agent document: any JSON object that holds the settings somewhere.
+    ///
+    /// The body of a platform's `POST /v1/agents` works unchanged: keys that are not settings are ignored, but a
+    /// misspelt `sentiment*` key is an error.
+    #[arg(long, value_name = "FILE")]
+    pub agent: Option<PathBuf>,
+
+    /// A caller turn rated strictly below N (1-10) is low [default: 3].
+    ///
+    /// Sets `sentimentThreshold`; at 3, a turn rated 3 is not low and one rated 2.9 is.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub threshold: Option<String>,
+
+    /// N consecutive low turns (1-100) escalate [default: 3].
+    ///
+    /// Sets `sentimentWindowTurns`.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub window: Option<String>,
+
+    /// What an escalation does [default: flag].
+    ///
+    /// Sets `sentimentEscalationAction`: `transfer` brings the caller to sentimentEscalationTarget, `notify` sends the
+    /// webhook to sentimentNotifyWebhook, `flag` marks the session for review.
+    #[arg(long, value_name = "transfer|notify|flag")]
+    pub action: Option<String>,
+
+    /// Sets any setting, e.g. --set turnSilenceMs=900; may be repeated.
+    ///
+    /// KEY is a key of the agent document; lists are separated by commas, and an empty VALUE unsets what is optional.
+    /// The same settings come from the environment as SIDECAR_ and the key in capitals, e.g. SIDECAR_TURN_SILENCE_MS.
+    /// Secrets are not settings: they come from the environment or from files only.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+}
+
+/// Splits `KEY=VALUE`. The value is not repeated in the error: somebody may have typed a secret.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE, e.g. sentimentThreshold=3".to_owned()),
+    }
+}
+
+impl SettingsArgs {
+    /// Reads the agent document, this process's environment, and the flags.
+    ///
+    /// # Errors
+    /// [`Exit::BadSettings`] with everything that is wrong.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        self.load_from(&Env::of_process())
+    }
+
+    /// The same with a given environment.
+    ///
+    /// # Errors
+    /// [`Exit::BadSettings`] with everything that is wrong.
+    pub fn load_from(&self, env: &Env) -> Result<Loaded, Failure> {
+        let wrong = |errors| {
+            Failure::new(Exit::BadSettings, errors)
+                .help("sentiment-sidecar doctor checks settings; sentiment-sidecar schema prints every key")
+        };
+        let agent = self.agent.as_deref().map(AgentFile::read).transpose().map_err(wrong)?;
+        load(&Layers { agent, env: env.clone(), flags: self.flags() }).map_err(wrong)
+    }
+
+    fn flags(&self) -> Vec<FlagValue> {
+        let short = [
+            ("--threshold", "sentimentThreshold", &self.threshold),
+            ("--window", "sentimentWindowTurns", &self.window),
+            ("--action", "sentimentEscalationAction", &self.action),
+        ];
+        let short = short.into_iter().filter_map(|(flag, key, value)| {
+            let value = value.clone()?;
+            Some(FlagValue { flag: flag.to_owned(), key: key.to_owned(), value })
+        });
+        let set = self.set.iter().map(|(key, value)| FlagValue {
+            flag: "--set".to_owned(),
+            key: key.clone(),
+            value: value.clone(),
+        });
+        short.chain(set).collect()
+    }
+}
+
+/// Reads the secrets of this process's environment.
+///
+/// # Errors
+/// [`Exit::BadSettings`] with everything that is wrong, never showing a secret.
+pub fn secrets() -> Result<Secrets, Failure> {
+    load_secrets(&Env::of_process()).map_err(|errors| Failure::new(Exit::BadSettings, errors))
+}

@@ -1,0 +1,179 @@
+//! What must hold between settings, and what is right but deserves a word.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::error::{SettingsError, Source};
+use super::keys::Draft;
+use super::load::Provenance;
+use super::settings::{Action, ActionKind, AllowEntry, Settings};
+
+/// Something that is allowed and probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// The threshold is 1, and no rating is below 1.
+    NeverLow,
+    /// A failed transfer has no webhook to fall back to.
+    NoFallback,
+    /// A webhook is set that nothing sends to.
+    WebhookUnused,
+    /// A target is set that nothing calls.
+    TargetUnused,
+    /// Trajectory settings are set while their rules are off.
+    TrajectoryUnused {
+        /// The keys.
+        keys: Vec<&'static str>,
+    },
+    /// The medium frustration is above the critical one, so it never counts.
+    FrustrationOrder,
+    /// The allow-list admits every address.
+    AllowsEverything,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverLow => f.write_str(
+                "sentimentThreshold is 1 and no rating is below 1, so low turns never escalate; 3 is the default",
+            ),
+            Self::NoFallback => {
+                f.write_str("a failed transfer only flags the session; set sentimentNotifyWebhook to alert supervisors")
+            }
+            Self::WebhookUnused => f.write_str(
+                "sentimentNotifyWebhook is not used by action flag; set sentimentNotifyAlways or the action notify",
+            ),
+            Self::TargetUnused => {
+                f.write_str("sentimentEscalationTarget is not used; set sentimentEscalationAction to transfer")
+            }
+            Self::TrajectoryUnused { keys } => {
+                write!(f, "{} without effect; set sentimentTrajectoryRules to true", keys.join(", "))
+            }
+            Self::FrustrationOrder => f.write_str(
+                "sentimentHighFrustration is above sentimentCriticalFrustration, so every such turn is critical",
+            ),
+            Self::AllowsEverything => {
+                f.write_str("sentimentWebhookAllow admits every address, so webhooks can reach anything; name subnets")
+            }
+        }
+    }
+}
+
+const ACTION: &str = "sentimentEscalationAction";
+const TARGET: &str = "sentimentEscalationTarget";
+const WEBHOOK: &str = "sentimentNotifyWebhook";
+const ALWAYS: &str = "sentimentNotifyAlways";
+const ALLOW: &str = "sentimentWebhookAllow";
+const COUNTRIES: &str = "sentimentTransferCountries";
+const RINGING: &str = "sentimentRingingTimeoutMs";
+const DEADLINE: &str = "sentimentTransferDeadlineMs";
+
+/// Checks a draft as a whole.
+pub(super) struct Together<'a> {
+    pub(super) draft: &'a Draft,
+    pub(super) provenance: &'a Provenance,
+    /// Keys whose own value was refused: nothing is said about what would follow from them.
+    pub(super) refused: &'a BTreeSet<&'static str>,
+    pub(super) errors: &'a mut Vec<SettingsError>,
+}
+
+impl Together<'_> {
+    /// All checks.
+    pub(super) fn check(&mut self) {
+        let Draft { settings, action, target } = self.draft;
+        let Settings { webhook, .. } = settings;
+        if *action == ActionKind::Transfer && target.is_none() {
+            let mend = format!("set {TARGET} to a phone number such as +14155551234");
+            self.clash(format!("{ACTION} is transfer, which needs {TARGET}"), mend, &[ACTION, TARGET]);
+        }
+        if *action == ActionKind::Notify && webhook.url.is_none() {
+            self.needs_webhook(format!("{ACTION} is notify"), ACTION);
+        }
+        if webhook.always && webhook.url.is_none() {
+            self.needs_webhook(format!("{ALWAYS} is true"), ALWAYS);
+        }
+        if let Some(url) = webhook.url.as_ref().map(super::settings::WebhookUrl::url)
+            && url.scheme() == "http"
+            && !url.host().is_some_and(|host| webhook.allow.iter().any(|entry| entry.names(&host)))
+        {
+            let host = url.host_str().unwrap_or_default();
+            let mend = format!("use https, or add {host} to {ALLOW}");
+            self.clash(format!("{WEBHOOK} is plain http and {host} is not in {ALLOW}"), mend, &[WEBHOOK, ALLOW]);
+        }
+        if let Some(number) = target
+            && !settings.transfer_countries.is_empty()
+            && !settings.transfer_countries.iter().any(|code| code == number.country_code())
+        {
+            let code = number.country_code();
+            let allowed = settings.transfer_countries.join(", ");
+            let mend = format!("allowed: {allowed}");
+            self.clash(
+                format!("{TARGET} has country code {code}, which is not in {COUNTRIES}"),
+                mend,
+                &[TARGET, COUNTRIES],
+            );
+        }
+        let (ringing, deadline) = (settings.ringing_timeout_ms, settings.transfer_deadline_ms);
+        if ringing >= deadline {
+            let mend = format!("let {RINGING} be shorter than {DEADLINE}");
+            self.clash(
+                format!("{RINGING} is {ringing} and {DEADLINE} is {deadline}, so a ringing phone outlives its transfer"),
+                mend,
+                &[RINGING, DEADLINE],
+            );
+        }
+    }
+
+    fn needs_webhook(&mut self, what: String, key: &'static str) {
+        let mend = format!("set {WEBHOOK} to https://host/path");
+        self.clash(format!("{what}, which needs {WEBHOOK}"), mend, &[key, WEBHOOK]);
+    }
+
+    fn clash(&mut self, problem: String, mend: String, keys: &[&'static str]) {
+        if keys.iter().any(|key| self.refused.contains(key)) {
+            return;
+        }
+        let origin = |key: &&'static str| (*key, self.provenance.of(key).clone());
+        let set = |(_, origin): &(&str, Source)| *origin != Source::Default;
+        let origins: Vec<_> = keys.iter().map(origin).filter(set).collect();
+        self.errors.push(SettingsError::Clash { problem, mend, origins });
+    }
+}
+
+/// The action with what it needs. `None` when that is missing, which [`Together::check`] has reported.
+pub(super) fn action(draft: &Draft) -> Option<Action> {
+    Some(match draft.action {
+        ActionKind::Transfer => Action::Transfer { target: draft.target.clone()? },
+        ActionKind::Notify => Action::Notify { webhook: draft.settings.webhook.url.clone()? },
+        ActionKind::Flag => Action::Flag,
+    })
+}
+
+/// What deserves a word.
+pub(super) fn warnings(draft: &Draft, provenance: &Provenance) -> Vec<Warning> {
+    let Draft { settings, action, target } = draft;
+    let webhook = &settings.webhook;
+    let trajectory = settings.trajectory;
+    let unused: Vec<&'static str> = if trajectory.enabled { Vec::new() } else { provenance.set_among(TRAJECTORY) };
+    let everything = |entry: &AllowEntry| matches!(entry, AllowEntry::Net(net) if net.prefix_len() == 0);
+    let all = [
+        (settings.threshold == 1, Warning::NeverLow),
+        (*action == ActionKind::Transfer && webhook.url.is_none(), Warning::NoFallback),
+        (*action == ActionKind::Flag && webhook.url.is_some() && !webhook.always, Warning::WebhookUnused),
+        (*action != ActionKind::Transfer && target.is_some(), Warning::TargetUnused),
+        (!unused.is_empty(), Warning::TrajectoryUnused { keys: unused }),
+        (
+            trajectory.enabled && trajectory.high_frustration > trajectory.critical_frustration,
+            Warning::FrustrationOrder,
+        ),
+        (webhook.allow.iter().any(everything), Warning::AllowsEverything),
+    ];
+    all.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)).collect()
+}
+
+const TRAJECTORY: &[&str] = &[
+    "sentimentCriticalFrustration",
+    "sentimentHighFrustration",
+    "sentimentDecliningValence",
+    "sentimentExtremeValence",
+    "sentimentTrajectorySignals",
+];
