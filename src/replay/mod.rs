@@ -1,0 +1,30 @@
+//! Replay: recorded calls through the same core that live calls use, in virtual time.
+//!
+//! # Layout
+//! - [`recording`]: the format, read line by line; [`problem`]: what can be wrong with a file; [`recorder`]: writes it.
+//! - [`import`]: other transcripts that QA has, turned into recordings.
+//! - [`engine`]: drives one call; [`played`]: what came of it.
+//! - [`expect`]: what a recording says should come of it.
+//! - [`report`], [`table`], [`junit`]: what `replay` prints.
+
+pub mod engine;
+pub mod expect;
+pub mod import;
+pub mod junit;
+pub mod played;
+pub mod problem;
+pub mod recorder;
+pub mod recording;
+pub mod report;
+pub mod table;
+
+/// The first `max` characters of `text`, on one line, with an ellipsis where it goes on.
+#[must_use]
+pub fn shorten(text: &str, max: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= max {
+        return line;
+    }
+    let head: String = line.chars().take(max.saturating_sub(1)).collect();
+    format!("{}…", head.trim_end())
+}

@@ -1,0 +1,175 @@
+//! What came of a replayed call: its turns with their final ratings, its escalations, its outcomes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::call::escalation::{AlertId, Rule, Severity};
+use crate::call::event::{Millis, Output};
+use crate::call::report::{Report, TurnReport};
+use crate::config::settings::ActionKind;
+use crate::sentiment::RateError;
+use crate::transfer::Outcome;
+
+/// A caller turn as it stood at the end of the call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PlayedTurn {
+    /// It was rated.
+    Rated(TurnReport),
+    /// The rater failed.
+    Unrated {
+        /// Which caller turn, from 1.
+        turn: u32,
+        /// The room's id of it.
+        turn_id: String,
+        /// What the caller said.
+        text: String,
+        /// Why it has no rating.
+        error: RateError,
+    },
+}
+
+impl PlayedTurn {
+    /// Which caller turn, from 1.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        match self {
+            Self::Rated(report) => report.turn,
+            Self::Unrated { turn, .. } => *turn,
+        }
+    }
+
+    /// The room's id of it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Rated(report) => &report.turn_id,
+            Self::Unrated { turn_id, .. } => turn_id,
+        }
+    }
+
+    /// What the caller said.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Rated(report) => &report.text,
+            Self::Unrated { text, .. } => text,
+        }
+    }
+
+    /// The rating's report, where there is one.
+    #[must_use]
+    pub fn rated(&self) -> Option<&TurnReport> {
+        match self {
+            Self::Rated(report) => Some(report),
+            Self::Unrated { .. } => None,
+        }
+    }
+}
+
+/// An escalation and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// The caller turn that it follows, from 1; 0 before the first.
+    pub turn: u32,
+    /// What decided.
+    pub rule: Rule,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is done.
+    pub action: ActionKind,
+    /// What upset the caller.
+    pub description: String,
+    /// The alert.
+    pub alert_id: AlertId,
+    /// What a transfer came to.
+    pub outcome: Option<Outcome>,
+    /// Whether the webhook fell in for a failed transfer.
+    pub fallback: bool,
+}
+
+/// What came of a replayed call.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Played {
+    /// Everything that the core reported, in order.
+    pub reports: Vec<(Millis, Report)>,
+    /// The escalations, in order.
+    pub escalations: Vec<Escalation>,
+    /// Whether an alert's webhook became due.
+    pub webhook: bool,
+    /// How many tool calls of the agent did not escalate.
+    pub tools_refused: u32,
+    turns: BTreeMap<String, PlayedTurn>,
+    texts: BTreeMap<String, String>,
+}
+
+impl Played {
+    /// The caller turns in order, each as it stood at the end.
+    #[must_use]
+    pub fn turns(&self) -> Vec<&PlayedTurn> {
+        let mut turns: Vec<_> = self.turns.values().collect();
+        turns.sort_by_key(|turn| turn.number());
+        turns
+    }
+
+    /// The caller turn of the first escalation; 0 when it came before the first turn.
+    #[must_use]
+    pub fn at_turn(&self) -> Option<u32> {
+        self.escalations.first().map(|e| e.turn)
+    }
+
+    /// The longest streak that any turn reached.
+    #[must_use]
+    pub fn longest_streak(&self) -> u32 {
+        self.turns.values().filter_map(PlayedTurn::rated).map(|t| t.streak).max().unwrap_or(0)
+    }
+
+    /// Takes note of what the core put out.
+    pub fn note(&mut self, at: Millis, output: &Output) {
+        match output {
+            Output::Rate { turn_id, turn, .. } => {
+                self.texts.insert(turn_id.clone(), turn.text.clone());
+            }
+            Output::Deliver { .. } => self.webhook = true,
+            Output::Report { report } => {
+                self.note_report(report);
+                self.reports.push((at, report.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    fn note_report(&mut self, report: &Report) {
+        match report {
+            Report::Turn(turn) => {
+                self.turns.insert(turn.turn_id.clone(), PlayedTurn::Rated(turn.clone()));
+            }
+            Report::Unrated { turn, turn_id, error } => {
+                let text = self.texts.get(turn_id).cloned().unwrap_or_default();
+                let unrated =
+                    PlayedTurn::Unrated { turn: *turn, turn_id: turn_id.clone(), text, error: error.clone() };
+                self.turns.insert(turn_id.clone(), unrated);
+            }
+            Report::Escalation { turn, rule, severity, action, description, alert_id, shadow: _ } => {
+                self.escalations.push(Escalation {
+                    turn: *turn,
+                    rule: *rule,
+                    severity: *severity,
+                    action: *action,
+                    description: description.clone(),
+                    alert_id: alert_id.clone(),
+                    outcome: None,
+                    fallback: false,
+                });
+            }
+            Report::Outcome { alert_id, transfer, fallback, .. } => {
+                if let Some(escalation) = self.escalations.iter_mut().find(|e| e.alert_id == *alert_id) {
+                    escalation.outcome.clone_from(transfer);
+                    escalation.fallback = *fallback;
+                }
+            }
+            Report::Tool { escalated: false, .. } => self.tools_refused += 1,
+            _ => {}
+        }
+    }
+}

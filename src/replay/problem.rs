@@ -1,0 +1,150 @@
+//! What can be wrong with a recording or an imported transcript: where, what, and what would be right.
+
+use crate::room::message::FrameError;
+
+/// A recording that cannot be read: which file, which line, and what is wrong with it.
+///
+/// Nothing that a caller said is in it.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}{}: {problem}", at_line(*line))]
+pub struct RecordingError {
+    /// The file, as it was named.
+    pub file: String,
+    /// The line, from 1; 0 when no single line is at fault.
+    pub line: u64,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+fn at_line(line: u64) -> String {
+    if line == 0 { String::new() } else { format!(", line {line}") }
+}
+
+/// What is wrong with a line or file.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The operating system could not read it.
+    #[error("it cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// There is nothing in it.
+    #[error("it is empty; a recording begins with {{\"type\":\"recording\",\"version\":1,\"room_name\":…}}")]
+    Empty,
+    /// A folder without recordings.
+    #[error("the folder holds no *.jsonl files")]
+    NoRecordings,
+    /// A line that no room message can be.
+    #[error("the line is longer than {limit} bytes; a room message never is")]
+    TooLong {
+        /// The most bytes that a line may have.
+        limit: usize,
+    },
+    /// Bytes that are no text.
+    #[error("byte {column} is not UTF-8; save the file as UTF-8")]
+    NotUtf8 {
+        /// Which byte of the line, from 1.
+        column: usize,
+    },
+    /// Text that is no JSON.
+    #[error("not JSON at column {column} ({detail}); every line must be one whole JSON object")]
+    NotJson {
+        /// Which character of the line, from 1.
+        column: usize,
+        /// What the parser missed.
+        detail: String,
+    },
+    /// JSON, but not an object.
+    #[error("found {found}, but every line must be a JSON object with a \"type\"")]
+    NotAnObject {
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// The last line stops in its middle.
+    #[error("the last line is cut off, as by a crash while recording; delete it, or replay with --mend to leave it out")]
+    CutOff,
+    /// The first line is no header.
+    #[error("the first line must be {{\"type\":\"recording\",\"version\":1,\"room_name\":…}}, but it is {found}")]
+    NoHeader {
+        /// What the first line is.
+        found: String,
+    },
+    /// A format that this version does not know.
+    #[error("\"version\" is {found}; this program reads version 1")]
+    Version {
+        /// The version that the header names.
+        found: String,
+    },
+    /// A line without a `type`.
+    #[error("\"type\" is missing or no string; it says what the line is, e.g. \"transcript\"")]
+    NoType,
+    /// A field that is missing or wrong.
+    #[error("\"{field}\" of this \"{kind}\" line {problem}")]
+    Field {
+        /// The line's type.
+        kind: String,
+        /// The field.
+        field: String,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// Fields that do not fit, as the parser tells it.
+    #[error("this \"{kind}\" line does not fit: {detail}")]
+    Fields {
+        /// The line's type.
+        kind: String,
+        /// What does not fit.
+        detail: String,
+    },
+    /// Time runs backwards.
+    #[error("\"at_ms\" is {at_ms}, earlier than the {previous} of line {previous_line}; lines stand in the order of arrival")]
+    Backwards {
+        /// This line's time.
+        at_ms: u64,
+        /// The latest time before.
+        previous: u64,
+        /// The line that had it.
+        previous_line: u64,
+    },
+    /// Something that may be said only once.
+    #[error("{what} stands on line {first} already; keep one of them")]
+    Twice {
+        /// What is said twice.
+        what: String,
+        /// Where it stands first.
+        first: u64,
+    },
+    /// A room message that does not fit.
+    #[error(transparent)]
+    Message(#[from] FrameError),
+    /// A setting in the header's `agent` object.
+    #[error("\"agent\" in the header: {detail}")]
+    Agent {
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl Problem {
+    /// The problem at its place.
+    #[must_use]
+    pub fn at(self, file: &str, line: u64) -> RecordingError {
+        RecordingError { file: file.to_owned(), line, problem: self }
+    }
+
+    /// A field that is missing or wrong.
+    pub(crate) fn field(kind: &str, field: &str, problem: impl Into<String>) -> Self {
+        Self::Field { kind: kind.to_owned(), field: field.to_owned(), problem: problem.into() }
+    }
+}
+
+/// What a JSON value is, for people.
+pub(crate) fn kind_of(value: &serde_json::Value) -> &'static str {
+    use serde_json::Value;
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

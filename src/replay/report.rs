@@ -1,0 +1,224 @@
+//! What `replay` prints: one printer per format, and the tally at the end.
+//!
+//! `--format json` is a contract: per caller turn a `turn` line with its final rating, in order; after its turn every
+//! `escalation`; per call a `summary`.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::expect::Mismatch;
+use super::import::Source;
+use super::played::{Played, PlayedTurn};
+use super::problem::RecordingError;
+use crate::call::escalation::{Rule, Severity};
+use crate::config::settings::{ActionKind, Settings};
+use crate::sentiment::{Cue, Label, Sentiment, Unit, Valence};
+
+/// A call that was replayed.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The call and where it came from.
+    pub source: Source,
+    /// The settings that it was replayed under.
+    pub settings: Settings,
+    /// What came of it.
+    pub played: Played,
+    /// In what it differs from its expectation; empty when it kept to it or has none.
+    pub mismatches: Vec<Mismatch>,
+}
+
+impl Replayed {
+    /// Checks what came of a call against what its recording expects.
+    #[must_use]
+    pub fn new(source: Source, settings: Settings, played: Played) -> Self {
+        let expectation = source.recording.expectation.as_ref();
+        let mismatches = expectation.map(|e| e.check(&played, settings.window)).unwrap_or_default();
+        Self { source, settings, played, mismatches }
+    }
+
+    /// Whether the recording says what it expects.
+    #[must_use]
+    pub fn has_expectation(&self) -> bool {
+        self.source.recording.expectation.is_some()
+    }
+}
+
+/// Prints replayed calls in one format.
+pub trait Printer {
+    /// Prints one call.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    fn call(&mut self, out: &mut dyn Write, call: &Replayed) -> io::Result<()>;
+
+    /// Prints that a recording could not be read. The command says so on stderr as well.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    fn bad(&mut self, _out: &mut dyn Write, _error: &RecordingError) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Prints what comes after the last call.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    fn finish(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How many calls there were and how they went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Calls that were replayed.
+    pub calls: usize,
+    /// Calls that escalated.
+    pub escalated: usize,
+    /// Calls that kept to their expectation.
+    pub met: usize,
+    /// Calls that did not.
+    pub failed: usize,
+    /// Files that could not be read.
+    pub bad: usize,
+}
+
+impl Tally {
+    /// Counts one call.
+    pub fn count(&mut self, call: &Replayed) {
+        self.calls += 1;
+        self.escalated += usize::from(!call.played.escalations.is_empty());
+        self.met += usize::from(call.has_expectation() && call.mismatches.is_empty());
+        self.failed += usize::from(!call.mismatches.is_empty());
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = |n: usize| if n == 1 { "" } else { "s" };
+        write!(f, "{} call{} replayed", self.calls, plural(self.calls))?;
+        if self.calls > 0 {
+            let rate = 100.0 * self.escalated as f64 / self.calls as f64;
+            write!(f, ", {} escalated ({rate:.1} %)", self.escalated)?;
+        }
+        if self.met + self.failed > 0 {
+            write!(f, "; {} of {} expectations met", self.met, self.met + self.failed)?;
+        }
+        if self.bad > 0 {
+            write!(f, "; {} file{} could not be read", self.bad, plural(self.bad))?;
+        }
+        Ok(())
+    }
+}
+
+/// The `turn` line. A turn that the rater failed at has `null` ratings and says why in `unrated`.
+#[derive(Serialize)]
+#[serde(rename = "turn", tag = "type")]
+struct TurnLine<'a> {
+    file: &'a str,
+    turn: u32,
+    text: &'a str,
+    sentiment: Option<Sentiment>,
+    valence: Option<Valence>,
+    frustration: Option<Unit>,
+    urgency: Option<Unit>,
+    label: Option<Label>,
+    confidence: Option<Unit>,
+    filler: bool,
+    cues: &'a [Cue],
+    streak: u32,
+    low: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unrated: Option<String>,
+}
+
+impl<'a> TurnLine<'a> {
+    fn new(file: &'a str, turn: &'a PlayedTurn, streak_before: u32) -> Self {
+        let rated = turn.rated();
+        Self {
+            file,
+            turn: turn.number(),
+            text: turn.text(),
+            sentiment: rated.map(|t| t.sentiment),
+            valence: rated.map(|t| t.valence),
+            frustration: rated.map(|t| t.frustration),
+            urgency: rated.map(|t| t.urgency),
+            label: rated.map(|t| t.label),
+            confidence: rated.map(|t| t.confidence),
+            filler: rated.is_some_and(|t| t.filler),
+            cues: rated.map(|t| t.cues.as_slice()).unwrap_or_default(),
+            streak: rated.map_or(streak_before, |t| t.streak),
+            low: rated.is_some_and(|t| t.low),
+            unrated: match turn {
+                PlayedTurn::Rated(_) => None,
+                PlayedTurn::Unrated { error, .. } => Some(error.to_string()),
+            },
+        }
+    }
+}
+
+/// The `escalation` line.
+#[derive(Serialize)]
+#[serde(rename = "escalation", tag = "type")]
+struct EscalationLine<'a> {
+    file: &'a str,
+    turn: u32,
+    rule: Rule,
+    severity: Severity,
+    action: ActionKind,
+    description: &'a str,
+}
+
+/// The `summary` line.
+#[derive(Serialize)]
+#[serde(rename = "summary", tag = "type")]
+struct SummaryLine<'a> {
+    file: &'a str,
+    turns: usize,
+    escalated: bool,
+    at_turn: Option<u32>,
+}
+
+/// Prints JSON Lines.
+#[derive(Debug, Default)]
+pub struct Json;
+
+impl Printer for Json {
+    fn call(&mut self, out: &mut dyn Write, call: &Replayed) -> io::Result<()> {
+        let file = call.source.name.as_str();
+        let turns = call.played.turns();
+        let mut escalations = call.played.escalations.iter().peekable();
+        let mut streak = 0;
+        for turn in &turns {
+            // The agent's own tool call may come before the caller's first turn.
+            while let Some(escalation) = escalations.next_if(|e| e.turn < turn.number()) {
+                line(out, &escalation_line(file, escalation))?;
+            }
+            let turn = TurnLine::new(file, turn, streak);
+            streak = turn.streak;
+            line(out, &turn)?;
+        }
+        for escalation in escalations {
+            line(out, &escalation_line(file, escalation))?;
+        }
+        let escalated = !call.played.escalations.is_empty();
+        line(out, &SummaryLine { file, turns: turns.len(), escalated, at_turn: call.played.at_turn() })
+    }
+}
+
+fn escalation_line<'a>(file: &'a str, escalation: &'a super::played::Escalation) -> EscalationLine<'a> {
+    EscalationLine {
+        file,
+        turn: escalation.turn,
+        rule: escalation.rule,
+        severity: escalation.severity,
+        action: escalation.action,
+        description: &escalation.description,
+    }
+}
+
+fn line(out: &mut dyn Write, line: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
+}
