@@ -32,7 +32,7 @@ const GONE_GRACE_MS: u64 = 2_000;
 /// How long an escalation may still take after the call is over or the process was asked to stop.
 const ENDING_GRACE_MS: u64 = 5_000;
 /// How much longer than the transfer itself its fallback webhook is held.
-const HOLD_SLACK_MS: u64 = 15_000;
+const HOLD_SLACK_MS: u64 = 10_000;
 /// How many turns an alert tells.
 const LAST_TURNS: usize = 6;
 

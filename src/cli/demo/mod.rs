@@ -1,3 +1,111 @@
-//! `demo`: the main job on loopback, with all that it needs.
+//! `demo`: the main job on loopback, with all that it needs and everything visible.
 
 pub mod phone;
+pub mod receiver;
+mod show;
+mod stage;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{Exit, Failure};
+use crate::call::report::Report;
+use crate::config::settings::ActionKind;
+use crate::room::script::Speed;
+use crate::runtime::{Ending, shutdown};
+use show::Show;
+use stage::Stage;
+
+/// How long the phone and the receiver may still have something to show after the call.
+const EPILOGUE: Duration = Duration::from_millis(500);
+
+/// Plays a phone call on loopback and shows how it is rated, counted and acted on.
+///
+/// A room, a SIP phone and a webhook receiver run inside the program; the sidecar joins the room as it would join a
+/// platform's. Nothing leaves this machine, and nothing is kept.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sentiment-sidecar demo                      the caller is transferred over SIP
+  sentiment-sidecar demo --action notify      supervisors get a signed webhook
+  sentiment-sidecar demo --action flag        the session is marked for review
+  sentiment-sidecar demo --busy               the supervisor's line is busy: the webhook falls in
+  sentiment-sidecar demo my-recording.jsonl --speed 1")]
+pub struct DemoArgs {
+    /// Recording to play [default: a caller with three complaints in a row].
+    #[arg(value_name = "FILE")]
+    recording: Option<PathBuf>,
+    /// What the escalation does.
+    #[arg(long, value_enum, default_value = "transfer")]
+    action: Act,
+    /// How many times faster than life the call is played.
+    #[arg(long, value_name = "N", default_value_t = 4.0)]
+    speed: f64,
+    /// The supervisor's line is busy.
+    #[arg(long)]
+    busy: bool,
+}
+
+/// The actions, as flags name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Act {
+    /// Transfer the call over SIP.
+    Transfer,
+    /// Send the webhook.
+    Notify,
+    /// Mark the session for review.
+    Flag,
+}
+
+impl From<Act> for ActionKind {
+    fn from(act: Act) -> Self {
+        match act {
+            Act::Transfer => Self::Transfer,
+            Act::Notify => Self::Notify,
+            Act::Flag => Self::Flag,
+        }
+    }
+}
+
+/// Runs `demo`.
+///
+/// # Errors
+/// [`Failure`] when the recording cannot be read, or nothing escalated that should have.
+pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
+    let speed = Speed::new(args.speed).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let mut stage = Stage::set(args.recording.as_deref(), args.action.into(), args.speed, speed, args.busy).await?;
+    let mut show = Show::begin(&stage)?;
+    let (reports, mut heard) = mpsc::unbounded_channel::<Report>();
+    let attachment = stage.attachment().await?;
+    let stop: CancellationToken = shutdown::on_signal();
+    let mut call = tokio::spawn(async move {
+        attachment.run(move |report| drop(reports.send(report.clone())), stop).await
+    });
+    let mut ending: Option<Ending> = None;
+    let mut curtain: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            biased;
+            Some(report) = heard.recv() => show.report(&report)?,
+            Some(event) = stage.room_events.recv() => show.room(&event)?,
+            Some(event) = stage.phone.next() => show.phone(event),
+            Some(delivery) = stage.receiver.next() => show.delivery(delivery),
+            ended = &mut call, if ending.is_none() => {
+                ending = Some(ended.map_err(|error| Failure::new(Exit::Other, error))?);
+                curtain = Some(Instant::now() + EPILOGUE);
+            }
+            () = sleep_until(curtain.unwrap_or_else(Instant::now)), if curtain.is_some() => break,
+        }
+    }
+    show.end(&stage).await?;
+    match ending {
+        Some(Ending::Refused(error)) => Err(Failure::new(Exit::RoomRefused, error)),
+        Some(Ending::Lost(error)) => Err(Failure::new(Exit::RoomLost, error)),
+        _ => Ok(Exit::Ok),
+    }
+}

@@ -1,0 +1,13 @@
+//! Secrets for a command: from the environment, wrong ones refused before anything is begun.
+
+use super::exit::{Exit, Failure};
+use crate::config::env::Env;
+use crate::config::secret::{Secrets, load_secrets};
+
+/// Reads all secrets from the process's environment.
+///
+/// # Errors
+/// [`Exit::BadSettings`] when one is wrong; none is shown.
+pub(super) fn load() -> Result<Secrets, Failure> {
+    load_secrets(&Env::of_process()).map_err(|errors| Failure::new(Exit::BadSettings, errors))
+}

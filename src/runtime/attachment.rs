@@ -1,0 +1,223 @@
+//! The drive loop of one live call.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::edges::{Edges, Workers};
+use super::journal::Journal;
+use crate::call::event::{Input, Millis, Output};
+use crate::call::report::Report;
+use crate::call::{Call, CallOptions};
+use crate::config::settings::Settings;
+use crate::replay::recorder::Recorder;
+use crate::room::error::{RoomError, RoomEvent};
+use crate::room::message::RoomMessage;
+use crate::room::native::{RoomConfig, RoomHandle, connect};
+
+/// Everything that one live call needs.
+pub struct Attachment {
+    /// Checked settings.
+    pub settings: Arc<Settings>,
+    /// Which room.
+    pub room: RoomConfig,
+    /// Who rates, stores, delivers and transfers.
+    pub workers: Workers,
+    /// Decide and record, and touch nothing.
+    pub shadow: bool,
+    /// Where the room's messages are recorded.
+    pub recorder: Option<Recorder<File>>,
+    /// Where the core's inputs and outputs are written down.
+    pub journal: Option<Journal>,
+}
+
+/// How an attachment ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The call ended, or we were asked to stop.
+    Ended {
+        /// Why.
+        reason: String,
+    },
+    /// The room would not have us.
+    Refused(RoomError),
+    /// The room was lost and did not come back.
+    Lost(RoomError),
+}
+
+/// What happened next.
+enum Happened {
+    Room(RoomEvent),
+    Edge(Input),
+    Time,
+    Stop,
+}
+
+struct Loop<F> {
+    call: Call,
+    edges: Edges,
+    room: RoomHandle,
+    inputs: mpsc::UnboundedReceiver<Input>,
+    tell: F,
+    started: Instant,
+    deadline: Option<Millis>,
+    recorder: Option<Recorder<File>>,
+    journal: Option<Journal>,
+    last_seq: Option<u64>,
+    failed: Option<Ending>,
+    /// The room has nothing more to say.
+    over: bool,
+}
+
+impl Attachment {
+    /// Joins the room and works until the call ends, the room is lost for good, or `stop` is cancelled. `tell` gets
+    /// every report in order.
+    pub async fn run(self, tell: impl FnMut(&Report), stop: CancellationToken) -> Ending {
+        let options = CallOptions { room_name: self.room.room_name.clone(), shadow: self.shadow };
+        let (sender, inputs) = mpsc::unbounded_channel();
+        let mut driver = Loop {
+            call: Call::new(Arc::clone(&self.settings), options),
+            edges: Edges::new(self.settings, self.workers, sender),
+            room: connect(self.room),
+            inputs,
+            tell,
+            started: Instant::now(),
+            deadline: None,
+            recorder: self.recorder,
+            journal: self.journal,
+            last_seq: None,
+            failed: None,
+            over: false,
+        };
+        let ending = driver.drive(&stop).await;
+        driver.edges.settle(&mut driver.inputs, &mut driver.tell).await;
+        driver.room.close().await;
+        ending
+    }
+}
+
+impl<F: FnMut(&Report)> Loop<F> {
+    async fn drive(&mut self, stop: &CancellationToken) -> Ending {
+        let mut asked_to_stop = false;
+        loop {
+            let happened = self.next(stop, asked_to_stop).await;
+            let ended = match happened {
+                Happened::Room(event) => self.room_event(event),
+                Happened::Edge(input) => self.input(input),
+                Happened::Time => self.input(Input::Tick),
+                Happened::Stop => {
+                    asked_to_stop = true;
+                    self.input(Input::Shutdown)
+                }
+            };
+            if let Some(reason) = ended {
+                return self.failed.take().unwrap_or(Ending::Ended { reason });
+            }
+        }
+    }
+
+    async fn next(&mut self, stop: &CancellationToken, asked_to_stop: bool) -> Happened {
+        let deadline = self.deadline.map(|Millis(ms)| self.started + Duration::from_millis(ms));
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if !asked_to_stop => Happened::Stop,
+            Some(input) = self.inputs.recv() => Happened::Edge(input),
+            event = self.room.next(), if !self.over => Happened::Room(event),
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Happened::Time,
+        }
+    }
+
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn room_event(&mut self, event: RoomEvent) -> Option<String> {
+        match event {
+            RoomEvent::Message(message) => self.room_message(message),
+            RoomEvent::Lost { detail, retry_in_ms } => {
+                tracing::warn!(%detail, retry_in_ms, "the room is gone; trying again");
+                self.warn(format!("no connection to the room ({detail}); next try in {retry_in_ms} ms"))
+            }
+            RoomEvent::BadFrame(error) => self.warn(format!("unusable frame from the room: {error}")),
+            RoomEvent::Refused(error) => self.fail(Ending::Refused(error)),
+            RoomEvent::GaveUp(error) => self.fail(Ending::Lost(error)),
+            RoomEvent::Over => {
+                self.over = true;
+                self.input(Input::Shutdown)
+            }
+        }
+    }
+
+    fn warn(&mut self, detail: String) -> Option<String> {
+        (self.tell)(&Report::Warning { detail });
+        None
+    }
+
+    /// Without a room there is nothing more to hear: what is open is finished.
+    fn fail(&mut self, ending: Ending) -> Option<String> {
+        self.failed = Some(ending);
+        self.over = true;
+        self.input(Input::Shutdown)
+    }
+
+    fn room_message(&mut self, message: RoomMessage) -> Option<String> {
+        let now = self.now();
+        if let Some(recorder) = &mut self.recorder {
+            if let Err(error) = recorder.record(now, &message) {
+                tracing::error!(%error, "the recording failed and ends here");
+                self.recorder = None;
+            }
+        }
+        if let RoomMessage::Welcome(welcome) = &message {
+            self.last_seq = None;
+            self.edges.joined(welcome);
+        }
+        self.last_seq = self.last_seq.max(message.seq());
+        self.input(Input::Room { message })
+    }
+
+    /// Hands one input to the core and carries out what it answers. Returns why the call ended, once it has.
+    fn input(&mut self, input: Input) -> Option<String> {
+        let now = self.now();
+        self.note(|journal| journal.input(now, &input));
+        self.edges.answered(&input);
+        self.call.handle(now, input);
+        let mut ended = None;
+        loop {
+            let output = self.call.poll();
+            self.note(|journal| journal.output(now, &output));
+            match output {
+                Output::Wait { until } => {
+                    self.deadline = until;
+                    break;
+                }
+                Output::Ended { reason } => {
+                    ended = Some(reason);
+                    break;
+                }
+                Output::Room { message } => self.room.send(message),
+                Output::Report { report } => {
+                    self.edges.reported(&report);
+                    (self.tell)(&report);
+                }
+                other => self.edges.carry_out(other),
+            }
+        }
+        // A message is acknowledged once what followed from it is on disk: what was not is heard again by whoever
+        // takes the call over.
+        if let Some(seq) = self.last_seq.filter(|_| self.edges.all_stored()) {
+            self.room.processed(seq);
+        }
+        ended
+    }
+
+    fn note(&mut self, write: impl FnOnce(&mut Journal) -> std::io::Result<()>) {
+        if let Some(Err(error)) = self.journal.as_mut().map(write) {
+            tracing::error!(%error, "the journal failed and ends here");
+            self.journal = None;
+        }
+    }
+}
