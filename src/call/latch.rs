@@ -18,7 +18,8 @@ use super::tracker::{Standing, counts};
 use super::turn::TurnKey;
 use crate::config::settings::{Action, ActionKind};
 use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, capability};
-use crate::sentiment::{Rating, Sentiment, describe};
+use crate::sentiment::Sentiment;
+use crate::sentiment::describe::{self, LowTurn};
 use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
 
 /// How long the store may take before the call goes on without it.
@@ -133,7 +134,7 @@ impl Call {
     pub(super) fn escalate_on_turn(&mut self, key: TurnKey, decision: Decision) {
         let Some(rating) = self.rating(key) else { return };
         let sentiment = rating.sentiment;
-        let description = rating.description.clone().unwrap_or_else(|| describe::describe(&self.low_turns(key)));
+        let description = rating.description.as_deref().map(describe::presentable).unwrap_or_else(|| describe::describe(&self.low_turns(key)));
         self.escalate(
             Followed::Turn(key),
             Escalation {
@@ -154,18 +155,23 @@ impl Call {
     }
 
     /// The low turns that led to a turn, oldest first, at most a window of them.
-    fn low_turns(&self, key: TurnKey) -> Vec<(&str, &Rating)> {
+    fn low_turns(&self, key: TurnKey) -> Vec<LowTurn<'_>> {
+        let low_turn = |k: TurnKey| {
+            let rating = self.rating(k)?;
+            Some((LowTurn { text: &self.book.turn(k).text, sentiment: rating.sentiment, cues: &rating.cues }, rating))
+        };
         let upto = &self.book.order()[..=self.book.position(key)];
-        let counted = upto.iter().rev().filter_map(|k| {
-            let rating = self.rating(*k)?;
-            counts(rating, &self.settings).then(|| (self.book.turn(*k).text.as_str(), rating))
-        });
-        let mut low: Vec<(&str, &Rating)> = counted
+        let mut low: Vec<LowTurn<'_>> = upto
+            .iter()
+            .rev()
+            .filter_map(|k| low_turn(*k))
+            .filter(|(_, rating)| counts(rating, &self.settings))
             .take(self.settings.window as usize)
             .take_while(|(_, rating)| rating.sentiment.is_below(self.settings.threshold))
+            .map(|(turn, _)| turn)
             .collect();
         if low.is_empty() {
-            low.extend(self.rating(key).map(|rating| (self.book.turn(key).text.as_str(), rating)));
+            low.extend(low_turn(key).map(|(turn, _)| turn));
         }
         low.reverse();
         low

@@ -135,7 +135,7 @@ async fn prepare(args: AttachArgs, settings: Arc<Settings>, secrets: Secrets) ->
     Ok(Attachment {
         settings,
         room,
-        workers: Workers { rater: sentiment::embedded(), store, deliverer, sip_password: secrets.sip_password },
+        workers: Workers { rater: Arc::new(sentiment::embedded()), store, deliverer, sip_password: secrets.sip_password },
         shadow: args.shadow,
         recorder,
         journal,
@@ -145,7 +145,7 @@ async fn prepare(args: AttachArgs, settings: Arc<Settings>, secrets: Secrets) ->
 /// Opens the store, by default the user's.
 pub(super) async fn open_store(url: Option<StoreUrl>) -> Result<Store, Failure> {
     let url = StoreUrl::or_of_user(url).map_err(|e| Failure::new(Exit::StoreUnusable, e))?;
-    Store::open(&url).await.map_err(|error| Failure::new(Exit::StoreUnusable, &error).help(error.mend()))
+    Ok(Store::open(&url).await?)
 }
 
 /// The sender of webhooks. A webhook without a signing secret is refused at the start, not when the alert is due.

@@ -1,8 +1,12 @@
 //! The command line: one file per subcommand.
 
+pub mod attach;
+pub mod deliver;
 pub mod demo;
 pub mod exit;
+pub mod room;
 pub mod schema;
+mod secrets;
 pub mod settings_args;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +25,12 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Join a live room and work until the call ends.
+    Attach(attach::AttachArgs),
+    /// Send the webhooks that wait in the outbox.
+    Deliver(deliver::DeliverArgs),
+    /// Play a call on loopback and show what happens.
+    Demo(demo::DemoArgs),
     /// Print the contracts for machines.
     Schema(schema::SchemaArgs),
 }
@@ -31,6 +41,9 @@ pub enum Command {
 /// [`Failure`] with the exit code that the process ends with.
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
+        Command::Attach(args) => attach::run(args).await,
+        Command::Deliver(args) => deliver::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Schema(args) => schema::run(&args),
     }
 }

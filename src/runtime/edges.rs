@@ -105,7 +105,7 @@ impl Edges {
         let over_sip = !matches!(transfer::choose_route(welcome), None | Some(Route::RoomCommand));
         if over_sip && self.settings.action.kind() == ActionKind::Transfer {
             let (sip, settings, password) = (Arc::clone(&self.sip), Arc::clone(&self.settings), self.sip_password.clone());
-            self.tasks.spawn(async move { drop(agent(&sip, &settings, password).await) });
+            self.tasks.spawn(async move { agent(&sip, &settings, password).await.is_some() });
         }
     }
 

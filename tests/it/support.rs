@@ -16,30 +16,30 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 /// Longest wait for anything; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A signing secret for tests.
-pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
 /// A room as someone else would write it.
-pub struct Room {
+pub(crate) struct Room {
     listener: TcpListener,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Room {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         Self { listener, url }
     }
 
     /// The next connection, up to and including its `hello`.
-    pub async fn accept(&self) -> (Connection, Value) {
+    pub(crate) async fn accept(&self) -> (Connection, Value) {
         let (stream, _) = soon("a connection to the room", self.listener.accept()).await.unwrap();
         #[expect(clippy::result_large_err, reason = "the library's signature")]
         let choose = |request: &Request, mut response: Response| {
@@ -55,17 +55,17 @@ impl Room {
     }
 }
 
-pub struct Connection {
-    pub socket: WebSocketStream<TcpStream>,
+pub(crate) struct Connection {
+    pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
 impl Connection {
-    pub async fn send(&mut self, message: Value) {
+    pub(crate) async fn send(&mut self, message: Value) {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
 
     /// `welcome` with a caller `c` and an agent `a`.
-    pub async fn welcome(&mut self, capabilities: &[&str], resumed: bool) {
+    pub(crate) async fn welcome(&mut self, capabilities: &[&str], resumed: bool) {
         self.send(json!({"type": "welcome", "version": 1, "session_id": "session-1", "room_name": "room_abc123",
             "call": {"id": "call-1"}, "capabilities": capabilities, "resumed": resumed,
             "participants": [{"id": "c", "role": "caller"}, {"id": "a", "role": "agent"}]}))
@@ -73,25 +73,25 @@ impl Connection {
     }
 
     /// The seed's three caller turns, numbered from `seq` on.
-    pub async fn seed_turns(&mut self, seq: u64) {
+    pub(crate) async fn seed_turns(&mut self, seq: u64) {
         for (n, text) in SEED_TURNS.iter().enumerate() {
             self.turn(seq + n as u64, n, text).await;
         }
     }
 
-    pub async fn turn(&mut self, seq: u64, n: usize, text: &str) {
+    pub(crate) async fn turn(&mut self, seq: u64, n: usize, text: &str) {
         self.send(json!({"type": "turn.ended", "seq": seq, "turn_id": format!("u{}", n + 1), "index": n,
             "participant_id": "c", "text": text}))
             .await;
     }
 
     /// The next message of a type; others are passed over.
-    pub async fn until(&mut self, kind: &str) -> Value {
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
         self.until_where(kind, |m| m["type"] == kind).await
     }
 
     /// The next command of a name.
-    pub async fn command(&mut self, name: &str) -> Value {
+    pub(crate) async fn command(&mut self, name: &str) -> Value {
         self.until_where(name, |m| m["type"] == "command" && m["name"] == name).await
     }
 
@@ -110,57 +110,57 @@ impl Connection {
         .await
     }
 
-    pub async fn result(&mut self, seq: u64, command: &Value, status: &str, code: Option<&str>) {
+    pub(crate) async fn result(&mut self, seq: u64, command: &Value, status: &str, code: Option<&str>) {
         let command_id = &command["command_id"];
         self.send(json!({"type": "command.result", "seq": seq, "command_id": command_id, "status": status, "code": code}))
             .await;
     }
 
     /// Ends the session as a room does, and waits until the sidecar has closed.
-    pub async fn end(mut self, seq: u64) {
+    pub(crate) async fn end(mut self, seq: u64) {
         self.send(json!({"type": "session.ended", "seq": seq, "reason": "caller hung up"})).await;
         self.drain().await;
     }
 
     /// Reads on until the connection is gone.
-    pub async fn drain(&mut self) {
+    pub(crate) async fn drain(&mut self) {
         soon("the sidecar to close", async { while let Some(Ok(_)) = self.socket.next().await {} }).await;
     }
 }
 
 /// What the caller says in the seed.
-pub const SEED_TURNS: [&str; 3] = [
+pub(crate) const SEED_TURNS: [&str; 3] = [
     "This is ridiculous, I've been trying to fix this for three days!",
     "Nobody at your company seems to care.",
     "I want to speak to someone who can actually help.",
 ];
 
 /// A webhook receiver that does nothing by itself.
-pub struct Hook {
+pub(crate) struct Hook {
     listener: TcpListener,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 /// One attempt, read and not yet answered.
-pub struct Attempt {
+pub(crate) struct Attempt {
     stream: TcpStream,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Hook {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::at(([127, 0, 0, 1], 0).into()).await
     }
 
-    pub async fn at(address: std::net::SocketAddr) -> Self {
+    pub(crate) async fn at(address: std::net::SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         Self { listener, url }
     }
 
     /// Reads one attempt whole and leaves it unanswered.
-    pub async fn attempt(&self) -> Attempt {
+    pub(crate) async fn attempt(&self) -> Attempt {
         soon("a webhook", async {
             let (mut stream, _) = self.listener.accept().await.unwrap();
             let mut bytes = Vec::new();
@@ -187,22 +187,22 @@ impl Hook {
     }
 
     /// Whether nobody knocks for a while.
-    pub async fn is_quiet_for(&self, time: Duration) -> bool {
+    pub(crate) async fn is_quiet_for(&self, time: Duration) -> bool {
         timeout(time, self.listener.accept()).await.is_err()
     }
 }
 
 impl Attempt {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(k, _)| k == name).map_or("", |(_, v)| v)
     }
 
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         self.header("webhook-id").to_owned()
     }
 
     /// Checks the signature with the published library of Standard Webhooks.
-    pub fn verify(&self) {
+    pub(crate) fn verify(&self) {
         let mut headers = http_headers();
         for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
             headers.insert(name, HeaderValue::from_str(self.header(name)).unwrap());
@@ -210,7 +210,7 @@ impl Attempt {
         standardwebhooks::Webhook::new(SECRET).unwrap().verify(self.body.as_bytes(), &headers).unwrap();
     }
 
-    pub async fn answer(mut self, status: u16) {
+    pub(crate) async fn answer(mut self, status: u16) {
         let text = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         self.stream.write_all(text.as_bytes()).await.unwrap();
         self.stream.shutdown().await.ok();
@@ -222,20 +222,20 @@ fn http_headers() -> tokio_tungstenite::tungstenite::http::HeaderMap {
 }
 
 /// The program, with a store and settings of its own.
-pub struct Program {
-    pub folder: tempfile::TempDir,
+pub(crate) struct Program {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Program {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn store(&self) -> String {
+    pub(crate) fn store(&self) -> String {
         self.folder.path().join("store.db").display().to_string()
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sentiment-sidecar"));
         command.args(args).env_clear().env("SIDECAR_WEBHOOK_SECRET", SECRET).env("HOME", self.folder.path());
         command.env("SIDECAR_STORE", self.store()).env("SIDECAR_LOG", "info").env("NO_COLOR", "1");
@@ -244,7 +244,7 @@ impl Program {
     }
 
     /// Attaches to a room with settings beside `sentimentEscalationEnabled`.
-    pub fn attach(&self, room: &Room, settings: Value) -> Running {
+    pub(crate) fn attach(&self, room: &Room, settings: Value) -> Running {
         let mut agent = json!({"name": "Support Agent", "sentimentEscalationEnabled": true});
         agent.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let file = self.folder.path().join("agent.json");
@@ -253,14 +253,14 @@ impl Program {
         self.run(&["attach", "--room-url", &room.url, "--room", "room_abc123", "--agent", &file])
     }
 
-    pub fn run(&self, args: &[&str]) -> Running {
+    pub(crate) fn run(&self, args: &[&str]) -> Running {
         let mut child = self.command(args).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Running { child, lines, seen: Vec::new() }
     }
 
     /// Runs `deliver` to its end and returns its exit code.
-    pub async fn deliver(&self, args: &[&str]) -> Option<i32> {
+    pub(crate) async fn deliver(&self, args: &[&str]) -> Option<i32> {
         let mut all = vec!["deliver"];
         all.extend(args);
         let mut running = self.run(&all);
@@ -269,15 +269,15 @@ impl Program {
 }
 
 /// The program at work.
-pub struct Running {
-    pub child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    pub seen: Vec<Value>,
+    pub(crate) seen: Vec<Value>,
 }
 
 impl Running {
     /// The next event of a type; all events are kept in `seen`.
-    pub async fn event(&mut self, kind: &str) -> Value {
+    pub(crate) async fn event(&mut self, kind: &str) -> Value {
         soon(kind, async {
             loop {
                 let line = self.lines.next_line().await.unwrap();
@@ -293,17 +293,17 @@ impl Running {
     }
 
     /// SIGKILL, and gone.
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
     /// Reads all remaining events and waits for the end.
-    pub async fn exit(&mut self) -> Option<i32> {
+    pub(crate) async fn exit(&mut self) -> Option<i32> {
         soon("the program to end", async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
                 self.seen.push(serde_json::from_str(&line).unwrap());
@@ -313,7 +313,7 @@ impl Running {
         .await
     }
 
-    pub fn count(&self, kind: &str) -> usize {
+    pub(crate) fn count(&self, kind: &str) -> usize {
         self.seen.iter().filter(|e| e["type"] == kind).count()
     }
 }

@@ -12,7 +12,7 @@ use crate::call::escalation::AlertId;
 use crate::call::report::{Report, TurnReport};
 use crate::config::settings::ActionKind;
 use crate::replay::shorten;
-use crate::room::message::{CommandKind, Role, RoomMessage, SidecarMessage};
+use crate::room::message::{CommandKind, Participant, Role, RoomMessage, SidecarMessage};
 use crate::room::server::ServerEvent;
 use crate::sentiment::Label;
 
@@ -31,7 +31,7 @@ pub(super) struct Show {
     started: Instant,
     window: u32,
     threshold: u8,
-    roles: Vec<(String, Role)>,
+    roles: Vec<Participant>,
     alert: Option<AlertId>,
     outcome: Option<String>,
     exchange: Vec<PhoneEvent>,
@@ -45,7 +45,7 @@ impl Show {
             started: Instant::now(),
             window: stage.settings.window,
             threshold: stage.settings.threshold,
-            roles: Vec::new(),
+            roles: stage.participants.clone(),
             alert: None,
             outcome: None,
             exchange: Vec::new(),
@@ -74,12 +74,8 @@ impl Show {
     /// What the room saw: the agent's words, and the commands that it was given.
     pub(super) fn room(&mut self, event: &ServerEvent) -> std::io::Result<()> {
         match event {
-            ServerEvent::Said(RoomMessage::Welcome(welcome)) => {
-                self.roles.extend(welcome.participants.iter().map(|p| (p.id.clone(), p.role)));
-                Ok(())
-            }
             ServerEvent::Said(RoomMessage::TurnEnded(turn)) => {
-                let caller = self.roles.iter().any(|(id, role)| *id == turn.participant_id && *role == Role::Caller);
+                let caller = self.roles.iter().any(|p| p.id == turn.participant_id && p.role == Role::Caller);
                 match turn.text.as_deref().filter(|_| !caller) {
                     Some(text) => self.line("agent", DIM, &format!("{DIM}{}{DIM:#}", shorten(text, SAID))),
                     None => Ok(()),
@@ -217,12 +213,8 @@ impl Show {
             for (name, value) in delivery.headers.iter().filter(|(name, _)| name.starts_with("webhook-")) {
                 writeln!(self.out, "  {DIM}{name}: {value}{DIM:#}")?;
             }
-            let pretty = serde_json::from_str::<serde_json::Value>(&delivery.body)
-                .and_then(|body| serde_json::to_string_pretty(&body))
-                .unwrap_or_else(|_| delivery.body.clone());
-            for line in pretty.lines() {
-                writeln!(self.out, "  {line}")?;
-            }
+            // As it was signed, byte for byte.
+            writeln!(self.out, "  {}", delivery.body)?;
         }
         Ok(())
     }

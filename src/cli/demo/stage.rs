@@ -1,6 +1,6 @@
 //! What the demo plays on: a room with a recording, a SIP phone, a webhook receiver, a store, all on loopback.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::config::settings::{Action, ActionKind, AllowEntry, Settings, WebhookU
 use crate::notify::sign::{Signer, WebhookSecret};
 use crate::notify::{Deliverer, clock};
 use crate::replay::recording::{CutLine, Recording};
-use crate::room::message::{RoomMessage, capability};
+use crate::room::message::{Participant, RoomMessage, capability};
 use crate::room::native::RoomConfig;
 use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};
@@ -43,6 +43,7 @@ pub(super) struct Stage {
     pub(super) phone: Phone,
     pub(super) receiver: Receiver,
     pub(super) store: Store,
+    pub(super) participants: Vec<Participant>,
     room_name: String,
     secret: WebhookSecret,
     folder: std::path::PathBuf,
@@ -74,13 +75,14 @@ impl Stage {
         let title = recording.header.title.clone().unwrap_or_else(|| room_name.clone());
         let script = script(recording, action, factor, &phone);
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let participants = script.welcome.participants.clone();
         let (room, room_events) = RoomServer::start(listen, script, speed, None).await.map_err(other)?;
         let settings = Arc::new(settings(action, receiver.url())?);
         let folder = std::env::temp_dir().join(format!("sentiment-sidecar-demo-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let url: StoreUrl = parse(&folder.join("store.db").display().to_string())?;
-        let store = Store::open(&url).await.map_err(|error| Failure::new(Exit::StoreUnusable, error))?;
-        Ok(Self { title, settings, room, room_events, phone, receiver, store, room_name, secret, folder })
+        let store = Store::open(&url).await?;
+        Ok(Self { title, settings, room, room_events, phone, receiver, store, participants, room_name, secret, folder })
     }
 
     /// The sidecar, as `attach` would have it.
@@ -92,7 +94,7 @@ impl Stage {
             settings: Arc::clone(&self.settings),
             room: RoomConfig::new(url, self.room_name.clone()),
             workers: Workers {
-                rater: sentiment::embedded(),
+                rater: Arc::new(sentiment::embedded()),
                 store: self.store.clone(),
                 deliverer: Some(Arc::new(deliverer)),
                 sip_password: None,
@@ -113,11 +115,11 @@ where
 
 fn read(file: Option<&Path>) -> Result<Recording, Failure> {
     let read = match file {
-        None => Recording::read(SEED_CALL.as_bytes(), "seed-call.jsonl", CutLine::Refused),
+        None => Recording::read(SEED_CALL.as_bytes(), "seed-call.jsonl", CutLine::Refuse),
         Some(path) => {
             let bad = |error| Failure::new(Exit::BadRecording, format!("{}: {error}", path.display()));
             let opened = std::fs::File::open(path).map_err(bad)?;
-            Recording::read(std::io::BufReader::new(opened), &path.display().to_string(), CutLine::Refused)
+            Recording::read(std::io::BufReader::new(opened), &path.display().to_string(), CutLine::Refuse)
         }
     };
     read.map_err(|error| Failure::new(Exit::BadRecording, error))
@@ -135,7 +137,7 @@ fn settings(action: ActionKind, receiver: &Url) -> Result<Settings, Failure> {
     };
     settings.webhook.url = Some(webhook);
     settings.webhook.always = true;
-    settings.webhook.allow = vec![AllowEntry::Net(Ipv4Addr::LOCALHOST.into())];
+    settings.webhook.allow = vec![AllowEntry::Net(IpAddr::V4(Ipv4Addr::LOCALHOST).into())];
     settings.sip.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     Ok(settings)
 }
