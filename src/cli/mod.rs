@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod exit;
+pub mod rate;
 
 use clap::{Parser, Subcommand};
 
@@ -17,12 +18,17 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Rates lines of text: a filter from lines or JSON lines to one JSON line each.
+    Rate(rate::RateArgs),
+}
 
 /// Runs one command to its end.
 ///
 /// # Errors
 /// [`Failure`] with the exit code that the process ends with.
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
-    match cli.command {}
+    match cli.command {
+        Command::Rate(args) => rate::run(args).await,
+    }
 }
