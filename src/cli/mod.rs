@@ -8,6 +8,7 @@ pub mod room;
 pub mod schema;
 mod secrets;
 pub mod settings_args;
+pub mod rate;
 
 use clap::{Parser, Subcommand};
 
@@ -33,6 +34,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Print the contracts for machines.
     Schema(schema::SchemaArgs),
+    /// Rates lines of text: a filter from lines or JSON lines to one JSON line each.
+    Rate(rate::RateArgs),
 }
 
 /// Runs one command to its end.
@@ -45,5 +48,6 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Deliver(args) => deliver::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Schema(args) => schema::run(&args),
+        Command::Rate(args) => rate::run(args).await,
     }
 }

@@ -3,7 +3,17 @@
 //! A rating is made of one caller turn *in the context of the call*: its earlier turns and the agent's last
 //! words ([`TurnInContext`]). Scores follow the rubric in `src/sentiment/RUBRIC.md`.
 
+#[cfg(test)]
+mod cases;
+mod cues;
 pub mod describe;
+mod filler;
+#[cfg(test)]
+mod fit;
+pub mod lexical;
+mod lexicon;
+mod reading;
+mod text;
 
 use std::fmt;
 use std::future::Future;
@@ -359,4 +369,10 @@ pub type RateFuture<'a> = Pin<Box<dyn Future<Output = Result<Rating, RateError>>
 pub trait Rater: Send + Sync {
     /// Rates one caller turn in the context of the call.
     fn rate<'a>(&'a self, turn: &'a TurnInContext) -> RateFuture<'a>;
+}
+
+/// The rater inside the program: needs no network and no key, and always answers.
+#[must_use]
+pub fn embedded() -> impl Rater {
+    lexical::LexicalRater
 }

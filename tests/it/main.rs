@@ -5,3 +5,4 @@ mod attach;
 mod crash;
 mod sip;
 mod support;
+mod rate;

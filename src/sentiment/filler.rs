@@ -1,0 +1,166 @@
+//! Filler turns: bare backchannels and data answers, which carry no feeling and neither count nor reset a streak.
+
+use super::text::{Token, Words};
+
+/// Words of bare agreement, refusal, courtesy and waiting.
+const BACKCHANNEL: [&str; 57] = [
+    "yes", "yeah", "yea", "aye", "no", "okay", "right", "sure", "mm", "hm", "mhm", "hmm", "ah", "oh", "please",
+    "correct", "fine", "done", "ready", "hello", "hi", "bye", "haan", "ji", "so", "and", "then", "well", "its", "that",
+    "thats", "is", "it", "one", "same", "i", "do", "am", "did", "hold", "on", "hang", "second", "minute", "moment",
+    "sec", "let", "me", "get", "just", "a", "wait", "sir", "maam", "huh", "got", "see",
+];
+
+/// Words that surround data when a caller reads it out.
+const DATA: [&str; 72] = [
+    "its",
+    "is",
+    "the",
+    "my",
+    "mine",
+    "mines",
+    "name",
+    "number",
+    "account",
+    "order",
+    "reference",
+    "ref",
+    "code",
+    "id",
+    "card",
+    "policy",
+    "claim",
+    "booking",
+    "ticket",
+    "postcode",
+    "zip",
+    "address",
+    "email",
+    "at",
+    "dot",
+    "com",
+    "example",
+    "dash",
+    "hyphen",
+    "slash",
+    "stroke",
+    "underscore",
+    "as",
+    "in",
+    "for",
+    "of",
+    "ends",
+    "ending",
+    "starts",
+    "road",
+    "street",
+    "lane",
+    "avenue",
+    "drive",
+    "close",
+    "terrace",
+    "flat",
+    "unit",
+    "apartment",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+    "born",
+    "birth",
+    "third",
+    "capital",
+];
+
+/// Words that say more than a datum, so that a short turn with one of them is no name.
+const TELLING: [&str; 69] = [
+    "what", "why", "who", "how", "when", "where", "which", "not", "never", "dont", "doesnt", "didnt", "isnt", "cant",
+    "wont", "havent", "nobody", "nothing", "you", "your", "youre", "youve", "need", "want", "have", "has", "was",
+    "been", "are", "said", "told", "would", "could", "should", "ive", "im", "again", "already", "still", "another",
+    "thanks", "thank", "good", "great", "lovely", "perfect", "help", "cancel", "stop", "broken", "stolen", "lost",
+    "wrong", "late", "they", "he", "she", "we", "somebody", "someone", "anybody", "person", "human", "manager",
+    "money", "tips", "really", "but", "because",
+];
+
+/// Words by which an agent asks for a datum.
+const ASKED_FOR: [&str; 32] = [
+    "number",
+    "name",
+    "reference",
+    "code",
+    "address",
+    "postcode",
+    "zip",
+    "email",
+    "birth",
+    "date",
+    "id",
+    "digits",
+    "spell",
+    "spelling",
+    "pin",
+    "password",
+    "registration",
+    "reg",
+    "account",
+    "serial",
+    "model",
+    "policy",
+    "confirm",
+    "which",
+    "year",
+    "month",
+    "day",
+    "surname",
+    "invoice",
+    "initials",
+    "amount",
+    "plate",
+];
+
+/// A data answer is short; longer turns tell something.
+const LONGEST_ANSWER: usize = 8;
+
+/// Share of a turn that must be data for it to be filler whatever the rest says.
+const DATA_SHARE: f64 = 0.7;
+
+/// Whether a turn without cues of feeling only answers, confirms, spells or backchannels. `asked` are the agent's
+/// last words: they decide only whether a short answer is a datum.
+pub(super) fn is_filler(words: &Words, asked: Option<&Words>) -> bool {
+    let tokens = &words.tokens;
+    if tokens.iter().all(|token| is_one_of(token, &BACKCHANNEL) || is_datum(token)) {
+        return true;
+    }
+    let data = tokens.iter().filter(|token| is_datum(token) || is_one_of(token, &BACKCHANNEL)).count();
+    let hard = tokens.iter().filter(|token| token.number || token.word.len() == 1).count();
+    let telling = words.has_any(&TELLING);
+    // Counts stay far below 2^53: the looked-at turn is capped.
+    let share = data as f64 / tokens.len() as f64;
+    let read_out = hard >= 2 && share >= DATA_SHARE && !telling;
+    let was_asked = asked.is_some_and(|asked| asked.has_any(&ASKED_FOR));
+    let answered = was_asked && tokens.len() <= LONGEST_ANSWER && !telling;
+    let a_name = tokens.len() <= 2 && !telling && asked.is_none_or(|_| was_asked);
+    read_out || answered || a_name
+}
+
+fn is_one_of(token: &Token, words: &[&str]) -> bool {
+    words.contains(&token.word.as_str())
+}
+
+fn is_datum(token: &Token) -> bool {
+    token.number || token.word.len() == 1 || is_one_of(token, &DATA)
+}
