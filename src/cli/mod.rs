@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod exit;
+pub mod replay;
 pub mod schema;
 pub mod settings_args;
 
@@ -21,6 +22,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Replay recorded calls through the core, and check what they expect.
+    Replay(replay::ReplayArgs),
     /// Print the contracts for machines.
     Schema(schema::SchemaArgs),
 }
@@ -31,6 +34,7 @@ pub enum Command {
 /// [`Failure`] with the exit code that the process ends with.
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
+        Command::Replay(args) => replay::run(args).await,
         Command::Schema(args) => schema::run(&args),
     }
 }
