@@ -5,6 +5,7 @@ pub mod deliver;
 pub mod demo;
 pub mod exit;
 pub mod room;
+pub mod replay;
 pub mod schema;
 mod secrets;
 pub mod settings_args;
@@ -32,6 +33,8 @@ pub enum Command {
     Deliver(deliver::DeliverArgs),
     /// Play a call on loopback and show what happens.
     Demo(demo::DemoArgs),
+    /// Replay recorded calls through the core, and check what they expect.
+    Replay(replay::ReplayArgs),
     /// Print the contracts for machines.
     Schema(schema::SchemaArgs),
     /// Rates lines of text: a filter from lines or JSON lines to one JSON line each.
@@ -47,6 +50,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Attach(args) => attach::run(args).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Demo(args) => demo::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Schema(args) => schema::run(&args),
         Command::Rate(args) => rate::run(args).await,
     }

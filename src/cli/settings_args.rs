@@ -69,11 +69,25 @@ impl SettingsArgs {
     /// # Errors
     /// [`Exit::BadSettings`] with everything that is wrong.
     pub fn load_from(&self, env: &Env) -> Result<Loaded, Failure> {
+        self.layer(env, None)
+    }
+
+    /// Reads the flags and this process's environment over an agent document that goes with the input, unless the
+    /// flags name another one.
+    ///
+    /// # Errors
+    /// [`Exit::BadSettings`] with everything that is wrong.
+    pub fn load_over(&self, document: Option<AgentFile>) -> Result<Loaded, Failure> {
+        self.layer(&Env::of_process(), document)
+    }
+
+    fn layer(&self, env: &Env, document: Option<AgentFile>) -> Result<Loaded, Failure> {
         let wrong = |errors| {
             Failure::new(Exit::BadSettings, errors)
                 .help("sentiment-sidecar doctor checks settings; sentiment-sidecar schema prints every key")
         };
-        let agent = self.agent.as_deref().map(AgentFile::read).transpose().map_err(wrong)?;
+        let named = self.agent.as_deref().map(AgentFile::read).transpose().map_err(wrong)?;
+        let agent = named.or(document);
         load(&Layers { agent, env: env.clone(), flags: self.flags() }).map_err(wrong)
     }
 

@@ -36,15 +36,15 @@ pub const RECORDING_ENDED: &str = "recording ended";
 pub type Journal<'a> = &'a mut (dyn FnMut(Entry) + Send);
 
 /// Replays one call under `settings`, whether or not they enable escalation.
-pub async fn replay(
-    recording: &Recording,
+pub async fn replay<'a>(
+    recording: &'a Recording,
     settings: &Settings,
-    rater: &dyn Rater,
-    journal: Option<Journal<'_>>,
+    rater: &'a dyn Rater,
+    journal: Option<Journal<'a>>,
 ) -> Played {
     let settings = Settings { enabled: true, ..settings.clone() };
     let mut engine = Engine {
-        call: Call::new(Arc::new(settings), CallOptions::default()),
+        call: Call::new(Arc::new(settings), CallOptions { room_name: recording.header.room_name.clone(), shadow: false }),
         recording,
         rater,
         journal,
@@ -116,7 +116,6 @@ impl Engine<'_> {
 
     /// Feeds what is pending and does what the core wants, until it waits or has ended.
     async fn settle(&mut self) -> Next {
-        let mut until = None;
         loop {
             if let Some(input) = self.pending.pop_front() {
                 if let Some(journal) = &mut self.journal {
@@ -124,21 +123,18 @@ impl Engine<'_> {
                 }
                 self.call.handle(self.now, input);
             }
-            loop {
+            let until = loop {
                 let output = self.call.poll();
                 if let Some(journal) = &mut self.journal {
                     journal(Entry::Out { at_ms: self.now, event: output.clone() });
                 }
                 self.played.note(self.now, &output);
                 match output {
-                    Output::Wait { until: moment } => {
-                        until = moment;
-                        break;
-                    }
+                    Output::Wait { until } => break until,
                     Output::Ended { .. } => return Next::Ended,
                     output => self.serve(output).await,
                 }
-            }
+            };
             if self.pending.is_empty() {
                 return Next::Deadline(until);
             }

@@ -9,6 +9,7 @@ use super::played::{Escalation, Played};
 use super::problem::Problem;
 use crate::call::escalation::{Rule, Severity};
 use crate::config::settings::ActionKind;
+use crate::transfer::Outcome;
 
 /// When the call is to escalate first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,12 +106,10 @@ impl Expectation {
         let mut found = Vec::new();
         self.check_when(played, window, &mut found);
         self.check_how(played, &mut found);
-        compare(&mut found, "webhook", self.webhook, played.webhook, |sent| match sent {
-            true => "a webhook to be sent".to_owned(),
-            false => "no webhook to be sent".to_owned(),
+        compare(&mut found, "webhook", self.webhook, played.webhook, |sent| {
+            if *sent { "a webhook to be sent".to_owned() } else { "no webhook to be sent".to_owned() }
         });
-        let turns = u32::try_from(played.turns().len()).unwrap_or(u32::MAX);
-        compare(&mut found, "turns", self.turns, turns, |n| format!("{n} caller turns"));
+        compare(&mut found, "turns", self.turns, played.turn_count(), |n| format!("{n} caller turns"));
         let low = played.turns().iter().filter_map(|t| t.rated()).filter(|t| t.low).map(|t| t.turn).collect();
         compare(&mut found, "low_turns", self.low_turns.clone(), low, |turns| format!("low turns {turns:?}"));
         let escalations = u32::try_from(played.escalations.len()).unwrap_or(u32::MAX);
@@ -143,25 +142,40 @@ impl Expectation {
     }
 
     fn check_how(&self, played: &Played, found: &mut Vec<Mismatch>) {
-        let Some(escalation) = played.escalations.first() else {
-            let named = [
-                self.action.map(ActionKind::name),
-                self.rule.map(rule_name),
-                self.severity.map(Severity::name),
-                self.outcome.as_deref(),
-            ];
-            // When it did not escalate at all, that is said once.
-            if found.is_empty() && self.escalate_at_turn.is_none() && named.iter().any(Option::is_some) {
-                let expected = named.into_iter().flatten().collect::<Vec<_>>().join(", ");
-                found.push(Mismatch { field: "escalate_at_turn", expected, found: "no escalation".to_owned() });
-            }
-            return;
+        let escalation = played.escalations.first();
+        let tell = |what: &str, name: Option<&str>| match name {
+            Some(name) => format!("{what} {name}"),
+            None => "no escalation".to_owned(),
         };
-        compare(found, "action", self.action, escalation.action, |action| format!("action {action}"));
-        compare(found, "rule", self.rule, escalation.rule, |rule| format!("rule {}", rule_name(*rule)));
-        compare(found, "severity", self.severity, escalation.severity, |s| format!("severity {}", s.name()));
-        let outcome = escalation.outcome.as_ref().map_or("none", |outcome| outcome.name()).to_owned();
-        compare(found, "outcome", self.outcome.clone(), outcome, |name| format!("transfer outcome {name}"));
+        compare(found, "action", self.action.map(Some), escalation.map(|e| e.action), |action| {
+            tell("action", action.map(ActionKind::name))
+        });
+        compare(found, "rule", self.rule.map(Some), escalation.map(|e| e.rule), |rule| {
+            tell("rule", rule.map(rule_name))
+        });
+        compare(found, "severity", self.severity.map(Some), escalation.map(|e| e.severity), |severity| {
+            tell("severity", severity.map(Severity::name))
+        });
+        let outcome = escalation.map(|e| e.outcome.as_ref().map_or("none", Outcome::name));
+        compare(found, "outcome", self.outcome.as_deref().map(Some), outcome, |name| tell("transfer outcome", *name));
+    }
+
+    /// The fields that are checked.
+    #[must_use]
+    pub fn named(&self) -> Vec<&'static str> {
+        let is_named = [
+            self.escalate_at_turn.is_some(),
+            self.action.is_some(),
+            self.rule.is_some(),
+            self.severity.is_some(),
+            self.outcome.is_some(),
+            self.webhook.is_some(),
+            self.turns.is_some(),
+            self.low_turns.is_some(),
+            self.escalations.is_some(),
+            self.tools_refused.is_some(),
+        ];
+        FIELDS.into_iter().zip(is_named).filter(|(_, named)| *named).map(|(field, _)| field).collect()
     }
 }
 

@@ -66,11 +66,10 @@ fn form(head: &[u8]) -> Form {
     let text = String::from_utf8_lossy(head.get(..head.len().min(4096)).unwrap_or_default());
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let first_line = text.lines().next().unwrap_or_default();
-    if text.starts_with('[') && !text.starts_with("[\"") {
+    if text.starts_with('[') {
         Form::Array
     } else if text.starts_with('{') {
-        // The header's own type comes first where we wrote it; a call's turns may be further on than we have read.
-        let is_call = !first_line.contains("\"type\"") && first_line.contains("\"turns\"");
+        let is_call = !first_line.contains("\"recording\"") && first_line.contains("\"turns\"");
         if is_call { Form::Calls } else { Form::Recording }
     } else if first_line.split_once(':').is_some_and(|(name, _)| role(name).is_some()) {
         Form::Text

@@ -2,13 +2,14 @@
 //!
 //! # Layout
 //! - [`recording`]: the format, read line by line; [`problem`]: what can be wrong with a file; [`recorder`]: writes it.
-//! - [`import`]: other transcripts that QA has, turned into recordings.
+//! - [`import`]: other transcripts that QA has, turned into recordings; [`files`]: finds and opens them.
 //! - [`engine`]: drives one call; [`played`]: what came of it.
 //! - [`expect`]: what a recording says should come of it.
 //! - [`report`], [`table`], [`junit`]: what `replay` prints.
 
 pub mod engine;
 pub mod expect;
+pub mod files;
 pub mod import;
 pub mod junit;
 pub mod played;
@@ -21,7 +22,8 @@ pub mod table;
 /// The first `max` characters of `text`, on one line, with an ellipsis where it goes on.
 #[must_use]
 pub fn shorten(text: &str, max: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Control characters in a transcript must not reach a terminal.
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "\u{fffd}");
     if line.chars().count() <= max {
         return line;
     }

@@ -1,6 +1,6 @@
 //! What came of a replayed call: its turns with their final ratings, its escalations, its outcomes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,17 +99,24 @@ pub struct Played {
     pub webhook: bool,
     /// How many tool calls of the agent did not escalate.
     pub tools_refused: u32,
-    turns: BTreeMap<String, PlayedTurn>,
-    texts: BTreeMap<String, String>,
+    /// How many caller turns the core counted, those after a human joined included.
+    counted: Option<u32>,
+    turns: BTreeMap<u32, PlayedTurn>,
+    texts: HashMap<String, String>,
 }
 
 impl Played {
-    /// The caller turns in order, each as it stood at the end.
+    /// The caller turns in order, each as it stood at the end. Turns after a human joined are not rated, so they are
+    /// not here.
     #[must_use]
     pub fn turns(&self) -> Vec<&PlayedTurn> {
-        let mut turns: Vec<_> = self.turns.values().collect();
-        turns.sort_by_key(|turn| turn.number());
-        turns
+        self.turns.values().collect()
+    }
+
+    /// How many caller turns there were, those after a human joined included.
+    #[must_use]
+    pub fn turn_count(&self) -> u32 {
+        self.counted.unwrap_or_else(|| u32::try_from(self.turns.len()).unwrap_or(u32::MAX))
     }
 
     /// The caller turn of the first escalation; 0 when it came before the first turn.
@@ -128,6 +135,11 @@ impl Played {
     pub fn note(&mut self, at: Millis, output: &Output) {
         match output {
             Output::Rate { turn_id, turn, .. } => {
+                let revised = self.turns.values_mut().find(|t| t.id() == turn_id);
+                if let Some(PlayedTurn::Rated(revised)) = revised {
+                    // A revision that is rated as before is not reported again.
+                    revised.text.clone_from(&turn.text);
+                }
                 self.texts.insert(turn_id.clone(), turn.text.clone());
             }
             Output::Deliver { .. } => self.webhook = true,
@@ -142,13 +154,13 @@ impl Played {
     fn note_report(&mut self, report: &Report) {
         match report {
             Report::Turn(turn) => {
-                self.turns.insert(turn.turn_id.clone(), PlayedTurn::Rated(turn.clone()));
+                self.turns.insert(turn.turn, PlayedTurn::Rated(turn.clone()));
             }
             Report::Unrated { turn, turn_id, error } => {
                 let text = self.texts.get(turn_id).cloned().unwrap_or_default();
                 let unrated =
                     PlayedTurn::Unrated { turn: *turn, turn_id: turn_id.clone(), text, error: error.clone() };
-                self.turns.insert(turn_id.clone(), unrated);
+                self.turns.insert(*turn, unrated);
             }
             Report::Escalation { turn, rule, severity, action, description, alert_id, shadow: _ } => {
                 self.escalations.push(Escalation {
@@ -167,6 +179,11 @@ impl Played {
                     escalation.outcome.clone_from(transfer);
                     escalation.fallback = *fallback;
                 }
+            }
+            Report::Ended { turns, .. } => {
+                self.counted = Some(*turns);
+                // What a revision emptied is no turn any more.
+                self.turns.retain(|number, _| number <= turns);
             }
             Report::Tool { escalated: false, .. } => self.tools_refused += 1,
             _ => {}

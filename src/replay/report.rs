@@ -175,7 +175,7 @@ struct EscalationLine<'a> {
 #[serde(rename = "summary", tag = "type")]
 struct SummaryLine<'a> {
     file: &'a str,
-    turns: usize,
+    turns: u32,
     escalated: bool,
     at_turn: Option<u32>,
 }
@@ -203,7 +203,7 @@ impl Printer for Json {
             line(out, &escalation_line(file, escalation))?;
         }
         let escalated = !call.played.escalations.is_empty();
-        line(out, &SummaryLine { file, turns: turns.len(), escalated, at_turn: call.played.at_turn() })
+        line(out, &SummaryLine { file, turns: call.played.turn_count(), escalated, at_turn: call.played.at_turn() })
     }
 }
 

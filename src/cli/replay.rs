@@ -1,0 +1,266 @@
+//! `replay`: recorded transcripts through the same core that live calls use.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::exit::{Exit, Failure};
+use super::settings_args::SettingsArgs;
+use crate::call::event::Entry;
+use crate::config::settings::Settings;
+use crate::config::{AgentFile, Layers, load};
+use crate::replay::engine;
+use crate::replay::files;
+use crate::replay::import::Source;
+use crate::replay::junit::Junit;
+use crate::replay::problem::{Problem, RecordingError};
+use crate::replay::recording::CutLine;
+use crate::replay::report::{Json, Printer, Replayed, Tally};
+use crate::replay::table::Table;
+use crate::sentiment::Rater;
+
+/// Replays recorded calls and checks what they expect.
+///
+/// A FILE is a recording (as `attach --record` writes it), a file of plain calls, each a line such as
+/// {"id":"7","turns":[{"role":"caller","text":"…"}]}, or a text transcript with lines such as "Caller: …". A folder
+/// stands for the *.jsonl files in it, and - for the standard input.
+///
+/// Settings come from flags, else from --agent, else from the recording's own header, else they are the defaults. An
+/// agent document takes the header's place as a whole.
+///
+/// Exit codes: 0 all is as expected, 3 an expectation failed, 5 a recording cannot be read (the others are still
+/// replayed), 6 a setting is wrong.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Recordings, transcripts, or folders of recordings.
+    #[arg(value_name = "FILE", required = true)]
+    paths: Vec<PathBuf>,
+
+    /// What to print: a table for people, JSON Lines for programs, or a JUnit report for CI.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    /// Writes everything that went into the core and came out of it, as JSON Lines. Takes one call only.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+
+    /// Leaves out a last line that is cut off, as a crash while recording leaves it.
+    #[arg(long)]
+    mend: bool,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// What `replay` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// An aligned table per call.
+    Table,
+    /// JSON Lines: turn, escalation, summary.
+    Json,
+    /// A JUnit report.
+    Junit,
+}
+
+/// Runs `replay`.
+///
+/// # Errors
+/// [`Failure`] for wrong settings, a journal for several calls, and an output that cannot be written.
+pub async fn run(args: ReplayArgs) -> Result<Exit, Failure> {
+    match Run::new(&args)?.all(&args).await {
+        // Whoever read our output has enough of it.
+        Err(failure) if failure.broken_pipe => Ok(Exit::Ok),
+        Err(failure) => Err(failure.failure),
+        Ok(tally) if tally.bad > 0 => Ok(Exit::BadRecording),
+        Ok(tally) if tally.failed > 0 => Ok(Exit::ExpectationFailed),
+        Ok(_) => Ok(Exit::Ok),
+    }
+}
+
+/// A failure, with a closed pipe told apart.
+struct Stop {
+    failure: Failure,
+    broken_pipe: bool,
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self { broken_pipe: error.kind() == io::ErrorKind::BrokenPipe, failure: error.into() }
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self { failure, broken_pipe: false }
+    }
+}
+
+struct Run {
+    rater: Box<dyn Rater>,
+    printer: Box<dyn Printer>,
+    out: Box<dyn Write>,
+    progress: Progress,
+    tally: Tally,
+}
+
+impl Run {
+    fn new(args: &ReplayArgs) -> Result<Self, Failure> {
+        let (printer, out): (Box<dyn Printer>, Box<dyn Write>) = match args.format {
+            Format::Table => (Box::new(Table), Box::new(anstream::stdout())),
+            Format::Json => (Box::new(Json), Box::new(BufWriter::new(io::stdout()))),
+            Format::Junit => (Box::new(Junit::default()), Box::new(BufWriter::new(io::stdout()))),
+        };
+        let rater = Box::new(crate::sentiment::lexical::LexicalRater);
+        Ok(Self { rater, printer, out, progress: Progress::new(), tally: Tally::default() })
+    }
+
+    async fn all(mut self, args: &ReplayArgs) -> Result<Tally, Stop> {
+        let cut = if args.mend { CutLine::LeaveOut } else { CutLine::Refuse };
+        let found = files::find(&args.paths);
+        if args.journal.is_some() && found.len() > 1 {
+            return Err(one_journal().into());
+        }
+        let files = found.len();
+        for (index, file) in found.into_iter().enumerate() {
+            match file.and_then(|path| files::open(&path, cut)) {
+                Ok(sources) if args.journal.is_some() && sources.len() > 1 => return Err(one_journal().into()),
+                Ok(sources) => {
+                    for source in sources {
+                        self.one(args, source).await?;
+                        self.progress.tell(self.tally.calls, index, files);
+                    }
+                }
+                Err(error) => self.bad(&error)?,
+            }
+        }
+        self.finish(args.format)
+    }
+
+    async fn one(&mut self, args: &ReplayArgs, source: Source) -> Result<(), Stop> {
+        let settings = match settings(&args.settings, &source) {
+            Ok(settings) => settings,
+            Err(WrongSettings::Given(failure)) => return Err(failure.into()),
+            Err(WrongSettings::Recorded(error)) => return self.bad(&error),
+        };
+        let mut entries = Vec::new();
+        let mut keep = |entry: Entry| entries.push(entry);
+        let journal: Option<engine::Journal<'_>> = if args.journal.is_some() { Some(&mut keep) } else { None };
+        let played = engine::replay(&source.recording, &settings, self.rater.as_ref(), journal).await;
+        if let Some(path) = &args.journal {
+            write_journal(path, &entries).map_err(|error| {
+                Failure::new(Exit::Other, format!("the journal {} cannot be written: {error}", path.display()))
+            })?;
+        }
+        let call = Replayed::new(source, settings, played);
+        self.tally.count(&call);
+        self.printer.call(&mut self.out, &call)?;
+        if args.format != Format::Table {
+            self.progress.clear();
+            for mismatch in &call.mismatches {
+                anstream::eprintln!("{}: {mismatch}", call.source.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn bad(&mut self, error: &RecordingError) -> Result<(), Stop> {
+        self.tally.bad += 1;
+        self.progress.clear();
+        // What was printed before stands before it.
+        self.out.flush()?;
+        let red = anstyle::AnsiColor::Red.on_default().bold();
+        anstream::eprintln!("{red}error{red:#}: {error}");
+        self.printer.bad(&mut self.out, error)?;
+        Ok(())
+    }
+
+    fn finish(mut self, format: Format) -> Result<Tally, Stop> {
+        self.progress.clear();
+        self.printer.finish(&mut self.out)?;
+        if format == Format::Table {
+            writeln!(self.out, "{}", self.tally)?;
+        } else {
+            anstream::eprintln!("{}", self.tally);
+        }
+        self.out.flush()?;
+        Ok(self.tally)
+    }
+}
+
+/// Whose settings are wrong.
+enum WrongSettings {
+    /// The flags', the agent document's, the environment's: everything stops.
+    Given(Failure),
+    /// The recording's own.
+    Recorded(RecordingError),
+}
+
+/// The settings of one call.
+fn settings(args: &SettingsArgs, source: &Source) -> Result<Settings, WrongSettings> {
+    let header = source.recording.header.agent.as_ref().filter(|_| args.agent.is_none());
+    let document = header.map(|agent| AgentFile { path: source.name.clone().into(), text: json!(agent).to_string() });
+    let failure = match args.load_over(document.clone()) {
+        Ok(loaded) => return Ok(loaded.settings),
+        Err(failure) => failure,
+    };
+    let alone = document.map(|agent| load(&Layers { agent: Some(agent), ..Layers::default() }));
+    match alone {
+        Some(Err(errors)) => {
+            Err(WrongSettings::Recorded(Problem::Agent { detail: errors.to_string() }.at(&source.name, 1)))
+        }
+        _ => Err(WrongSettings::Given(failure)),
+    }
+}
+
+fn one_journal() -> Failure {
+    Failure::new(Exit::Usage, "--journal takes one call, but there are several")
+        .help("replay the call that you want the journal of on its own")
+}
+
+fn write_journal(path: &std::path::Path, entries: &[Entry]) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    for entry in entries {
+        serde_json::to_writer(&mut out, entry)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+/// Says on a terminal how far a long replay has come.
+struct Progress {
+    since: Instant,
+    last: Instant,
+    shown: bool,
+    terminal: bool,
+}
+
+impl Progress {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const EVERY: Duration = Duration::from_millis(200);
+
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { since: now, last: now, shown: false, terminal: io::stderr().is_terminal() }
+    }
+
+    fn tell(&mut self, calls: usize, file: usize, files: usize) {
+        let now = Instant::now();
+        if !self.terminal || now - self.since < Self::PATIENCE || now - self.last < Self::EVERY {
+            return;
+        }
+        self.last = now;
+        self.shown = true;
+        anstream::eprint!("\r\x1b[K{calls} calls replayed, file {} of {files}", file + 1);
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            anstream::eprint!("\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Replayed calls as a JUnit report: one suite per call, one case per thing that its recording expects.
+
+use std::io::{self, Write};
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::problem::RecordingError;
+use super::report::{Printer, Replayed};
+
+/// Gathers a JUnit report, which is printed at the end. It holds no times: the same recordings print the same report.
+#[derive(Debug)]
+pub struct Junit {
+    report: Report,
+}
+
+impl Default for Junit {
+    fn default() -> Self {
+        Self { report: Report::new("replay") }
+    }
+}
+
+impl Printer for Junit {
+    fn call(&mut self, _out: &mut dyn Write, call: &Replayed) -> io::Result<()> {
+        let mut suite = TestSuite::new(call.source.name.as_str());
+        // A call that expects nothing still was replayed without an error.
+        let named = call.source.recording.expectation.as_ref().map_or_else(|| vec!["replay"], |e| e.named());
+        for field in named {
+            let mismatch = call.mismatches.iter().find(|mismatch| mismatch.field == field);
+            let status = match mismatch {
+                None => TestCaseStatus::success(),
+                Some(mismatch) => failure(NonSuccessKind::Failure, &mismatch.to_string()),
+            };
+            add(&mut suite, &call.source.name, field, status);
+        }
+        self.report.add_test_suite(suite);
+        Ok(())
+    }
+
+    fn bad(&mut self, _out: &mut dyn Write, error: &RecordingError) -> io::Result<()> {
+        let mut suite = TestSuite::new(error.file.as_str());
+        add(&mut suite, &error.file, "recording", failure(NonSuccessKind::Error, &error.to_string()));
+        self.report.add_test_suite(suite);
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.report.serialize(out).map_err(io::Error::other)
+    }
+}
+
+fn failure(kind: NonSuccessKind, message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_message(message);
+    status
+}
+
+fn add(suite: &mut TestSuite, class: &str, name: &str, status: TestCaseStatus) {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class);
+    suite.add_test_case(case);
+}
