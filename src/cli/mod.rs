@@ -2,7 +2,9 @@
 
 pub mod demo;
 pub mod exit;
+pub mod room;
 pub mod schema;
+mod secrets;
 pub mod settings_args;
 
 use clap::{Parser, Subcommand};
@@ -21,7 +23,7 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the contracts for machines.
+    Room(room::RoomArgs),
     Schema(schema::SchemaArgs),
 }
 
@@ -31,6 +33,7 @@ pub enum Command {
 /// [`Failure`] with the exit code that the process ends with.
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
+        Command::Room(args) => room::run(args).await,
         Command::Schema(args) => schema::run(&args),
     }
 }
