@@ -36,6 +36,7 @@ pub enum Command {
     /// Replay recorded calls through the core, and check what they expect.
     Replay(replay::ReplayArgs),
     /// Print the contracts for machines.
+    Room(room::RoomArgs),
     Schema(schema::SchemaArgs),
     /// Rates lines of text: a filter from lines or JSON lines to one JSON line each.
     Rate(rate::RateArgs),
@@ -51,6 +52,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Deliver(args) => deliver::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Replay(args) => replay::run(args).await,
+        Command::Room(args) => room::run(args).await,
         Command::Schema(args) => schema::run(&args),
         Command::Rate(args) => rate::run(args).await,
     }

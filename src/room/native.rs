@@ -371,10 +371,7 @@ impl Client {
         let last_seq = self.pump.sequencer.contiguous();
         SidecarMessage::Hello {
             versions: vec![VERSION],
-            about: About {
-                name: env!("CARGO_PKG_NAME").to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
+            about: About { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
             room_name: self.config.room_name.clone(),
             resume: self.session.clone().map(|session_id| Resume { session_id, last_seq }),
         }
@@ -541,9 +538,7 @@ fn fault(error: &WsError) -> Option<(u16, FrameError)> {
         WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => {
             Some((close_code::TOO_LARGE, FrameError::TooLarge { size: *size }))
         }
-        WsError::Utf8(_) => {
-            Some((close_code::NOT_UTF8, FrameError::NotAMessage { detail: "not UTF-8".to_owned() }))
-        }
+        WsError::Utf8(_) => Some((close_code::NOT_UTF8, FrameError::NotAMessage { detail: "not UTF-8".to_owned() })),
         WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         WsError::Protocol(violation) => {
             Some((close_code::PROTOCOL, FrameError::NotAMessage { detail: violation.to_string() }))
@@ -569,7 +564,10 @@ fn next_frame(shared: &Shared) -> Option<Frame> {
     match serde_json::to_string(&message) {
         Ok(text) if text.len() <= MAX_FRAME => Some(Frame::text(text)),
         Ok(text) => {
-            tracing::error!(size = text.len(), "a message to the room is larger than {MAX_FRAME} bytes and was not sent");
+            tracing::error!(
+                size = text.len(),
+                "a message to the room is larger than {MAX_FRAME} bytes and was not sent"
+            );
             None
         }
         Err(error) => {
@@ -604,7 +602,9 @@ async fn greet(
             match socket.next().await {
                 Some(Ok(Frame::Text(text))) => match read_frame(&text).1 {
                     Ok(Some(RoomMessage::Welcome(welcome))) => return Ok(welcome),
-                    Ok(Some(RoomMessage::Error(error))) => tracing::warn!(code = %error.code, "the room answers hello with an error"),
+                    Ok(Some(RoomMessage::Error(error))) => {
+                        tracing::warn!(code = %error.code, "the room answers hello with an error")
+                    }
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "a frame before welcome cannot be used"),
                 },
@@ -619,8 +619,7 @@ async fn greet(
             }
         }
     };
-    let welcome =
-        timeout(patience, exchange).await.map_err(|_| RoomError::Timeout { step: "welcome", after_ms })??;
+    let welcome = timeout(patience, exchange).await.map_err(|_| RoomError::Timeout { step: "welcome", after_ms })??;
     if welcome.version == VERSION {
         return Ok((socket, welcome));
     }

@@ -197,7 +197,10 @@ impl Outbox {
         let before = self.queue.len();
         self.queue.retain(|w| !w.is_stale(now));
         if self.queue.len() < before {
-            tracing::warn!(dropped = before - self.queue.len(), "commands outlived their deadline before they could be sent");
+            tracing::warn!(
+                dropped = before - self.queue.len(),
+                "commands outlived their deadline before they could be sent"
+            );
         }
     }
 
@@ -380,7 +383,10 @@ mod tests {
         outbox.push(now, result("r"));
         for n in 0..Outbox::LIMIT {
             let code = format!("e{n}");
-            outbox.push(now, SidecarMessage::Error(ErrorMessage { code, message: String::new(), reference: None, retryable: false }));
+            outbox.push(
+                now,
+                SidecarMessage::Error(ErrorMessage { code, message: String::new(), reference: None, retryable: false }),
+            );
         }
         outbox.connected(now);
         let names = names(&mut outbox, now);

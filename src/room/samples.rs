@@ -36,19 +36,9 @@ fn welcome() -> Welcome {
         route_set: vec![s("<sip:proxy.example.com;lr>")],
         cseq: Some(314_160),
     };
-    let call = CallInfo {
-        id: s("call-7"),
-        from: some("+14155550100"),
-        to: some("+14155550199"),
-        sip: Some(dialog),
-    };
-    let capabilities = [
-        capability::TURN_EVENTS,
-        capability::TRANSFER,
-        capability::SAY,
-        capability::SET_FLAG,
-        capability::TOOLS,
-    ];
+    let call = CallInfo { id: s("call-7"), from: some("+14155550100"), to: some("+14155550199"), sip: Some(dialog) };
+    let capabilities =
+        [capability::TURN_EVENTS, capability::TRANSFER, capability::SAY, capability::SET_FLAG, capability::TOOLS];
     Welcome {
         version: VERSION,
         session_id: s("session-1"),
@@ -170,10 +160,7 @@ pub fn sidecar_messages() -> Vec<SidecarMessage> {
             instruction: s("The customer is frustrated. Acknowledge their frustration."),
         },
         command("alert_1f0c-say", CommandKind::Say { text: s("Let me connect you with a supervisor.") }),
-        command(
-            "alert_1f0c-transfer",
-            CommandKind::Transfer { target: s("+14155551234"), ringing_timeout_ms: 30_000 },
-        ),
+        command("alert_1f0c-transfer", CommandKind::Transfer { target: s("+14155551234"), ringing_timeout_ms: 30_000 }),
         command(
             "alert_1f0c-flag",
             CommandKind::SetFlag {

@@ -266,7 +266,8 @@ fn operations(messages: &Map<String, Value>, action: &str) -> Map<String, Value>
                 _ => None,
             };
             if let Some(reply) = reply {
-                operation["reply"] = json!({"channel": reference(&["channels", "room"]), "messages": [on_channel(reply)]});
+                operation["reply"] =
+                    json!({"channel": reference(&["channels", "room"]), "messages": [on_channel(reply)]});
             }
             (format!("{action}.{id}"), operation)
         })
@@ -357,7 +358,8 @@ mod tests {
     #[test]
     fn a_command_without_its_arguments_does_not_fit() {
         let sidecar = validator("sidecar.");
-        let command = json!({"type": "command", "command_id": "c", "deadline_ms": 1, "name": "say", "args": {"text": "x"}});
+        let command =
+            json!({"type": "command", "command_id": "c", "deadline_ms": 1, "name": "say", "args": {"text": "x"}});
         assert!(sidecar.is_valid(&command));
         for field in ["command_id", "name", "args", "deadline_ms"] {
             assert!(!sidecar.is_valid(&without(&command, field)), "without {field}");

@@ -26,8 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::close_code;
 use super::message::{
-    About, CommandKind, CommandStatus, ErrorMessage, Resume, RoomMessage, SUBPROTOCOL, SidecarMessage,
-    VERSION, Welcome,
+    About, CommandKind, CommandStatus, ErrorMessage, Resume, RoomMessage, SUBPROTOCOL, SidecarMessage, VERSION, Welcome,
 };
 use super::script::{Script, Speed};
 use super::socket::{Frame, websocket_config};

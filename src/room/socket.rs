@@ -60,12 +60,7 @@ impl Dialer {
     ///
     /// # Errors
     /// [`RoomError::Url`], [`RoomError::Token`], [`RoomError::CaFile`], [`RoomError::TlsSetup`]: all final.
-    pub fn new(
-        url: &Url,
-        token: Option<&Secret>,
-        ca_file: Option<&Path>,
-        limit: Duration,
-    ) -> Result<Self, RoomError> {
+    pub fn new(url: &Url, token: Option<&Secret>, ca_file: Option<&Path>, limit: Duration) -> Result<Self, RoomError> {
         let problem = |problem: &str| RoomError::Url { problem: problem.to_owned() };
         let secure = match url.scheme() {
             "wss" => true,
@@ -106,9 +101,8 @@ impl Dialer {
         stream.set_nodelay(true).map_err(unreachable)?;
         let config = Some(websocket_config());
         let connector = Some(self.connector.clone());
-        let (socket, response) = client_async_tls_with_config(self.request()?, stream, config, connector)
-            .await
-            .map_err(dial_error)?;
+        let (socket, response) =
+            client_async_tls_with_config(self.request()?, stream, config, connector).await.map_err(dial_error)?;
         match response.headers().get(SEC_WEBSOCKET_PROTOCOL) {
             Some(chosen) if chosen == SUBPROTOCOL => Ok(socket),
             _ => Err(RoomError::Subprotocol),
@@ -157,9 +151,8 @@ fn tls_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, RoomE
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RoomError> {
     let fail = |problem: String| RoomError::CaFile { path: PathBuf::from(path).display().to_string(), problem };
     let pem = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|e| fail(e.to_string()))?;
+    let found: Vec<_> =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|e| fail(e.to_string()))?;
     if found.is_empty() { Err(fail("it holds no certificate".to_owned())) } else { Ok(found) }
 }
 

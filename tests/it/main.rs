@@ -3,6 +3,7 @@
 
 mod attach;
 mod crash;
+mod room;
 mod sip;
 mod support;
 mod rate;
