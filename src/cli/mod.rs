@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod demo;
+pub mod doctor;
 pub mod exit;
 pub mod schema;
 pub mod settings_args;
@@ -21,6 +22,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Check settings, secrets, store, webhook, SIP peer and room without starting a call.
+    Doctor(doctor::DoctorArgs),
     /// Print the contracts for machines.
     Schema(schema::SchemaArgs),
 }
@@ -31,6 +34,7 @@ pub enum Command {
 /// [`Failure`] with the exit code that the process ends with.
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),
     }
 }
