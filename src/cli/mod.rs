@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod deliver;
 pub mod demo;
+pub mod doctor;
 pub mod exit;
 pub mod room;
 pub mod replay;
@@ -35,6 +36,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Replay recorded calls through the core, and check what they expect.
     Replay(replay::ReplayArgs),
+    /// Check settings, secrets, store, webhook, SIP peer and room without starting a call.
+    Doctor(doctor::DoctorArgs),
     /// Print the contracts for machines.
     Room(room::RoomArgs),
     Schema(schema::SchemaArgs),
@@ -53,6 +56,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Room(args) => room::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),
         Command::Rate(args) => rate::run(args).await,
     }

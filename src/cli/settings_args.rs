@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
-use crate::config::secret::{Secrets, load_secrets};
 use crate::config::{AgentFile, Env, FlagValue, Layers, Loaded, load};
 
 /// Settings: an agent document, then SIDECAR_* variables, then flags; each overrides those before it.
@@ -108,12 +107,4 @@ impl SettingsArgs {
         });
         short.chain(set).collect()
     }
-}
-
-/// Reads the secrets of this process's environment.
-///
-/// # Errors
-/// [`Exit::BadSettings`] with everything that is wrong, never showing a secret.
-pub fn secrets() -> Result<Secrets, Failure> {
-    load_secrets(&Env::of_process()).map_err(|errors| Failure::new(Exit::BadSettings, errors))
 }

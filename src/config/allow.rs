@@ -103,9 +103,20 @@ mod tests {
 
     #[test]
     fn what_is_no_entry_is_refused() {
-        for bad in
-            ["", ".", "10.1.2.3/8", "10.0.0.0/33", "https://a", "a/b", "*.example.com", "a:80", "127.1", "[::1]", "a b", "a\r\nb"]
-        {
+        for bad in [
+            "",
+            ".",
+            "10.1.2.3/8",
+            "10.0.0.0/33",
+            "https://a",
+            "a/b",
+            "*.example.com",
+            "a:80",
+            "127.1",
+            "[::1]",
+            "a b",
+            "a\r\nb",
+        ] {
             assert!(bad.parse::<AllowEntry>().is_err(), "{bad:?}");
         }
     }

@@ -116,7 +116,9 @@ impl Together<'_> {
         if ringing >= deadline {
             let mend = format!("let {RINGING} be shorter than {DEADLINE}");
             self.clash(
-                format!("{RINGING} is {ringing} and {DEADLINE} is {deadline}, so a ringing phone outlives its transfer"),
+                format!(
+                    "{RINGING} is {ringing} and {DEADLINE} is {deadline}, so a ringing phone outlives its transfer"
+                ),
                 mend,
                 &[RINGING, DEADLINE],
             );

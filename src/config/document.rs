@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(found(text), [("/a~1~0/1/0/k1".into(), json!(1)), ("/k2".into(), json!(["}", {"k3": 3}]))]);
         let places: Vec<_> =
             members(text, |key| key.starts_with('k')).unwrap().iter().map(|m| (m.line, m.column)).collect();
-        assert_eq!(places, [(2, 18), (3, 16)]);
+        assert_eq!(places, [(2, 17), (3, 16)]);
     }
 
     #[test]

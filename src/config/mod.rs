@@ -24,6 +24,7 @@ pub use error::{SettingsError, SettingsErrors, Source};
 pub use load::{AgentFile, Explained, FlagValue, Layers, Loaded, load};
 pub use schema::settings_schema;
 pub use secret::load_secrets;
+pub(crate) use shown::plain;
 
 #[cfg(test)]
 mod tests;

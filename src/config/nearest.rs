@@ -85,8 +85,8 @@ fn words(name: &str) -> Vec<String> {
             word.push(c.to_ascii_lowercase());
         }
     }
-    words.retain(|word| !matches!(word.as_str(), "" | "sidecar" | "sentiment"));
-    words
+    let told_apart = |word: String| word.trim_start_matches("sidecar").trim_start_matches("sentiment").to_owned();
+    words.into_iter().map(told_apart).filter(|word| !word.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -119,10 +119,13 @@ mod tests {
 
     #[test]
     fn foreign_keys_are_left_alone() {
-        for foreign in ["name", "voice", "turnDetection", "silenceTimeoutMs", "sentiment", "sentiment_score", "", "é"] {
+        for foreign in ["name", "voice", "turnDetection", "silenceTimeoutMs", "sentiment", "sentiment_score", "", "é"]
+        {
             assert!(!looks_like_ours(foreign), "{foreign}");
         }
-        for ours in ["turnSilenceMS", "turn_silence_ms", "turnSilence", "sentmentThreshold", "SENTIMENT_X", "sentiments"] {
+        for ours in
+            ["turnSilenceMS", "turn_silence_ms", "turnSilence", "sentmentThreshold", "SENTIMENT_X", "sentiments"]
+        {
             assert!(looks_like_ours(ours), "{ours}");
         }
     }

@@ -210,7 +210,8 @@ fn read_one(env: &Env, name: &'static str, form: Form) -> Result<Option<String>,
         (Some(text), None) => (text.to_owned(), name.to_owned()),
         (None, Some(path)) => {
             let path = PathBuf::from(path);
-            let text = read_file(&path).map_err(|problem| SecretError::Unreadable { name, path: path.clone(), problem })?;
+            let text =
+                read_file(&path).map_err(|problem| SecretError::Unreadable { name, path: path.clone(), problem })?;
             (text, format!("{file_name} ({})", path.display()))
         }
     };
@@ -238,8 +239,7 @@ fn misspelt(name: &str) -> Option<SecretError> {
         return None;
     }
     let nearest = known().min_by_key(|known| strsim::damerau_levenshtein(known, name))?;
-    (strsim::damerau_levenshtein(&nearest, name) <= 2)
-        .then(|| SecretError::Unknown { name: plain(name), nearest })
+    (strsim::damerau_levenshtein(&nearest, name) <= 2).then(|| SecretError::Unknown { name: plain(name), nearest })
 }
 
 #[cfg(test)]
@@ -265,7 +265,10 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(read.room_token.map(|s| s.expose().to_owned()).as_deref(), Some("t0ken"));
-        assert_eq!(read.webhook.iter().map(Secret::expose).collect::<Vec<_>>(), both.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(
+            read.webhook.iter().map(Secret::expose).collect::<Vec<_>>(),
+            both.split_whitespace().collect::<Vec<_>>()
+        );
         assert_eq!(read.sip_password.map(|s| s.expose().to_owned()).as_deref(), Some("pass word é"));
         assert!(read.llm_api_key.is_none() && read.review_token.is_none());
     }

@@ -58,7 +58,11 @@ impl Shape {
                 None => Err(not("a number", value)),
             },
             (Self::Choice(names), Value::String(text)) => {
-                if names.contains(&text.as_str()) { Ok(value.clone()) } else { Err("there is no such choice".into()) }
+                if names.contains(&text.as_str()) {
+                    Ok(value.clone())
+                } else {
+                    Err("there is no such choice".into())
+                }
             }
             (Self::Text { check, .. } | Self::Optional { check, .. }, Value::String(text)) => {
                 check(text).map(|()| value.clone())

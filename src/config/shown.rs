@@ -9,7 +9,7 @@ const SHOWN_CHARS: usize = 60;
 const PHONE_DIGITS: usize = 7;
 
 /// A name or pointer from outside, fit to print: control characters escaped, cut when long.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut shown = String::new();
     for (n, c) in text.chars().enumerate() {
         if n == 2 * SHOWN_CHARS {

@@ -231,7 +231,8 @@ fn wrong_values_in_a_document_are_refused() {
         r#""sentimentSipTargetDomain": "a.example>;x=<""#,
     ];
     let shown = errors(cases.map(|case| from_file(&format!("{{{case}}}"))));
-    assert!(!shown.contains("hunter2") && !shown.contains("4155551234"), "{shown}");
+    let values = shown.replace("e.g. +14155551234", "");
+    assert!(!values.contains("hunter2") && !values.contains("4155551234"), "{shown}");
     insta::assert_snapshot!(shown);
 }
 
@@ -295,7 +296,11 @@ fn what_belongs_together_is_checked_together() {
         from_file(r#"{"sentimentNotifyWebhook": "http://localhost:8080/x", "sentimentWebhookAllow": ["127.0.0.0/8"]}"#),
         from_file(r#"{"sentimentEscalationTarget": "+447700900123", "sentimentTransferCountries": ["1", "353"]}"#),
         from_file(r#"{"sentimentRingingTimeoutMs": 45000}"#),
-        load(&layers(SEED_AGENT, &[("SIDECAR_SENTIMENT_TRANSFER_COUNTRIES", "44")], &[("--action", "sentimentEscalationAction", "notify")])),
+        load(&layers(
+            SEED_AGENT,
+            &[("SIDECAR_SENTIMENT_TRANSFER_COUNTRIES", "44")],
+            &[("--action", "sentimentEscalationAction", "notify")]
+        )),
     ]));
 }
 
@@ -387,8 +392,15 @@ fn value_for(row: &'static keys::Row) -> BoxedStrategy<Value> {
         Shape::Text { .. } => "[ -~]{0,20}".prop_map(Value::from).boxed(),
         Shape::Optional { .. } => prop_oneof![
             Just(Value::Null),
-            prop::sample::select(&["+14155551234", "+447700900123", "https://a.example/x", "http://10.0.0.1/", "a.example",
-                "a.example:5060", "agent"])
+            prop::sample::select(&[
+                "+14155551234",
+                "+447700900123",
+                "https://a.example/x",
+                "http://10.0.0.1/",
+                "a.example",
+                "a.example:5060",
+                "agent"
+            ])
             .prop_map(Value::from)
         ]
         .boxed(),

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_number_has_a_country_code() {
-        for (number, code) in [("+14155551234", "1"), ("+447700900123", "44"), ("+353861234567", "353"), ("+79991234567", "7")]
+        for (number, code) in
+            [("+14155551234", "1"), ("+447700900123", "44"), ("+353861234567", "353"), ("+79991234567", "7")]
         {
             assert_eq!(number.parse::<E164>().unwrap().country_code(), code);
         }

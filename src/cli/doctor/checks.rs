@@ -1,0 +1,208 @@
+//! The checks; each stands alone.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use url::{Host, Url};
+
+use super::finding::{Check, Finding};
+use crate::cli::exit::Failure;
+use crate::config::Loaded;
+use crate::config::plain;
+use crate::config::secret::{SecretErrors, Secrets};
+use crate::config::settings::{ActionKind, Settings};
+use crate::notify::guard::Guard;
+use crate::notify::sign::{NoSigner, Signer};
+use crate::room::error::RoomEvent;
+use crate::room::message::RoomMessage;
+use crate::room::native::{RoomConfig, connect};
+use crate::store::{Store, StoreUrl};
+use crate::transfer::sip::SipAgent;
+
+/// How long a peer may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Settings fit, alone and together.
+pub(super) fn settings(loaded: &Result<Loaded, Failure>) -> Vec<Finding> {
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(failure) => return vec![Check::Settings.fail(failure, "set what is allowed, and try again")],
+    };
+    let Settings { threshold, window, action, enabled, .. } = &loaded.settings;
+    let turns = if *window == 1 { "turn" } else { "consecutive turns" };
+    let mut findings =
+        vec![Check::Settings.ok(format!("{window} {turns} rated below {threshold} lead to {}", action.kind()))];
+    if !enabled {
+        findings.push(
+            Check::Settings.warn("sentimentEscalationEnabled is false, so attach ends at once without joining a room"),
+        );
+    }
+    findings.extend(loaded.warnings.iter().map(|warning| Check::Settings.warn(warning)));
+    findings
+}
+
+/// Secrets can be used, and those that the settings need are there.
+pub(super) fn secrets(secrets: &Result<Secrets, SecretErrors>, settings: Option<&Settings>) -> Vec<Finding> {
+    let secrets = match secrets {
+        Ok(secrets) => secrets,
+        Err(errors) => return vec![Check::Secrets.fail(errors, "set each to what is allowed, or unset it")],
+    };
+    let mut findings = Vec::new();
+    match Signer::from_secrets(secrets) {
+        Err(NoSigner::NotSet) if settings.is_none_or(|s| s.webhook.url.is_none()) => {}
+        Err(error) => findings.push(Check::Secrets.fail(error, NoSigner::MEND)),
+        Ok(_) => {}
+    }
+    if settings.is_some_and(|s| s.sip.user.is_some()) && secrets.sip_password.is_none() {
+        findings.push(Check::Secrets.warn("sentimentSipUser is set and SIDECAR_SIP_PASSWORD is not: no SIP login"));
+    }
+    if findings.is_empty() {
+        let set = [
+            ("room token", secrets.room_token.is_some()),
+            ("webhook secret", !secrets.webhook.is_empty()),
+            ("SIP password", secrets.sip_password.is_some()),
+            ("LLM API key", secrets.llm_api_key.is_some()),
+            ("review token", secrets.review_token.is_some()),
+        ];
+        let set: Vec<&str> = set.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect();
+        let said = if set.is_empty() { "none set, none needed".to_owned() } else { format!("set: {}", set.join(", ")) };
+        findings.push(Check::Secrets.ok(said));
+    }
+    findings
+}
+
+/// The store opens; it is made where there is none.
+pub(super) async fn store(url: Option<StoreUrl>) -> Finding {
+    let url = match StoreUrl::or_of_user(url) {
+        Ok(url) => url,
+        Err(error) => return Check::Store.fail(error, "name it with --store or SIDECAR_STORE"),
+    };
+    match Store::open(&url).await {
+        Ok(store) => {
+            let said = format!("{} opens", store.path().display());
+            store.close().await;
+            Check::Store.ok(said)
+        }
+        Err(error) => Check::Store.fail(&error, "name a file in a folder that can be written, with --store"),
+    }
+}
+
+/// The webhook's host resolves to an address that webhooks may reach, and takes connections. Nothing is sent.
+pub(super) async fn webhook(settings: Option<&Settings>) -> Finding {
+    let Some(settings) = settings else { return Check::Webhook.skip("waits for right settings") };
+    let Some(webhook) = &settings.webhook.url else { return Check::Webhook.skip("sentimentNotifyWebhook is not set") };
+    let url = webhook.url();
+    let host = url.host_str().unwrap_or_default();
+    let addresses = match resolve(url).await {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            return Check::Webhook.fail(
+                format!("{host} does not resolve: {}", plain(&error.to_string())),
+                "check sentimentNotifyWebhook and the name server",
+            );
+        }
+    };
+    let guard = Guard::new(url, &settings.webhook.allow);
+    let name = url.domain();
+    let mut problem = format!("{host} has no address");
+    for address in addresses {
+        match guard.judge(name, address.ip()) {
+            Err(refusal) => problem = refusal.to_string(),
+            Ok(()) => match timeout(PATIENCE, TcpStream::connect(address)).await {
+                Ok(Ok(_)) => {
+                    return Check::Webhook.ok(format!("{host} takes connections at {address}; nothing was sent"));
+                }
+                Ok(Err(error)) => problem = format!("{host} at {address}: {error}"),
+                Err(_) => problem = format!("{host} at {address} does not answer within {} s", PATIENCE.as_secs()),
+            },
+        }
+    }
+    Check::Webhook.fail(problem, "check sentimentNotifyWebhook, sentimentWebhookAllow and the receiver")
+}
+
+async fn resolve(url: &Url) -> io::Result<Vec<SocketAddr>> {
+    let port = url.port_or_known_default().unwrap_or(443);
+    match url.host() {
+        Some(Host::Ipv4(ip)) => Ok(vec![(ip, port).into()]),
+        Some(Host::Ipv6(ip)) => Ok(vec![(ip, port).into()]),
+        Some(Host::Domain(name)) => {
+            let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer from the name server");
+            Ok(timeout(PATIENCE, lookup_host((name, port))).await.map_err(|_| late())??.collect())
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Our SIP address can be bound, and the proxy answers OPTIONS and takes REFER.
+pub(super) async fn sip(settings: Option<&Settings>, secrets: Option<&Secrets>) -> Finding {
+    let (Some(settings), Some(secrets)) = (settings, secrets) else {
+        return Check::Sip.skip("waits for right settings and secrets");
+    };
+    if settings.action.kind() != ActionKind::Transfer {
+        return Check::Sip.skip("the action is not transfer");
+    }
+    let agent = match SipAgent::start(&settings.sip, secrets.sip_password.clone()).await {
+        Ok(agent) => agent,
+        Err(error) => {
+            return Check::Sip
+                .fail(error, "set sentimentSipListen to an address of this machine, port 0 picks a free one");
+        }
+    };
+    let Some(proxy) = &settings.sip.proxy else {
+        return Check::Sip
+            .ok(format!("listens at {}; without sentimentSipProxy each call names its peer", agent.listen()));
+    };
+    match agent.ping(proxy, PATIENCE).await {
+        Err(error) => Check::Sip.fail(
+            format!("{proxy}: {}", plain(&error.to_string())),
+            "check sentimentSipProxy, sentimentSipTransport, sentimentSipUser and SIDECAR_SIP_PASSWORD",
+        ),
+        Ok(peer) if peer.allows_refer() == Some(false) => Check::Sip.fail(
+            format!("{proxy} answers {} but does not allow REFER", peer.status),
+            "let the SIP peer take REFER, or offer the transfer command in the room",
+        ),
+        Ok(peer) => {
+            let login = if peer.authenticated { ", login taken" } else { "" };
+            let refer =
+                if peer.allows_refer().is_none() { ", does not say whether it takes REFER" } else { ", takes REFER" };
+            let said = format!(
+                "{proxy} at {} answers {} {} in {} ms{login}{refer}",
+                peer.address,
+                peer.status,
+                plain(&peer.reason),
+                peer.round_trip.as_millis(),
+            );
+            if (200..300).contains(&peer.status) { Check::Sip.ok(said) } else { Check::Sip.warn(said) }
+        }
+    }
+}
+
+/// The room lets us in: it is dialled once, greeted, and left.
+pub(super) async fn room(room: Option<(Url, String)>, secrets: Option<&Secrets>) -> Finding {
+    const MEND: &str = "check --room-url, --room and SIDECAR_ROOM_TOKEN";
+    let Some((url, room_name)) = room else { return Check::Room.skip("name one with --room-url and --room") };
+    let Some(secrets) = secrets else { return Check::Room.skip("waits for right secrets") };
+    let mut config = RoomConfig::new(url, room_name);
+    config.token = secrets.room_token.clone();
+    (config.connect_timeout, config.welcome_timeout) = (PATIENCE, PATIENCE);
+    let mut handle = connect(config);
+    let finding = loop {
+        match handle.next().await {
+            RoomEvent::Message(RoomMessage::Welcome(welcome)) => {
+                let name = plain(&welcome.room_name);
+                break Check::Room.ok(format!("welcomed to {name} with {} participants", welcome.participants.len()));
+            }
+            RoomEvent::Message(_) | RoomEvent::BadFrame(_) => {}
+            RoomEvent::Lost { detail, .. } => break Check::Room.fail(plain(&detail), MEND),
+            RoomEvent::Refused(error) | RoomEvent::GaveUp(error) => {
+                break Check::Room.fail(plain(&error.to_string()), MEND);
+            }
+            RoomEvent::Over => break Check::Room.fail("the room ended before it said welcome", MEND),
+        }
+    };
+    handle.close().await;
+    finding
+}

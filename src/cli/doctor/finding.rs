@@ -1,0 +1,106 @@
+//! What a check found, as one aligned line.
+
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::cli::exit::Exit;
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+    /// There was nothing to check.
+    Skip,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    check: Check,
+    verdict: Verdict,
+    detail: String,
+    mend: Option<String>,
+}
+
+/// The checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    Settings,
+    Secrets,
+    Store,
+    Webhook,
+    Sip,
+    Room,
+}
+
+impl Check {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Secrets => "secrets",
+            Self::Store => "store",
+            Self::Webhook => "webhook",
+            Self::Sip => "sip",
+            Self::Room => "room",
+        }
+    }
+
+    /// The exit code when it fails.
+    fn exit(self) -> Exit {
+        match self {
+            Self::Settings | Self::Secrets => Exit::BadSettings,
+            Self::Store => Exit::StoreUnusable,
+            Self::Room => Exit::RoomRefused,
+            Self::Webhook | Self::Sip => Exit::Other,
+        }
+    }
+
+    fn finding(self, verdict: Verdict, detail: impl fmt::Display) -> Finding {
+        Finding { check: self, verdict, detail: detail.to_string(), mend: None }
+    }
+
+    pub(super) fn ok(self, detail: impl fmt::Display) -> Finding {
+        self.finding(Verdict::Ok, detail)
+    }
+
+    pub(super) fn warn(self, detail: impl fmt::Display) -> Finding {
+        self.finding(Verdict::Warn, detail)
+    }
+
+    pub(super) fn skip(self, detail: impl fmt::Display) -> Finding {
+        self.finding(Verdict::Skip, detail)
+    }
+
+    pub(super) fn fail(self, detail: impl fmt::Display, mend: impl fmt::Display) -> Finding {
+        Finding { mend: Some(mend.to_string()), ..self.finding(Verdict::Fail, detail) }
+    }
+}
+
+/// 0 when nothing failed; else the code of what has to be mended first.
+pub(super) fn exit_of(findings: &[Finding]) -> Exit {
+    let failed = |exit: &Exit| findings.iter().any(|f| f.verdict == Verdict::Fail && f.check.exit() == *exit);
+    let by_rank = [Exit::BadSettings, Exit::StoreUnusable, Exit::RoomRefused, Exit::Other];
+    by_rank.into_iter().find(failed).unwrap_or(Exit::Ok)
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (symbol, word, style) = match self.verdict {
+            Verdict::Ok => ('✓', "ok", AnsiColor::Green.on_default()),
+            Verdict::Warn => ('!', "warn", AnsiColor::Yellow.on_default()),
+            Verdict::Fail => ('✗', "fail", AnsiColor::Red.on_default().bold()),
+            Verdict::Skip => ('-', "skip", Style::new().dimmed()),
+        };
+        let mut lines = self.detail.lines();
+        let first = lines.next().unwrap_or_default();
+        write!(f, "{style}{symbol} {word:<4}{style:#}  {:<8}  {first}", self.check.name())?;
+        lines.try_for_each(|line| write!(f, "\n{:18}{line}", ""))?;
+        match &self.mend {
+            Some(mend) => write!(f, "\n{:18}mend: {mend}", ""),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `doctor`: says whether a call would go well, without starting one.
+
+mod checks;
+mod finding;
+
+use std::io::Write;
+
+use clap::Args;
+use url::Url;
+
+use super::exit::{Exit, Failure};
+use super::settings_args::SettingsArgs;
+use crate::config::{Env, load_secrets};
+use crate::store::StoreUrl;
+use finding::{Finding, exit_of};
+
+/// Checks settings, secrets, store, webhook, SIP peer and room, each on its own, and says how to mend what fails.
+///
+/// No alert is sent and nobody is called. The room is joined for a moment when --room-url and --room name one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 all is well (warnings included), 6 settings or secrets, 9 store, 7 room, 1 webhook or SIP peer.
+
+Example:
+  sentiment-sidecar doctor --agent agent.json --room-url wss://rooms.example.com/v1 --room room_abc123")]
+pub struct DoctorArgs {
+    /// WebSocket address of a room to try (ws:// or wss://).
+    #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL", requires = "room")]
+    room_url: Option<Url>,
+    /// Name of the room to try.
+    #[arg(long, value_name = "NAME", env = "SIDECAR_ROOM", requires = "room_url")]
+    room: Option<String>,
+    /// The store to try: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state folder].
+    #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
+    store: Option<StoreUrl>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Runs `doctor`.
+///
+/// # Errors
+/// When the findings cannot be written.
+pub async fn run(args: DoctorArgs) -> Result<Exit, Failure> {
+    let findings = examine(args, &Env::of_process()).await;
+    let mut out = anstream::stdout().lock();
+    for finding in &findings {
+        writeln!(out, "{finding}")?;
+    }
+    Ok(exit_of(&findings))
+}
+
+/// All findings, in the order of the checks. Those that wait for others run at once.
+async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
+    let loaded = args.settings.load_from(env);
+    let secrets = load_secrets(env);
+    let mut findings = checks::settings(&loaded);
+    let settings = loaded.ok().map(|loaded| loaded.settings);
+    findings.extend(checks::secrets(&secrets, settings.as_ref()));
+    let secrets = secrets.ok();
+    let room = args.room_url.zip(args.room);
+    let (store, webhook, sip, room) = tokio::join!(
+        checks::store(args.store),
+        checks::webhook(settings.as_ref()),
+        checks::sip(settings.as_ref(), secrets.as_ref()),
+        checks::room(room, secrets.as_ref()),
+    );
+    findings.extend([store, webhook, sip, room]);
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: DoctorArgs,
+    }
+
+    async fn doctor(flags: &[&str], env: &[(&str, &str)]) -> (String, Exit) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store.db");
+        let store = ["doctor", "--store", store.to_str().unwrap()];
+        let line = Line::try_parse_from(store.iter().chain(flags)).map_err(|e| e.to_string()).unwrap();
+        let findings = examine(line.args, &env.iter().copied().collect()).await;
+        let text = findings.iter().map(|finding| anstream::adapter::strip_str(&finding.to_string()).to_string());
+        let text = text.collect::<Vec<_>>().join("\n").replace(folder.path().to_str().unwrap(), "FOLDER");
+        (text, exit_of(&findings))
+    }
+
+    const ENABLED: [&str; 2] = ["--set", "sentimentEscalationEnabled=true"];
+    const SECRET: (&str, &str) = ("SIDECAR_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+
+    #[tokio::test]
+    async fn all_is_well_with_flags_only() {
+        let (text, exit) = doctor(&ENABLED, &[]).await;
+        assert_eq!(exit, Exit::Ok);
+        insta::assert_snapshot!(text);
+    }
+
+    #[tokio::test]
+    async fn wrong_settings_and_secrets_are_told_together() {
+        let env = [("SIDECAR_ROOM_TOKEN", "hunter2\n"), ("SIDECAR_SENTIMENT_THRESHOLD", "11")];
+        let (text, exit) = doctor(&["--window", "0"], &env).await;
+        assert_eq!(exit, Exit::BadSettings);
+        assert!(!text.contains("hunter2"));
+        insta::assert_snapshot!(text);
+    }
+
+    #[tokio::test]
+    async fn what_is_probably_not_meant_is_a_warning() {
+        let (text, exit) = doctor(&["--threshold", "1"], &[]).await;
+        assert_eq!(exit, Exit::Ok);
+        insta::assert_snapshot!(text);
+    }
+
+    #[tokio::test]
+    async fn a_webhook_without_a_signing_secret_fails() {
+        let (text, exit) =
+            doctor(&["--action", "notify", "--set", "sentimentNotifyWebhook=https://127.0.0.1/x"], &[]).await;
+        assert_eq!(exit, Exit::BadSettings);
+        assert!(text.contains("fail  secrets   SIDECAR_WEBHOOK_SECRET is not set"), "{text}");
+        assert!(text.contains("fail  webhook   127.0.0.1 is refused: loopback"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_webhook_is_reached_without_sending_anything() {
+        let receiver = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("sentimentNotifyWebhook=http://{}/hook", receiver.local_addr().unwrap());
+        let flags = ["--action", "notify", "--set", &url, "--set", "sentimentWebhookAllow=127.0.0.1"];
+        let (text, exit) = doctor(&flags, &[SECRET]).await;
+        assert!(text.contains("ok    webhook"), "{text}");
+        assert_eq!(exit, Exit::Ok);
+        let (mut stream, _) = receiver.accept().await.unwrap();
+        let mut said = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut said).await.unwrap();
+        assert!(said.is_empty());
+        drop(receiver);
+        let (text, exit) = doctor(&flags, &[SECRET]).await;
+        assert!(text.contains("fail  webhook") && text.contains("refused"), "{text}");
+        assert_eq!(exit, Exit::Other);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_cannot_be_opened_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "this is no database, it is only some text that lies in its place").unwrap();
+        let args = Line::try_parse_from(["doctor", "--store", file.to_str().unwrap()]).ok().expect("flags").args;
+        let findings = examine(args, &Env::default()).await;
+        assert_eq!(exit_of(&findings), Exit::StoreUnusable);
+    }
+
+    #[tokio::test]
+    async fn a_room_that_is_not_there_fails() {
+        let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let (text, exit) = doctor(&["--room-url", &format!("ws://{port}/"), "--room", "r"], &[]).await;
+        assert!(text.contains("fail  room") && text.contains("cannot be reached"), "{text}");
+        assert_eq!(exit, Exit::RoomRefused);
+    }
+
+    #[tokio::test]
+    async fn a_sip_peer_that_is_not_there_fails() {
+        let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let proxy = format!("sentimentSipProxy={peer}");
+        let (text, exit) = doctor(
+            &[
+                "--action",
+                "transfer",
+                "--set",
+                "sentimentEscalationTarget=+14155551234",
+                "--set",
+                "sentimentSipListen=127.0.0.1:0",
+                "--set",
+                "sentimentSipTransport=tcp",
+                "--set",
+                &proxy,
+            ],
+            &[],
+        )
+        .await;
+        assert!(text.contains("fail  sip"), "{text}");
+        assert_eq!(exit, Exit::Other);
+    }
+}
