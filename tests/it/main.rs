@@ -1,4 +1,5 @@
 //! Scenarios that run the real program against real peers on loopback. One binary; each file is one theme.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
 
+mod readme;
 mod sip;
