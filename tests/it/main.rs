@@ -4,6 +4,7 @@
 mod attach;
 mod crash;
 mod room;
+mod readme;
 mod sip;
 mod support;
 mod rate;
