@@ -134,7 +134,11 @@ impl Call {
     pub(super) fn escalate_on_turn(&mut self, key: TurnKey, decision: Decision) {
         let Some(rating) = self.rating(key) else { return };
         let sentiment = rating.sentiment;
-        let description = rating.description.as_deref().map(describe::presentable).unwrap_or_else(|| describe::describe(&self.low_turns(key)));
+        let description = rating
+            .description
+            .as_deref()
+            .map(describe::presentable)
+            .unwrap_or_else(|| describe::describe(&self.low_turns(key)));
         self.escalate(
             Followed::Turn(key),
             Escalation {

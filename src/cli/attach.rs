@@ -135,7 +135,12 @@ async fn prepare(args: AttachArgs, settings: Arc<Settings>, secrets: Secrets) ->
     Ok(Attachment {
         settings,
         room,
-        workers: Workers { rater: Arc::new(sentiment::embedded()), store, deliverer, sip_password: secrets.sip_password },
+        workers: Workers {
+            rater: Arc::new(sentiment::embedded()),
+            store,
+            deliverer,
+            sip_password: secrets.sip_password,
+        },
         shadow: args.shadow,
         recorder,
         journal,

@@ -5,12 +5,12 @@ pub mod deliver;
 pub mod demo;
 pub mod doctor;
 pub mod exit;
-pub mod room;
+pub mod rate;
 pub mod replay;
+pub mod room;
 pub mod schema;
 mod secrets;
 pub mod settings_args;
-pub mod rate;
 
 use clap::{Parser, Subcommand};
 
@@ -25,24 +25,25 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The subcommands.
+/// The subcommands, the main job first.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Join a live room and work until the call ends.
+    /// Join a live room and work until the call ends (the main job).
     Attach(attach::AttachArgs),
-    /// Send the webhooks that wait in the outbox.
-    Deliver(deliver::DeliverArgs),
     /// Play a call on loopback and show what happens.
     Demo(demo::DemoArgs),
-    /// Replay recorded calls through the core, and check what they expect.
-    Replay(replay::ReplayArgs),
-    /// Check settings, secrets, store, webhook, SIP peer and room without starting a call.
-    Doctor(doctor::DoctorArgs),
-    /// Print the contracts for machines.
+    /// Serve a recording as a live room, for people building a platform side.
     Room(room::RoomArgs),
-    Schema(schema::SchemaArgs),
-    /// Rates lines of text: a filter from lines or JSON lines to one JSON line each.
+    /// Replay recorded calls through the same rules, and check what they expect.
+    Replay(replay::ReplayArgs),
+    /// Rate lines of text: a filter.
     Rate(rate::RateArgs),
+    /// Send the webhooks that wait in the outbox.
+    Deliver(deliver::DeliverArgs),
+    /// Check settings, store, webhook, SIP peer and room without starting a call.
+    Doctor(doctor::DoctorArgs),
+    /// Print the contracts for machines: JSON Schemas, AsyncAPI, the tool definition.
+    Schema(schema::SchemaArgs),
 }
 
 /// Runs one command to its end.
@@ -52,12 +53,12 @@ pub enum Command {
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Attach(args) => attach::run(args).await,
-        Command::Deliver(args) => deliver::run(args).await,
         Command::Demo(args) => demo::run(args).await,
-        Command::Replay(args) => replay::run(args).await,
         Command::Room(args) => room::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
+        Command::Rate(args) => rate::run(args).await,
+        Command::Deliver(args) => deliver::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),
-        Command::Rate(args) => rate::run(args).await,
     }
 }

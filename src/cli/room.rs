@@ -126,8 +126,12 @@ fn line(event: &ServerEvent) -> String {
 fn said(message: &RoomMessage) -> String {
     match message {
         RoomMessage::Welcome(welcome) => format!("welcome to session {}", welcome.session_id),
-        RoomMessage::ParticipantJoined { participant, .. } => format!("participant.joined {:?} {}", participant.role, participant.id),
-        RoomMessage::ParticipantLeft { participant, .. } => format!("participant.left {:?} {}", participant.role, participant.id),
+        RoomMessage::ParticipantJoined { participant, .. } => {
+            format!("participant.joined {:?} {}", participant.role, participant.id)
+        }
+        RoomMessage::ParticipantLeft { participant, .. } => {
+            format!("participant.left {:?} {}", participant.role, participant.id)
+        }
         RoomMessage::Transcript(t) => {
             let how = if t.is_final { "final" } else { "interim" };
             format!("transcript {} {how} {:?}: {}", t.participant_id, t.segment_id, t.text)

@@ -95,7 +95,10 @@ impl FullPayload {
 
 /// The webhook's body: JSON, the same bytes for the same alert.
 #[must_use]
-#[expect(clippy::expect_used, reason = "the payloads hold only text, numbers and lists, which serialise to JSON always")]
+#[expect(
+    clippy::expect_used,
+    reason = "the payloads hold only text, numbers and lists, which serialise to JSON always"
+)]
 pub fn body(alert: &Alert, detail: WebhookDetail) -> String {
     match detail {
         WebhookDetail::Seed => serde_json::to_string(&SeedPayload::of(alert)),

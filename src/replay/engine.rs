@@ -44,7 +44,10 @@ pub async fn replay<'a>(
 ) -> Played {
     let settings = Settings { enabled: true, ..settings.clone() };
     let mut engine = Engine {
-        call: Call::new(Arc::new(settings), CallOptions { room_name: recording.header.room_name.clone(), shadow: false }),
+        call: Call::new(
+            Arc::new(settings),
+            CallOptions { room_name: recording.header.room_name.clone(), shadow: false },
+        ),
         recording,
         rater,
         journal,

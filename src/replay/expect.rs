@@ -58,17 +58,8 @@ const FIELDS: [&str; 10] = [
     "tools_refused",
 ];
 
-const OUTCOMES: [&str; 9] = [
-    "transferred",
-    "busy",
-    "declined",
-    "no_answer",
-    "rejected",
-    "unreachable",
-    "cancelled",
-    "caller_gone",
-    "unknown",
-];
+const OUTCOMES: [&str; 9] =
+    ["transferred", "busy", "declined", "no_answer", "rejected", "unreachable", "cancelled", "caller_gone", "unknown"];
 
 impl Expectation {
     /// Reads an `expect` line.

@@ -158,8 +158,7 @@ impl Played {
             }
             Report::Unrated { turn, turn_id, error } => {
                 let text = self.texts.get(turn_id).cloned().unwrap_or_default();
-                let unrated =
-                    PlayedTurn::Unrated { turn: *turn, turn_id: turn_id.clone(), text, error: error.clone() };
+                let unrated = PlayedTurn::Unrated { turn: *turn, turn_id: turn_id.clone(), text, error: error.clone() };
                 self.turns.insert(*turn, unrated);
             }
             Report::Escalation { turn, rule, severity, action, description, alert_id, shadow: _ } => {

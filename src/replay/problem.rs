@@ -59,7 +59,9 @@ pub enum Problem {
         found: &'static str,
     },
     /// The last line stops in its middle.
-    #[error("the last line is cut off, as by a crash while recording; delete it, or replay with --mend to leave it out")]
+    #[error(
+        "the last line is cut off, as by a crash while recording; delete it, or replay with --mend to leave it out"
+    )]
     CutOff,
     /// The first line is no header.
     #[error("the first line must be {{\"type\":\"recording\",\"version\":1,\"room_name\":…}}, but it is {found}")]
@@ -95,7 +97,9 @@ pub enum Problem {
         detail: String,
     },
     /// Time runs backwards.
-    #[error("\"at_ms\" is {at_ms}, earlier than the {previous} of line {previous_line}; lines stand in the order of arrival")]
+    #[error(
+        "\"at_ms\" is {at_ms}, earlier than the {previous} of line {previous_line}; lines stand in the order of arrival"
+    )]
     Backwards {
         /// This line's time.
         at_ms: u64,

@@ -104,14 +104,17 @@ impl Edges {
         }
         let over_sip = !matches!(transfer::choose_route(welcome), None | Some(Route::RoomCommand));
         if over_sip && self.settings.action.kind() == ActionKind::Transfer {
-            let (sip, settings, password) = (Arc::clone(&self.sip), Arc::clone(&self.settings), self.sip_password.clone());
+            let (sip, settings, password) =
+                (Arc::clone(&self.sip), Arc::clone(&self.settings), self.sip_password.clone());
             self.tasks.spawn(async move { agent(&sip, &settings, password).await.is_some() });
         }
     }
 
     /// Keeps the session's row in step with what the core reports.
     pub(super) fn reported(&mut self, report: &Report) {
-        if let (Report::Ended { reason, turns, escalated, .. }, Some((session_id, room_name))) = (report, self.session.clone()) {
+        if let (Report::Ended { reason, turns, escalated, .. }, Some((session_id, room_name))) =
+            (report, self.session.clone())
+        {
             let (reason, turns, escalated) = (reason.clone(), *turns, *escalated);
             self.job(Job::Ended { session_id, room_name, reason, turns, escalated });
         }

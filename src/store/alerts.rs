@@ -214,15 +214,13 @@ impl Store {
         .map_err(|error| self.failed(&error))?;
         let Some(detail) = detail else { return Ok(()) };
         let detail = Outgoing::detail_of(&detail).map_err(|error| self.bad_row("outbox", error))?;
-        sqlx::query(
-            "UPDATE outbox SET state = 'pending', body = ?, due_ms = ?, settled_ms = NULL WHERE alert_id = ?",
-        )
-        .bind(payload::body(alert, detail))
-        .bind(int(now_ms))
-        .bind(alert.id.as_str())
-        .execute(&mut **tx)
-        .await
-        .map_err(|error| self.failed(&error))?;
+        sqlx::query("UPDATE outbox SET state = 'pending', body = ?, due_ms = ?, settled_ms = NULL WHERE alert_id = ?")
+            .bind(payload::body(alert, detail))
+            .bind(int(now_ms))
+            .bind(alert.id.as_str())
+            .execute(&mut **tx)
+            .await
+            .map_err(|error| self.failed(&error))?;
         Ok(())
     }
 }

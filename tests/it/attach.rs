@@ -140,11 +140,16 @@ async fn exit_codes_tell_what_went_wrong() {
     let (room, program) = (Room::start().await, Program::new());
     let mut sidecar = program.attach(&room, json!({"sentimentThreshhold": 3}));
     assert_eq!(sidecar.exit().await, Some(6));
-    let mut sidecar = program.attach(&room, json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+1 (415) DROP"}));
+    let mut sidecar = program
+        .attach(&room, json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+1 (415) DROP"}));
     assert_eq!(sidecar.exit().await, Some(6));
-    let mut sidecar = program.attach(&room, json!({"sentimentEscalationAction": "notify", "sentimentNotifyWebhook": "http://169.254.169.254/latest"}));
+    let mut sidecar = program.attach(
+        &room,
+        json!({"sentimentEscalationAction": "notify", "sentimentNotifyWebhook": "http://169.254.169.254/latest"}),
+    );
     assert_eq!(sidecar.exit().await, Some(6));
-    std::fs::write(program.store(), "this is not a database, but it is long enough to look like one".repeat(100)).unwrap();
+    std::fs::write(program.store(), "this is not a database, but it is long enough to look like one".repeat(100))
+        .unwrap();
     let mut sidecar = program.attach(&room, json!({}));
     assert_eq!(sidecar.exit().await, Some(9));
     std::fs::remove_file(program.store()).unwrap();
@@ -160,7 +165,15 @@ async fn exit_codes_tell_what_went_wrong() {
 #[tokio::test]
 async fn an_event_line_is_written_even_when_nobody_reads_any_more() {
     let (room, program) = (Room::start().await, Program::new());
-    let mut command = program.command(&["attach", "--room-url", &room.url, "--room", "room_abc123", "--set", "sentimentEscalationEnabled=true"]);
+    let mut command = program.command(&[
+        "attach",
+        "--room-url",
+        &room.url,
+        "--room",
+        "room_abc123",
+        "--set",
+        "sentimentEscalationEnabled=true",
+    ]);
     let mut child = command.spawn().unwrap();
     drop(child.stdout.take());
     let (mut connection, _) = room.accept().await;

@@ -3,8 +3,8 @@
 
 mod attach;
 mod crash;
-mod room;
+mod rate;
 mod readme;
+mod room;
 mod sip;
 mod support;
-mod rate;

@@ -112,8 +112,10 @@ impl Connection {
 
     pub(crate) async fn result(&mut self, seq: u64, command: &Value, status: &str, code: Option<&str>) {
         let command_id = &command["command_id"];
-        self.send(json!({"type": "command.result", "seq": seq, "command_id": command_id, "status": status, "code": code}))
-            .await;
+        self.send(
+            json!({"type": "command.result", "seq": seq, "command_id": command_id, "status": status, "code": code}),
+        )
+        .await;
     }
 
     /// Ends the session as a room does, and waits until the sidecar has closed.

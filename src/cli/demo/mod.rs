@@ -83,9 +83,8 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     let (reports, mut heard) = mpsc::unbounded_channel::<Report>();
     let attachment = stage.attachment().await?;
     let stop: CancellationToken = shutdown::on_signal();
-    let mut call = tokio::spawn(async move {
-        attachment.run(move |report| drop(reports.send(report.clone())), stop).await
-    });
+    let mut call =
+        tokio::spawn(async move { attachment.run(move |report| drop(reports.send(report.clone())), stop).await });
     let mut ending: Option<Ending> = None;
     let mut curtain: Option<Instant> = None;
     loop {

@@ -174,7 +174,8 @@ impl Line {
             SipMessage::Request(request) => self.answer(request, from).await,
             SipMessage::Response(response) => {
                 let Some(referral) = &mut self.referral else { return };
-                let ours = response.cseq_header().and_then(rsipstack::sip::CSeq::seq).is_ok_and(|seq| seq == referral.cseq);
+                let ours =
+                    response.cseq_header().and_then(rsipstack::sip::CSeq::seq).is_ok_and(|seq| seq == referral.cseq);
                 if ours && response.status_code.code() >= 200 && referral.unanswered.take().is_some() {
                     referral.next = referral.steps.front().map(|(wait, _)| Instant::now() + *wait);
                 }
@@ -195,14 +196,17 @@ impl Line {
         if let Some(known) = &self.referral {
             // A retransmission gets the same answer; a second REFER has nothing left to transfer.
             let same = request.transaction_id().ok().is_some_and(|id| known.request.transaction_id().ok() == Some(id));
-            let answer = if same { known.accepted.clone() } else { respond(&request, "491 Request Pending", "", self.address) };
+            let answer =
+                if same { known.accepted.clone() } else { respond(&request, "491 Request Pending", "", self.address) };
             return self.send(&answer, from).await;
         }
         let to_tag = request.to_header().ok().and_then(|to| to.tag().ok().flatten()).map(|tag| tag.value().to_owned());
         let in_dialog = request.call_id_header().is_ok_and(|id| id.value() == self.dialog.call_id)
             && to_tag.as_deref() == Some(self.dialog.remote_tag.as_str());
         let about_dialog = to_tag.is_none()
-            && request.header_value("Target-Dialog").is_some_and(|t| t.split(';').next() == Some(self.dialog.call_id.as_str()));
+            && request
+                .header_value("Target-Dialog")
+                .is_some_and(|t| t.split(';').next() == Some(self.dialog.call_id.as_str()));
         if !in_dialog && !about_dialog {
             let answer = respond(&request, "481 Call/Transaction Does Not Exist", "", self.address);
             return self.send(&answer, from).await;
@@ -210,9 +214,11 @@ impl Line {
         let local_tag = to_tag.unwrap_or_else(|| random_text(8));
         let accepted = respond(&request, "202 Accepted", &local_tag, self.address);
         self.send(&accepted, from).await;
-        let steps = VecDeque::from([(Duration::ZERO, 100), (Duration::ZERO, 180), (self.answer.ring, self.answer.status)]);
+        let steps =
+            VecDeque::from([(Duration::ZERO, 100), (Duration::ZERO, 180), (self.answer.ring, self.answer.status)]);
         let next = Some(Instant::now());
-        self.referral = Some(Referral { request, peer: from, local_tag, accepted, steps, cseq: 0, unanswered: None, next });
+        self.referral =
+            Some(Referral { request, peer: from, local_tag, accepted, steps, cseq: 0, unanswered: None, next });
     }
 
     /// Sends the next NOTIFY, or the last one again while it is unanswered.
@@ -269,7 +275,8 @@ impl Referral {
         self.cseq += 1;
         let value = |name: &str| self.request.header_value(name).unwrap_or_default();
         let contact = value("Contact");
-        let target = contact.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(contact.as_str(), |(uri, _)| uri);
+        let target =
+            contact.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(contact.as_str(), |(uri, _)| uri);
         let refer_cseq = value("CSeq").split_whitespace().next().unwrap_or_default().to_owned();
         let to = value("To");
         let from = to.split_once(";tag=").map_or(to.as_str(), |(address, _)| address);
@@ -298,11 +305,14 @@ fn respond(request: &Request, status: &str, tag: &str, address: SocketAddr) -> V
     for header in request.headers.iter() {
         let value = match header {
             Header::To(to) if !tag.is_empty() && !to.value().contains(";tag=") => format!("{};tag={tag}", to.value()),
-            Header::Via(_) | Header::From(_) | Header::To(_) | Header::CallId(_) | Header::CSeq(_) => header.value().to_owned(),
+            Header::Via(_) | Header::From(_) | Header::To(_) | Header::CallId(_) | Header::CSeq(_) => {
+                header.value().to_owned()
+            }
             _ => continue,
         };
         out += &format!("{}: {value}\r\n", header.name());
     }
-    out += &format!("Contact: <sip:caller@{address}>\r\nAllow: REFER, NOTIFY, OPTIONS, BYE\r\nContent-Length: 0\r\n\r\n");
+    out +=
+        &format!("Contact: <sip:caller@{address}>\r\nAllow: REFER, NOTIFY, OPTIONS, BYE\r\nContent-Length: 0\r\n\r\n");
     out.into_bytes()
 }

@@ -62,7 +62,11 @@ impl Show {
             "  rule     {} caller turns in a row below {} {DIM}→ {action}{DIM:#}\n",
             stage.settings.window, stage.settings.threshold
         )?;
-        writeln!(out, "{BOLD}{:>7}  {:<6} {:>4}  {:<15} {:<6}  said{BOLD:#}", "time", "who", "turn", "sentiment", "streak")?;
+        writeln!(
+            out,
+            "{BOLD}{:>7}  {:<6} {:>4}  {:<15} {:<6}  said{BOLD:#}",
+            "time", "who", "turn", "sentiment", "streak"
+        )?;
         Ok(show)
     }
 
@@ -84,9 +88,9 @@ impl Show {
             ServerEvent::Heard(SidecarMessage::Command { command: CommandKind::Say { text }, .. }) => {
                 self.line("agent", CYAN, &format!("{CYAN}{}{CYAN:#}", shorten(text, SAID)))
             }
-            ServerEvent::Heard(SidecarMessage::Command { command: CommandKind::SetFlag { .. }, command_id, .. }) => {
-                self.line("room", CYAN, &format!("{CYAN}is told to flag the session ({command_id}){CYAN:#}"))
-            }
+            ServerEvent::Heard(SidecarMessage::Command {
+                command: CommandKind::SetFlag { .. }, command_id, ..
+            }) => self.line("room", CYAN, &format!("{CYAN}is told to flag the session ({command_id}){CYAN:#}")),
             ServerEvent::Heard(SidecarMessage::Tone { label, .. }) => {
                 self.line("room", CYAN, &format!("{CYAN}the agent is told to sound right for a {label} caller{CYAN:#}"))
             }
@@ -98,7 +102,9 @@ impl Show {
     pub(super) fn report(&mut self, report: &Report) -> std::io::Result<()> {
         match report {
             Report::Turn(turn) => self.turn(turn),
-            Report::Unrated { turn, error, .. } => self.line("caller", YELLOW, &format!("turn {turn} is unrated: {error}")),
+            Report::Unrated { turn, error, .. } => {
+                self.line("caller", YELLOW, &format!("turn {turn} is unrated: {error}"))
+            }
             Report::Escalation { severity, action, description, alert_id, .. } => {
                 self.alert = Some(alert_id.clone());
                 self.outcome.get_or_insert_with(|| action.to_string());
@@ -138,7 +144,8 @@ impl Show {
             shorten(&turn.text, SAID)
         )?;
         if !turn.cues.is_empty() {
-            let cues: Vec<String> = turn.cues.iter().take(3).map(|cue| format!("“{}” {:+.1}", cue.text, cue.effect)).collect();
+            let cues: Vec<String> =
+                turn.cues.iter().take(3).map(|cue| format!("“{}” {:+.1}", cue.text, cue.effect)).collect();
             writeln!(self.out, "{:45}{DIM}{below:<9}because of {}{DIM:#}", "", cues.join(", "))?;
         }
         Ok(())
@@ -166,7 +173,11 @@ impl Show {
                     "  {id}  turn {}  {}  {}  review: {}",
                     stored.alert.turn,
                     stored.alert.severity.name(),
-                    stored.alert.outcome.as_ref().map_or_else(|| stored.alert.action.to_string(), |o| o.name().to_owned()),
+                    stored
+                        .alert
+                        .outcome
+                        .as_ref()
+                        .map_or_else(|| stored.alert.action.to_string(), |o| o.name().to_owned()),
                     stored.review
                 )?,
                 Ok(None) => writeln!(self.out, "  {RED}nothing{RED:#}")?,

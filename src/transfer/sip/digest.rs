@@ -71,7 +71,12 @@ pub(super) struct Credentials {
 
 impl Credentials {
     /// Takes in the challenges of a 401 or 407 (one string per header).
-    pub(super) fn challenged(&mut self, asker: Asker, headers: &[String], login: Option<&Login>) -> Result<(), AuthError> {
+    pub(super) fn challenged(
+        &mut self,
+        asker: Asker,
+        headers: &[String],
+        login: Option<&Login>,
+    ) -> Result<(), AuthError> {
         if login.is_none() {
             return Err(AuthError::NoLogin);
         }
@@ -160,8 +165,9 @@ impl Challenge {
             hash(&format!("{ha1}:{nonce}:{ha2}"))
         };
         let user = login.user.replace('\\', "\\\\").replace('"', "\\\"");
-        let mut out =
-            format!("Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{response}\"");
+        let mut out = format!(
+            "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{response}\""
+        );
         if let Some(algorithm) = &self.algorithm {
             out += &format!(", algorithm={algorithm}");
         }
@@ -256,7 +262,9 @@ mod tests {
         );
         let answer = old.answer(&login("Circle Of Life"), "GET", "/dir/index.html", 1, "0a4f113b");
         assert!(answer.contains("response=\"6629fae49393a05397450978507c4ef1\""), "{answer}");
-        assert!(answer.contains("qop=auth, nc=00000001, cnonce=\"0a4f113b\", opaque=\"5ccc069c403ebaf9f0171e9517f40e41\""));
+        assert!(
+            answer.contains("qop=auth, nc=00000001, cnonce=\"0a4f113b\", opaque=\"5ccc069c403ebaf9f0171e9517f40e41\"")
+        );
         for (algorithm, response) in [
             ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
             ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
@@ -312,9 +320,12 @@ mod tests {
     fn what_cannot_be_met_is_said() {
         let mut credentials = Credentials::default();
         let login = login("x");
-        let mut say = |header: &str, login| credentials.challenged(Asker::Server, &[header.to_owned()], login).unwrap_err();
+        let mut say =
+            |header: &str, login| credentials.challenged(Asker::Server, &[header.to_owned()], login).unwrap_err();
         assert_eq!(say("Digest realm=\"a\", nonce=\"1\"", None), AuthError::NoLogin);
-        assert!(say("Digest realm=\"a\", nonce=\"1\", qop=\"auth-int\"", Some(&login)).to_string().contains("auth-int"));
+        assert!(
+            say("Digest realm=\"a\", nonce=\"1\", qop=\"auth-int\"", Some(&login)).to_string().contains("auth-int")
+        );
         assert!(say("Basic realm=\"a\"", Some(&login)).to_string().contains("no digest"));
         assert!(say("Digest realm=\"a\"", Some(&login)).to_string().contains("nonce"));
         assert!(!format!("{login:?}").contains("\"x\""), "the password is not in Debug");

@@ -164,10 +164,7 @@ impl Inbox {
         let Some(facts) = notify::Facts::read(request) else { return Reply::from(400) };
         let mut state = self.lock();
         let now = Instant::now();
-        let watch = state
-            .watches
-            .get_mut(&facts.key())
-            .filter(|watch| watch.ended.is_none_or(|until| until > now));
+        let watch = state.watches.get_mut(&facts.key()).filter(|watch| watch.ended.is_none_or(|until| until > now));
         match request.method {
             Method::Notify => notify::answer(watch, request, &facts, from),
             Method::Bye => match watch {
@@ -216,7 +213,10 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
 pub(super) struct Gate(pub(super) Arc<Inbox>);
 
 impl TransportEventInspector for Gate {
-    fn handle<'s, 'a>(&'s self, event: TransportEvent) -> Pin<Box<dyn Future<Output = Option<TransportEvent>> + Send + 'a>>
+    fn handle<'s, 'a>(
+        &'s self,
+        event: TransportEvent,
+    ) -> Pin<Box<dyn Future<Output = Option<TransportEvent>> + Send + 'a>>
     where
         's: 'a,
         Self: 'a,

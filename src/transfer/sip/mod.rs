@@ -171,7 +171,12 @@ impl SipAgent {
         .await
     }
 
-    async fn refer(&self, request: &TransferRequest, progress: &mpsc::Sender<Progress>, cancel: &CancellationToken) -> Outcome {
+    async fn refer(
+        &self,
+        request: &TransferRequest,
+        progress: &mpsc::Sender<Progress>,
+        cancel: &CancellationToken,
+    ) -> Outcome {
         let plan = match Plan::new(&request.route, &self.settings) {
             Ok(plan) => plan,
             Err(bad) => return bad_dialog(&bad),
@@ -336,10 +341,13 @@ fn check_settings(settings: &Sip) -> Result<(), SipError> {
     if let Some(proxy) = &settings.proxy {
         Hop::parse("proxy", proxy).map_err(bad("sentimentSipProxy"))?;
     }
-    for (key, domain) in [("sentimentSipDomain", &settings.domain), ("sentimentSipTargetDomain", &settings.target_domain)] {
+    for (key, domain) in
+        [("sentimentSipDomain", &settings.domain), ("sentimentSipTargetDomain", &settings.target_domain)]
+    {
         let Some(domain) = domain else { continue };
         let hop = Hop::parse("domain", domain).map_err(|_| SipError::Setting { key, problem: "is not a host name" })?;
-        if domain.contains([':', ';', '@']) && !matches!(hop.host, field::Host::Ip(IpAddr::V6(_))) && hop.port.is_none() {
+        if domain.contains([':', ';', '@']) && !matches!(hop.host, field::Host::Ip(IpAddr::V6(_))) && hop.port.is_none()
+        {
             return Err(SipError::Setting { key, problem: "is not a host name" });
         }
     }

@@ -112,7 +112,10 @@ pub(super) fn answer(watch: Option<&mut Watch>, request: &Request, facts: &Facts
     if !parts.next().is_some_and(|package| package.eq_ignore_ascii_case("refer")) {
         return bad_event();
     }
-    let id = parts.filter_map(|p| p.split_once('=')).find(|(n, _)| n.trim().eq_ignore_ascii_case("id")).map(|(_, v)| v.trim());
+    let id = parts
+        .filter_map(|p| p.split_once('='))
+        .find(|(n, _)| n.trim().eq_ignore_ascii_case("id"))
+        .map(|(_, v)| v.trim());
     let Some(watch) = watch else { return Reply::from(481) };
     // RFC 3515 section 2.4.6: the id is the CSeq of the REFER; many peers leave it out for the first one.
     if id.is_some_and(|id| !watch.refer_cseqs.iter().any(|cseq| id.parse() == Ok(*cseq))) {

@@ -80,7 +80,8 @@ impl SipAgent {
     /// # Errors
     /// [`PingError`] when there is no final answer to report.
     pub async fn ping(&self, peer: &str, within: Duration) -> Result<PeerReport, PingError> {
-        let has_scheme = peer.get(..4).is_some_and(|s| s.eq_ignore_ascii_case("sip:") || s.eq_ignore_ascii_case("sips"));
+        let has_scheme =
+            peer.get(..4).is_some_and(|s| s.eq_ignore_ascii_case("sip:") || s.eq_ignore_ascii_case("sips"));
         let uri = if has_scheme { peer.to_owned() } else { format!("sip:{peer}") };
         let uri = HopUri::new("peer", &uri).map_err(PingError::Peer)?;
         let silent = PingError::Silent { within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX) };

@@ -188,7 +188,8 @@ impl Plan {
         let target = target_of(&self.dialog)?;
         let to = self.dialog.remote_uri.as_ref().map_or(target.as_str(), AddressUri::as_str);
         let from = own_uri(sip, self.dialog.local_uri.as_ref(), local);
-        let (call_id, local_tag) = (CallId::random(&own_domain(sip, self.dialog.local_uri.as_ref(), local)), Tag::random());
+        let (call_id, local_tag) =
+            (CallId::random(&own_domain(sip, self.dialog.local_uri.as_ref(), local)), Tag::random());
         // The tags are named as the recipient sees them: its own is the dialog's remote one to the room.
         let mut target_dialog = self.dialog.call_id.as_str().to_owned();
         if let Some(tag) = &self.dialog.remote_tag {
@@ -299,7 +300,8 @@ mod tests {
 
     #[test]
     fn loose_and_strict_routers_get_the_route_that_they_expect() {
-        let with = |routes: &[&str]| SipDialog { route_set: routes.iter().map(|r| (*r).to_owned()).collect(), ..dialog() };
+        let with =
+            |routes: &[&str]| SipDialog { route_set: routes.iter().map(|r| (*r).to_owned()).collect(), ..dialog() };
         let loose = with(&["<sip:p1.example;lr>", "sip:p2.example;lr"]);
         let text = sent(Route::ReferInDialog { dialog: loose.clone() }, &Settings::default().sip);
         assert!(text.starts_with("REFER sip:+1;npdi@192.0.2.7"), "{text}");
@@ -320,7 +322,10 @@ mod tests {
         sip.domain = Some("own.example".to_owned());
         sip.target_domain = Some("carrier.example".to_owned());
         let text = sent(Route::ReferTargetDialog { dialog: dialog() }, &sip);
-        assert_eq!(header(&text, "Target-Dialog"), ["call-1@platform.example;local-tag=caller-tag;remote-tag=agent-tag"]);
+        assert_eq!(
+            header(&text, "Target-Dialog"),
+            ["call-1@platform.example;local-tag=caller-tag;remote-tag=agent-tag"]
+        );
         assert_eq!(header(&text, "Require"), ["tdialog"]);
         assert!(header(&text, "From")[0].starts_with("<sip:side%20car@own.example>;tag="));
         assert_eq!(header(&text, "To"), ["<sip:+14155550100@carrier.example>"]);

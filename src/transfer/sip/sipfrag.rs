@@ -62,7 +62,16 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_status() {
-        for body in ["", "\r\n", "200 OK", "SIP/2.0 OK", "SIP/2.0 20 x", "SIP/2.0 999 x", "INVITE sip:a SIP/2.0", "SIP/1.0 200 OK"] {
+        for body in [
+            "",
+            "\r\n",
+            "200 OK",
+            "SIP/2.0 OK",
+            "SIP/2.0 20 x",
+            "SIP/2.0 999 x",
+            "INVITE sip:a SIP/2.0",
+            "SIP/1.0 200 OK",
+        ] {
             assert!(parse(body.as_bytes()).is_err(), "{body:?}");
         }
     }

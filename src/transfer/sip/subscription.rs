@@ -82,7 +82,11 @@ impl Subscription {
         let heard_before = self.heard;
         self.heard |= matches!(
             event,
-            Event::Challenged(_) | Event::Provisional(_) | Event::Accepted(_) | Event::Refused { .. } | Event::Notified { .. }
+            Event::Challenged(_)
+                | Event::Provisional(_)
+                | Event::Accepted(_)
+                | Event::Refused { .. }
+                | Event::Notified { .. }
         );
         let step = match event {
             Event::Sent => Step::said("refer_sent", None),

@@ -92,7 +92,9 @@ impl Wire {
         let transport = match hop.transport {
             HopTransport::Any => preferred,
             HopTransport::Plain(transport) => transport,
-            HopTransport::Unsupported => return Err("the peer's URI asks for a transport other than UDP and TCP".to_owned()),
+            HopTransport::Unsupported => {
+                return Err("the peer's URI asks for a transport other than UDP and TCP".to_owned());
+            }
         };
         let mut failure = format!("{} has no address that we can send to", hop.host);
         for peer in resolve(hop).await.map_err(|e| format!("{} did not resolve: {e}", hop.host))? {
@@ -285,11 +287,13 @@ mod tests {
 
     #[test]
     fn datagrams_are_checked_before_they_are_parsed() {
-        let with = |headers: &str, body: &str| format!("NOTIFY sip:a@b SIP/2.0\r\n{headers}\r\n\r\n{body}").into_bytes();
+        let with =
+            |headers: &str, body: &str| format!("NOTIFY sip:a@b SIP/2.0\r\n{headers}\r\n\r\n{body}").into_bytes();
         assert_eq!(checked(&with("Content-Length: 4", "body")), Ok(None));
         assert_eq!(checked(&with("l : 4", "body and padding")), Ok(None));
         assert_eq!(checked(&with("X: y", "body")).unwrap().unwrap(), with("X: y\r\nContent-Length: 4", "body"));
-        for bad in ["Content-Length: 5", "Content-Length: -1", "Content-Length: ", "Content-Length: 4\r\nL: 4", "X: \0"] {
+        for bad in ["Content-Length: 5", "Content-Length: -1", "Content-Length: ", "Content-Length: 4\r\nL: 4", "X: \0"]
+        {
             assert!(checked(&with(bad, "body")).is_err(), "{bad:?}");
         }
         assert!(checked(b"NOTIFY sip:a@b SIP/2.0\r\nX: \xff\r\n\r\n").is_err());
