@@ -1,8 +1,10 @@
 //! The command line: one file per subcommand.
 
+pub mod deliver;
 pub mod demo;
 pub mod exit;
 pub mod schema;
+mod secrets;
 pub mod settings_args;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +23,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Send the webhooks that are due in the shared outbox.
+    Deliver(deliver::DeliverArgs),
     /// Print the contracts for machines.
     Schema(schema::SchemaArgs),
 }
@@ -31,6 +35,7 @@ pub enum Command {
 /// [`Failure`] with the exit code that the process ends with.
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
+        Command::Deliver(args) => deliver::run(args).await,
         Command::Schema(args) => schema::run(&args),
     }
 }

@@ -154,8 +154,7 @@ impl Deliverer {
             return DeliveryResult::Retry { detail, in_ms: 0, attempts: claim.attempt };
         }
         let timeout = Duration::from_millis(left);
-        let (answer, verdict) =
-            self.post(&claim.alert_id, &claim.body, &claim.outgoing, timeout, claim.attempt).await;
+        let (answer, verdict) = self.post(&claim.alert_id, &claim.body, &claim.outgoing, timeout, claim.attempt).await;
         let status = match answer {
             Answer::Status { status, .. } => Some(status),
             Answer::Failed { .. } | Answer::Refused { .. } => None,
@@ -201,9 +200,7 @@ impl Deliverer {
         let in_ms = row.next_ms().saturating_sub((self.clock)()).max(1);
         let error = row.last_error.clone();
         match row.state {
-            OutboxState::Delivered => {
-                DeliveryResult::Delivered { status: row.last_status.unwrap_or(200), attempts }
-            }
+            OutboxState::Delivered => DeliveryResult::Delivered { status: row.last_status.unwrap_or(200), attempts },
             OutboxState::GaveUp => {
                 DeliveryResult::GaveUp { detail: error.unwrap_or_else(|| "it was given up".to_owned()), attempts }
             }

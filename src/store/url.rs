@@ -43,7 +43,9 @@ pub enum NotAStore {
     #[error("this names no file; write the store as sqlite:///path/file.db or as a path")]
     NoFile,
     /// Neither `XDG_STATE_HOME` nor `HOME` says where the user's state is kept.
-    #[error("neither XDG_STATE_HOME nor HOME is set to an absolute path, so name the store: --store sqlite:///path/file.db")]
+    #[error(
+        "neither XDG_STATE_HOME nor HOME is set to an absolute path, so name the store: --store sqlite:///path/file.db"
+    )]
     NoHome,
 }
 

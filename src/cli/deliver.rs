@@ -1,0 +1,181 @@
+//! `deliver`: drains the outbox that per-call processes share.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{Exit, Failure};
+use super::secrets;
+use crate::call::escalation::AlertId;
+use crate::call::event::DeliveryResult;
+use crate::call::report::Report;
+use crate::notify::Deliverer;
+use crate::notify::clock::{self, Clock};
+use crate::notify::sign::{NoSigner, Signer};
+use crate::runtime::shutdown;
+use crate::store::{Store, StoreError, StoreUrl};
+
+/// Webhooks of one pass.
+const MAX_PASS: usize = 100_000;
+
+/// How long to sleep at most before the outbox is looked at again, as other processes put alerts into it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Sends the webhooks that are due in the store's outbox: those of calls whose process ended before they were
+/// delivered, and retries.
+///
+/// Any number of `deliver` and `attach` processes may share a store: each webhook is attempted by one at a time. One JSON
+/// line per attempt goes to stdout, a summary to stderr. SIGTERM lets the attempts in hand finish.
+#[derive(Debug, Args)]
+#[command(after_help = "The signing secret comes from SIDECAR_WEBHOOK_SECRET, or from the file that \
+    SIDECAR_WEBHOOK_SECRET_FILE names.\n\nExit codes: 0 ended well; 1 webhooks were still pending when --for ran out; \
+    6 no or a bad signing secret; 9 the store cannot be used.")]
+pub struct DeliverArgs {
+    /// The store: sqlite:///path/file.db or a path [default: the file in the user's state folder]
+    #[arg(long, value_name = "URL")]
+    store: Option<StoreUrl>,
+    /// Send what is due now, then end (the default)
+    #[arg(long, group = "when")]
+    once: bool,
+    /// Wait for what is held or to be retried as well, until the outbox is empty
+    #[arg(long, group = "when")]
+    until_empty: bool,
+    /// Look again every so many seconds, until SIGTERM
+    #[arg(long, value_name = "SECONDS", group = "when", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    every: Option<u64>,
+    /// How long --until-empty waits at most
+    #[arg(long = "for", value_name = "SECONDS", requires = "until_empty", default_value_t = 300)]
+    for_s: u64,
+}
+
+/// What was done, for the summary.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    delivered: u64,
+    put_off: u64,
+    given_up: u64,
+}
+
+impl Tally {
+    fn count(&mut self, result: &DeliveryResult) {
+        match result {
+            DeliveryResult::Delivered { .. } => self.delivered += 1,
+            DeliveryResult::Retry { .. } => self.put_off += 1,
+            DeliveryResult::GaveUp { .. } => self.given_up += 1,
+        }
+    }
+}
+
+/// Runs `deliver`.
+///
+/// # Errors
+/// [`Failure`] when the store cannot be used, webhooks cannot be signed, stdout is gone, or `--for` ran out.
+pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
+    let url = StoreUrl::or_of_user(args.store.clone()).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let signer = match Signer::from_secrets(&secrets::load()?) {
+        Ok(signer) => Some(signer),
+        // Nothing to sign, no harm done.
+        Err(NoSigner::NotSet) => None,
+        Err(error) => return Err(no_signer(error)),
+    };
+    let stop = shutdown::on_signal();
+    let store = Store::open(&url).await?;
+    let mut courier = Courier { store: store.clone(), signer, clock: clock::system(), stop, tally: Tally::default() };
+    let result = courier.run(&args).await;
+    let pending = store.pending_count().await;
+    let Tally { delivered, put_off, given_up } = courier.tally;
+    let pending_text = pending.as_ref().map_or_else(|_| "?".to_owned(), u64::to_string);
+    anstream::eprintln!("{delivered} delivered, {put_off} put off, {given_up} given up, {pending_text} pending");
+    result?;
+    drop(courier);
+    store.close().await;
+    Ok(Exit::Ok)
+}
+
+struct Courier {
+    store: Store,
+    signer: Option<Signer>,
+    clock: Clock,
+    stop: CancellationToken,
+    tally: Tally,
+}
+
+impl Courier {
+    async fn run(&mut self, args: &DeliverArgs) -> Result<(), Failure> {
+        let deliverer = self.signer.take().map(|s| Deliverer::new(self.store.clone(), s, self.clock.clone()));
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(args.for_s);
+        loop {
+            self.pass(deliverer.as_ref()).await?;
+            let pause = if let Some(seconds) = args.every {
+                Duration::from_secs(seconds)
+            } else if args.until_empty {
+                match self.store.next_due().await? {
+                    Some(due_ms) => Duration::from_millis(due_ms.saturating_sub((self.clock)())).min(LOOK_AGAIN),
+                    None => return Ok(()),
+                }
+            } else {
+                return Ok(());
+            };
+            let out_of_time = async {
+                if args.until_empty { tokio::time::sleep_until(deadline).await } else { std::future::pending().await }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                () = out_of_time => return self.out_of_time(args.for_s).await,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Attempts everything that is due, once.
+    async fn pass(&mut self, deliverer: Option<&Deliverer>) -> Result<(), Failure> {
+        let Some(deliverer) = deliverer else {
+            let waiting = self.store.pending_count().await?;
+            if waiting == 0 {
+                return Ok(());
+            }
+            let failure = no_signer(NoSigner::NotSet);
+            let message = format!("{waiting} webhooks wait to be sent, but {}", failure.message);
+            return Err(Failure { message, ..failure });
+        };
+        let (mut tally, mut written) = (self.tally, Ok(()));
+        let swept: Result<usize, StoreError> = deliverer
+            .sweep_until(MAX_PASS, &self.stop, |id, result| {
+                tally.count(result);
+                if written.is_ok() {
+                    written = print(id, result);
+                }
+                if written.is_err() {
+                    self.stop.cancel();
+                }
+            })
+            .await;
+        self.tally = tally;
+        written?;
+        swept?;
+        Ok(())
+    }
+
+    async fn out_of_time(&self, for_s: u64) -> Result<(), Failure> {
+        let pending = self.store.pending_count().await?;
+        if pending == 0 {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Other, format!("{pending} webhooks were still pending after {for_s} s"))
+            .help("nothing is lost: run deliver again, or raise --for"))
+    }
+}
+
+fn print(alert_id: &AlertId, result: &DeliveryResult) -> Result<(), Failure> {
+    let line = serde_json::to_string(&Report::Delivery { alert_id: alert_id.clone(), result: result.clone() })
+        .map_err(|error| Failure::new(Exit::Other, error))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush())?;
+    Ok(())
+}
+
+fn no_signer(error: NoSigner) -> Failure {
+    Failure::new(Exit::BadSettings, error).help(NoSigner::MEND)
+}
