@@ -49,7 +49,7 @@ impl Store {
         outgoing: Option<&Outgoing>,
         now_unix_ms: u64,
     ) -> Result<StoreResult, StoreError> {
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
         match write {
             StoreWrite::Alert { alert, webhook } => {
@@ -73,7 +73,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         let row: Option<(String, i64, String)> = sqlx::query_as(
             "SELECT record, created_ms, review FROM alerts JOIN flags USING (alert_id) WHERE alert_id = ?",
         )

@@ -93,12 +93,18 @@ impl StoreError {
     pub(super) fn new(path: &Path, problem: StoreProblem) -> Self {
         Self { path: path.to_owned(), problem }
     }
+
+    /// What would mend it, in half a sentence.
+    #[must_use]
+    pub fn mend(&self) -> &'static str {
+        self.problem.mend()
+    }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::new(Exit::StoreUnusable, format_args!("store {}: {}", error.path.display(), error.problem))
-            .help(error.problem.mend())
+            .help(error.mend())
     }
 }
 

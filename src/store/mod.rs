@@ -16,6 +16,7 @@ mod url;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
@@ -43,6 +44,9 @@ struct Inner {
     path: std::path::PathBuf,
     busy_timeout: Duration,
     conn: Mutex<SqliteConnection>,
+    /// Set by every failure: the next use begins with a new connection. After some failures (a full disk) SQLite has
+    /// ended the transaction by itself, and the database layer would take the connection for being inside one forever.
+    broken: AtomicBool,
 }
 
 impl fmt::Debug for Store {
@@ -62,7 +66,12 @@ impl Store {
     }
 
     async fn open_waiting(url: &StoreUrl, busy_timeout: Duration) -> Result<Self, StoreError> {
-        let path = url.path();
+        let conn = Mutex::new(Self::connect_waiting(url.path(), busy_timeout).await?);
+        let inner = Inner { path: url.path().to_owned(), busy_timeout, conn, broken: AtomicBool::new(false) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    async fn connect_waiting(path: &Path, busy_timeout: Duration) -> Result<SqliteConnection, StoreError> {
         let fail = |problem| StoreError::new(path, problem);
         create_private(path).map_err(|error| {
             fail(match error.kind() {
@@ -74,10 +83,7 @@ impl Store {
         let began = Instant::now();
         loop {
             let problem = match Self::connect(path, busy_timeout).await {
-                Ok(conn) => {
-                    let inner = Inner { path: path.to_owned(), busy_timeout, conn: Mutex::new(conn) };
-                    return Ok(Self { inner: Arc::new(inner) });
-                }
+                Ok(conn) => return Ok(conn),
                 Err(MigrateError::Problem(problem)) => problem,
                 Err(MigrateError::Database(error)) => problem_of(&error, millis(busy_timeout)),
             };
@@ -124,8 +130,13 @@ impl Store {
         }
     }
 
-    async fn conn(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.inner.conn.lock().await
+    async fn conn(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
+        let mut conn = self.inner.conn.lock().await;
+        if self.inner.broken.load(Ordering::Acquire) {
+            *conn = Self::connect_waiting(&self.inner.path, self.inner.busy_timeout).await?;
+            self.inner.broken.store(false, Ordering::Release);
+        }
+        Ok(conn)
     }
 
     /// Begins a write, waiting for those of other processes.
@@ -134,6 +145,7 @@ impl Store {
     }
 
     fn failed(&self, error: &sqlx::Error) -> StoreError {
+        self.inner.broken.store(true, Ordering::Release);
         StoreError::new(&self.inner.path, problem_of(error, millis(self.inner.busy_timeout)))
     }
 

@@ -147,7 +147,7 @@ impl Store {
         due_by_ms: u64,
         now_ms: u64,
     ) -> Result<Vec<Claim>, StoreError> {
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
         let rows: Vec<DueRow> = sqlx::query_as(
             "SELECT alert_id, url, detail, allow, timeout_ms, body, attempts FROM outbox \
@@ -217,7 +217,7 @@ impl Store {
             Attempted::GaveUp { status, detail } => (OutboxState::GaveUp, None, *status, Some(detail)),
         };
         let delivered = state == OutboxState::Delivered;
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         let done = sqlx::query(
             "UPDATE outbox SET state = ?1, due_ms = ifnull(?2, due_ms), last_status = ?3, last_error = ?4, \
              settled_ms = ?5, claimed_until_ms = NULL \
@@ -242,7 +242,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn webhook(&self, alert_id: &AlertId) -> Result<Option<OutboxRow>, StoreError> {
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         let row: Option<StatusRow> = sqlx::query_as(
             "SELECT state, attempts, due_ms, claimed_until_ms, last_status, last_error, settled_ms, body FROM outbox \
              WHERE alert_id = ?",
@@ -272,7 +272,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn pending_count(&self) -> Result<u64, StoreError> {
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         let pending: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE state IN ('held', 'pending')")
             .fetch_one(&mut *conn)
             .await
@@ -285,7 +285,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn next_due(&self) -> Result<Option<u64>, StoreError> {
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         let next: Option<i64> = sqlx::query_scalar(
             "SELECT min(max(due_ms, ifnull(claimed_until_ms, 0))) FROM outbox WHERE state IN ('held', 'pending')",
         )

@@ -26,7 +26,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
     pub async fn session_started(&self, session_id: &str, room_name: &str, now_ms: u64) -> Result<(), StoreError> {
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         sqlx::query(
             "INSERT INTO sessions (session_id, room_name, started_ms) VALUES (?, ?, ?) \
              ON CONFLICT DO UPDATE SET ended_ms = NULL, ended_reason = NULL",
@@ -53,7 +53,7 @@ impl Store {
         escalated: bool,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         sqlx::query(
             "INSERT INTO sessions (session_id, room_name, started_ms, ended_ms, ended_reason, turns, escalated) \
              VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET ended_ms = excluded.ended_ms, \
@@ -76,7 +76,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn session(&self, session_id: &str, room_name: &str) -> Result<Option<StoredSession>, StoreError> {
-        let mut conn = self.conn().await;
+        let mut conn = self.conn().await?;
         let row: Option<SessionRow> = sqlx::query_as(
             "SELECT started_ms, ended_ms, ended_reason, turns, escalated FROM sessions \
              WHERE session_id = ? AND room_name = ?",

@@ -1,6 +1,6 @@
 //! From the start of the process to `welcome` handled: spawn, TLS and settings, dial, `hello`, `welcome`, and the
 //! `tools.register` that answers it. Beside it, in the same run, what it costs to start a process at all (`true`).
-#![expect(clippy::unwrap_used, missing_docs, reason = "a bench that cannot go on should panic")]
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on should panic")]
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -8,3 +8,4 @@ mod readme;
 mod room;
 mod sip;
 mod support;
+mod webhook;
