@@ -1,5 +1,6 @@
 //! Sending what is in the outbox: claim, attempt, note the result.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -100,7 +101,16 @@ impl Deliverer {
             let room = AT_ONCE.saturating_sub(in_hand.len()).min(limit - begun);
             if room > 0 && dry == Ok(false) && !stop.is_cancelled() {
                 let wanted = u32::try_from(room).unwrap_or(u32::MAX);
-                match self.store.claim_due(wanted, due_by_ms, (self.clock)()).await {
+                let mut claim = pin!(self.store.claim_due(wanted, due_by_ms, (self.clock)()));
+                // The attempts in hand share the store's connection with the claim: one that has it and is not polled
+                // would keep it for ever.
+                let claimed = loop {
+                    tokio::select! {
+                        claimed = &mut claim => break claimed,
+                        Some((id, result)) = in_hand.next() => each(&id, &result),
+                    }
+                };
+                match claimed {
                     Ok(claims) => {
                         dry = Ok(claims.len() < room);
                         begun += claims.len();
