@@ -19,6 +19,8 @@ const AKIN: f64 = 0.6;
 const MOST: f64 = 1.6;
 /// What an intensifier right before a cue makes of it.
 const INTENSIFIED: f64 = 1.2;
+/// Points expected of praise from which a "not" turns it around.
+const REAL_PRAISE: f64 = 1.5;
 /// What is left of praise before a "but".
 const BEFORE_BUT: f64 = 0.5;
 /// What is left of abuse in a turn that speaks of others and not to us.
@@ -146,15 +148,18 @@ impl Around {
 
     /// Weighs a match by the words around it; none if they take it back.
     fn read(&self, words: &Words, pattern: usize, at: Range<usize>) -> Option<Hit> {
-        let kind = ENTRIES[COMPILED.patterns[pattern].entry].kind;
+        let entry = &ENTRIES[COMPILED.patterns[pattern].entry];
+        let kind = entry.kind;
         let before = |back: usize| at.start.checked_sub(back).map(|near| words.tokens[near].word.as_str());
         let said = |back: usize, list: &[&str]| before(back).is_some_and(|word| list.contains(&word));
         let negated = said(1, &NEGATORS) || said(2, &NEGATORS);
-        let before_but = kind == CueKind::Praise && !negated && self.but.is_some_and(|but| at.start < but);
+        // "not well", "don't love": only words of real praise turn into their opposite.
+        let denied = negated && entry.expected >= REAL_PRAISE;
+        let before_but = kind == CueKind::Praise && !denied && self.but.is_some_and(|but| at.start < but);
         let mut pattern = pattern;
         let mut weight = if said(1, &INTENSIFIERS) { INTENSIFIED } else { 1.0 };
         match kind {
-            CueKind::Praise if negated => pattern = COMPILED.negated_praise,
+            CueKind::Praise if denied => pattern = COMPILED.negated_praise,
             CueKind::Praise if before_but => weight *= BEFORE_BUT,
             // "not rude", "isn't a joke": nothing was said against us.
             CueKind::Word | CueKind::Abuse if said(1, &NEGATORS) && opens_plainly(words, at.start) => return None,
