@@ -83,6 +83,8 @@ impl fmt::Display for AllowEntry {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
     use super::*;
 
     #[test]

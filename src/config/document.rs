@@ -179,6 +179,8 @@ pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;

@@ -52,16 +52,24 @@ fn nearest(name: &str) -> Option<&'static Row> {
 /// How like two names are, 0 to 1: letter by letter, or word by word where words are missing or swapped.
 fn likeness(a: &str, b: &str) -> f64 {
     let (words_a, words_b) = (words(a), words(b));
-    let whole = normalized_damerau_levenshtein(&words_a.concat(), &words_b.concat());
-    whole.max((covered(&words_a, &words_b) + covered(&words_b, &words_a)) / 2.0)
+    let by_word = (covered(&words_a, &words_b) + covered(&words_b, &words_a)) / 2.0;
+    // A single word may be several without their capitals.
+    if words_a.len() > 1 {
+        return by_word;
+    }
+    by_word.max(normalized_damerau_levenshtein(&words_a.concat(), &words_b.concat()))
 }
+
+/// Words that are less alike than this have nothing to do with each other.
+const SAME_WORD: f64 = 0.8;
 
 /// The mean likeness of each word to its best partner.
 fn covered(words: &[String], partners: &[String]) -> f64 {
     if words.is_empty() {
         return 0.0;
     }
-    let best = |word: &String| partners.iter().map(|p| jaro_winkler(word, p)).fold(0.0, f64::max);
+    let best =
+        |word: &String| partners.iter().map(|p| jaro_winkler(word, p)).filter(|l| *l >= SAME_WORD).fold(0.0, f64::max);
     #[expect(clippy::cast_precision_loss, reason = "a name has few words")]
     let count = words.len() as f64;
     words.iter().map(best).sum::<f64>() / count

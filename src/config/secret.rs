@@ -244,6 +244,8 @@ fn misspelt(name: &str) -> Option<SecretError> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
     use super::*;
 
     const GOOD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -1,4 +1,5 @@
 //! Scenarios of reading settings.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -107,6 +107,8 @@ impl fmt::Debug for E164 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
     use super::*;
 
     #[test]

@@ -71,7 +71,7 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
     use clap::Parser;
 
@@ -152,7 +152,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "this is no database, it is only some text that lies in its place").unwrap();
-        let args = Line::try_parse_from(["doctor", "--store", file.to_str().unwrap()]).ok().expect("flags").args;
+        let args = Line::try_parse_from(["doctor", "--store", file.to_str().unwrap()])
+            .map_err(|e| e.to_string())
+            .unwrap()
+            .args;
         let findings = examine(args, &Env::default()).await;
         assert_eq!(exit_of(&findings), Exit::StoreUnusable);
     }
