@@ -15,28 +15,39 @@ use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};
 
-/// Serve a recording as a live room, so that you can see both sides of the protocol
-///
-/// You are building the platform side, and want to know what a sidecar expects of a room: this is a room that does it
-/// right. It listens, waits for a sidecar to join, and then plays the recording to it, each message at its time. It
-/// prints what it says (→) and what it hears (←), one line each, and ends when the call does.
-///
-/// What it does that a recording alone does not say:
-///   - It numbers messages with `seq` as they go out and keeps all of them. A sidecar that comes back with `resume` goes
-///     on where it was; one without gets everything again.
-///   - It holds back each `command.result` until the sidecar has sent the command that it answers. Commands that the
-///     recording does not answer are done (`say`, `set_flag`) or fail with code `unsupported` (`transfer`).
-///   - Of two sidecars, the older is closed with 4409.
-///
-/// `sentiment-sidecar schema asyncapi` has the whole protocol.
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
-#[command(after_help = "\
+/// What `-h` adds.
+const EXAMPLE: &str = "\
 Example, in two terminals:
   sentiment-sidecar room call.jsonl --listen 127.0.0.1:7880
   sentiment-sidecar attach --room-url ws://127.0.0.1:7880/room --room room_abc123 --agent agent.json
 
-Exit codes: 0 the call was played to its end, 5 bad recording, 6 bad secret.")]
+Exit codes: 0 the call was played to its end, 5 bad recording, 6 bad secret.";
+
+/// What `--help` adds. It stands after the options because the subcommand's one-line summary replaces what stands
+/// before them.
+const MANUAL: &str = "\
+You are building the platform side, and want to know what a sidecar expects of a room: this is a room that does it
+right. It listens, waits for a sidecar to join, and then plays the recording to it, each message at its time. It
+prints what it says (→) and what it hears (←), one line each, and ends when the call does.
+
+What it does that a recording alone does not say:
+  - It numbers messages with seq as they go out and keeps all of them. A sidecar that comes back with resume goes on
+    where it was; one without gets everything again.
+  - It holds back each command.result until the sidecar has sent the command that it answers. Commands that the
+    recording does not answer are done (say, set_flag) or fail with code unsupported (transfer).
+  - Of two sidecars, the older is closed with 4409.
+
+`sentiment-sidecar schema asyncapi` has the whole protocol.
+
+Example, in two terminals:
+  sentiment-sidecar room call.jsonl --listen 127.0.0.1:7880
+  sentiment-sidecar attach --room-url ws://127.0.0.1:7880/room --room room_abc123 --agent agent.json
+
+Exit codes: 0 the call was played to its end, 5 bad recording, 6 bad secret.";
+
+/// Serve a recording as a live room, for people building a platform side.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE, after_long_help = MANUAL)]
 pub struct RoomArgs {
     /// The recording (JSON Lines, as `attach --record` writes it)
     #[arg(value_name = "FILE")]

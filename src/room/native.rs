@@ -416,9 +416,12 @@ impl Client {
                     }
                 }
                 ready = poll_fn(|cx| poll_write(&mut sink, cx, has_output)), if has_output || unflushed => {
-                    let written = ready.and_then(|()| match has_output {
-                        true => write_next(&mut sink, &shared, &mut ping),
-                        false => Ok(shared.lock().outbox.flushed()),
+                    let written = ready.and_then(|()| {
+                        if has_output {
+                            return write_next(&mut sink, &shared, &mut ping);
+                        }
+                        shared.lock().outbox.flushed();
+                        Ok(())
                     });
                     if let Err(error) = written {
                         return self.broken(&error);

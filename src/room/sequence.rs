@@ -312,7 +312,7 @@ mod tests {
         ) {
             // Sorting by number plus a jitter below 60 moves no message past 64 others.
             let mut wire: Vec<u64> = (1..=count).collect();
-            wire.sort_by_key(|seq| seq + jitter[usize::try_from(*seq).unwrap() - 1]);
+            wire.sort_by_key(|seq| seq + jitter[*seq as usize - 1]);
             for at in repeats {
                 let at = at % wire.len();
                 let repeated = wire[at];

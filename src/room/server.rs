@@ -34,6 +34,7 @@ use crate::config::secret::Secret;
 
 /// What a room saw.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most events carry a message; a box for each would cost more")]
 pub enum ServerEvent {
     /// Somebody dialled and was turned away.
     TurnedAway {
@@ -288,6 +289,7 @@ type Socket = WebSocketStream<TcpStream>;
 /// One connection, from its handshake to its end.
 async fn serve(room: Arc<Room>, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
+    #[expect(clippy::result_large_err, reason = "the type is the library's")]
     let admit = |request: &Request, response: Response| room.admit(request, response).map_err(|boxed| *boxed);
     let handshake = accept_hdr_async_with_config(stream, admit, Some(websocket_config()));
     let Ok(Ok(mut socket)) = timeout(RoomServer::FAREWELL, handshake).await else { return };
