@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+use crate::transfer::sip::STACK_LOG_FILTER;
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -14,9 +16,13 @@ pub enum LogFormat {
 }
 
 /// Begins logging to stderr. `SIDECAR_LOG` holds a filter such as `info` or `sentiment_sidecar=debug`; the default is
-/// `warn`.
+/// `warn`. The SIP stack stays silent whatever the filter says: it logs whole messages, phone numbers included.
 pub fn init(format: LogFormat) {
     let filter = EnvFilter::try_from_env("SIDECAR_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = match STACK_LOG_FILTER.parse() {
+        Ok(silence) => filter.add_directive(silence),
+        Err(_) => EnvFilter::new("sentiment_sidecar=warn"),
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call, as in tests, leaves the first in place.
     let _ = match format {

@@ -216,6 +216,51 @@ async fn a_refer_outside_of_the_dialog_names_it() {
 }
 
 #[tokio::test]
+async fn a_refer_too_large_for_a_datagram_goes_over_tcp() {
+    let peer = Sipp::start("result", SipTransport::Tcp, 1, &[("final", "200 OK")]).await;
+    let agent = agent(SipTransport::Udp).await;
+    let long = "a".repeat(450);
+    let large = SipDialog {
+        local_uri: Some(format!("sip:{long}@127.0.0.1")),
+        remote_uri: Some(format!("sip:{long}@{}", peer.address)),
+        ..dialog(peer.address)
+    };
+    assert_eq!(transfer(&agent, Route::ReferInDialog { dialog: large }, 10_000).await.0, Outcome::Transferred);
+    let seen = peer.finish().await;
+    assert_sound(&seen);
+    assert!(String::from_utf8_lossy(&seen.received[0]).contains("Via: SIP/2.0/TCP "));
+}
+
+#[tokio::test]
+async fn a_dropped_agent_gives_its_port_back() {
+    let agent = agent(SipTransport::Udp).await;
+    let again = Sip { listen: agent.listen(), ..settings(SipTransport::Udp) };
+    assert!(SipAgent::start(&again, None).await.is_err(), "two agents on one port");
+    drop(agent);
+    let freed = async {
+        while SipAgent::start(&again, None).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), freed).await.unwrap();
+}
+
+#[tokio::test]
+async fn settings_that_no_message_can_hold_are_refused_by_name() {
+    let good = settings(SipTransport::Udp);
+    let text = |value: &str| Some(value.to_owned());
+    for (key, bad) in [
+        ("sentimentSipProxy", Sip { proxy: text("proxy example"), ..good.clone() }),
+        ("sentimentSipDomain", Sip { domain: text("a@b"), ..good.clone() }),
+        ("sentimentSipTargetDomain", Sip { target_domain: text("h>\r\nX: 1"), ..good.clone() }),
+        ("sentimentSipUser", Sip { user: text("a\r\nb"), ..good.clone() }),
+    ] {
+        let error = SipAgent::start(&bad, None).await.err().unwrap().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_hundred_transfers_at_once_lose_no_outcome() {
     for (transport, status, expected) in
         [(SipTransport::Udp, "200 OK", Outcome::Transferred), (SipTransport::Tcp, "486 Busy Here", Outcome::Busy)]

@@ -14,7 +14,7 @@ use super::sipfrag::printable;
 use super::wire::{Path, Wire};
 
 /// Most sendings of one request: a proxy and a server that challenge, each with a stale nonce, make five.
-const MAX_SENDINGS: usize = 6;
+const MAX_SENDINGS: u32 = 6;
 
 /// What an exchange is about to do or has seen on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,7 @@ pub(super) async fn exchange(
     mut sign: impl FnMut(Sign) + Send,
 ) -> Answer {
     let mut credentials = Credentials::default();
-    let mut cseq = message.cseq;
-    for _ in 0..MAX_SENDINGS {
+    for cseq in message.cseq..message.cseq + MAX_SENDINGS {
         let branch = format!("z9hG4bK{}", random_text(24));
         let headers = credentials.headers(login, &message.method.to_string(), &message.request_uri);
         let request = message.request(path.leg, &branch, cseq, headers);
@@ -94,7 +93,6 @@ pub(super) async fn exchange(
         if let Err(error) = credentials.challenged(asker, &challenges(&response, asker), login) {
             return Answer::Unauthorized { status, error };
         }
-        cseq += 1;
     }
     Answer::Unanswered("the peer challenges without end".to_owned())
 }

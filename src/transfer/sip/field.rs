@@ -3,15 +3,13 @@
 //! The grammars are those of RFC 3261 section 25, narrowed where a wider one would let a value break out of its
 //! place: no control characters anywhere, no `<`, `>`, `"` or spaces in URIs and tags, no headers in URIs.
 
-use std::net::IpAddr;
-
 use rsipstack::transaction::random_text;
 
-use crate::config::settings::SipTransport;
+use super::uri::{AddressUri, HopUri};
 use crate::room::message::SipDialog;
 
 /// Longest accepted value in bytes; real ones are far shorter, and a request must fit a datagram.
-const MAX_LEN: usize = 512;
+pub(super) const MAX_LEN: usize = 512;
 /// Most routes that a dialog may have.
 const MAX_ROUTES: usize = 16;
 /// RFC 3261 section 8.1.1.5: a CSeq stays below 2^31; some room is left for authentication.
@@ -34,49 +32,6 @@ pub struct CallId(String);
 /// A checked tag: a `token`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tag(String);
-
-/// A checked `sip:`, `sips:` or `tel:` URI, as it stands in From and To.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AddressUri(String);
-
-/// A checked `sip:` or `sips:` URI that a request can be sent to, with where that is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HopUri {
-    text: String,
-    hop: Hop,
-    loose: bool,
-}
-
-/// Where a request goes next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hop {
-    /// Address or name.
-    pub host: Host,
-    /// Port, where it is said.
-    pub port: Option<u16>,
-    /// What the URI's `transport` parameter asks for.
-    pub transport: HopTransport,
-}
-
-/// A host of a URI.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
-    /// An address.
-    Ip(IpAddr),
-    /// A name to resolve.
-    Name(String),
-}
-
-/// What a URI says about its transport.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HopTransport {
-    /// Nothing: the settings choose.
-    Any,
-    /// UDP or TCP.
-    Plain(SipTransport),
-    /// `sips:`, `tls`, `ws`, …: not spoken here.
-    Unsupported,
-}
 
 /// A dialog whose every value may go into a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,201 +134,12 @@ impl Tag {
     }
 }
 
-impl AddressUri {
-    /// Checks a `sip:`, `sips:` or `tel:` URI; one pair of angle brackets around it is taken off.
-    ///
-    /// # Errors
-    /// [`BadField`] under `field`'s name.
-    pub fn new(field: &'static str, text: &str) -> Result<Self, BadField> {
-        let text = bare(text);
-        if let Some(number) = strip_scheme(text, "tel:") {
-            check_chars(field, text)?;
-            let (digits, params) = number.split_once(';').map_or((number, ""), |(d, p)| (d, p));
-            let visual = |b: u8| b.is_ascii_hexdigit() || b"+-.()*#".contains(&b);
-            if digits.is_empty() || !digits.bytes().all(visual) || !params.bytes().all(is_param) {
-                return Err(BadField { field, problem: "is not a tel URI (RFC 3966)" });
-            }
-            return Ok(Self(text.to_owned()));
-        }
-        HopUri::new(field, text).map(|uri| Self(uri.text))
-    }
-
-    /// The URI itself, without angle brackets.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The URI's host, where it is a SIP URI.
-    #[must_use]
-    pub fn host(&self) -> Option<String> {
-        HopUri::new("uri", &self.0).ok().map(|uri| uri.hop.host.to_string())
-    }
-}
-
-impl HopUri {
-    /// Checks a `sip:` or `sips:` URI; one pair of angle brackets around it is taken off.
-    ///
-    /// # Errors
-    /// [`BadField`] under `field`'s name.
-    pub fn new(field: &'static str, text: &str) -> Result<Self, BadField> {
-        let bad = |problem| Err(BadField { field, problem });
-        let text = bare(text);
-        check_chars(field, text)?;
-        let (secure, rest) = match (strip_scheme(text, "sip:"), strip_scheme(text, "sips:")) {
-            (Some(rest), _) => (false, rest),
-            (_, Some(rest)) => (true, rest),
-            _ => return bad("is not a SIP URI (sip:user@host)"),
-        };
-        let after_user = match rest.split_once('@') {
-            Some((user, _)) if user.is_empty() || !user.bytes().all(is_user) || !escapes_are_whole(user) => {
-                return bad("has a user part that RFC 3261 does not allow");
-            }
-            Some((_, after)) => after,
-            None => rest,
-        };
-        if after_user.contains('?') {
-            return bad("carries headers, which a request must not take over");
-        }
-        let (host_port, params) = after_user.split_once(';').map_or((after_user, ""), |(h, p)| (h, p));
-        let Some((host, port)) = host_and_port(host_port) else { return bad("has no valid host and port") };
-        if !params.bytes().all(|b| is_param(b) || b == b'%') || !escapes_are_whole(params) {
-            return bad("has parameters that RFC 3261 does not allow");
-        }
-        let param = |name: &str| {
-            params.split(';').find_map(|p| {
-                let (n, v) = p.split_once('=').unwrap_or((p, ""));
-                n.eq_ignore_ascii_case(name).then(|| v.to_ascii_lowercase())
-            })
-        };
-        let transport = match (secure, param("transport").as_deref()) {
-            (true, _) => HopTransport::Unsupported,
-            (false, None) => HopTransport::Any,
-            (false, Some("udp")) => HopTransport::Plain(SipTransport::Udp),
-            (false, Some("tcp")) => HopTransport::Plain(SipTransport::Tcp),
-            (false, Some(_)) => HopTransport::Unsupported,
-        };
-        Ok(Self { text: text.to_owned(), hop: Hop { host, port, transport }, loose: param("lr").is_some() })
-    }
-
-    /// The URI itself, without angle brackets.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Where it leads.
-    #[must_use]
-    pub fn hop(&self) -> &Hop {
-        &self.hop
-    }
-
-    /// Whether a proxy of this URI routes loosely (`;lr`, RFC 3261 section 16.12).
-    #[must_use]
-    pub fn is_loose(&self) -> bool {
-        self.loose
-    }
-}
-
-impl Hop {
-    /// Reads `host`, `host:port` or a SIP URI, as in the setting `sentimentSipProxy`.
-    ///
-    /// # Errors
-    /// [`BadField`] under `field`'s name.
-    pub fn parse(field: &'static str, text: &str) -> Result<Self, BadField> {
-        if strip_scheme(text, "sip:").is_some() || strip_scheme(text, "sips:").is_some() {
-            return HopUri::new(field, text).map(|uri| uri.hop);
-        }
-        HopUri::new(field, &format!("sip:{text}"))
-            .map(|uri| uri.hop)
-            .map_err(|_| BadField { field, problem: "is not host:port" })
-    }
-}
-
-impl std::fmt::Display for Host {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
-            Self::Ip(ip) => write!(f, "{ip}"),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
-}
-
-fn bare(text: &str) -> &str {
-    text.strip_prefix('<').and_then(|t| t.strip_suffix('>')).unwrap_or(text)
-}
-
-fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
-    let head = text.get(..scheme.len())?;
-    head.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
-}
-
-fn check_chars(field: &'static str, text: &str) -> Result<(), BadField> {
-    if text.is_empty() {
-        return Err(BadField { field, problem: "is empty" });
-    }
-    if text.len() > MAX_LEN {
-        return Err(BadField { field, problem: "is longer than 512 bytes" });
-    }
-    if !text.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&b)) {
-        return Err(BadField { field, problem: "holds characters that no URI has" });
-    }
-    Ok(())
-}
-
-fn host_and_port(text: &str) -> Option<(Host, Option<u16>)> {
-    if let Some(rest) = text.strip_prefix('[') {
-        let (ip, after) = rest.split_once(']')?;
-        let ip: std::net::Ipv6Addr = ip.parse().ok()?;
-        return Some((Host::Ip(ip.into()), port(after)?));
-    }
-    let (host, after) = text.split_at(text.find(':').unwrap_or(text.len()));
-    let port = port(after)?;
-    if let Ok(ip) = host.parse::<std::net::Ipv4Addr>() {
-        return Some((Host::Ip(ip.into()), port));
-    }
-    let label = |l: &str| {
-        !l.is_empty()
-            && l.len() <= 63
-            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            && !l.starts_with('-')
-            && !l.ends_with('-')
-    };
-    let name = host.strip_suffix('.').unwrap_or(host);
-    (name.len() <= 253 && name.split('.').all(label)).then(|| (Host::Name(name.to_owned()), port))
-}
-
-/// `Some(None)` for no port, `None` for a bad one.
-fn port(text: &str) -> Option<Option<u16>> {
-    if text.is_empty() {
-        return Some(None);
-    }
-    let digits = text.strip_prefix(':')?;
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse::<u16>().ok().filter(|p| *p != 0).map(Some)
-}
-
-fn escapes_are_whole(text: &str) -> bool {
-    text.split('%').skip(1).all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit()))
-}
-
 fn is_token(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b)
 }
 
 fn is_word(b: u8) -> bool {
     is_token(b) || b"()<>:\\\"/[]?{}".contains(&b)
-}
-
-fn is_user(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/:%".contains(&b)
-}
-
-fn is_param(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"-_.!~*'()[]/:&+$=;%".contains(&b)
 }
 
 #[cfg(test)]
@@ -400,23 +166,6 @@ mod tests {
             assert!(HopUri::new("u", uri).is_ok(), "{uri}");
         }
         assert!(AddressUri::new("u", "tel:+1-415-555-1234;ext=5").is_ok());
-    }
-
-    #[test]
-    fn a_uri_says_where_it_leads() {
-        let uri = HopUri::new("u", "<sip:bob@[::1]:5070;transport=TCP;lr=on>").unwrap();
-        assert_eq!(uri.as_str(), "sip:bob@[::1]:5070;transport=TCP;lr=on");
-        assert!(uri.is_loose());
-        assert_eq!(
-            *uri.hop(),
-            Hop {
-                host: Host::Ip("::1".parse().unwrap()),
-                port: Some(5070),
-                transport: HopTransport::Plain(SipTransport::Tcp)
-            }
-        );
-        assert_eq!(HopUri::new("u", "sips:h.example").unwrap().hop().transport, HopTransport::Unsupported);
-        assert_eq!(Hop::parse("p", "proxy.example:5062").unwrap().port, Some(5062));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //!
 //! - An accepted REFER is no success: only a notified final status of the new call decides ([`subscription`]).
 //! - Every transfer ends by its deadline.
-//! - Every string of the room that goes into a message is checked first ([`field`]); a bad one ends the transfer as
+//! - Every string of the room that goes into a message is checked first ([`field`], [`uri`]); a bad one ends the transfer as
 //!   `rejected` with the code [`BAD_DIALOG`], and nothing is sent.
 //! - Notifications count only from the addresses that the dialog names; requests that nobody asked for are refused.
 //!
@@ -25,6 +25,7 @@ pub mod options;
 mod refer;
 pub mod sipfrag;
 pub mod subscription;
+pub mod uri;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};
@@ -42,11 +43,12 @@ use crate::config::settings::{Sip, SipTransport};
 use crate::transfer::{Outcome, Progress, TransferRequest};
 use digest::Login;
 use exchange::{Answer, Sign, exchange, reason};
-use field::{BadField, Hop, HopUri};
+use field::BadField;
 use inbox::{Gate, Inbox, Watching, tell};
 use notify::Watch;
 use refer::{Message, Plan};
 use subscription::{Event, Subscription};
+use uri::{Hop, HopUri, Host};
 use wire::{Path, Wire, addresses};
 
 /// The code of [`Outcome::Rejected`] when the room's dialog cannot go into a message.
@@ -331,7 +333,7 @@ fn answered(answer: Answer, watching: &Watching) -> Event {
 fn contact_address(contact: &str) -> Option<IpAddr> {
     let uri = contact.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(contact, |(uri, _)| uri);
     match HopUri::new("contact", uri).ok()?.hop() {
-        Hop { host: field::Host::Ip(ip), .. } => Some(*ip),
+        Hop { host: Host::Ip(ip), .. } => Some(*ip),
         Hop { .. } => None,
     }
 }
@@ -344,10 +346,7 @@ fn check_settings(settings: &Sip) -> Result<(), SipError> {
     for (key, domain) in
         [("sentimentSipDomain", &settings.domain), ("sentimentSipTargetDomain", &settings.target_domain)]
     {
-        let Some(domain) = domain else { continue };
-        let hop = Hop::parse("domain", domain).map_err(|_| SipError::Setting { key, problem: "is not a host name" })?;
-        if domain.contains([':', ';', '@']) && !matches!(hop.host, field::Host::Ip(IpAddr::V6(_))) && hop.port.is_none()
-        {
+        if domain.as_ref().is_some_and(|domain| !uri::is_host(domain)) {
             return Err(SipError::Setting { key, problem: "is not a host name" });
         }
     }

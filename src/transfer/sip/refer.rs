@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use rsipstack::sip::{Domain, Header, Host as StackHost, HostWithPort, Method, Request, Uri, Version};
 
-use super::field::{AddressUri, BadField, CallId, Dialog, Hop, HopUri, Tag};
+use super::field::{BadField, CallId, Dialog, Tag};
+use super::uri::{AddressUri, Hop, HopUri, Host};
 use crate::config::settings::{Sip, SipTransport};
 use crate::transfer::{E164, Route};
 
@@ -222,7 +223,7 @@ fn target_of(dialog: &Dialog) -> Result<HopUri, BadField> {
 
 /// Our domain: the setting, the dialog's, or our address.
 pub(super) fn own_domain(sip: &Sip, local_uri: Option<&AddressUri>, local: SocketAddr) -> String {
-    let ip = || super::field::Host::Ip(local.ip()).to_string();
+    let ip = || Host::Ip(local.ip()).to_string();
     sip.domain.clone().or_else(|| local_uri.and_then(AddressUri::host)).unwrap_or_else(ip)
 }
 

@@ -20,13 +20,15 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::field::{Hop, HopTransport, Host};
 use super::refer::{Leg, USER_AGENT};
+use super::uri::{Hop, HopTransport, Host};
 use super::{SipError, Timing};
 use crate::config::settings::SipTransport;
 
 /// Most stream connections at once, both ways.
 const MAX_CONNECTIONS: usize = 256;
+/// How long the name of a further peer may take to resolve before the REFER goes out without it.
+const PEER_LOOKUP_TIME: Duration = Duration::from_secs(1);
 /// The port of SIP where none is said (RFC 3261 section 19.1.2).
 const DEFAULT_PORT: u16 = 5060;
 
@@ -152,9 +154,12 @@ pub(super) async fn resolve(hop: &Hop) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// The addresses that a hop may send from; a name that does not resolve adds none.
+/// The addresses that a hop may send from; a name that does not resolve soon adds none.
 pub(super) async fn addresses(hop: &Hop) -> Vec<IpAddr> {
-    resolve(hop).await.map(|found| found.iter().map(SocketAddr::ip).collect()).unwrap_or_default()
+    match tokio::time::timeout(PEER_LOOKUP_TIME, resolve(hop)).await {
+        Ok(Ok(found)) => found.iter().map(SocketAddr::ip).collect(),
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
 }
 
 /// RFC 3261 section 18.2.1: an element listens on UDP and TCP of one port.

@@ -1,6 +1,7 @@
 //! Peers that say what they must not, and what is answered.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sentiment_sidecar::config::settings::SipTransport;
@@ -54,9 +55,10 @@ impl Peer {
     }
 
     async fn ask_in(&self, call: &str, tag: &str, method: &str, cseq: u32, headers: &str, body: &str) -> u16 {
-        let address = self.address();
+        static BRANCH: AtomicU32 = AtomicU32::new(0);
+        let (address, branch) = (self.address(), BRANCH.fetch_add(1, Ordering::Relaxed));
         let text = format!(
-            "{method} sip:sentiment-sidecar@{} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK{cseq}x{call}{tag};rport\r\n\
+            "{method} sip:sentiment-sidecar@{} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bKtest{branch};rport\r\n\
              Max-Forwards: 70\r\nFrom: <sip:caller@{address}>;tag={tag}\r\nTo: <sip:agent@127.0.0.1>;tag=agent-tag\r\n\
              Call-ID: {call}\r\nCSeq: {cseq} {method}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             self.agent,
