@@ -21,7 +21,7 @@ use crate::replay::problem::{Problem, RecordingError};
 use crate::replay::recording::CutLine;
 use crate::replay::report::{Json, Printer, Replayed, Tally};
 use crate::replay::table::Table;
-use crate::sentiment::Rater;
+use crate::sentiment::{self, Rater};
 
 /// Replays recorded calls and checks what they expect.
 ///
@@ -115,7 +115,7 @@ impl Run {
             Format::Json => (Box::new(Json), Box::new(BufWriter::new(io::stdout()))),
             Format::Junit => (Box::new(Junit::default()), Box::new(BufWriter::new(io::stdout()))),
         };
-        let rater = Box::new(crate::sentiment::lexical::LexicalRater);
+        let rater = Box::new(sentiment::embedded());
         Ok(Self { rater, printer, out, progress: Progress::new(), tally: Tally::default() })
     }
 

@@ -5,6 +5,7 @@ mod attach;
 mod crash;
 mod rate;
 mod readme;
+mod replay;
 mod room;
 mod sip;
 mod support;
