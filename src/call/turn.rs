@@ -226,7 +226,7 @@ impl TurnBook {
 
     /// A turn that was closed here before the room ended it under its own id.
     fn adoptable(&self, ended: &TurnEnded) -> Option<TurnKey> {
-        let own = self.order.iter().rev().take(64).filter(|k| {
+        let mut own = self.order.iter().rev().take(64).filter(|k| {
             let turn = &self.turns[k.0];
             turn.participant_id == ended.participant_id && !turn.from_room
         });
@@ -239,7 +239,7 @@ impl TurnBook {
             return own.take(1).find(overlaps).copied();
         }
         let lists = |k: &&TurnKey| self.turns[k.0].segments.iter().any(|s| ended.segment_ids.contains(s));
-        own.filter(lists).last().copied()
+        own.rfind(lists).copied()
     }
 
     fn new_turn(&mut self, ended: &TurnEnded) -> TurnKey {
@@ -280,11 +280,11 @@ impl TurnBook {
         }
         for segment_id in &claimed {
             let id = (ended.participant_id.clone(), segment_id.clone());
-            if let Some(segment) = self.segments.get_mut(&id) {
-                if let Some(other) = segment.turn.replace(key).filter(|other| *other != key) {
-                    self.turns[other.0].segments.retain(|s| s != segment_id);
-                    self.rebuild(other);
-                }
+            if let Some(segment) = self.segments.get_mut(&id)
+                && let Some(other) = segment.turn.replace(key).filter(|other| *other != key)
+            {
+                self.turns[other.0].segments.retain(|s| s != segment_id);
+                self.rebuild(other);
             }
         }
         self.by_id.insert(ended.turn_id.clone(), key);

@@ -147,6 +147,7 @@ impl RatingFields {
 }
 
 /// One line of a recording after its header.
+#[expect(clippy::large_enum_variant, reason = "nearly every line is a message, and none is kept")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line {
     /// A room message.
@@ -176,9 +177,9 @@ impl Recording {
     /// # Errors
     /// [`RecordingError`] names the line and what would be right.
     pub fn read(input: impl BufRead, file: &str, cut: CutLine) -> Result<Self, RecordingError> {
-        let mut reader = Reader::new(input, file, cut)?;
+        let reader = Reader::new(input, file, cut)?;
         let mut recording = Self { header: reader.header().clone(), ..Self::default() };
-        while let Some(line) = reader.next() {
+        for line in reader {
             match line? {
                 Line::Message(message) => recording.messages.push(message),
                 Line::Rating(pin) => {

@@ -165,11 +165,11 @@ impl<F: FnMut(&Report)> Loop<F> {
 
     fn room_message(&mut self, message: RoomMessage) -> Option<String> {
         let now = self.now();
-        if let Some(recorder) = &mut self.recorder {
-            if let Err(error) = recorder.record(now, &message) {
-                tracing::error!(%error, "the recording failed and ends here");
-                self.recorder = None;
-            }
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.record(now, &message)
+        {
+            tracing::error!(%error, "the recording failed and ends here");
+            self.recorder = None;
         }
         if let RoomMessage::Welcome(welcome) = &message {
             self.last_seq = None;

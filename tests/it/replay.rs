@@ -152,8 +152,7 @@ fn json_lines_hold_to_their_contract() {
     assert_eq!(keys(&lines[3]), "type file turn rule severity action description".split(' ').collect());
     assert_eq!(lines[2]["text"], "I want to speak to someone who can actually help.");
     assert_eq!((&lines[2]["streak"], &lines[2]["low"]), (&json!(3), &json!(true)));
-    let summary =
-        json!({"type":"summary","file":"fixtures/seed-call.jsonl","turns":4,"escalated":true,"at_turn":3});
+    let summary = json!({"type":"summary","file":"fixtures/seed-call.jsonl","turns":4,"escalated":true,"at_turn":3});
     assert_eq!(lines[4], summary);
     assert!(lines.iter().all(|line| line["file"] == "fixtures/seed-call.jsonl"));
 }
