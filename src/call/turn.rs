@@ -163,6 +163,7 @@ impl TurnBook {
                             self.turns[turn.0].segments.push(piece.segment_id.clone());
                         }
                         self.rebuild(turn);
+                        self.absorb(turn, piece, silence_ms);
                         return false;
                     }
                     None => {
@@ -191,17 +192,70 @@ impl TurnBook {
             return Some(*named);
         }
         let start = piece.start_ms?;
-        let home = *recent().filter(mine).find(|k| self.turns[k.0].start_ms.is_some_and(|s| s <= start))?;
-        let turn = &self.turns[home.0];
-        if turn.from_room {
-            // The room says what its turns consist of; an unlisted segment waits for the turn that lists it.
-            return None;
+        let began = |k: &TurnKey| self.turns[k.0].start_ms;
+        let before = recent().filter(mine).find(|k| began(k).is_some_and(|s| s <= start)).copied();
+        let after = recent().filter(mine).filter(|k| began(k).is_some_and(|s| s > start)).last().copied();
+        // The room says what its own turns consist of; an unlisted segment waits for the turn that lists it.
+        let own = |k: &TurnKey| !self.turns[k.0].from_room;
+        before
+            .filter(|k| own(k) && self.continues(*k, start, silence_ms))
+            .or(after.filter(|k| own(k) && self.leads_to(*k, piece, start, silence_ms)))
+    }
+
+    /// Whether a piece that began during or after a turn goes on with it: nobody else had taken over.
+    fn continues(&self, turn: TurnKey, start: u64, silence_ms: u64) -> bool {
+        let turn = &self.turns[turn.0];
+        let (Some(began), Some(end)) = (turn.start_ms, turn.end_ms.or(turn.start_ms)) else { return false };
+        let taken_over = self.next_other_start(&turn.participant_id, began);
+        match taken_over {
+            _ if start < end => true,
+            Some(other) => start < other,
+            None => start - end < silence_ms,
         }
-        let end = turn.end_ms.or(turn.start_ms)?;
-        let taken_over = self.next_other_start(&piece.participant_id, turn.start_ms?);
-        let before_takeover = taken_over.is_none_or(|other| start < other);
-        (start < end || (before_takeover && start - end < silence_ms) || (taken_over.is_some() && before_takeover))
-            .then_some(home)
+    }
+
+    /// Whether a piece that began before a turn belongs to it: no silence and nobody else lies between.
+    fn leads_to(&self, turn: TurnKey, piece: &Transcript, start: u64, silence_ms: u64) -> bool {
+        let Some(began) = self.turns[turn.0].start_ms else { return false };
+        let gap = began.saturating_sub(piece.end_ms.unwrap_or(start));
+        gap < silence_ms && self.next_other_start(&piece.participant_id, start).is_none_or(|other| other >= began)
+    }
+
+    /// A late piece may have closed the gap to what was taken for the next turn, or is about to be: then that is part
+    /// of this turn too.
+    fn absorb(&mut self, home: TurnKey, piece: &Transcript, silence_ms: u64) {
+        let who = &piece.participant_id;
+        let Some(began) = self.turns[home.0].start_ms else { return };
+        let of_turns = self.order.iter().rev().take(64).map(|k| (*k, &self.turns[k.0]));
+        let of_turns = of_turns.filter(|(k, t)| *k != home && !t.from_room && t.participant_id == *who);
+        let of_turns = of_turns.flat_map(|(_, t)| t.segments.iter());
+        let of_pool = self.pools.get(who).into_iter().flat_map(|pool| pool.segments.iter());
+        let start = |id: &String| self.segments.get(&(who.clone(), id.clone())).and_then(|segment| segment.start_ms);
+        let mut later: Vec<(u64, String)> = of_turns
+            .chain(of_pool)
+            .filter_map(|id| Some((start(id)?, id.clone())))
+            .filter(|(s, _)| *s > began)
+            .collect();
+        later.sort();
+        for (start, segment_id) in later {
+            if !self.continues(home, start, silence_ms) {
+                return;
+            }
+            self.move_segment(who, segment_id, home);
+        }
+    }
+
+    fn move_segment(&mut self, who: &str, segment_id: String, home: TurnKey) {
+        if let Some(pool) = self.pools.get_mut(who) {
+            pool.segments.retain(|id| *id != segment_id);
+        }
+        let Some(segment) = self.segments.get_mut(&(who.to_owned(), segment_id.clone())) else { return };
+        if let Some(other) = segment.turn.replace(home) {
+            self.turns[other.0].segments.retain(|id| *id != segment_id);
+            self.rebuild(other);
+        }
+        self.turns[home.0].segments.push(segment_id);
+        self.rebuild(home);
     }
 
     /// When someone else first began to speak after `after`.
@@ -416,8 +470,8 @@ impl TurnBook {
         let turn = &mut self.turns[key.0];
         turn.lang = lang.or_else(|| turn.lang.take());
         if !turn.from_room {
-            turn.start_ms = start.or(turn.start_ms);
-            turn.end_ms = end.or(turn.end_ms);
+            // A turn whose segments went to others is nowhere any more.
+            (turn.start_ms, turn.end_ms) = (start, end);
         }
         if turn.rev == 0 || turn.text != text {
             turn.text = text;
