@@ -209,11 +209,8 @@ fn made_welcome(recording: &Recording) -> Welcome {
     let header = &recording.header;
     let participant = |id: &str, role| Participant { id: id.to_owned(), role, name: None };
     let participants = header.participants.clone().unwrap_or_else(|| {
-        vec![
-            participant("caller", Role::Caller),
-            participant("agent", Role::Agent),
-            participant("supervisor", Role::Supervisor),
-        ]
+        // No supervisor: while a human is on the call, nothing is rated.
+        vec![participant("caller", Role::Caller), participant("agent", Role::Agent)]
     });
     let mut call = CallInfo::default();
     let capabilities = header.capabilities.clone().unwrap_or_else(|| {

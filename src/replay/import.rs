@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::problem::{Problem, RecordingError, kind_of};
 use super::recording::{CutLine, Header, Lines, Recording, Timed};
 use crate::call::event::Millis;
-use crate::room::message::{Role, RoomMessage, TurnEnded};
+use crate::room::message::{Participant, Role, RoomMessage, TurnEnded};
 
 /// Most bytes of a labelled call or a text transcript's line.
 const MAX_CALL: usize = 16 * 1024 * 1024;
@@ -164,7 +164,7 @@ fn text_transcript(input: impl BufRead, file: &str) -> Result<Vec<Source>, Recor
     Ok(vec![Source { name: file.to_owned(), recording: from_turns(file, turns) }])
 }
 
-/// A recording of plain turns, with a made clock and the room's turn events.
+/// A recording of plain turns, with a made clock and the room's turn events. A supervisor joins when they first speak.
 #[must_use]
 pub fn from_turns(room_name: &str, turns: impl IntoIterator<Item = (Role, String)>) -> Recording {
     let mut at = 0;
@@ -177,6 +177,11 @@ pub fn from_turns(room_name: &str, turns: impl IntoIterator<Item = (Role, String
             Role::Observer => "observer",
         };
         let start = at + GAP_MS;
+        if role == Role::Supervisor {
+            let participant = Participant { id: participant_id.to_owned(), role, name: None };
+            let message = RoomMessage::ParticipantJoined { seq: None, participant };
+            messages.push(Timed { at: Millis(start), message });
+        }
         at = start + WORD_MS * text.split_whitespace().count() as u64;
         let ended = TurnEnded {
             seq: Some(index + 1),

@@ -110,7 +110,9 @@ fn rows(call: &Replayed) -> Vec<Row> {
         rows.push(caller(at(turn.id()), turn, window));
     }
     for escalation in &call.played.escalations {
-        rows.push(Row::new(at(escalation.alert_id.as_str()), ALARM, "", "▲", &told(escalation)));
+        let mut row = Row::new(at(escalation.alert_id.as_str()), ALARM, "", "▲", "");
+        row.cells[2] = told(escalation);
+        rows.push(row);
     }
     // Stable: what is pushed later stands below what happened at the same moment.
     rows.sort_by_key(|row| row.at);

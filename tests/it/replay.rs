@@ -246,6 +246,10 @@ fn plain_calls_and_text_transcripts_are_replayed_too() {
     let lines = json_lines(&replay(&[&text.path, "--format", "json"]).stdout);
     assert_eq!(lines[0]["text"], "how do i reset my password");
 
+    let joined = saved("Agent: Hello.\nManager: I'll take over.\nCustomer: you people are useless\n");
+    let lines = json_lines(&replay(&[&joined.path, "--format", "json"]).stdout);
+    assert_eq!(lines.len(), 1, "nothing is rated while a human is on the call");
+
     let wrong = saved("{\"turns\":[{\"role\":\"caller\",\"text\":\"hi\"}]}\n{\"turns\":[{\"role\":\"cat\"}]}\n");
     let ran = replay(&[&wrong.path]);
     assert_eq!(ran.code, 5);
@@ -351,9 +355,11 @@ proptest! {
                 for swap in &swaps {
                     let at = swap.index(shuffled.messages.len() - 1);
                     let pair = [&shuffled.messages[at].message, &shuffled.messages[at + 1].message];
-                    // Pieces of the same turn lie next to each other here; their times stay where they were.
+                    // Pieces of one turn lie next to each other, with less than a silence between them. The times of
+                    // arrival stay where they were.
                     let [RoomMessage::Transcript(a), RoomMessage::Transcript(b)] = pair else { continue };
-                    if a.participant_id == b.participant_id {
+                    let apart = shuffled.messages[at + 1].at.0 - shuffled.messages[at].at.0;
+                    if a.participant_id == b.participant_id && apart < settings.turn_silence_ms {
                         shuffled.messages.swap(at, at + 1);
                         let (before, after) = (shuffled.messages[at].at, shuffled.messages[at + 1].at);
                         shuffled.messages[at].at = before.min(after);
