@@ -12,6 +12,7 @@ mod filler;
 mod fit;
 pub mod lexical;
 mod lexicon;
+pub mod model;
 mod reading;
 mod text;
 

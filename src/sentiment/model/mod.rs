@@ -1,0 +1,146 @@
+//! The embedded statistical rater: linear scores over hashed n-grams, with and without context, joined by small trees.
+//!
+//! Everything that was trained lies in `weights.bin`, part of the program: its pages are shared by all processes that
+//! run it. `MODEL_CARD.md` says what it was trained on, how good it is and where it fails; `recipe/` trains it again.
+//!
+//! 1. [`words`] brings a turn's words into one form for all recognisers.
+//! 2. [`features`] hashes n-grams of the turn, of the caller's earlier turns and of the agent's last turn; two linear
+//!    stages score them ([`weights`]): one on the turn alone, one in its context.
+//! 3. [`summary`] adds the ratings so far and the turn's shape, and trees give the calibrated scores.
+
+mod features;
+mod language;
+mod rater;
+mod summary;
+mod weights;
+mod words;
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use super::{Sentiment, Speaker, TurnInContext};
+use features::{Feature, View};
+pub use rater::ModelRater;
+pub use weights::WeightsError;
+use weights::{HEADS, Weights};
+use words::Word;
+
+static WEIGHTS: &[u8] = include_bytes!("weights.bin");
+
+#[expect(clippy::expect_used, reason = "the weights are part of the program, and a test reads them")]
+static EMBEDDED: LazyLock<Model> =
+    LazyLock::new(|| Model::read(WEIGHTS).expect("the weights in the program fit the program"));
+
+/// How the model sees a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// 1 to 10, calibrated so that below 3 means "frustrated or angry at us".
+    pub sentiment: f32,
+    /// 0 to 1.
+    pub frustration: f32,
+    /// 0 to 1.
+    pub urgency: f32,
+    /// How likely the turn carries no feeling (0 to 1).
+    pub filler_probability: f32,
+    /// How likely a careful reader's rating is at most one point away (0 to 1).
+    pub confidence: f32,
+    /// The words that moved the linear score most, strongest first.
+    pub contributions: Vec<Contribution>,
+}
+
+/// Some words of the turn, and how they moved its score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contribution {
+    /// Where the words stand in the turn's text, in bytes.
+    pub at: Range<usize>,
+    /// How many points of sentiment they moved the score in context; negative is worse.
+    pub effect: f32,
+}
+
+/// The trained rater.
+pub struct Model {
+    weights: Weights,
+}
+
+impl Model {
+    /// The model inside the program.
+    #[must_use]
+    pub fn embedded() -> &'static Self {
+        &EMBEDDED
+    }
+
+    /// A model from the bytes of a weights file.
+    ///
+    /// # Errors
+    /// [`WeightsError`] when the file was made for another version or is damaged.
+    pub fn read(bytes: &'static [u8]) -> Result<Self, WeightsError> {
+        Weights::read(bytes).map(|weights| Self { weights })
+    }
+
+    /// How the model sees a turn. Linear in the text's length, and at most the last 4,000 characters are read.
+    #[must_use]
+    pub fn score(&self, turn: &TurnInContext) -> Scores {
+        self.score_view(&View::of(turn), turn)
+    }
+
+    fn score_view(&self, view: &View, turn: &TurnInContext) -> Scores {
+        let ([words, letters], [last, older, agent]) = (view.own(), view.before());
+        let own = self.weights.own.score(&[&words, &letters]);
+        let context = self.weights.context.score(&[&words, &letters, &last, &older, &agent]);
+        let [sentiment, frustration, urgency, filler, confidence] = self.outputs(view, &own, &context, turn);
+        let unit = |value: f32| value.clamp(0.0, 1.0);
+        Scores {
+            sentiment: self.weights.curve.at(sentiment).clamp(1.0, 10.0),
+            frustration: unit(frustration),
+            urgency: unit(urgency),
+            filler_probability: unit(filler),
+            confidence: unit(confidence),
+            contributions: self.contributions(&view.words, &[&words, &letters]),
+        }
+    }
+
+    fn outputs(&self, view: &View, own: &[f32; HEADS], context: &[f32; HEADS], turn: &TurnInContext) -> [f32; 5] {
+        let from = turn.earlier.len().saturating_sub(TurnInContext::MAX_EARLIER);
+        let callers = turn.earlier[from..].iter().filter(|before| before.speaker == Speaker::Caller);
+        let ratings: Vec<f32> =
+            callers.filter_map(|before| before.sentiment).map(Sentiment::value).map(|value| value as f32).collect();
+        let inputs = summary::summary(view, own, context, &ratings);
+        self.weights.forests.each_ref().map(|forest| forest.score(&inputs))
+    }
+
+    /// An n-gram's effect is shared by its words; neighbours that pull the same way, and enough, form one contribution.
+    fn contributions(&self, words: &[Word], spaces: &[&[Feature]]) -> Vec<Contribution> {
+        /// Words that move the score by less tell nothing.
+        const LEAST: f32 = 0.08;
+        let mut effects = vec![0.0f32; words.len()];
+        for (feature, effect) in spaces.iter().flat_map(|space| self.weights.context.effects(space)) {
+            let span = feature.words.end() + 1 - feature.words.start();
+            for place in feature.words.clone() {
+                if let Some(sum) = effects.get_mut(place) {
+                    *sum += effect / span as f32;
+                }
+            }
+        }
+        let mut found: Vec<Contribution> = Vec::new();
+        let mut open = false;
+        for (word, effect) in words.iter().zip(effects) {
+            if effect.abs() < LEAST {
+                open = false;
+                continue;
+            }
+            match found.last_mut() {
+                Some(last) if open && last.effect.signum() == effect.signum() => {
+                    last.at.end = word.at.end;
+                    last.effect += effect;
+                }
+                _ => found.push(Contribution { at: word.at.clone(), effect }),
+            }
+            open = true;
+        }
+        found.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests;

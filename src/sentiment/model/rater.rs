@@ -1,0 +1,65 @@
+//! The model as a [`Rater`].
+
+use super::features::View;
+use super::language::foreign;
+use super::{Contribution, Model, Scores};
+use crate::sentiment::{
+    Cue, CueKind, Label, RateError, RateFuture, Rater, Rating, RatingSource, Sentiment, TurnInContext, Unit, Valence,
+};
+
+/// A turn is filler from this probability on, where it also reads as calm.
+const FILLER: f32 = 0.5;
+/// Everyday calm: what lies outside carries feeling, and is no filler.
+const CALM: std::ops::RangeInclusive<f64> = 4.0..=6.5;
+/// A supervisor reads at a glance.
+const MOST_CUES: usize = 4;
+
+/// Rates with the model inside the program: no network, no download, no key.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ModelRater;
+
+impl ModelRater {
+    /// Rates one turn, at once.
+    ///
+    /// # Errors
+    /// [`RateError::Language`] when the turn is not English.
+    pub fn rate_now(self, turn: &TurnInContext) -> Result<Rating, RateError> {
+        let view = View::of(turn);
+        if let Some(lang) = foreign(&turn.text, turn.lang.as_deref(), &view.words) {
+            return Err(RateError::Language { lang });
+        }
+        Ok(rating(&turn.text, &Model::embedded().score_view(&view, turn)))
+    }
+}
+
+impl Rater for ModelRater {
+    fn rate<'a>(&'a self, turn: &'a TurnInContext) -> RateFuture<'a> {
+        Box::pin(std::future::ready(self.rate_now(turn)))
+    }
+}
+
+fn rating(text: &str, scores: &Scores) -> Rating {
+    let sentiment = Sentiment::clamped(scores.sentiment.into());
+    let from_neutral = sentiment.value() - 5.0;
+    Rating {
+        sentiment,
+        // Both halves of the scale are used, as 5 is neutral.
+        valence: Valence::clamped(from_neutral / if from_neutral < 0.0 { 4.0 } else { 5.0 }),
+        frustration: Unit::clamped(scores.frustration.into()),
+        urgency: Unit::clamped(scores.urgency.into()),
+        label: Label::of(sentiment),
+        confidence: Unit::clamped(scores.confidence.into()),
+        filler: scores.filler_probability >= FILLER && CALM.contains(&sentiment.value()),
+        cues: scores.contributions.iter().take(MOST_CUES).map(|contribution| cue(text, contribution)).collect(),
+        source: RatingSource::Embedded,
+        description: None,
+    }
+}
+
+fn cue(text: &str, contribution: &Contribution) -> Cue {
+    Cue {
+        text: text.get(contribution.at.clone()).unwrap_or_default().to_owned(),
+        kind: if contribution.effect > 0.0 { CueKind::Praise } else { CueKind::Word },
+        effect: f64::from((contribution.effect * 100.0).round()) / 100.0,
+    }
+}

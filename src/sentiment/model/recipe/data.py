@@ -1,0 +1,107 @@
+"""Reads the labelled calls and sentences into one list of turns in their context."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from features import MAX_EARLIER
+
+
+@dataclass
+class Turn:
+    """One caller turn; `earlier` is a list of (who, text, index into the same call's caller turns or None)."""
+
+    text: str
+    earlier: list
+    sentiment: float
+    frustration: float
+    urgency: float
+    filler: bool
+    source: str
+    call: int = -1
+    index: int = 0
+    fold: int = 0
+    kind: str = ""
+    weight: float = 1.0
+
+
+@dataclass
+class Call:
+    id: str
+    style: str
+    kind: str
+    escalate: bool
+    at: int | None
+    lines: list  # (role, text)
+    turns: list = field(default_factory=list)
+
+
+def read(path: str) -> list[dict]:
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def calls_of(path: str, folds: int = 5) -> list[Call]:
+    """Whole calls; folds keep each writer's calls together, so that held-out figures are for unseen writers."""
+    calls = []
+    for number, row in enumerate(read(path)):
+        call = Call(row["id"], row["style"], row["kind"], row["escalate"], row["at"], [(t["role"], t["text"]) for t in row["turns"]])
+        writer = int(re.match(r"[A-Z]+(\d+)", row["id"]).group(1))
+        for place, t in enumerate(row["turns"]):
+            if t["role"] == "caller":
+                call.turns.append(Turn(t["text"], [], t["sentiment"], t["frustration"], t["urgency"], bool(t.get("filler")),
+                                       "call", number, len(call.turns), writer % folds, row["kind"]))
+        calls.append(call)
+    for call in calls:
+        set_context(call, call.lines)
+    return calls
+
+
+def set_context(call: Call, lines: list) -> None:
+    caller = 0
+    seen: list = []
+    for role, text in lines:
+        if role == "caller":
+            call.turns[caller].earlier = seen[-MAX_EARLIER:]
+            seen.append(("caller", text, caller))
+            caller += 1
+        else:
+            seen.append(("agent", text, None))
+
+
+def swapped(calls: list[Call], seed: int) -> None:
+    """Gives each call's agent lines to another call: what the caller says must decide, not what the agent says."""
+    pool = [text for call in calls for role, text in call.lines if role == "agent"]
+    random.Random(seed).shuffle(pool)
+    for call in calls:
+        set_context(call, [(role, pool.pop() if role == "agent" else text) for role, text in call.lines])
+
+
+def sentences_of(path: str, folds: int = 5) -> list[Turn]:
+    rows = read(path)
+    lower, upper = Counter(), Counter()
+    for row in rows:
+        if row["source"] == "cfpb":
+            for line in row["context"] + [row["text"]]:
+                for place, word in enumerate(re.findall(r"[A-Za-z]{2,}", line)):
+                    (upper if word[0].isupper() and place else lower if word[0].islower() else Counter())[word.lower()] += 1
+
+    def mask(line: str) -> str:
+        """Leaves company names out, so that a name is not learnt as anger."""
+        return re.sub(r"[A-Z][A-Za-z&]+|X{2,}", lambda m: "" if set(m.group()) == {"X"} or (
+            upper[m.group().lower()] and upper[m.group().lower()] > 2 * lower[m.group().lower()]) else m.group(), line)
+
+    turns = []
+    for row in rows:
+        clean = mask if row["source"] == "cfpb" else str
+        earlier = [("caller" if line[:2] == "C:" else "agent", clean(line[2:].strip()), None) for line in row["context"]]
+        group = row["id"].rsplit("-", 1)[0] if row["id"].count("-") > 1 else row["id"]
+        fold = int(hashlib.sha256(group.encode()).hexdigest(), 16) % folds
+        turns.append(Turn(clean(row["text"]), earlier, row["sentiment"], row["frustration"], row["urgency"], bool(row["filler"]),
+                          row["source"], fold=fold))
+    return turns

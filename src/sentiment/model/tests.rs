@@ -1,0 +1,125 @@
+use std::time::Instant;
+
+use serde::Deserialize;
+
+use super::*;
+use crate::sentiment::ContextTurn;
+
+#[derive(Deserialize)]
+struct Golden {
+    text: String,
+    earlier: Vec<ContextTurn>,
+    words: Vec<String>,
+    own: [f32; HEADS],
+    context: [f32; HEADS],
+    outputs: [f32; 5],
+}
+
+fn close(mine: &[f32], golden: &[f32], what: &str, text: &str) {
+    for (a, b) in mine.iter().zip(golden) {
+        assert!((a - b).abs() < 1e-3, "{what} of {text:?}: {mine:?} here, {golden:?} in the recipe");
+    }
+}
+
+#[test]
+fn the_program_scores_as_the_recipe_does() {
+    let rows: Vec<Golden> = serde_json::from_str(include_str!("golden.json")).unwrap();
+    assert!(rows.len() >= 200);
+    let model = Model::embedded();
+    for row in rows {
+        let turn = TurnInContext { text: row.text.clone(), lang: None, earlier: row.earlier };
+        let view = View::of(&turn);
+        let words: Vec<&str> = view.words.iter().map(|word| word.text.as_str()).collect();
+        assert_eq!(words, row.words, "{:?}", row.text);
+        let ([words, letters], [last, older, agent]) = (view.own(), view.before());
+        let own = model.weights.own.score(&[&words, &letters]);
+        let context = model.weights.context.score(&[&words, &letters, &last, &older, &agent]);
+        close(&own, &row.own, "own", &row.text);
+        close(&context, &row.context, "context", &row.text);
+        let mut outputs = model.outputs(&view, &own, &context, &turn);
+        outputs[0] = model.weights.curve.at(outputs[0]).clamp(1.0, 10.0);
+        close(&outputs, &row.outputs, "outputs", &row.text);
+    }
+}
+
+fn rate(text: &str) -> super::super::Rating {
+    ModelRater.rate_now(&TurnInContext::alone(text)).unwrap()
+}
+
+#[test]
+fn case_punctuation_fillers_and_repeats_move_nothing() {
+    let plain = rate("this is the third time i have called and nobody can tell me anything");
+    for other in [
+        "This is the third time I have called, and nobody can tell me anything!",
+        "um this is the the third time i've called uh and nobody can tell me anything",
+        "THIS IS THE 3RD TIME I'VE CALLED AND NOBODY CAN TELL ME ANYTHING",
+        "thi- this is the third time i ve called and nobody can tell me anything",
+    ] {
+        assert_eq!(rate(other).sentiment, plain.sentiment, "{other}");
+    }
+}
+
+#[test]
+fn anger_reads_lower_than_calm_facts_and_thanks_higher() {
+    let angry = rate("this is ridiculous, I've called five times and you people are useless").sentiment;
+    let facts = rate("my card was stolen this morning and I need to cancel it").sentiment;
+    let thanks = rate("oh that's wonderful, thank you so much, you've been so helpful").sentiment;
+    assert!(angry.is_below(3), "{angry}");
+    assert!(facts.value() > 3.9, "{facts}");
+    assert!(thanks.value() > 6.5, "{thanks}");
+}
+
+#[test]
+fn the_words_that_moved_the_score_are_quoted_from_the_text() {
+    let text = "Well, this is absolutely RIDICULOUS, nobody cares";
+    let scores = Model::embedded().score(&TurnInContext::alone(text));
+    let worst = scores.contributions.iter().min_by(|a, b| a.effect.total_cmp(&b.effect)).unwrap();
+    assert!(text[worst.at.clone()].contains("RIDICULOUS") || text[worst.at.clone()].contains("nobody"), "{scores:?}");
+}
+
+#[test]
+fn any_text_of_any_length_is_rated_in_bounded_time() {
+    let long = "nobody 🙂 cares… ".repeat(200_000);
+    let odd = ["\0", "\u{202e}\u{feff}", "ﷺ", "👩‍👩‍👧", "İİİ", "a\u{301}", "'", "---", long.as_str()];
+    let began = Instant::now();
+    for text in odd {
+        let _ = ModelRater.rate_now(&TurnInContext::alone(text));
+        let _ = Model::embedded().score(&TurnInContext::alone(text));
+    }
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
+
+#[test]
+fn other_languages_come_out_unrated() {
+    for (text, lang) in [
+        ("Hola, llevo tres semanas esperando mi pedido y nadie me dice nada", "spa"),
+        ("Bonjour, cela fait trois semaines que j'attends ma commande et personne ne répond", "fra"),
+        ("Guten Tag, ich warte seit drei Wochen auf meine Bestellung und niemand hilft mir weiter", "deu"),
+        ("Здравствуйте, где мой заказ", "rus"),
+        ("你好我的订单在哪里", "cmn"),
+    ] {
+        let error = ModelRater.rate_now(&TurnInContext::alone(text)).unwrap_err();
+        assert_eq!(error, super::super::RateError::Language { lang: lang.to_owned() }, "{text}");
+    }
+    let tagged = TurnInContext { lang: Some("es-MX".into()), ..TurnInContext::alone("no") };
+    assert!(ModelRater.rate_now(&tagged).is_err());
+}
+
+#[test]
+fn short_or_odd_english_is_rated() {
+    for text in ["", "no", "si", "ja genau", "Siobhan Nguyen", "vamos", "lima echo tango oscar november", "5 5 5"] {
+        assert!(ModelRater.rate_now(&TurnInContext::alone(text)).is_ok(), "{text}");
+    }
+    let tagged = TurnInContext { lang: Some("en-GB".into()), ..TurnInContext::alone("Guten Tag, ich warte seit drei Wochen") };
+    assert!(ModelRater.rate_now(&tagged).is_ok());
+}
+
+#[test]
+fn weights_for_other_features_or_cut_short_are_refused() {
+    assert_eq!(Model::read(b"nope").err(), Some(WeightsError::Magic));
+    assert!(matches!(Model::read(&WEIGHTS[..100]).err(), Some(WeightsError::Size { .. })));
+    let mut other = WEIGHTS.to_vec();
+    other[8] ^= 1;
+    let other: &'static [u8] = other.leak();
+    assert!(matches!(Model::read(other).err(), Some(WeightsError::Mismatch { what: "feature fingerprint", .. })));
+}
