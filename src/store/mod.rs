@@ -34,7 +34,8 @@ use schema::MigrateError;
 /// How long a statement, or opening, waits for other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The store of a host. Clones share its one connection.
+/// The store of a host. Clones share its one connection, one use at a time: a future of this store that was begun must
+/// go on being polled (or be dropped) while another is awaited, or that one never gets its turn.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
