@@ -12,25 +12,30 @@ use crate::sentiment::{Sentiment, describe};
 /// The tool's name.
 pub const NAME: &str = "escalate_sentiment";
 
-/// The tool's definition, from the seed.
+/// The tool's definition: the seed's parameters, as the agent's model is told of them.
 #[must_use]
 pub fn escalate_sentiment() -> Tool {
     Tool {
         name: NAME.to_owned(),
-        description: "Escalate the call to a human when the caller's sentiment is sustainedly negative.".to_owned(),
+        description: "Call this when the caller has been frustrated, angry or upset for several turns and a human \
+                      should step in. It brings one in, or tells you why not."
+            .to_owned(),
         parameters: json!({
             "type": "object",
             "properties": {
                 "sentiment_score": {
-                    "type": "integer", "minimum": 1, "maximum": 10,
-                    "description": "1-10, where 1 = extremely negative",
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 10,
+                    "description": "How the caller feels, from 1 (extremely negative) to 10 (delighted).",
                 },
                 "description": {
                     "type": "string",
-                    "description": "brief description of what upset the caller",
+                    "description": "What upset the caller, in one short sentence.",
                 },
             },
             "required": ["sentiment_score", "description"],
+            "additionalProperties": false,
         }),
     }
 }

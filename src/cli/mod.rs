@@ -27,22 +27,15 @@ pub struct Cli {
 
 /// The subcommands, the main job first.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "a variant's doc would take the place of its command's own manual in --help")]
 pub enum Command {
-    /// Join a live room and work until the call ends (the main job).
     Attach(attach::AttachArgs),
-    /// Play a call on loopback and show what happens.
     Demo(demo::DemoArgs),
-    /// Serve a recording as a live room, for people building a platform side.
     Room(room::RoomArgs),
-    /// Replay recorded calls through the same rules, and check what they expect.
     Replay(replay::ReplayArgs),
-    /// Rate lines of text: a filter.
     Rate(rate::RateArgs),
-    /// Send the webhooks that wait in the outbox.
     Deliver(deliver::DeliverArgs),
-    /// Check settings, store, webhook, SIP peer and room without starting a call.
     Doctor(doctor::DoctorArgs),
-    /// Print the contracts for machines: JSON Schemas, AsyncAPI, the tool definition.
     Schema(schema::SchemaArgs),
 }
 

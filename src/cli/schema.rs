@@ -6,6 +6,9 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
+use crate::call::tool;
+use crate::config::schema::settings_schema;
+use crate::notify::payload::{FullPayload, SeedPayload};
 use crate::room::schema;
 
 /// Print the JSON Schemas, the AsyncAPI document of the native dialect, or the agent's tool
@@ -16,11 +19,12 @@ use crate::room::schema;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     sentiment-sidecar schema asyncapi > room.asyncapi.json\n  \
-    sentiment-sidecar schema tool")]
+    sentiment-sidecar schema settings\n  \
+    sentiment-sidecar schema                       (all of them, as one object)")]
 pub struct SchemaArgs {
-    /// What to print
+    /// What to print [default: everything, as one object by topic]
     #[arg(value_enum)]
-    pub topic: Topic,
+    pub topic: Option<Topic>,
 }
 
 /// What there is a schema of.
@@ -34,6 +38,10 @@ pub enum Topic {
     Rating,
     /// JSON Schema of one line of a recording
     Recording,
+    /// JSON Schema of our keys in an agent document, with their defaults
+    Settings,
+    /// JSON Schemas of the webhook's body: the seed's five fields, and the full detail
+    Webhook,
     /// The tool `escalate_sentiment`, as an agent is offered it
     Tool,
 }
@@ -45,17 +53,35 @@ impl Topic {
             Self::Messages => Ok(json!({"room": schema::room_message(), "sidecar": schema::sidecar_message()})),
             Self::Rating => Ok(schema::rating()),
             Self::Recording => Ok(schema::recording_line()),
-            Self::Tool => serde_json::to_value(schema::escalate_sentiment_tool()),
+            Self::Settings => Ok(settings_schema()),
+            Self::Webhook => Ok(json!({
+                "seed": schemars::schema_for!(SeedPayload).to_value(),
+                "full": schemars::schema_for!(FullPayload).to_value(),
+            })),
+            Self::Tool => serde_json::to_value(tool::escalate_sentiment()),
         }
     }
 }
 
-/// Prints one document.
+/// Every topic's document, by its name on the command line.
+fn everything() -> Result<Value, serde_json::Error> {
+    let named = |topic: &Topic| {
+        let name = topic.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        Ok((name, topic.document()?))
+    };
+    Topic::value_variants().iter().map(named).collect::<Result<_, _>>().map(Value::Object)
+}
+
+/// Prints one document, or all.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
-    let text = args.topic.document().and_then(|document| serde_json::to_string_pretty(&document));
+    let document = match args.topic {
+        Some(topic) => topic.document(),
+        None => everything(),
+    };
+    let text = document.and_then(|document| serde_json::to_string_pretty(&document));
     let text = text.map_err(|error| Failure::new(Exit::Other, error))?;
     match writeln!(std::io::stdout().lock(), "{text}") {
         // Whoever reads has seen enough, e.g. `| head`.

@@ -7,7 +7,7 @@ use super::message::{
     About, AgentActivity, CallInfo, CommandKind, CommandStatus, ErrorMessage, Participant, Resume, Role, RoomMessage,
     SidecarMessage, SipDialog, Transcript, TurnEnded, VERSION, Welcome, capability,
 };
-use super::schema::escalate_sentiment_tool;
+use crate::call::tool::escalate_sentiment;
 
 fn s(text: &str) -> String {
     text.to_owned()
@@ -143,7 +143,7 @@ pub fn sidecar_messages() -> Vec<SidecarMessage> {
     vec![
         hello(None),
         hello(Some(Resume { session_id: s("session-1"), last_seq: 7 })),
-        SidecarMessage::ToolsRegister { tools: vec![escalate_sentiment_tool()] },
+        SidecarMessage::ToolsRegister { tools: vec![escalate_sentiment()] },
         SidecarMessage::Sentiment {
             turn_id: s("turn-1"),
             sentiment: 2.4,

@@ -6,37 +6,9 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::message::{MAX_FRAME, RoomMessage, SUBPROTOCOL, SidecarMessage, Tool, VERSION};
+use super::message::{MAX_FRAME, RoomMessage, SUBPROTOCOL, SidecarMessage, VERSION};
 use super::samples;
 use crate::sentiment::Rating;
-
-/// The tool that the room's agent is offered (`tools.register`): the seed's name and parameters.
-#[must_use]
-pub fn escalate_sentiment_tool() -> Tool {
-    Tool {
-        name: "escalate_sentiment".to_owned(),
-        description: "Call this when the caller has been frustrated, angry or upset for several turns and a human \
-                      should step in. It brings one in, or tells you why not."
-            .to_owned(),
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "sentiment_score": {
-                    "type": "integer",
-                    "minimum": 1,
-                    "maximum": 10,
-                    "description": "How the caller feels, from 1 (extremely negative) to 10 (delighted)."
-                },
-                "description": {
-                    "type": "string",
-                    "description": "What upset the caller, in one short sentence."
-                }
-            },
-            "required": ["sentiment_score", "description"],
-            "additionalProperties": false
-        }),
-    }
-}
 
 /// JSON Schema (2020-12) of what a room may send.
 #[must_use]
@@ -371,7 +343,7 @@ mod tests {
 
     #[test]
     fn the_tool_takes_the_seeds_parameters_and_nothing_else() {
-        let tool = escalate_sentiment_tool();
+        let tool = crate::call::tool::escalate_sentiment();
         assert_eq!(tool.name, "escalate_sentiment");
         let parameters = jsonschema::validator_for(&tool.parameters).unwrap();
         assert!(parameters.is_valid(&json!({"sentiment_score": 2, "description": "waited three days"})));

@@ -12,9 +12,37 @@ pub(super) const MAX_WORDS: usize = 256;
 
 const FILLERS: [&str; 10] = ["um", "umm", "uh", "uhm", "uhh", "er", "erm", "eh", "ehm", ""];
 const NUMBERS: [&str; 31] = [
-    "zero", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty", "fifty", "sixty",
-    "seventy", "eighty", "ninety", "hundred", "thousand", "million", "",
+    "zero",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+    "hundred",
+    "thousand",
+    "million",
+    "",
 ];
 /// Numbers beside another number ("four one oh two"), words elsewhere ("no one").
 const NUMBERS_BESIDE_NUMBERS: [&str; 5] = ["one", "oh", "o", "double", "triple"];
@@ -246,8 +274,13 @@ mod tests {
             "um i i don t want it uh i've called call- called five five times",
             "I DON\u{2019}T WANT IT -- I HAVE CALLED FIVE TIMES",
         ] {
-            let expected = if other.contains("call-") { said("i don't want it i call called five times") } else { plain.clone() };
-            assert_eq!(said(other).replace("call called", "called"), expected.replace("call called", "called"), "{other}");
+            let expected =
+                if other.contains("call-") { said("i don't want it i call called five times") } else { plain.clone() };
+            assert_eq!(
+                said(other).replace("call called", "called"),
+                expected.replace("call called", "called"),
+                "{other}"
+            );
         }
     }
 
@@ -258,7 +291,10 @@ mod tests {
 
     #[test]
     fn false_starts_and_repeats_are_dropped() {
-        assert_eq!(said("I wa- want it it it you're not you're not hearing me"), "i want it your not here me".replace("here", "hearing"));
+        assert_eq!(
+            said("I wa- want it it it you're not you're not hearing me"),
+            "i want it your not here me".replace("here", "hearing")
+        );
     }
 
     #[test]
