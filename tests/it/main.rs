@@ -3,10 +3,12 @@
 
 mod attach;
 mod crash;
+mod demo;
 mod rate;
 mod readme;
 mod replay;
 mod room;
 mod sip;
 mod support;
+mod transfer;
 mod webhook;

@@ -1,7 +1,7 @@
 //! Transfers by REFER against SIPp, against sockets that misbehave, and against the demo's phone.
 
 mod hostile;
-mod sipp;
+pub(crate) mod sipp;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

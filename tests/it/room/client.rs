@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures_util::SinkExt;
+use sentiment_sidecar::call::tool::escalate_sentiment;
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::room::error::RoomEvent;
 use sentiment_sidecar::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use sentiment_sidecar::room::native::connect;
-use sentiment_sidecar::room::schema::escalate_sentiment_tool;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -341,7 +341,7 @@ async fn a_room_that_is_gone_for_too_long_is_given_up() {
 async fn what_the_room_has_not_answered_is_said_again_after_a_cut() {
     let (listener, config) = place().await;
     let mut room = connect(config);
-    room.send(SidecarMessage::ToolsRegister { tools: vec![escalate_sentiment_tool()] });
+    room.send(SidecarMessage::ToolsRegister { tools: vec![escalate_sentiment()] });
     room.send(say("c1"));
     room.send(say("c2"));
     let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
