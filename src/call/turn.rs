@@ -194,7 +194,7 @@ impl TurnBook {
         let start = piece.start_ms?;
         let began = |k: &TurnKey| self.turns[k.0].start_ms;
         let before = recent().filter(mine).find(|k| began(k).is_some_and(|s| s <= start)).copied();
-        let after = recent().filter(mine).filter(|k| began(k).is_some_and(|s| s > start)).last().copied();
+        let after = recent().filter(mine).rfind(|k| began(k).is_some_and(|s| s > start)).copied();
         // The room says what its own turns consist of; an unlisted segment waits for the turn that lists it.
         let own = |k: &TurnKey| !self.turns[k.0].from_room;
         before

@@ -1,4 +1,4 @@
-//! Settings: what they are ([`settings`]), where they come from ([`load`]), and what must not leak ([`secret`]).
+//! Settings: what they are ([`settings`]), where they come from ([`mod@load`]), and what must not leak ([`secret`]).
 //!
 //! One table of keys (`keys.rs`) drives reading, the names of environment variables, error messages,
 //! [`load::Loaded::explain`] and the JSON Schema ([`schema::settings_schema`]).

@@ -2,7 +2,7 @@
 //! [`RoomHandle`] for the runtime.
 //!
 //! The task never waits for the runtime and the runtime never for the task: both queues are bounded, and what happens
-//! when they are full is written down at [`super::queue`].
+//! when they are full is written down at `room::queue`.
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -3,10 +3,10 @@
 //! Everything that was trained lies in `weights.bin`, part of the program: its pages are shared by all processes that
 //! run it. `MODEL_CARD.md` says what it was trained on, how good it is and where it fails; `recipe/` trains it again.
 //!
-//! 1. [`words`] brings a turn's words into one form for all recognisers.
-//! 2. [`features`] hashes n-grams of the turn, of the caller's earlier turns and of the agent's last turn; two linear
-//!    stages score them ([`weights`]): one on the turn alone, one in its context.
-//! 3. [`summary`] adds the ratings so far and the turn's shape, and trees give the calibrated scores.
+//! 1. `words` brings a turn's words into one form for all recognisers.
+//! 2. `features` hashes n-grams of the turn, of the caller's earlier turns and of the agent's last turn; two linear
+//!    stages score them (`weights`): one on the turn alone, one in its context.
+//! 3. `summary` adds the ratings so far and the turn's shape, and trees give the calibrated scores.
 
 mod features;
 mod language;
