@@ -17,19 +17,15 @@ use super::report::Report;
 use super::tracker::{Standing, counts};
 use super::turn::TurnKey;
 use crate::config::settings::{Action, ActionKind};
-use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, capability};
+use crate::room::message::{CommandKind, SidecarMessage};
 use crate::sentiment::Sentiment;
 use crate::sentiment::describe::{self, LowTurn};
-use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
+use crate::transfer::Outcome;
 
 /// How long the store may take before the call goes on without it.
-const STORE_PATIENCE_MS: u64 = 3_000;
-/// How long a room that does not offer `say` may take to say the handover sentence all the same.
-const UNOFFERED_SAY_MS: u64 = 3_000;
+pub(super) const STORE_PATIENCE_MS: u64 = 3_000;
 /// How long the room gets to settle a transfer without a final result.
-const SETTLE_MS: u64 = 5_000;
-/// How long a final result may still come after the caller's leg is gone.
-const GONE_GRACE_MS: u64 = 2_000;
+pub(super) const SETTLE_MS: u64 = 5_000;
 /// How long an escalation may still take after the call is over or the process was asked to stop.
 const ENDING_GRACE_MS: u64 = 5_000;
 /// How much longer than the transfer itself its fallback webhook is held.
@@ -46,7 +42,7 @@ enum Followed {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// The alert is being written.
     Storing,
     /// The handover sentence is being said.
@@ -60,25 +56,25 @@ enum Phase {
 }
 
 #[derive(Debug)]
-struct Active {
-    alert: Alert,
+pub(super) struct Active {
+    pub(super) alert: Alert,
     /// The turn id or tool call id that set it off; names the commands.
-    key: String,
-    phase: Phase,
-    until: Millis,
-    over_sip: bool,
-    caller_left: bool,
+    pub(super) key: String,
+    pub(super) phase: Phase,
+    pub(super) until: Millis,
+    pub(super) over_sip: bool,
+    pub(super) caller_left: bool,
     /// Whether the alert reached the store.
-    stored: bool,
+    pub(super) stored: bool,
 }
 
 /// The state of escalation.
 #[derive(Debug, Default)]
 pub struct Latch {
-    active: Option<Box<Active>>,
+    pub(super) active: Option<Box<Active>>,
     last: Option<Followed>,
     first_turn: Option<u32>,
-    handed_over: bool,
+    pub(super) handed_over: bool,
 }
 
 impl Latch {
@@ -243,7 +239,7 @@ impl Call {
     }
 
     /// What becomes of the webhook when the alert is decided.
-    fn webhook_plan(&self) -> WebhookPlan {
+    pub(super) fn webhook_plan(&self) -> WebhookPlan {
         let webhook = &self.settings.webhook;
         if webhook.url.is_none() || self.options.shadow {
             return WebhookPlan::None;
@@ -263,7 +259,7 @@ impl Call {
     }
 
     /// Moves the escalation that is under way into a phase that lasts `ms` at most.
-    fn enter(&mut self, phase: Phase, ms: u64) {
+    pub(super) fn enter(&mut self, phase: Phase, ms: u64) {
         let ms = if self.ending.is_some() { ms.min(ENDING_GRACE_MS) } else { ms };
         let until = self.now.plus(ms);
         if let Some(active) = &mut self.latch.active {
@@ -272,7 +268,7 @@ impl Call {
         }
     }
 
-    fn active_in(&self, alert_id: &AlertId) -> Option<&Active> {
+    pub(super) fn active_in(&self, alert_id: &AlertId) -> Option<&Active> {
         self.latch.active.as_deref().filter(|active| active.alert.id == *alert_id)
     }
 
@@ -312,7 +308,7 @@ impl Call {
     }
 
     /// Asks for the alert's webhook to be sent now, if it has one.
-    fn deliver(&mut self) {
+    pub(super) fn deliver(&mut self) {
         let Some(active) = &self.latch.active else { return };
         if self.settings.webhook.url.is_none() || active.alert.shadow {
             return;
@@ -350,7 +346,7 @@ impl Call {
     }
 
     /// The escalation is over; the caller may have gone on while it was latched.
-    fn unlatch(&mut self) {
+    pub(super) fn unlatch(&mut self) {
         self.latch.active = None;
         let followed = match self.latch.last {
             Some(Followed::Turn(key)) => Some(key),
@@ -359,7 +355,7 @@ impl Call {
         self.decide_since(followed);
     }
 
-    fn command(&mut self, command_id: String, command: CommandKind, deadline_ms: u64) {
+    pub(super) fn command(&mut self, command_id: String, command: CommandKind, deadline_ms: u64) {
         self.tell(SidecarMessage::Command { command_id, command, deadline_ms });
     }
 
@@ -373,132 +369,8 @@ impl Call {
         self.command(format!("set_flag-{key}"), command, STORE_PATIENCE_MS);
     }
 
-    fn offers(&self, what: &str) -> bool {
+    pub(super) fn offers(&self, what: &str) -> bool {
         self.welcome.as_ref().is_some_and(|w| w.capabilities.iter().any(|c| c == what))
-    }
-
-    /// Says the handover sentence, then transfers.
-    fn announce(&mut self, key: &str) {
-        if self.caller_is_gone() {
-            return self.conclude(Outcome::CallerGone);
-        }
-        if self.settings.handover_sentence.is_empty() || self.ending.is_some() {
-            return self.start_transfer();
-        }
-        let text = self.settings.handover_sentence.clone();
-        let deadline_ms = self.settings.say_deadline_ms;
-        self.command(format!("say-{key}"), CommandKind::Say { text }, deadline_ms);
-        let patience = if self.offers(capability::SAY) { deadline_ms } else { deadline_ms.min(UNOFFERED_SAY_MS) };
-        self.enter(Phase::Announcing, patience);
-    }
-
-    fn caller_is_gone(&self) -> bool {
-        self.latch.active.as_ref().is_some_and(|active| active.caller_left)
-    }
-
-    fn start_transfer(&mut self) {
-        let Action::Transfer { target } = self.settings.action.clone() else { return };
-        let deadline_ms = self.settings.transfer_deadline_ms;
-        let Some(active) = &mut self.latch.active else { return };
-        let (alert_id, key) = (active.alert.id.to_string(), active.key.clone());
-        match self.welcome.as_ref().and_then(transfer::choose_route) {
-            None => {
-                let reason = "the room offers neither a transfer command nor a SIP dialog".to_owned();
-                return self.conclude(Outcome::Unreachable { reason });
-            }
-            Some(Route::RoomCommand) => {
-                let target = target.as_str().to_owned();
-                let ringing_timeout_ms = self.settings.ringing_timeout_ms;
-                let command = CommandKind::Transfer { target, ringing_timeout_ms };
-                self.command(format!("transfer-{key}"), command, deadline_ms);
-            }
-            Some(route) => {
-                active.over_sip = true;
-                let request = TransferRequest { alert_id, target, route, deadline_ms };
-                self.out.push_back(Output::Transfer { request });
-            }
-        }
-        self.enter(Phase::Transferring, deadline_ms);
-    }
-
-    /// The room says how a command fared.
-    pub(super) fn command_result(
-        &mut self,
-        command_id: &str,
-        status: CommandStatus,
-        code: Option<&str>,
-        detail: Option<&str>,
-    ) {
-        let Some(active) = &self.latch.active else { return };
-        let (name, key) = command_id.split_once('-').unwrap_or((command_id, ""));
-        if key != active.key {
-            return;
-        }
-        match (name, active.phase, status) {
-            ("say", Phase::Announcing, CommandStatus::Accepted) => {
-                self.enter(Phase::Announcing, self.settings.say_deadline_ms);
-            }
-            ("say", Phase::Announcing, _) => self.start_transfer(),
-            ("transfer", Phase::Transferring | Phase::Settling, _) if active.over_sip => {}
-            ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Accepted) => {
-                let alert_id = active.alert.id.clone();
-                let progress = Progress { step: "accepted".to_owned(), sip_status: None };
-                self.report(Report::Transfer { alert_id, progress });
-            }
-            ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Done) => {
-                self.conclude(Outcome::Transferred);
-            }
-            ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Failed) => {
-                self.conclude(Outcome::from_code(code.unwrap_or("failed"), detail.unwrap_or_default()));
-            }
-            _ => {}
-        }
-    }
-
-    /// The SIP edge reports a step.
-    pub(super) fn transfer_progress(&mut self, alert_id: &AlertId, progress: Progress) {
-        if self.active_in(alert_id).is_some() {
-            self.report(Report::Transfer { alert_id: alert_id.clone(), progress });
-        }
-    }
-
-    /// The SIP edge is done.
-    pub(super) fn transfer_done(&mut self, alert_id: &AlertId, outcome: Outcome) {
-        let Some(active) = self.active_in(alert_id) else { return };
-        match active.phase {
-            Phase::Transferring if outcome == Outcome::Unknown && !active.caller_left => {
-                self.enter(Phase::Settling, SETTLE_MS);
-            }
-            Phase::Transferring | Phase::Settling => self.conclude(outcome),
-            Phase::Storing | Phase::Announcing | Phase::Closing { .. } => {}
-        }
-    }
-
-    /// A human joined: whatever was under way, the caller has one.
-    pub(super) fn latch_human_joined(&mut self) {
-        let Some(active) = &self.latch.active else { return };
-        if active.alert.action == ActionKind::Transfer
-            && matches!(active.phase, Phase::Announcing | Phase::Transferring | Phase::Settling)
-        {
-            self.conclude(Outcome::Transferred);
-        }
-    }
-
-    /// The caller's leg is gone: a success may still be on its way, nothing else is waited for.
-    pub(super) fn latch_caller_left(&mut self) {
-        let Some(active) = &mut self.latch.active else { return };
-        active.caller_left = true;
-        let phase = active.phase;
-        match phase {
-            Phase::Announcing => self.conclude(Outcome::CallerGone),
-            Phase::Transferring | Phase::Settling => {
-                let grace = self.now.plus(GONE_GRACE_MS);
-                if let Some(active) = &mut self.latch.active {
-                    active.until = active.until.min(grace);
-                }
-            }
-            Phase::Storing | Phase::Closing { .. } => {}
-        }
     }
 
     /// The call is over or the process stops: what is under way gets a short while.
@@ -530,61 +402,8 @@ impl Call {
         }
     }
 
-    /// No final result came.
-    fn give_up(&mut self) {
-        let Some(active) = &self.latch.active else { return };
-        if active.over_sip {
-            let alert_id = active.alert.id.clone();
-            self.out.push_back(Output::CancelTransfer { alert_id });
-        }
-        let gone = self.caller_is_gone();
-        self.conclude(if gone { Outcome::CallerGone } else { Outcome::Unknown });
-    }
-
-    /// The transfer's outcome is known: it is stored, and the webhook falls in where it failed.
-    fn conclude(&mut self, outcome: Outcome) {
-        let Some(active) = &mut self.latch.active else { return };
-        let outcome = match outcome {
-            Outcome::Transferred => Outcome::Transferred,
-            _ if active.caller_left => Outcome::CallerGone,
-            other => other,
-        };
-        active.alert.outcome = Some(outcome.clone());
-        let (alert, key) = (active.alert.clone(), active.key.clone());
-        let transferred = outcome == Outcome::Transferred;
-        let fallback = !transferred && self.settings.webhook.url.is_some() && !self.settings.webhook.always;
-        self.latch.handed_over = transferred;
-        if !transferred && outcome != Outcome::CallerGone {
-            self.comfort(&key, &outcome);
-        }
-        self.report(Report::Outcome {
-            alert_id: alert.id.clone(),
-            action: alert.action,
-            transfer: Some(outcome),
-            fallback,
-        });
-        let webhook = if fallback { WebhookPlan::Send } else { WebhookPlan::None };
-        self.out.push_back(Output::Store { write: StoreWrite::Outcome { alert, webhook } });
-        self.enter(Phase::Closing { fallback }, STORE_PATIENCE_MS);
-    }
-
-    /// After a failed transfer the caller is never left in silence, and the agent knows.
-    fn comfort(&mut self, key: &str, outcome: &Outcome) {
-        let instruction = format!(
-            "The transfer to a human did not work ({}). Do not promise it again: tell the caller, apologize, and keep \
-             helping.",
-            outcome.name()
-        );
-        self.tell(SidecarMessage::Tone { label: "negative".to_owned(), instruction });
-        if !self.settings.fallback_sentence.is_empty() {
-            let text = self.settings.fallback_sentence.clone();
-            let deadline_ms = self.settings.say_deadline_ms;
-            self.command(format!("say-fallback-{key}"), CommandKind::Say { text }, deadline_ms);
-        }
-    }
-
     /// The outcome is on disk, or cannot be: the fallback is sent, and the latch opens.
-    fn release(&mut self, fallback: bool, failed: bool) {
+    pub(super) fn release(&mut self, fallback: bool, failed: bool) {
         if let Some(active) = &mut self.latch.active {
             active.stored &= !failed;
         }

@@ -4,15 +4,18 @@
 //! [`Output::Wait`] (come back with the next input, or with [`Input::Tick`] at that moment) or [`Output::Ended`].
 //!
 //! # Layout
-//! [`turn`] makes turns from segments, [`tracker`] folds ratings into a streak, [`policy`] decides, [`latch`] carries
-//! one escalation from its decision to its outcome, [`tool`] answers the agent's own call, [`tone`] instructs the
+//! [`turn`] makes turns from segments (`segment`, and `late` for those out of order), [`tracker`] folds ratings into a streak, [`policy`] decides, [`latch`] carries
+//! one escalation from its decision to its outcome (`handover` the part of it that transfers), [`tool`] answers the agent's own call, [`tone`] instructs the
 //! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told.
 
 pub mod escalation;
 pub mod event;
+mod handover;
 pub mod latch;
+mod late;
 pub mod policy;
 pub mod report;
+mod segment;
 pub mod tone;
 pub mod tool;
 pub mod tracker;
@@ -68,7 +71,8 @@ struct Told {
 struct TurnState {
     rated: Rated,
     told: Option<Told>,
-    told_unrated: bool,
+    /// The number under which the turn was last reported as unrated.
+    told_unrated: Option<u32>,
 }
 
 /// One live or replayed call.
@@ -289,7 +293,7 @@ impl Call {
                 self.waiting.push((key, self.now.plus(self.settings.rater_deadline_ms + RATER_GRACE_MS)));
                 Rated::Waiting
             };
-            self.states.insert(key, TurnState { rated, told, told_unrated: false });
+            self.states.insert(key, TurnState { rated, told, told_unrated: None });
         }
         if let Some(first) = self.book.take_disturbed() {
             self.recount(first);
@@ -383,8 +387,8 @@ impl Call {
         let turn = self.book.turn(key);
         let Some(state) = self.states.get_mut(&key) else { return };
         match &state.rated {
-            Rated::Failed(error) if !state.told_unrated => {
-                state.told_unrated = true;
+            Rated::Failed(error) if state.told_unrated != Some(standing.ordinal) => {
+                state.told_unrated = Some(standing.ordinal);
                 let report = Report::Unrated { turn: standing.ordinal, turn_id: turn.id.clone(), error: error.clone() };
                 self.report(report);
             }

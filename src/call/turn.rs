@@ -7,25 +7,12 @@
 use std::collections::HashMap;
 
 use super::event::Millis;
+use super::segment::{Segment, join};
 use crate::room::message::{Transcript, TurnEnded};
 
 /// A turn's place in [`TurnBook`], never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TurnKey(usize);
-
-#[derive(Debug, Clone, PartialEq)]
-struct Segment {
-    rev: u32,
-    is_final: bool,
-    text: String,
-    start_ms: Option<u64>,
-    end_ms: Option<u64>,
-    lang: Option<String>,
-    /// Order of first arrival, for segments without times.
-    arrival: u64,
-    /// The turn that it belongs to, once it does.
-    turn: Option<TurnKey>,
-}
+pub struct TurnKey(pub(super) usize);
 
 /// All that one participant said until another took over.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,12 +28,12 @@ pub struct Turn {
     /// BCP 47 tag, where the recogniser gave one.
     pub lang: Option<String>,
     index: Option<u64>,
-    start_ms: Option<u64>,
-    end_ms: Option<u64>,
+    pub(super) start_ms: Option<u64>,
+    pub(super) end_ms: Option<u64>,
     /// Whether the room named the turn itself.
-    from_room: bool,
+    pub(super) from_room: bool,
     room_text: Option<String>,
-    segments: Vec<String>,
+    pub(super) segments: Vec<String>,
 }
 
 impl Turn {
@@ -58,8 +45,8 @@ impl Turn {
 }
 
 #[derive(Debug, Default)]
-struct Pool {
-    segments: Vec<String>,
+pub(super) struct Pool {
+    pub(super) segments: Vec<String>,
     last_at: Millis,
     /// Latched by the participant's first `turn.ended`: silence closes nothing from then on.
     room_ends_turns: bool,
@@ -68,11 +55,11 @@ struct Pool {
 /// All turns of a call, in order, and the segments that are not part of one yet.
 #[derive(Debug, Default)]
 pub struct TurnBook {
-    turns: Vec<Turn>,
-    order: Vec<TurnKey>,
+    pub(super) turns: Vec<Turn>,
+    pub(super) order: Vec<TurnKey>,
     by_id: HashMap<String, TurnKey>,
-    segments: HashMap<(String, String), Segment>,
-    pools: HashMap<String, Pool>,
+    pub(super) segments: HashMap<(String, String), Segment>,
+    pub(super) pools: HashMap<String, Pool>,
     arrivals: u64,
     changed: Vec<TurnKey>,
     disturbed: Option<usize>,
@@ -182,90 +169,6 @@ impl TurnBook {
 
     fn touch(&mut self, now: Millis, piece: &Transcript) {
         self.pools.entry(piece.participant_id.clone()).or_default().last_at = now;
-    }
-
-    /// The closed turn that a segment of an unknown id belongs to: one that names it, or one during which it began.
-    fn late_home(&self, piece: &Transcript, silence_ms: u64) -> Option<TurnKey> {
-        let mine = |key: &&TurnKey| self.turns[key.0].participant_id == piece.participant_id;
-        let recent = || self.order.iter().rev().take(64);
-        if let Some(named) = recent().filter(mine).find(|k| self.turns[k.0].segments.contains(&piece.segment_id)) {
-            return Some(*named);
-        }
-        let start = piece.start_ms?;
-        let began = |k: &TurnKey| self.turns[k.0].start_ms;
-        let before = recent().filter(mine).find(|k| began(k).is_some_and(|s| s <= start)).copied();
-        let after = recent().filter(mine).rfind(|k| began(k).is_some_and(|s| s > start)).copied();
-        // The room says what its own turns consist of; an unlisted segment waits for the turn that lists it.
-        let own = |k: &TurnKey| !self.turns[k.0].from_room;
-        before
-            .filter(|k| own(k) && self.continues(*k, start, silence_ms))
-            .or(after.filter(|k| own(k) && self.leads_to(*k, piece, start, silence_ms)))
-    }
-
-    /// Whether a piece that began during or after a turn goes on with it: nobody else had taken over.
-    fn continues(&self, turn: TurnKey, start: u64, silence_ms: u64) -> bool {
-        let turn = &self.turns[turn.0];
-        let (Some(began), Some(end)) = (turn.start_ms, turn.end_ms.or(turn.start_ms)) else { return false };
-        let taken_over = self.next_other_start(&turn.participant_id, began);
-        match taken_over {
-            _ if start < end => true,
-            Some(other) => start < other,
-            None => start - end < silence_ms,
-        }
-    }
-
-    /// Whether a piece that began before a turn belongs to it: no silence and nobody else lies between.
-    fn leads_to(&self, turn: TurnKey, piece: &Transcript, start: u64, silence_ms: u64) -> bool {
-        let Some(began) = self.turns[turn.0].start_ms else { return false };
-        let gap = began.saturating_sub(piece.end_ms.unwrap_or(start));
-        gap < silence_ms && self.next_other_start(&piece.participant_id, start).is_none_or(|other| other >= began)
-    }
-
-    /// A late piece may have closed the gap to what was taken for the next turn, or is about to be: then that is part
-    /// of this turn too.
-    fn absorb(&mut self, home: TurnKey, piece: &Transcript, silence_ms: u64) {
-        let who = &piece.participant_id;
-        let Some(began) = self.turns[home.0].start_ms else { return };
-        let of_turns = self.order.iter().rev().take(64).map(|k| (*k, &self.turns[k.0]));
-        let of_turns = of_turns.filter(|(k, t)| *k != home && !t.from_room && t.participant_id == *who);
-        let of_turns = of_turns.flat_map(|(_, t)| t.segments.iter());
-        let of_pool = self.pools.get(who).into_iter().flat_map(|pool| pool.segments.iter());
-        let start = |id: &String| self.segments.get(&(who.clone(), id.clone())).and_then(|segment| segment.start_ms);
-        let mut later: Vec<(u64, String)> = of_turns
-            .chain(of_pool)
-            .filter_map(|id| Some((start(id)?, id.clone())))
-            .filter(|(s, _)| *s > began)
-            .collect();
-        later.sort();
-        for (start, segment_id) in later {
-            if !self.continues(home, start, silence_ms) {
-                return;
-            }
-            self.move_segment(who, segment_id, home);
-        }
-    }
-
-    fn move_segment(&mut self, who: &str, segment_id: String, home: TurnKey) {
-        if let Some(pool) = self.pools.get_mut(who) {
-            pool.segments.retain(|id| *id != segment_id);
-        }
-        let Some(segment) = self.segments.get_mut(&(who.to_owned(), segment_id.clone())) else { return };
-        if let Some(other) = segment.turn.replace(home) {
-            self.turns[other.0].segments.retain(|id| *id != segment_id);
-            self.rebuild(other);
-        }
-        self.turns[home.0].segments.push(segment_id);
-        self.rebuild(home);
-    }
-
-    /// When someone else first began to speak after `after`.
-    fn next_other_start(&self, participant_id: &str, after: u64) -> Option<u64> {
-        let closed = self.order.iter().rev().take(64).map(|k| &self.turns[k.0]);
-        let closed = closed.filter(|t| t.participant_id != participant_id).filter_map(|t| t.start_ms);
-        let open = self.pools.iter().filter(|(who, _)| *who != participant_id).flat_map(|(who, pool)| {
-            pool.segments.iter().filter_map(|s| self.segments.get(&(who.clone(), s.clone()))?.start_ms)
-        });
-        closed.chain(open).filter(|start| *start > after).min()
     }
 
     /// The room ended a turn, or revises one that it ended.
@@ -454,7 +357,7 @@ impl TurnBook {
     }
 
     /// Makes a turn's text anew from what is known, and notes a change.
-    fn rebuild(&mut self, key: TurnKey) {
+    pub(super) fn rebuild(&mut self, key: TurnKey) {
         let turn = &self.turns[key.0];
         let mut parts: Vec<&Segment> =
             turn.segments.iter().filter_map(|s| self.segments.get(&(turn.participant_id.clone(), s.clone()))).collect();
@@ -487,47 +390,4 @@ impl TurnBook {
         let of = |s: &String| self.segments.get(&(participant_id.to_owned(), s.clone())).map(|s| s.text.as_str());
         Some(join(pool.segments.iter().filter_map(of))).filter(|text| !text.is_empty())
     }
-}
-
-impl Segment {
-    fn new(piece: &Transcript, arrival: u64, turn: Option<TurnKey>) -> Self {
-        Self {
-            rev: piece.rev,
-            is_final: piece.is_final,
-            text: piece.text.trim().to_owned(),
-            start_ms: piece.start_ms,
-            end_ms: piece.end_ms,
-            lang: piece.lang.clone(),
-            arrival,
-            turn,
-        }
-    }
-
-    /// Takes a newer version of the segment: finals replace interims, then the highest `rev` wins. Returns whether
-    /// anything changed.
-    fn take(&mut self, piece: &Transcript) -> bool {
-        if (piece.is_final, piece.rev) < (self.is_final, self.rev) {
-            return false;
-        }
-        let newer = Self {
-            start_ms: piece.start_ms.or(self.start_ms),
-            end_ms: piece.end_ms.or(self.end_ms),
-            lang: piece.lang.clone().or_else(|| self.lang.clone()),
-            ..Self::new(piece, self.arrival, self.turn)
-        };
-        let changed = newer != *self;
-        *self = newer;
-        changed
-    }
-}
-
-fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
-    let mut text = String::new();
-    for part in parts.map(str::trim).filter(|p| !p.is_empty()) {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push_str(part);
-    }
-    text
 }

@@ -1,0 +1,194 @@
+//! The part of an escalation that hands the caller over (rule 5): the handover sentence, the transfer, its outcome.
+
+use super::Call;
+use super::escalation::AlertId;
+use super::event::{Output, StoreWrite, WebhookPlan};
+use super::latch::{Phase, SETTLE_MS, STORE_PATIENCE_MS};
+use super::report::Report;
+use crate::config::settings::{Action, ActionKind};
+use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, capability};
+use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
+
+/// How long a room that does not offer `say` may take to say the handover sentence all the same.
+const UNOFFERED_SAY_MS: u64 = 3_000;
+/// How long a final result may still come after the caller's leg is gone.
+const GONE_GRACE_MS: u64 = 2_000;
+
+impl Call {
+    /// Says the handover sentence, then transfers.
+    pub(super) fn announce(&mut self, key: &str) {
+        if self.caller_is_gone() {
+            return self.conclude(Outcome::CallerGone);
+        }
+        if self.settings.handover_sentence.is_empty() || self.ending.is_some() {
+            return self.start_transfer();
+        }
+        let text = self.settings.handover_sentence.clone();
+        let deadline_ms = self.settings.say_deadline_ms;
+        self.command(format!("say-{key}"), CommandKind::Say { text }, deadline_ms);
+        let patience = if self.offers(capability::SAY) { deadline_ms } else { deadline_ms.min(UNOFFERED_SAY_MS) };
+        self.enter(Phase::Announcing, patience);
+    }
+
+    pub(super) fn caller_is_gone(&self) -> bool {
+        self.latch.active.as_ref().is_some_and(|active| active.caller_left)
+    }
+
+    pub(super) fn start_transfer(&mut self) {
+        let Action::Transfer { target } = self.settings.action.clone() else { return };
+        let deadline_ms = self.settings.transfer_deadline_ms;
+        let Some(active) = &mut self.latch.active else { return };
+        let (alert_id, key) = (active.alert.id.to_string(), active.key.clone());
+        match self.welcome.as_ref().and_then(transfer::choose_route) {
+            None => {
+                let reason = "the room offers neither a transfer command nor a SIP dialog".to_owned();
+                return self.conclude(Outcome::Unreachable { reason });
+            }
+            Some(Route::RoomCommand) => {
+                let target = target.as_str().to_owned();
+                let ringing_timeout_ms = self.settings.ringing_timeout_ms;
+                let command = CommandKind::Transfer { target, ringing_timeout_ms };
+                self.command(format!("transfer-{key}"), command, deadline_ms);
+            }
+            Some(route) => {
+                active.over_sip = true;
+                let request = TransferRequest { alert_id, target, route, deadline_ms };
+                self.out.push_back(Output::Transfer { request });
+            }
+        }
+        self.enter(Phase::Transferring, deadline_ms);
+    }
+
+    /// The room says how a command fared.
+    pub(super) fn command_result(
+        &mut self,
+        command_id: &str,
+        status: CommandStatus,
+        code: Option<&str>,
+        detail: Option<&str>,
+    ) {
+        let Some(active) = &self.latch.active else { return };
+        let (name, key) = command_id.split_once('-').unwrap_or((command_id, ""));
+        if key != active.key {
+            return;
+        }
+        match (name, active.phase, status) {
+            ("say", Phase::Announcing, CommandStatus::Accepted) => {
+                self.enter(Phase::Announcing, self.settings.say_deadline_ms);
+            }
+            ("say", Phase::Announcing, _) => self.start_transfer(),
+            ("transfer", Phase::Transferring | Phase::Settling, _) if active.over_sip => {}
+            ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Accepted) => {
+                let alert_id = active.alert.id.clone();
+                let progress = Progress { step: "accepted".to_owned(), sip_status: None };
+                self.report(Report::Transfer { alert_id, progress });
+            }
+            ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Done) => {
+                self.conclude(Outcome::Transferred);
+            }
+            ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Failed) => {
+                self.conclude(Outcome::from_code(code.unwrap_or("failed"), detail.unwrap_or_default()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The SIP edge reports a step.
+    pub(super) fn transfer_progress(&mut self, alert_id: &AlertId, progress: Progress) {
+        if self.active_in(alert_id).is_some() {
+            self.report(Report::Transfer { alert_id: alert_id.clone(), progress });
+        }
+    }
+
+    /// The SIP edge is done.
+    pub(super) fn transfer_done(&mut self, alert_id: &AlertId, outcome: Outcome) {
+        let Some(active) = self.active_in(alert_id) else { return };
+        match active.phase {
+            Phase::Transferring if outcome == Outcome::Unknown && !active.caller_left => {
+                self.enter(Phase::Settling, SETTLE_MS);
+            }
+            Phase::Transferring | Phase::Settling => self.conclude(outcome),
+            Phase::Storing | Phase::Announcing | Phase::Closing { .. } => {}
+        }
+    }
+
+    /// A human joined: whatever was under way, the caller has one.
+    pub(super) fn latch_human_joined(&mut self) {
+        let Some(active) = &self.latch.active else { return };
+        if active.alert.action == ActionKind::Transfer
+            && matches!(active.phase, Phase::Announcing | Phase::Transferring | Phase::Settling)
+        {
+            self.conclude(Outcome::Transferred);
+        }
+    }
+
+    /// The caller's leg is gone: a success may still be on its way, nothing else is waited for.
+    pub(super) fn latch_caller_left(&mut self) {
+        let Some(active) = &mut self.latch.active else { return };
+        active.caller_left = true;
+        let phase = active.phase;
+        match phase {
+            Phase::Announcing => self.conclude(Outcome::CallerGone),
+            Phase::Transferring | Phase::Settling => {
+                let grace = self.now.plus(GONE_GRACE_MS);
+                if let Some(active) = &mut self.latch.active {
+                    active.until = active.until.min(grace);
+                }
+            }
+            Phase::Storing | Phase::Closing { .. } => {}
+        }
+    }
+
+    /// No final result came.
+    pub(super) fn give_up(&mut self) {
+        let Some(active) = &self.latch.active else { return };
+        if active.over_sip {
+            let alert_id = active.alert.id.clone();
+            self.out.push_back(Output::CancelTransfer { alert_id });
+        }
+        let gone = self.caller_is_gone();
+        self.conclude(if gone { Outcome::CallerGone } else { Outcome::Unknown });
+    }
+
+    /// The transfer's outcome is known: it is stored, and the webhook falls in where it failed.
+    pub(super) fn conclude(&mut self, outcome: Outcome) {
+        let Some(active) = &mut self.latch.active else { return };
+        let outcome = match outcome {
+            Outcome::Transferred => Outcome::Transferred,
+            _ if active.caller_left => Outcome::CallerGone,
+            other => other,
+        };
+        active.alert.outcome = Some(outcome.clone());
+        let (alert, key) = (active.alert.clone(), active.key.clone());
+        let transferred = outcome == Outcome::Transferred;
+        let fallback = !transferred && self.settings.webhook.url.is_some() && !self.settings.webhook.always;
+        self.latch.handed_over = transferred;
+        if !transferred && outcome != Outcome::CallerGone {
+            self.comfort(&key, &outcome);
+        }
+        self.report(Report::Outcome {
+            alert_id: alert.id.clone(),
+            action: alert.action,
+            transfer: Some(outcome),
+            fallback,
+        });
+        let webhook = if fallback { WebhookPlan::Send } else { WebhookPlan::None };
+        self.out.push_back(Output::Store { write: StoreWrite::Outcome { alert, webhook } });
+        self.enter(Phase::Closing { fallback }, STORE_PATIENCE_MS);
+    }
+
+    /// After a failed transfer the caller is never left in silence, and the agent knows.
+    fn comfort(&mut self, key: &str, outcome: &Outcome) {
+        let instruction = format!(
+            "The transfer to a human did not work ({}). Do not promise it again: tell the caller, apologize, and keep \
+             helping.",
+            outcome.name()
+        );
+        self.tell(SidecarMessage::Tone { label: "negative".to_owned(), instruction });
+        if !self.settings.fallback_sentence.is_empty() {
+            let text = self.settings.fallback_sentence.clone();
+            let deadline_ms = self.settings.say_deadline_ms;
+            self.command(format!("say-fallback-{key}"), CommandKind::Say { text }, deadline_ms);
+        }
+    }
+}
