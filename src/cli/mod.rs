@@ -4,6 +4,7 @@ pub mod attach;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
+pub mod evaluate;
 pub mod exit;
 pub mod rate;
 pub mod replay;
@@ -36,6 +37,8 @@ pub enum Command {
     Room(room::RoomArgs),
     /// Replay recorded calls through the same rules, and check what they expect.
     Replay(replay::ReplayArgs),
+    /// Measure ratings and escalations against labelled calls.
+    Evaluate(evaluate::EvaluateArgs),
     /// Rate lines of text: a filter.
     Rate(rate::RateArgs),
     /// Send the webhooks that wait in the outbox.
@@ -56,6 +59,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::run(args).await,
         Command::Room(args) => room::run(args).await,
         Command::Replay(args) => replay::run(args).await,
+        Command::Evaluate(args) => evaluate::run(args).await,
         Command::Rate(args) => rate::run(args).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,

@@ -18,13 +18,13 @@ const SURE: f64 = 0.9;
 
 /// Everyday English words that hardly any other language in Latin script has.
 const ENGLISH: [&str; 100] = [
-    "the", "and", "you", "your", "that", "thats", "this", "it", "its", "is", "im", "was", "what", "whats", "with", "have",
-    "has", "been", "are", "for", "not", "but", "of", "to", "my", "there", "they", "i", "yes", "ok", "just", "can",
-    "cant", "could", "would", "get", "got", "going", "know", "dont", "didnt", "doesnt", "want", "need", "when", "where",
-    "who", "why", "how", "if", "from", "still", "please", "thanks", "thank", "right", "well", "about", "said", "like",
-    "one", "now", "again", "which", "then", "than", "were", "will", "ill", "had", "he", "she", "we", "us", "our", "his",
-    "her", "them", "because", "cause", "some", "someone", "nobody", "out", "up", "here", "did", "does", "told", "been",
-    "call", "called", "phone", "number", "time", "day", "week", "money", "help", "back",
+    "the", "and", "you", "your", "that", "thats", "this", "it", "its", "is", "im", "was", "what", "whats", "with",
+    "have", "has", "been", "are", "for", "not", "but", "of", "to", "my", "there", "they", "i", "yes", "ok", "just",
+    "can", "cant", "could", "would", "get", "got", "going", "know", "dont", "didnt", "doesnt", "want", "need", "when",
+    "where", "who", "why", "how", "if", "from", "still", "please", "thanks", "thank", "right", "well", "about", "said",
+    "like", "one", "now", "again", "which", "then", "than", "were", "will", "ill", "had", "he", "she", "we", "us",
+    "our", "his", "her", "them", "because", "cause", "some", "someone", "nobody", "out", "up", "here", "did", "does",
+    "told", "been", "call", "called", "phone", "number", "time", "day", "week", "money", "help", "back",
 ];
 
 /// The language of a turn that is not English, as an ISO 639 code or as the recogniser's tag gave it.
@@ -44,7 +44,9 @@ pub(super) fn foreign(text: &str, tag: Option<&str>, words: &[Word]) -> Option<S
         *(if is_latin(c) { &mut latin } else { &mut other }) += 1;
     }
     if other >= FEWEST_FOREIGN_LETTERS && other > latin {
-        return Some(whatlang::detect_lang(text).filter(|lang| *lang != Lang::Eng).map_or("und", |lang| lang.code()).to_owned());
+        return Some(
+            whatlang::detect_lang(text).filter(|lang| *lang != Lang::Eng).map_or("und", |lang| lang.code()).to_owned(),
+        );
     }
     if words.len() < FEWEST_WORDS {
         return None;
@@ -62,4 +64,3 @@ pub(super) fn foreign(text: &str, tag: Option<&str>, words: &[Word]) -> Option<S
 fn is_latin(c: char) -> bool {
     matches!(c, 'a'..='z' | 'A'..='Z' | '\u{aa}' | '\u{ba}' | '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' | '\u{ff21}'..='\u{ff5a}')
 }
-

@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -110,7 +112,8 @@ fn short_or_odd_english_is_rated() {
     for text in ["", "no", "si", "ja genau", "Siobhan Nguyen", "vamos", "lima echo tango oscar november", "5 5 5"] {
         assert!(ModelRater.rate_now(&TurnInContext::alone(text)).is_ok(), "{text}");
     }
-    let tagged = TurnInContext { lang: Some("en-GB".into()), ..TurnInContext::alone("Guten Tag, ich warte seit drei Wochen") };
+    let tagged =
+        TurnInContext { lang: Some("en-GB".into()), ..TurnInContext::alone("Guten Tag, ich warte seit drei Wochen") };
     assert!(ModelRater.rate_now(&tagged).is_ok());
 }
 

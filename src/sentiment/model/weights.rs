@@ -195,8 +195,7 @@ struct Reader {
 impl Reader {
     fn take(&mut self, size: usize) -> Result<&'static [u8], WeightsError> {
         let end = self.at.saturating_add(size);
-        let part =
-            self.bytes.get(self.at..end).ok_or(WeightsError::Size { found: self.bytes.len(), needed: end })?;
+        let part = self.bytes.get(self.at..end).ok_or(WeightsError::Size { found: self.bytes.len(), needed: end })?;
         self.at = end;
         Ok(part)
     }
