@@ -4,6 +4,7 @@ pub mod attach;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
+pub mod evaluate;
 pub mod exit;
 pub mod rate;
 pub mod replay;
@@ -34,6 +35,7 @@ pub enum Command {
     Room(room::RoomArgs),
     Replay(replay::ReplayArgs),
     Rate(rate::RateArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Deliver(deliver::DeliverArgs),
     Doctor(doctor::DoctorArgs),
     Schema(schema::SchemaArgs),
@@ -50,6 +52,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Room(args) => room::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Rate(args) => rate::run(args).await,
+        Command::Evaluate(args) => evaluate::run(args).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),

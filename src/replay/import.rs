@@ -20,7 +20,7 @@ use crate::call::event::Millis;
 use crate::room::message::{Participant, Role, RoomMessage, TurnEnded};
 
 /// Most bytes of a labelled call or a text transcript's line.
-const MAX_CALL: usize = 16 * 1024 * 1024;
+pub(super) const MAX_CALL: usize = 16 * 1024 * 1024;
 
 /// Milliseconds that a spoken word takes at 150 words a minute.
 const WORD_MS: u64 = 400;
@@ -79,7 +79,7 @@ fn form(head: &[u8]) -> Form {
 }
 
 /// Who speaks, by the names that transcripts use.
-fn role(name: &str) -> Option<Role> {
+pub(super) fn role(name: &str) -> Option<Role> {
     match name.trim().to_ascii_lowercase().as_str() {
         "caller" | "customer" | "user" | "client" | "human" => Some(Role::Caller),
         "agent" | "assistant" | "bot" | "ai" | "system" | "representative" => Some(Role::Agent),

@@ -9,9 +9,11 @@
 
 pub mod engine;
 pub mod expect;
+pub mod figures;
 pub mod files;
 pub mod import;
 pub mod junit;
+pub mod labels;
 pub mod played;
 pub mod problem;
 pub mod recorder;

@@ -56,31 +56,47 @@ def figures(calls, rated):
             "mae": round(np.abs(gold - mine).mean(), 3), "calm<3 %": round(100 * (mine[calm] < 3).mean(), 2)}
 
 
-def cross_validated(calls, raw, choose, parts=5):
-    """Applies to each part of the calls the curve that `choose` made of the other parts."""
-    turns = [t for c in calls for t in c.turns]
-    part = np.array([hash_of(calls[t.call].id) % parts for t in turns])
-    out = raw.copy()
+def curve(cut):
+    """The shape of train.py's CURVE with another cut."""
+    return [1, 1.8, cut - 0.25, cut, cut + 0.45, 4.6, 10], [1, 1.8 - (cut - 3) * 0.5, 2.8, 2.97, cut + 0.3, 4.6, 10]
+
+
+def cross_validated(calls, raw, seed, parts=5):
+    """Recall and false escalations when each part of the calls is cut where the others find most at 2 % false."""
+    part = np.random.RandomState(seed).permutation(len(calls)) % parts
+    starts = np.cumsum([0] + [len(c.turns) for c in calls])
+
+    def found(cut, chosen):
+        rows = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in chosen])
+        mine = raw[rows].copy()
+        mine[:, 0] = np.interp(mine[:, 0], *curve(cut))
+        f = figures([calls[i] for i in chosen], mine)
+        return tuple(map(int, f["recall"].split("/"))), tuple(map(int, f["false"].split("/")))
+
+    hits = false = 0
     for p in range(parts):
-        xs, ys = choose([t for t, q in zip(turns, part) if q != p], raw[part != p])
-        out[part == p, 0] = np.interp(raw[part == p, 0], xs, ys)
-    return out
-
-
-def hash_of(text):
-    return int.from_bytes(text.encode(), "big") * 2654435761 >> 7
+        others, held = np.where(part != p)[0], np.where(part == p)[0]
+        scored = [(found(cut, others), cut) for cut in np.arange(3.0, 3.45, 0.05)]
+        allowed = [(recall[0], -cut) for (recall, wrong), cut in scored if wrong[0] <= 0.02 * wrong[1] + 1e-9] or [(0, -3.0)]
+        (h, _), (w, _) = found(-max(allowed)[1], held)
+        hits, false = hits + h, false + w
+    return hits, false
 
 
 def main():
     folder, out = sys.argv[1:3]
     model = pickle.load(open(f"{out}/model.pkl", "rb"))
     calls = data.calls_of(f"{folder}/dev-calls.jsonl")
+    knots, model.knots = model.knots, ([1.0, 10.0], [1.0, 10.0])
+    plain = model.rate_calls(calls)
+    for seed in range(3):
+        print("cut chosen by cross-validation", cross_validated(calls, plain, seed))
+    print("without the curve", figures(calls, plain))
+    model.knots = knots
     raw = model.rate_calls(calls)
     np.save(f"{out}/dev.npy", raw)
     gold = np.array([[t.sentiment, t.frustration, t.urgency, t.filler] for c in calls for t in c.turns], float)
     print("all", figures(calls, raw))
-    for shift in (-0.4, -0.3, -0.2, -0.1, 0.1, 0.2, 0.3):
-        print("shift", shift, figures(calls, raw + np.array([shift, 0, 0, 0, 0])))
     print("gold", figures(calls, gold))
     for style in ("lower", "punct"):
         keep = [c for c in calls if c.style == style]
