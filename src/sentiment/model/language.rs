@@ -27,6 +27,101 @@ const ENGLISH: [&str; 100] = [
     "told", "been", "call", "called", "phone", "number", "time", "day", "week", "money", "help", "back",
 ];
 
+/// With this share of one language's everyday words, a turn is in that language: the detector is unsure of short turns.
+const FOREIGN_SHARE: f32 = 0.3;
+const FEWEST_FOREIGN_WORDS: usize = 2;
+
+/// Everyday words that English does not have, by the language's ISO 639 code.
+const EVERYDAY: [(&str, &[&str]); 7] = [
+    (
+        "spa",
+        &[
+            "el", "la", "los", "las", "que", "por", "para", "con", "una", "mi", "su", "es", "lo", "pero", "esto",
+            "esta", "quiero", "tengo", "necesito", "hola", "gracias", "favor", "nadie", "nada", "y", "de", "en",
+            "estoy", "porque",
+        ],
+    ),
+    (
+        "por",
+        &[
+            "que", "não", "nao", "por", "para", "com", "uma", "um", "meu", "minha", "eu", "você", "voce", "quero",
+            "preciso", "obrigado", "obrigada", "está", "isso", "mas", "falar", "de", "em", "estou", "agora", "ninguém",
+        ],
+    ),
+    (
+        "fra",
+        &[
+            "je", "le", "la", "les", "que", "qui", "est", "et", "un", "une", "des", "pour", "pas", "mon", "ma", "vous",
+            "cest", "avec", "dans", "bonjour", "merci", "mais", "de", "suis", "depuis", "sil", "plaît", "voudrais",
+        ],
+    ),
+    (
+        "deu",
+        &[
+            "ich", "und", "der", "das", "nicht", "ist", "ein", "eine", "mit", "für", "bitte", "mein", "meine", "sie",
+            "auf", "aber", "habe", "möchte", "danke", "guten", "wir", "es", "zu", "seit", "niemand",
+        ],
+    ),
+    (
+        "ita",
+        &[
+            "il",
+            "la",
+            "che",
+            "non",
+            "per",
+            "con",
+            "una",
+            "un",
+            "mio",
+            "mia",
+            "sono",
+            "vorrei",
+            "favore",
+            "grazie",
+            "buongiorno",
+            "ho",
+            "ma",
+            "di",
+            "è",
+            "parlare",
+            "nessuno",
+            "questo",
+        ],
+    ),
+    (
+        "nld",
+        &[
+            "ik",
+            "het",
+            "een",
+            "niet",
+            "met",
+            "voor",
+            "mijn",
+            "wil",
+            "graag",
+            "maar",
+            "dat",
+            "heb",
+            "bent",
+            "naar",
+            "spreken",
+            "dank",
+            "alstublieft",
+            "van",
+            "dit",
+        ],
+    ),
+    (
+        "hin",
+        &[
+            "hai", "nahi", "mera", "meri", "mujhe", "kya", "aap", "main", "kar", "ka", "ki", "ke", "se", "ho", "raha",
+            "abhi", "bhi", "koi", "mein", "tak",
+        ],
+    ),
+];
+
 /// The language of a turn that is not English, as an ISO 639 code or as the recogniser's tag gave it.
 pub(super) fn foreign(text: &str, tag: Option<&str>, words: &[Word]) -> Option<String> {
     let primary = tag.and_then(|tag| tag.split(['-', '_']).next()).map(str::to_ascii_lowercase);
@@ -55,9 +150,19 @@ pub(super) fn foreign(text: &str, tag: Option<&str>, words: &[Word]) -> Option<S
     if english as f32 >= ENGLISH_SHARE * words.len() as f32 {
         return None;
     }
+    if let Some(lang) = everyday(words) {
+        return Some(lang.to_owned());
+    }
     let found = whatlang::detect(text)?;
     let sure = found.script() == Script::Latin && found.lang() != Lang::Eng && found.confidence() >= SURE;
     sure.then(|| found.lang().code().to_owned())
+}
+
+/// The language whose everyday words the turn is full of.
+fn everyday(words: &[Word]) -> Option<&'static str> {
+    let count = |known: &[&str]| words.iter().filter(|word| known.contains(&word.text.as_str())).count();
+    let (lang, most) = EVERYDAY.iter().map(|(lang, known)| (*lang, count(known))).max_by_key(|(_, count)| *count)?;
+    (most >= FEWEST_FOREIGN_WORDS && most as f32 >= FOREIGN_SHARE * words.len() as f32).then_some(lang)
 }
 
 /// Latin letters, their marked forms and their full-width look-alikes.

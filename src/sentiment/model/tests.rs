@@ -97,7 +97,10 @@ fn other_languages_come_out_unrated() {
         ("Hola, llevo tres semanas esperando mi pedido y nadie me dice nada", "spa"),
         ("Bonjour, cela fait trois semaines que j'attends ma commande et personne ne répond", "fra"),
         ("Guten Tag, ich warte seit drei Wochen auf meine Bestellung und niemand hilft mir weiter", "deu"),
-        ("Здравствуйте, где мой заказ", "rus"),
+        ("quiero hablar con una persona por favor", "spa"),
+        ("eu quero falar com um atendente agora", "por"),
+        ("ich möchte mit einem Menschen sprechen bitte", "deu"),
+        ("Здравствуйте, я уже три недели жду свой заказ, и никто мне ничего не объяснил", "rus"),
         ("你好我的订单在哪里", "cmn"),
     ] {
         let error = ModelRater.rate_now(&TurnInContext::alone(text)).unwrap_err();
@@ -109,7 +112,17 @@ fn other_languages_come_out_unrated() {
 
 #[test]
 fn short_or_odd_english_is_rated() {
-    for text in ["", "no", "si", "ja genau", "Siobhan Nguyen", "vamos", "lima echo tango oscar november", "5 5 5"] {
+    for text in [
+        "",
+        "no",
+        "si",
+        "ja genau",
+        "Siobhan Nguyen",
+        "vamos",
+        "lima echo tango oscar november",
+        "5 5 5",
+        "a la carte for the Los Angeles order please",
+    ] {
         assert!(ModelRater.rate_now(&TurnInContext::alone(text)).is_ok(), "{text}");
     }
     let tagged =
