@@ -54,7 +54,7 @@ pub fn rate(turn: &TurnInContext) -> Rating {
     cues.truncate(SHOWN);
     Rating {
         sentiment,
-        valence: valence(sentiment),
+        valence: Valence::of(sentiment),
         frustration: frustration(sentiment, carry, reading.filler),
         urgency: urgency(sentiment, &reading),
         label: Label::of(sentiment),
@@ -87,12 +87,6 @@ fn read_earlier(turn: &TurnInContext) -> (Vec<Earlier<'_>>, Option<&str>) {
         }
     }
     (said, asked)
-}
-
-/// The seed's -1 to 1: both halves of the scale are used, as 5 is neutral.
-fn valence(sentiment: Sentiment) -> Valence {
-    let from_neutral = sentiment.value() - 5.0;
-    Valence::clamped(from_neutral / if from_neutral < 0.0 { 4.0 } else { 5.0 })
 }
 
 fn below_and_above(sentiment: Sentiment) -> (f64, f64) {

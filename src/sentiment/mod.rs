@@ -7,6 +7,7 @@
 mod cases;
 mod cues;
 pub mod describe;
+pub mod embedded;
 mod filler;
 #[cfg(test)]
 mod fit;
@@ -172,6 +173,15 @@ bounded! {
 bounded! {
     /// An intensity from 0.0 (none) to 1.0 (extreme): frustration, urgency, confidence.
     Unit, "intensity", 0.0, 1.0
+}
+
+impl Valence {
+    /// The seed's score of a sentiment: 5 is 0, and both halves of the scale are used.
+    #[must_use]
+    pub fn of(sentiment: Sentiment) -> Self {
+        let from_neutral = sentiment.value() - 5.0;
+        Self::clamped(from_neutral / if from_neutral < 0.0 { 4.0 } else { 5.0 })
+    }
 }
 
 /// The seed's three labels.
@@ -375,5 +385,5 @@ pub trait Rater: Send + Sync {
 /// The rater inside the program: needs no network and no key, and always answers.
 #[must_use]
 pub fn embedded() -> impl Rater {
-    lexical::LexicalRater
+    embedded::EmbeddedRater
 }

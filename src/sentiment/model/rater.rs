@@ -40,11 +40,9 @@ impl Rater for ModelRater {
 
 fn rating(text: &str, scores: &Scores) -> Rating {
     let sentiment = Sentiment::clamped(scores.sentiment.into());
-    let from_neutral = sentiment.value() - 5.0;
     Rating {
         sentiment,
-        // Both halves of the scale are used, as 5 is neutral.
-        valence: Valence::clamped(from_neutral / if from_neutral < 0.0 { 4.0 } else { 5.0 }),
+        valence: Valence::of(sentiment),
         frustration: Unit::clamped(scores.frustration.into()),
         urgency: Unit::clamped(scores.urgency.into()),
         label: Label::of(sentiment),
