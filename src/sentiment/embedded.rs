@@ -3,18 +3,20 @@
 //! The model knows how calls go and is the better judge of how bad a turn is in its context; the table says why, in
 //! the caller's own words, and knows strong words that are rare in calls. A rating's sentiment is their weighted mean:
 //! on 270 calls by other writers the mean orders turns better than either alone (AUROC .985; model .981, cues .973)
-//! and takes fewer calm turns for low ones (1.1 %; 1.8 %, 3.0 %). Where the caller has said nothing before, the model
-//! has no context to go by and the table weighs more. The model alone judges frustration, urgency, filler and
-//! confidence.
+//! and takes fewer calm turns for low ones (1.2 %; 1.8 %, 3.0 %). Where the caller has said nothing before, the model
+//! has no context to go by and the table weighs more. The model alone judges frustration, urgency and
+//! confidence; a turn is filler where either says so.
 
 use super::lexical;
 use super::model::ModelRater;
-use super::{Label, RateError, RateFuture, Rater, Rating, Sentiment, Speaker, TurnInContext, Valence};
+use super::{CueKind, Label, RateError, RateFuture, Rater, Rating, Sentiment, Speaker, TurnInContext, Valence};
 
 /// The model's weight where the caller has spoken before.
 const MODEL_IN_CONTEXT: f64 = 0.6;
 /// The model's weight at the caller's first turn.
 const MODEL_AT_FIRST: f64 = 0.3;
+/// The model's weight where the table hears sarcasm: to the model, mocking praise is praise.
+const MODEL_IN_SARCASM: f64 = 0.15;
 /// The mean that becomes 3.0, the border of "frustrated or angry at us": averaging draws ratings to the middle.
 const BORDER: f64 = 3.05;
 /// From here on the mean is left as it is.
@@ -34,8 +36,11 @@ impl EmbeddedRater {
     pub fn rate_now(self, turn: &TurnInContext) -> Result<Rating, RateError> {
         let model = ModelRater.rate_now(turn)?;
         let table = lexical::rate(turn);
-        let spoke_before = turn.earlier.iter().any(|earlier| earlier.speaker == Speaker::Caller);
-        let weight = if spoke_before { MODEL_IN_CONTEXT } else { MODEL_AT_FIRST };
+        if table.filler {
+            // A bare datum or "yeah" is neutral, however angry the call.
+            return Ok(Rating { filler: true, ..table });
+        }
+        let weight = model_weight(turn, &table);
         let mean = weight * model.sentiment.value() + (1.0 - weight) * table.sentiment.value();
         let sentiment = Sentiment::clamped(calibrated(mean));
         Ok(Rating {
@@ -51,6 +56,16 @@ impl EmbeddedRater {
 impl Rater for EmbeddedRater {
     fn rate<'a>(&'a self, turn: &'a TurnInContext) -> RateFuture<'a> {
         Box::pin(std::future::ready(self.rate_now(turn)))
+    }
+}
+
+fn model_weight(turn: &TurnInContext, table: &Rating) -> f64 {
+    if table.cues.iter().any(|cue| cue.kind == CueKind::Sarcasm && cue.effect < 0.0) {
+        MODEL_IN_SARCASM
+    } else if turn.earlier.iter().any(|earlier| earlier.speaker == Speaker::Caller) {
+        MODEL_IN_CONTEXT
+    } else {
+        MODEL_AT_FIRST
     }
 }
 
