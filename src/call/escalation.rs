@@ -12,18 +12,18 @@ use crate::transfer::Outcome;
 
 /// An alert's id, which is also its webhook's `webhook-id`.
 ///
-/// It follows from the room, the session and the turn or tool call that escalated, so that a process that takes over
-/// a call after a crash comes to the same id and nothing is told twice.
+/// It follows from the call (room, session, and the platform's and SIP's ids of it) and the turn or tool call that
+/// escalated, so that a process that takes over a call after a crash comes to the same id and nothing is told twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct AlertId(String);
 
 impl AlertId {
-    /// The id of the escalation that `key` (a turn id or tool call id) set off in a session.
+    /// The id of the escalation that `key` (a turn id or tool call id) set off in the call that `call` names.
     #[must_use]
-    pub fn derive(room_name: &str, session_id: &str, key: &str) -> Self {
+    pub fn derive(call: &[&str], key: &str) -> Self {
         let mut hash = Sha256::new();
-        for part in [room_name, session_id, key] {
+        for part in call.iter().copied().chain([key]) {
             // The length keeps ("ab","c") apart from ("a","bc").
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());

@@ -186,7 +186,7 @@ impl Call {
         let session_id = self.welcome.as_ref().map(|w| w.session_id.clone()).unwrap_or_default();
         let room_name = self.options.room_name.clone();
         let alert = Alert {
-            id: AlertId::derive(&room_name, &session_id, &escalation.key),
+            id: self.alert_id(&escalation.key),
             room_name,
             session_id,
             turn,
@@ -226,6 +226,15 @@ impl Call {
             stored: false,
         }));
         id
+    }
+
+    /// A platform may use a session's id again; the ids of the phone call tell two of them apart.
+    fn alert_id(&self, key: &str) -> AlertId {
+        let welcome = self.welcome.as_ref();
+        let session_id = welcome.map_or("", |w| &w.session_id);
+        let call_id = welcome.map_or("", |w| &w.call.id);
+        let sip_call_id = welcome.and_then(|w| w.call.sip.as_ref()).map_or("", |sip| &sip.call_id);
+        AlertId::derive(&[&self.options.room_name, session_id, call_id, sip_call_id], key)
     }
 
     fn last_turns(&self) -> Vec<AlertTurn> {
@@ -291,6 +300,9 @@ impl Call {
 
     /// An earlier process of this call escalated already and died: nothing is done twice.
     fn take_over(&mut self, outcome: Option<Outcome>) {
+        self.report(Report::Warning {
+            detail: "an earlier process of this call escalated here already; it is not done twice".to_owned(),
+        });
         let Some(active) = &mut self.latch.active else { return };
         active.stored = true;
         match (active.alert.action, outcome) {

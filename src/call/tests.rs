@@ -564,9 +564,10 @@ fn a_caller_who_is_named_late_is_rated_all_the_same() {
 
 #[test]
 fn alert_ids_follow_from_what_they_name() {
-    let id = AlertId::derive("room", "session", "turn");
-    assert_eq!(id, AlertId::derive("room", "session", "turn"));
-    assert_ne!(id, AlertId::derive("room", "sessiont", "urn"));
+    let id = AlertId::derive(&["room", "session"], "turn");
+    assert_eq!(id, AlertId::derive(&["room", "session"], "turn"));
+    assert_ne!(id, AlertId::derive(&["room", "sessiont"], "urn"));
+    assert_ne!(id, AlertId::derive(&["room", "session", "another call"], "turn"));
     assert!(id.as_str().starts_with("alert_"));
 }
 

@@ -10,6 +10,7 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::secrets;
 use crate::config::secret::Secret;
+use crate::notify::clock::unix_ms;
 use crate::replay::recording::{CutLine, Recording};
 use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::room::script::{Script, Speed};
@@ -75,7 +76,9 @@ fn speed(text: &str) -> Result<Speed, String> {
 /// address cannot be listened on.
 pub async fn run(args: RoomArgs) -> Result<Exit, Failure> {
     let token = if args.token_from_env { Some(token()?) } else { None };
-    let script = read(&args.file)?;
+    let mut script = read(&args.file)?;
+    // Each serving is a call of its own: a sidecar does nothing twice for a session that it knows.
+    script.welcome.session_id = format!("{}-{}", script.welcome.session_id, unix_ms());
     let room_name = script.welcome.room_name.clone();
     let (room, mut events) = RoomServer::start(args.listen, script, args.speed, token).await.map_err(|error| {
         Failure::new(Exit::Other, format!("cannot listen on {}: {error}", args.listen))

@@ -123,7 +123,7 @@ pub(crate) mod tests {
             sentiment: rated.map(sentiment),
         };
         Alert {
-            id: AlertId::derive("room_abc123", "session_1", key),
+            id: AlertId::derive(&["room_abc123", "session_1"], key),
             room_name: "room_abc123".to_owned(),
             session_id: "session_1".to_owned(),
             turn: 3,

@@ -27,7 +27,7 @@ const SECRET: &str = "whsec_YSB0ZXN0IGtleSBvZiB0aGlydHktdHdvIGJ5dGVzLi4=";
 
 fn alert(key: &str) -> Alert {
     Alert {
-        id: AlertId::derive("room_abc123", "session_1", key),
+        id: AlertId::derive(&["room_abc123", "session_1"], key),
         room_name: "room_abc123".to_owned(),
         session_id: "session_1".to_owned(),
         turn: 3,
