@@ -160,10 +160,9 @@ fn deliverer(
     store: &Store,
     shadow: bool,
 ) -> Result<Option<Arc<Deliverer>>, Failure> {
-    match Signer::from_secrets(secrets) {
+    match Signer::new(secrets.webhook.clone()) {
         Ok(signer) => Ok(Some(Arc::new(Deliverer::new(store.clone(), signer, clock::system())))),
-        Err(NoSigner::NotSet) if settings.webhook.url.is_none() || shadow => Ok(None),
-        Err(error) => Err(Failure::new(Exit::BadSettings, error)
-            .help("set SIDECAR_WEBHOOK_SECRET or SIDECAR_WEBHOOK_SECRET_FILE to whsec_ and a base64 key")),
+        Err(NoSigner) if settings.webhook.url.is_none() || shadow => Ok(None),
+        Err(error) => Err(Failure::new(Exit::BadSettings, error).help(NoSigner::MEND)),
     }
 }

@@ -74,12 +74,8 @@ impl Tally {
 /// [`Failure`] when the store cannot be used, webhooks cannot be signed, stdout is gone, or `--for` ran out.
 pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     let url = StoreUrl::or_of_user(args.store.clone()).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let signer = match Signer::from_secrets(&secrets::load()?) {
-        Ok(signer) => Some(signer),
-        // Nothing to sign, no harm done.
-        Err(NoSigner::NotSet) => None,
-        Err(error) => return Err(no_signer(error)),
-    };
+    // Without a secret there may still be nothing to sign, and no harm done.
+    let signer = Signer::new(secrets::load()?.webhook).ok();
     let stop = shutdown::on_signal();
     let store = Store::open(&url).await?;
     let mut courier = Courier { store: store.clone(), signer, clock: clock::system(), stop, tally: Tally::default() };
@@ -136,7 +132,7 @@ impl Courier {
             if waiting == 0 {
                 return Ok(());
             }
-            let failure = no_signer(NoSigner::NotSet);
+            let failure = Failure::new(Exit::BadSettings, NoSigner).help(NoSigner::MEND);
             let message = format!("{waiting} webhooks wait to be sent, but {}", failure.message);
             return Err(Failure { message, ..failure });
         };
@@ -174,8 +170,4 @@ fn print(alert_id: &AlertId, result: &DeliveryResult) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush())?;
     Ok(())
-}
-
-fn no_signer(error: NoSigner) -> Failure {
-    Failure::new(Exit::BadSettings, error).help(NoSigner::MEND)
 }

@@ -15,7 +15,7 @@ use crate::config::plain;
 use crate::config::secret::{SecretErrors, Secrets};
 use crate::config::settings::{ActionKind, Settings};
 use crate::notify::guard::Guard;
-use crate::notify::sign::{NoSigner, Signer};
+use crate::notify::sign::NoSigner;
 use crate::room::error::RoomEvent;
 use crate::room::message::RoomMessage;
 use crate::room::native::{RoomConfig, connect};
@@ -51,10 +51,8 @@ pub(super) fn secrets(secrets: &Result<Secrets, SecretErrors>, settings: Option<
         Err(errors) => return vec![Check::Secrets.fail(errors, "set each to what is allowed, or unset it")],
     };
     let mut findings = Vec::new();
-    match Signer::from_secrets(secrets) {
-        Err(NoSigner::NotSet) if settings.is_none_or(|s| s.webhook.url.is_none()) => {}
-        Err(error) => findings.push(Check::Secrets.fail(error, NoSigner::MEND)),
-        Ok(_) => {}
+    if secrets.webhook.is_empty() && settings.is_some_and(|s| s.webhook.url.is_some()) {
+        findings.push(Check::Secrets.fail(NoSigner, NoSigner::MEND));
     }
     if settings.is_some_and(|s| s.sip.user.is_some()) && secrets.sip_password.is_none() {
         findings.push(Check::Secrets.warn("sentimentSipUser is set and SIDECAR_SIP_PASSWORD is not: no SIP login"));
