@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 use exit::{Exit, Failure};
 
-/// Joins a live phone-call room, rates the caller's sentiment turn by turn, and brings in a human in time.
+/// Join a live phone call, rate the caller's sentiment turn by turn, and bring in a human in time.
 #[derive(Debug, Parser)]
 #[command(name = "sentiment-sidecar", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {

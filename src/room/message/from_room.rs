@@ -22,7 +22,7 @@ pub struct Welcome {
     /// Who is there.
     #[serde(default)]
     pub participants: Vec<Participant>,
-    /// What the room offers: names from [`capability`](super::capability); unknown ones are ignored.
+    /// What the room offers: `turn_events`, `say`, `transfer`, `set_flag`, `tools`; unknown ones are ignored.
     #[serde(default)]
     pub capabilities: Vec<String>,
     /// Whether the session goes on after `last_seq`; otherwise all that the room still holds follows.
