@@ -5,6 +5,7 @@ mod attach;
 mod crash;
 mod demo;
 mod evaluate;
+mod doctor;
 mod rate;
 mod readme;
 mod replay;

@@ -159,13 +159,15 @@ pub(super) async fn sip(settings: Option<&Settings>, secrets: Option<&Secrets>) 
             "check sentimentSipProxy, sentimentSipTransport, sentimentSipUser and SIDECAR_SIP_PASSWORD",
         ),
         Ok(peer) if peer.allows_refer() == Some(false) => Check::Sip.fail(
-            format!("{proxy} answers {} but does not allow REFER", peer.status),
+            format!("{proxy} answers {} and does not allow REFER, only {}", peer.status, plain(&peer.allow.join(" "))),
             "let the SIP peer take REFER, or offer the transfer command in the room",
         ),
         Ok(peer) => {
             let login = if peer.authenticated { ", login taken" } else { "" };
-            let refer =
-                if peer.allows_refer().is_none() { ", does not say whether it takes REFER" } else { ", takes REFER" };
+            let refer = match peer.allows_refer() {
+                None => ", does not say whether it takes REFER".to_owned(),
+                Some(_) => format!(", takes REFER; allows {}", plain(&peer.allow.join(" "))),
+            };
             let said = format!(
                 "{proxy} at {} answers {} {} in {} ms{login}{refer}",
                 peer.address,
@@ -179,11 +181,10 @@ pub(super) async fn sip(settings: Option<&Settings>, secrets: Option<&Secrets>) 
 }
 
 /// The room lets us in: it is dialled once, greeted, and left.
-pub(super) async fn room(room: Option<(Url, String)>, secrets: Option<&Secrets>) -> Finding {
-    const MEND: &str = "check --room-url, --room and SIDECAR_ROOM_TOKEN";
-    let Some((url, room_name)) = room else { return Check::Room.skip("name one with --room-url and --room") };
+pub(super) async fn room(config: Option<RoomConfig>, secrets: Option<&Secrets>) -> Finding {
+    const MEND: &str = "check --room-url, --room, --ca-file and SIDECAR_ROOM_TOKEN";
+    let Some(mut config) = config else { return Check::Room.skip("name one with --room-url and --room") };
     let Some(secrets) = secrets else { return Check::Room.skip("waits for right secrets") };
-    let mut config = RoomConfig::new(url, room_name);
     config.token = secrets.room_token.clone();
     (config.connect_timeout, config.welcome_timeout) = (PATIENCE, PATIENCE);
     let mut handle = connect(config);
