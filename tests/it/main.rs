@@ -4,8 +4,8 @@
 mod attach;
 mod crash;
 mod demo;
-mod evaluate;
 mod doctor;
+mod evaluate;
 mod rate;
 mod readme;
 mod replay;
