@@ -25,36 +25,37 @@ use crate::sentiment;
 use crate::store::{Store, StoreUrl};
 use crate::telemetry::{self, LogFormat};
 
-/// Joins a live room, rates the caller's turns and escalates when it is time, until the call ends.
+/// Join a live room, rate the caller's turns and escalate when it is time, until the call ends.
 ///
-/// A voice platform starts one per call. Every event is one JSON line on stdout (attached, turn, escalation, transfer,
-/// outcome, delivery, tool, warning, ended); logs go to stderr. SIGTERM drains: the open turn is rated, what was
+/// A voice platform starts one per call. Every event is one JSON line on stdout (disabled, attached, turn, unrated,
+/// escalation, transfer, outcome, delivery, tool, warning, ended); logs go to stderr. SIGTERM drains: the open turn is rated, what was
 /// decided is stored, and the exit code is 0.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Secrets come from the environment, each also as …_FILE with a path:
   SIDECAR_ROOM_TOKEN       bearer token of the room
-  SIDECAR_WEBHOOK_SECRET   signing secrets (whsec_…), space-separated while rotating
+  SIDECAR_WEBHOOK_SECRET   signing secrets (whsec_…), several while rotating,
+                           separated by spaces
   SIDECAR_SIP_PASSWORD     digest password for SIP transfers
 
-Exit codes: 0 ended well, 2 usage, 6 bad settings, 7 room refused us, 8 room lost, 9 store unusable.
+Exit codes: 0 ended well, 2 usage, 6 bad settings, 7 room refused us,
+8 room lost, 9 store unusable.
 
 Example:
-  sentiment-sidecar attach --room-url wss://rooms.example.com/v1 --room room_abc123 --agent agent.json")]
+  sentiment-sidecar attach --room-url wss://rooms.example.com/v1 \\
+      --room room_abc123 --agent agent.json")]
 pub struct AttachArgs {
-    /// WebSocket address of the room (ws:// or wss://).
+    /// Dial the room at this WebSocket address (ws:// or wss://).
     #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL")]
     room_url: Url,
-    /// Name of the room to join.
+    /// Join the room of this name.
     #[arg(long, value_name = "NAME", env = "SIDECAR_ROOM")]
     room: String,
-    /// Wire protocol that the room speaks.
+    /// Speak the room's wire protocol.
     #[arg(long, value_enum, default_value_t = Dialect::Native)]
     dialect: Dialect,
-    #[command(flatten)]
-    settings: SettingsArgs,
-    /// Where alerts and undelivered webhooks are kept: sqlite:///path/to/file.db or a path [default: an SQLite file in
-    /// the user's state folder].
+    /// Keep alerts and undelivered webhooks here: sqlite:///path/to/file.db or a path [default: an SQLite file in the
+    /// user's state folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
     store: Option<StoreUrl>,
     /// Record what the room says into a new file, for `replay`.
@@ -69,9 +70,12 @@ pub struct AttachArgs {
     /// Trust these certificate authorities (PEM) for the room, besides the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// How log lines look.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    /// Choose how log lines look. SIDECAR_LOG chooses which there are, as in SIDECAR_LOG=debug.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    // Last, as its heading would also stand over what follows.
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 /// The dialects of rooms.
@@ -160,10 +164,9 @@ fn deliverer(
     store: &Store,
     shadow: bool,
 ) -> Result<Option<Arc<Deliverer>>, Failure> {
-    match Signer::from_secrets(secrets) {
+    match Signer::new(secrets.webhook.clone()) {
         Ok(signer) => Ok(Some(Arc::new(Deliverer::new(store.clone(), signer, clock::system())))),
-        Err(NoSigner::NotSet) if settings.webhook.url.is_none() || shadow => Ok(None),
-        Err(error) => Err(Failure::new(Exit::BadSettings, error)
-            .help("set SIDECAR_WEBHOOK_SECRET or SIDECAR_WEBHOOK_SECRET_FILE to whsec_ and a base64 key")),
+        Err(NoSigner) if settings.webhook.url.is_none() || shadow => Ok(None),
+        Err(error) => Err(Failure::new(Exit::BadSettings, error).help(NoSigner::MEND)),
     }
 }

@@ -23,29 +23,38 @@ const MAX_PASS: usize = 100_000;
 /// How long to sleep at most before the outbox is looked at again, as other processes put alerts into it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Sends the webhooks that are due in the store's outbox: those of calls whose process ended before they were
-/// delivered, and retries.
+/// Send the webhooks that are due in the store's outbox: retries, and those of calls whose process ended before they
+/// were delivered.
 ///
 /// Any number of `deliver` and `attach` processes may share a store: each webhook is attempted by one at a time. One JSON
 /// line per attempt goes to stdout, a summary to stderr. SIGTERM lets the attempts in hand finish.
 #[derive(Debug, Args)]
-#[command(after_help = "The signing secret comes from SIDECAR_WEBHOOK_SECRET, or from the file that \
-    SIDECAR_WEBHOOK_SECRET_FILE names.\n\nExit codes: 0 ended well; 1 webhooks were still pending when --for ran out; \
-    6 no or a bad signing secret; 9 the store cannot be used.")]
+#[command(after_help = "\
+The signing secret comes from SIDECAR_WEBHOOK_SECRET, or from the file that
+SIDECAR_WEBHOOK_SECRET_FILE names.
+
+Examples:
+  sentiment-sidecar deliver                 once, as a timer runs it
+  sentiment-sidecar deliver --until-empty --for 60
+  sentiment-sidecar deliver --every 5       as a service
+
+Exit codes: 0 ended well, 1 webhooks were still pending when --for ran out,
+2 usage, 6 no or a bad signing secret, 9 the store cannot be used.")]
 pub struct DeliverArgs {
-    /// The store: sqlite:///path/file.db or a path [default: the file in the user's state folder]
+    /// Take webhooks from this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state
+    /// folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
     store: Option<StoreUrl>,
-    /// Send what is due now, then end (the default)
+    /// Send what is due now, then end (the default).
     #[arg(long, group = "when")]
     once: bool,
-    /// Wait for what is held or to be retried as well, until the outbox is empty
+    /// Wait for what is held or to be retried as well, until the outbox is empty.
     #[arg(long, group = "when")]
     until_empty: bool,
-    /// Look again every so many seconds, until SIGTERM
+    /// Look again every so many seconds, until SIGTERM.
     #[arg(long, value_name = "SECONDS", group = "when", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     every: Option<u64>,
-    /// How long --until-empty waits at most
+    /// Let --until-empty wait so long at most.
     #[arg(long = "for", value_name = "SECONDS", requires = "until_empty", default_value_t = 300)]
     for_s: u64,
 }
@@ -74,12 +83,8 @@ impl Tally {
 /// [`Failure`] when the store cannot be used, webhooks cannot be signed, stdout is gone, or `--for` ran out.
 pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     let url = StoreUrl::or_of_user(args.store.clone()).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let signer = match Signer::from_secrets(&secrets::load()?) {
-        Ok(signer) => Some(signer),
-        // Nothing to sign, no harm done.
-        Err(NoSigner::NotSet) => None,
-        Err(error) => return Err(no_signer(error)),
-    };
+    // Without a secret there may still be nothing to sign, and no harm done.
+    let signer = Signer::new(secrets::load()?.webhook).ok();
     let stop = shutdown::on_signal();
     let store = Store::open(&url).await?;
     let mut courier = Courier { store: store.clone(), signer, clock: clock::system(), stop, tally: Tally::default() };
@@ -136,7 +141,7 @@ impl Courier {
             if waiting == 0 {
                 return Ok(());
             }
-            let failure = no_signer(NoSigner::NotSet);
+            let failure = Failure::new(Exit::BadSettings, NoSigner).help(NoSigner::MEND);
             let message = format!("{waiting} webhooks wait to be sent, but {}", failure.message);
             return Err(Failure { message, ..failure });
         };
@@ -174,8 +179,4 @@ fn print(alert_id: &AlertId, result: &DeliveryResult) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush())?;
     Ok(())
-}
-
-fn no_signer(error: NoSigner) -> Failure {
-    Failure::new(Exit::BadSettings, error).help(NoSigner::MEND)
 }

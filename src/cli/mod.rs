@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 use exit::{Exit, Failure};
 
-/// Joins a live phone-call room, rates the caller's sentiment turn by turn, and brings in a human in time.
+/// Join a live phone call, rate the caller's sentiment turn by turn, and bring in a human in time.
 #[derive(Debug, Parser)]
 #[command(name = "sentiment-sidecar", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
@@ -56,5 +56,28 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Deliver(args) => deliver::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn help_fits_a_terminal_of_80_columns_and_explains_every_flag() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            // What stands after the options is wrapped by hand; a line that is wrapped once more reads badly.
+            for text in [command.get_after_help(), command.get_after_long_help()].into_iter().flatten() {
+                for line in text.to_string().lines() {
+                    assert!(line.chars().count() <= 80, "{name}: {line}");
+                }
+            }
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{name} {} is not explained", argument.get_id());
+            }
+        }
     }
 }

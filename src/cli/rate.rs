@@ -14,12 +14,18 @@ use crate::sentiment::{
 /// The longest line that is read; what is longer is an error for that line, so that memory stays constant.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// Rates what stdin says, line by line.
+/// Rate what stdin says, line by line.
 ///
 /// A line is plain text, or an object `{"text":…}` with, where known, the call's earlier turns
 /// `"earlier":[{"speaker":"caller"|"agent","text":…}]` and `"lang"`. Each input line gives one JSON line, in order and
 /// at once. A line that cannot be read gives `{"error":…,"line":…}`, and the exit code is then 5.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  echo 'how do i reset my password' | sentiment-sidecar rate
+  sentiment-sidecar rate --context < call.txt
+
+Exit codes: 0 every line was rated, 2 usage, 5 a line could not be read or rated.")]
 pub struct RateArgs {
     /// Take the lines as one call: each is rated in the light of those before it.
     #[arg(long)]

@@ -23,7 +23,7 @@ use crate::replay::report::{Json, Printer, Replayed, Tally};
 use crate::replay::table::Table;
 use crate::sentiment::{self, Rater};
 
-/// Replays recorded calls and checks what they expect.
+/// Replay recorded calls and check what they expect.
 ///
 /// A FILE is a recording (as `attach --record` writes it), a file of plain calls, each a line such as
 /// {"id":"7","turns":[{"role":"caller","text":"…"}]}, or a text transcript with lines such as "Caller: …". A folder
@@ -31,24 +31,29 @@ use crate::sentiment::{self, Rater};
 ///
 /// Settings come from flags, else from --agent, else from the recording's own header, else they are the defaults. An
 /// agent document takes the header's place as a whole.
-///
-/// Exit codes: 0 all is as expected, 3 an expectation failed, 5 a recording cannot be read (the others are still
-/// replayed), 6 a setting is wrong.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sentiment-sidecar replay fixtures/
+  sentiment-sidecar replay --threshold 4 --window 2 call.jsonl
+  sentiment-sidecar replay --format json fixtures/ > turns.jsonl
+
+Exit codes: 0 all is as expected, 2 usage, 3 an expectation failed, 5 a
+recording cannot be read (the others are still replayed), 6 a setting is wrong.")]
 pub struct ReplayArgs {
-    /// Recordings, transcripts, or folders of recordings.
+    /// Replay these recordings, transcripts, or folders of recordings.
     #[arg(value_name = "FILE", required = true)]
     paths: Vec<PathBuf>,
 
-    /// What to print: a table for people, JSON Lines for programs, or a JUnit report for CI.
+    /// Print a table for people, JSON Lines for programs, or a JUnit report for CI.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 
-    /// Writes everything that went into the core and came out of it, as JSON Lines. Takes one call only.
+    /// Write everything that the core takes in and puts out into a file, as JSON Lines; for one call only.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
-    /// Leaves out a last line that is cut off, as a crash while recording leaves it.
+    /// Leave out a last line that is cut off, as a crash while recording leaves it.
     #[arg(long)]
     mend: bool,
 

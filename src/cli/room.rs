@@ -16,50 +16,41 @@ use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};
 
-/// What `-h` adds.
+/// What help ends with.
 const EXAMPLE: &str = "\
-Example, in two terminals:
+Example, in two terminals (--room is the name in the recording's header):
   sentiment-sidecar room call.jsonl --listen 127.0.0.1:7880
-  sentiment-sidecar attach --room-url ws://127.0.0.1:7880/room --room room_abc123 --agent agent.json
+  sentiment-sidecar attach --room-url ws://127.0.0.1:7880/room \\
+      --room room_abc123 --agent agent.json
 
-Exit codes: 0 the call was played to its end, 5 bad recording, 6 bad secret.";
-
-/// What `--help` adds. It stands after the options because the subcommand's one-line summary replaces what stands
-/// before them.
-const MANUAL: &str = "\
-You are building the platform side, and want to know what a sidecar expects of a room: this is a room that does it
-right. It listens, waits for a sidecar to join, and then plays the recording to it, each message at its time. It
-prints what it says (→) and what it hears (←), one line each, and ends when the call does.
-
-What it does that a recording alone does not say:
-  - It numbers messages with seq as they go out and keeps all of them. A sidecar that comes back with resume goes on
-    where it was; one without gets everything again.
-  - It holds back each command.result until the sidecar has sent the command that it answers. Commands that the
-    recording does not answer are done (say, set_flag) or fail with code unsupported (transfer).
-  - Of two sidecars, the older is closed with 4409.
-
-`sentiment-sidecar schema asyncapi` has the whole protocol.
-
-Example, in two terminals:
-  sentiment-sidecar room call.jsonl --listen 127.0.0.1:7880
-  sentiment-sidecar attach --room-url ws://127.0.0.1:7880/room --room room_abc123 --agent agent.json
-
-Exit codes: 0 the call was played to its end, 5 bad recording, 6 bad secret.";
+Exit codes: 0 the call was played to its end, 1 cannot listen there, 2 usage,
+5 bad recording, 6 bad secret.";
 
 /// Serve a recording as a live room, for people building a platform side.
+///
+/// You are building the platform side, and want to know what a sidecar expects of a room: this is a room that does it
+/// right. It listens, waits for a sidecar to join, and then plays the recording to it, each message at its time. It
+/// prints what it says (→) and what it hears (←), one line each, and ends when the call does.
+///
+/// What a recording alone does not say: messages are numbered with seq as they go out, and all are kept. A sidecar
+/// that comes back with resume goes on where it was; one without gets everything again. Each command.result is held
+/// back until the sidecar has sent the command that it answers; a command that the recording does not answer is done
+/// (say, set_flag) or fails with code unsupported (transfer). Of two sidecars, the older is closed with 4409.
+///
+/// `sentiment-sidecar schema asyncapi` has the whole protocol.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLE, after_long_help = MANUAL)]
+#[command(after_help = EXAMPLE)]
 pub struct RoomArgs {
-    /// The recording (JSON Lines, as `attach --record` writes it)
+    /// Play this recording (JSON Lines, as `attach --record` writes it).
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where to listen; port 0 picks a free one
+    /// Listen here; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// How fast to play: 1 is real time, 10 ten times as fast
+    /// Play so fast: 1 is real time, 10 ten times as fast.
     #[arg(long, value_name = "N", default_value = "1", value_parser = speed)]
     speed: Speed,
-    /// Ask for the bearer token in SIDECAR_ROOM_TOKEN (or SIDECAR_ROOM_TOKEN_FILE)
+    /// Admit only who presents the bearer token in SIDECAR_ROOM_TOKEN (or SIDECAR_ROOM_TOKEN_FILE).
     #[arg(long)]
     token_from_env: bool,
 }

@@ -11,18 +11,21 @@ use crate::config::schema::settings_schema;
 use crate::notify::payload::{FullPayload, SeedPayload};
 use crate::room::schema;
 
-/// Print the JSON Schemas, the AsyncAPI document of the native dialect, or the agent's tool
+/// Print the JSON Schemas, the AsyncAPI document of the native dialect, or the agent's tool.
 ///
 /// Everything comes from the types that the program itself uses, so what fits these schemas is what it accepts.
 /// Use them to generate a client, to validate what your platform sends, or to offer the tool to an agent that your
 /// platform does not register tools for.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    sentiment-sidecar schema asyncapi > room.asyncapi.json\n  \
-    sentiment-sidecar schema settings\n  \
-    sentiment-sidecar schema                       (all of them, as one object)")]
+#[command(after_help = "\
+Examples:
+  sentiment-sidecar schema asyncapi > room.asyncapi.json
+  sentiment-sidecar schema settings
+  sentiment-sidecar schema                    all of them, as one object
+
+Exit codes: 0 it was printed, 2 usage.")]
 pub struct SchemaArgs {
-    /// What to print [default: everything, as one object by topic]
+    /// Print this [default: everything, as one object by topic].
     #[arg(value_enum)]
     pub topic: Option<Topic>,
 }
@@ -40,7 +43,7 @@ pub enum Topic {
     Recording,
     /// JSON Schema of our keys in an agent document, with their defaults
     Settings,
-    /// JSON Schemas of the webhook's body: the seed's five fields, and the full detail
+    /// JSON Schemas of the webhook's body: the five fields of `seed`, and the full detail
     Webhook,
     /// The tool `escalate_sentiment`, as an agent is offered it
     Tool,

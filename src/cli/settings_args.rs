@@ -11,33 +11,33 @@ use crate::config::{AgentFile, Env, FlagValue, Layers, Loaded, load};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Settings (file < SIDECAR_* environment < flags)")]
 pub struct SettingsArgs {
-    /// Agent document: any JSON object that holds the settings somewhere.
+    /// Read settings from an agent document: any JSON object that holds them somewhere.
     ///
     /// The body of a platform's `POST /v1/agents` works unchanged: keys that are not settings are ignored, but a
     /// misspelt `sentiment*` key is an error.
     #[arg(long, value_name = "FILE")]
     pub agent: Option<PathBuf>,
 
-    /// A caller turn rated strictly below N (1-10) is low [default: 3].
+    /// Count a caller turn as low when it is rated strictly below N (1-10) [default: 3].
     ///
     /// Sets `sentimentThreshold`; at 3, a turn rated 3 is not low and one rated 2.9 is.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub threshold: Option<String>,
 
-    /// N consecutive low turns (1-100) escalate [default: 3].
+    /// Escalate after N consecutive low turns (1-100) [default: 3].
     ///
     /// Sets `sentimentWindowTurns`.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub window: Option<String>,
 
-    /// What an escalation does [default: flag].
+    /// Choose what an escalation does [default: flag].
     ///
     /// Sets `sentimentEscalationAction`: `transfer` brings the caller to sentimentEscalationTarget, `notify` sends the
     /// webhook to sentimentNotifyWebhook, `flag` marks the session for review.
     #[arg(long, value_name = "transfer|notify|flag")]
     pub action: Option<String>,
 
-    /// Sets any setting, e.g. --set turnSilenceMs=900; may be repeated.
+    /// Set any setting, e.g. --set turnSilenceMs=900; may be repeated.
     ///
     /// KEY is a key of the agent document; lists are separated by commas, and an empty VALUE unsets what is optional.
     /// The same settings come from the environment as SIDECAR_ and the key in capitals, e.g. SIDECAR_TURN_SILENCE_MS.

@@ -5,12 +5,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::env::{Env, NotUtf8};
 use super::error::list_errors;
 use super::shown::plain;
+use crate::notify::sign::{NotASecret, WebhookSecret};
 
 /// Text that `Debug` and logs never show.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,7 +40,7 @@ pub struct Secrets {
     /// `SIDECAR_ROOM_TOKEN`: bearer token of the room.
     pub room_token: Option<Secret>,
     /// `SIDECAR_WEBHOOK_SECRET`: signing secrets, the newest first; every one signs.
-    pub webhook: Vec<Secret>,
+    pub webhook: Vec<WebhookSecret>,
     /// `SIDECAR_SIP_PASSWORD`: digest password.
     pub sip_password: Option<Secret>,
     /// `SIDECAR_LLM_API_KEY`: bearer token of the LLM endpoint.
@@ -50,12 +48,6 @@ pub struct Secrets {
     /// `SIDECAR_REVIEW_TOKEN`: bearer token of the review pages.
     pub review_token: Option<Secret>,
 }
-
-/// Fewest bytes of a webhook's signing secret, as Standard Webhooks has it.
-const WEBHOOK_SECRET_MIN: usize = 24;
-
-/// Most bytes of a webhook's signing secret.
-const WEBHOOK_SECRET_MAX: usize = 64;
 
 /// Largest secret file, in bytes.
 const FILE_BYTES: u64 = 16 * 1024;
@@ -132,75 +124,65 @@ impl std::error::Error for SecretErrors {}
 /// Everything that is wrong, at once, without showing any secret.
 pub fn load_secrets(env: &Env) -> Result<Secrets, SecretErrors> {
     let mut errors: Vec<SecretError> = env.names().filter_map(misspelt).collect();
-    let mut read = |name: &'static str, form: Form| match read_one(env, name, form) {
-        Ok(secret) => secret,
-        Err(error) => {
-            errors.push(error);
-            None
-        }
-    };
     let secrets = Secrets {
-        room_token: read(ROOM_TOKEN, Form::Token).map(Secret::new),
-        sip_password: read(SIP_PASSWORD, Form::Password).map(Secret::new),
-        llm_api_key: read(LLM_API_KEY, Form::Token).map(Secret::new),
-        review_token: read(REVIEW_TOKEN, Form::Token).map(Secret::new),
-        webhook: read(WEBHOOK_SECRET, Form::Webhook)
-            .map(|all| all.split_ascii_whitespace().map(Secret::new).collect())
-            .unwrap_or_default(),
+        room_token: take(env, ROOM_TOKEN, TOKEN, &mut errors),
+        sip_password: take(env, SIP_PASSWORD, PASSWORD, &mut errors),
+        llm_api_key: take(env, LLM_API_KEY, TOKEN, &mut errors),
+        review_token: take(env, REVIEW_TOKEN, TOKEN, &mut errors),
+        webhook: take(env, WEBHOOK_SECRET, SIGNING, &mut errors).unwrap_or_default(),
     };
     if errors.is_empty() { Ok(secrets) } else { Err(SecretErrors(errors)) }
 }
 
-/// What a secret has to look like.
-#[derive(Clone, Copy)]
-enum Form {
-    /// Goes into an HTTP header.
-    Token,
-    /// Is hashed, never sent.
-    Password,
-    /// One or more signing secrets.
-    Webhook,
+/// What a secret has to look like: how it is read from text that is not empty, and what is allowed, for people.
+struct Form<T> {
+    read: fn(&str) -> Result<T, String>,
+    allowed: &'static str,
 }
 
-impl Form {
-    fn allowed(self) -> &'static str {
-        match self {
-            Self::Token => "visible ASCII characters without spaces",
-            Self::Password => "characters on one line",
-            Self::Webhook => "whsec_ and base64 of 24 to 64 bytes; several separated by spaces, the newest first",
-        }
-    }
+/// Goes into an HTTP header.
+const TOKEN: Form<Secret> = Form { read: token, allowed: "visible ASCII characters without spaces" };
 
-    fn check(self, text: &str) -> Result<(), String> {
-        if text.trim().is_empty() {
-            return Err("it is empty".into());
-        }
-        match self {
-            Self::Token if !text.bytes().all(|b| b.is_ascii_graphic()) => {
-                Err("it holds a space, a control character or something other than ASCII".into())
-            }
-            Self::Password if text.chars().any(char::is_control) => Err("it holds a control character".into()),
-            Self::Webhook => text.split_ascii_whitespace().enumerate().try_for_each(|(n, secret)| {
-                check_signing_secret(secret).map_err(|problem| format!("secret {} {problem}", n + 1))
-            }),
-            Self::Token | Self::Password => Ok(()),
-        }
+/// Is hashed, never sent.
+const PASSWORD: Form<Secret> = Form { read: password, allowed: "characters on one line" };
+
+/// One or more signing secrets.
+const SIGNING: Form<Vec<WebhookSecret>> = Form {
+    read: signing,
+    allowed: "whsec_ and base64 of 24 to 64 bytes; several separated by spaces, the newest first",
+};
+
+fn token(text: &str) -> Result<Secret, String> {
+    if text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(Secret::new(text))
+    } else {
+        Err("it holds a space, a control character or something other than ASCII".into())
     }
 }
 
-fn check_signing_secret(secret: &str) -> Result<(), String> {
-    let Some(encoded) = secret.strip_prefix("whsec_") else { return Err("does not begin with whsec_".into()) };
-    let Ok(bytes) = STANDARD.decode(encoded) else { return Err("is not base64 after whsec_".into()) };
-    match bytes.len() {
-        WEBHOOK_SECRET_MIN..=WEBHOOK_SECRET_MAX => Ok(()),
-        n => Err(format!("has {n} bytes")),
-    }
+fn password(text: &str) -> Result<Secret, String> {
+    if text.chars().any(char::is_control) { Err("it holds a control character".into()) } else { Ok(Secret::new(text)) }
+}
+
+fn signing(text: &str) -> Result<Vec<WebhookSecret>, String> {
+    let one = |(at, secret): (usize, &str)| {
+        secret.parse().map_err(|error: NotASecret| format!("secret {}: {}", at + 1, error.problem()))
+    };
+    text.split_ascii_whitespace().enumerate().map(one).collect()
+}
+
+/// Reads one secret, or keeps what is wrong with it.
+fn take<T>(env: &Env, name: &'static str, form: Form<T>, errors: &mut Vec<SecretError>) -> Option<T> {
+    read_one(env, name, form).unwrap_or_else(|error| {
+        errors.push(error);
+        None
+    })
 }
 
 /// Reads one secret; `None` when it is not set.
-fn read_one(env: &Env, name: &'static str, form: Form) -> Result<Option<String>, SecretError> {
+fn read_one<T>(env: &Env, name: &'static str, form: Form<T>) -> Result<Option<T>, SecretError> {
     let file_name = format!("{name}_FILE");
-    let wrong = |origin: String, problem: String| SecretError::Wrong { origin, problem, allowed: form.allowed() };
+    let wrong = |origin: String, problem: String| SecretError::Wrong { origin, problem, allowed: form.allowed };
     let not_text = |origin: &str| wrong(origin.to_owned(), NotUtf8.to_string());
     let here = env.get(name).map_err(|_| not_text(name))?;
     let file = env.get(&file_name).map_err(|_| not_text(&file_name))?;
@@ -215,8 +197,10 @@ fn read_one(env: &Env, name: &'static str, form: Form) -> Result<Option<String>,
             (text, format!("{file_name} ({})", path.display()))
         }
     };
-    form.check(&text).map_err(|problem| wrong(origin, problem))?;
-    Ok(Some(text))
+    if text.trim().is_empty() {
+        return Err(wrong(origin, "it is empty".to_owned()));
+    }
+    (form.read)(&text).map(Some).map_err(|problem| wrong(origin, problem))
 }
 
 /// The file's text without the line break that editors put at its end.
@@ -246,6 +230,9 @@ fn misspelt(name: &str) -> Option<SecretError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     const GOOD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -268,7 +255,7 @@ mod tests {
         .unwrap();
         assert_eq!(read.room_token.map(|s| s.expose().to_owned()).as_deref(), Some("t0ken"));
         assert_eq!(
-            read.webhook.iter().map(Secret::expose).collect::<Vec<_>>(),
+            read.webhook.iter().map(WebhookSecret::expose).collect::<Vec<_>>(),
             both.split_whitespace().collect::<Vec<_>>()
         );
         assert_eq!(read.sip_password.map(|s| s.expose().to_owned()).as_deref(), Some("pass word é"));
@@ -304,11 +291,11 @@ mod tests {
     #[test]
     fn every_form_of_a_bad_signing_secret_is_told_apart() {
         for (bad, problem) in [
-            ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "does not begin with whsec_"),
-            ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", "is not base64"),
-            ("whsec_!!!", "is not base64"),
-            ("whsec_AAAA", "has 3 bytes"),
-            (&format!("whsec_{}", STANDARD.encode([1; 65])), "has 65 bytes"),
+            ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "it does not begin with whsec_"),
+            ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", "what follows whsec_ is not Base64"),
+            ("whsec_!!!", "what follows whsec_ is not Base64"),
+            ("whsec_AAAA", "its key is shorter than 24 bytes"),
+            (&format!("whsec_{}", STANDARD.encode([1; 65])), "its key is longer than 64 bytes"),
         ] {
             let error = secrets(&[("SIDECAR_WEBHOOK_SECRET", bad)]).unwrap_err().to_string();
             assert!(error.contains(problem) && !error.contains(bad), "{error}");

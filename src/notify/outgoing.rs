@@ -1,9 +1,6 @@
 //! Where a webhook goes and how: [`Outgoing`], as the outbox keeps it.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
+use crate::config::allow::NotAllowable;
 use crate::config::settings::{AllowEntry, NotAWebhook, Webhook, WebhookDetail, WebhookUrl};
 
 /// Where a webhook goes and how, without the secrets that sign it.
@@ -37,6 +34,9 @@ pub enum BadOutgoing {
         /// What is wrong with it.
         problem: String,
     },
+    /// An entry of the allow-list is none.
+    #[error("an entry of its allow-list is {0}")]
+    AllowEntry(#[from] NotAllowable),
 }
 
 impl Outgoing {
@@ -51,7 +51,7 @@ impl Outgoing {
     pub(crate) fn from_texts(url: &str, detail: &str, allow: &str, timeout_ms: u64) -> Result<Self, BadOutgoing> {
         let allow: Vec<String> =
             serde_json::from_str(allow).map_err(|error| BadOutgoing::Allow { problem: error.to_string() })?;
-        let allow = allow.into_iter().map(allow_entry).collect();
+        let allow = allow.iter().map(|entry| entry.parse()).collect::<Result<_, NotAllowable>>()?;
         Ok(Self { url: url.parse()?, detail: Self::detail_of(detail)?, allow, timeout_ms })
     }
 
@@ -72,18 +72,8 @@ impl Outgoing {
 
     /// The allow-list as a JSON list of text, as it would stand in the settings.
     pub(crate) fn allow_text(&self) -> String {
-        let entry = |entry: &AllowEntry| match entry {
-            AllowEntry::Net(net) => net.to_string(),
-            AllowEntry::Host(host) => host.clone(),
-        };
-        serde_json::Value::from(self.allow.iter().map(entry).collect::<Vec<_>>()).to_string()
+        serde_json::Value::from(self.allow.iter().map(AllowEntry::to_string).collect::<Vec<_>>()).to_string()
     }
-}
-
-/// A host name never reads as a subnet or address, so text tells them apart.
-fn allow_entry(text: String) -> AllowEntry {
-    let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    net.map_or(AllowEntry::Host(text), AllowEntry::Net)
 }
 
 #[cfg(test)]
@@ -115,5 +105,6 @@ mod tests {
         assert!(matches!(read("ftp://x/", "seed", "[]"), Err(BadOutgoing::Url(_))));
         assert!(matches!(read("https://x/", "most", "[]"), Err(BadOutgoing::Detail { .. })));
         assert!(matches!(read("https://x/", "seed", "{}"), Err(BadOutgoing::Allow { .. })));
+        assert!(matches!(read("https://x/", "seed", r#"["10.1.2.3/8"]"#), Err(BadOutgoing::AllowEntry(_))));
     }
 }

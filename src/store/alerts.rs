@@ -98,7 +98,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let json = |what: &str, error: serde_json::Error| self.bad_row(what, error);
         let outcome = alert.outcome.as_ref().map(serde_json::to_string).transpose();
-        let done = sqlx::query(PUT_ALERT)
+        let statement = sqlx::query(PUT_ALERT)
             .bind(alert.id.as_str())
             .bind(&alert.room_name)
             .bind(&alert.session_id)
@@ -111,19 +111,15 @@ impl Store {
             .bind(outcome.map_err(|error| json("new outcome", error))?)
             .bind(serde_json::to_string(alert).map_err(|error| json("new alert", error))?)
             .bind(int(now_ms))
-            .bind(if_there == IfThere::Update)
-            .execute(&mut **tx)
-            .await
-            .map_err(|error| self.failed(&error))?;
-        if done.rows_affected() == 0 {
+            .bind(if_there == IfThere::Update);
+        let changed = self.execute(tx, statement).await?;
+        if changed == 0 {
             return Ok(false);
         }
-        sqlx::query("INSERT INTO flags (alert_id, flagged_ms) VALUES (?, ?) ON CONFLICT DO NOTHING")
+        let statement = sqlx::query("INSERT INTO flags (alert_id, flagged_ms) VALUES (?, ?) ON CONFLICT DO NOTHING")
             .bind(alert.id.as_str())
-            .bind(int(now_ms))
-            .execute(&mut **tx)
-            .await
-            .map_err(|error| self.failed(&error))?;
+            .bind(int(now_ms));
+        self.execute(tx, statement).await?;
         Ok(true)
     }
 
@@ -156,7 +152,7 @@ impl Store {
             tracing::warn!(alert_id = %alert.id, "a webhook was planned, but none is set; the alert is flagged only");
             return Ok(());
         };
-        sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO outbox (alert_id, state, url, detail, allow, timeout_ms, body, due_ms, created_ms) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
@@ -168,10 +164,8 @@ impl Store {
         .bind(int(outgoing.timeout_ms))
         .bind(payload::body(alert, outgoing.detail))
         .bind(int(due_ms))
-        .bind(int(now_ms))
-        .execute(&mut **tx)
-        .await
-        .map_err(|error| self.failed(&error))?;
+        .bind(int(now_ms));
+        self.execute(tx, statement).await?;
         Ok(())
     }
 
@@ -187,15 +181,13 @@ impl Store {
         match plan {
             WebhookPlan::Hold { .. } => {}
             WebhookPlan::None => {
-                sqlx::query(
+                let statement = sqlx::query(
                     "UPDATE outbox SET state = 'cancelled', settled_ms = ? WHERE alert_id = ? AND state = 'held' \
                      AND attempts = 0",
                 )
                 .bind(int(now_ms))
-                .bind(alert.id.as_str())
-                .execute(&mut **tx)
-                .await
-                .map_err(|error| self.failed(&error))?;
+                .bind(alert.id.as_str());
+                self.execute(tx, statement).await?;
                 return Ok(());
             }
             WebhookPlan::Send => self.release(tx, alert, now_ms).await?,
@@ -214,13 +206,13 @@ impl Store {
         .map_err(|error| self.failed(&error))?;
         let Some(detail) = detail else { return Ok(()) };
         let detail = Outgoing::detail_of(&detail).map_err(|error| self.bad_row("outbox", error))?;
-        sqlx::query("UPDATE outbox SET state = 'pending', body = ?, due_ms = ?, settled_ms = NULL WHERE alert_id = ?")
-            .bind(payload::body(alert, detail))
-            .bind(int(now_ms))
-            .bind(alert.id.as_str())
-            .execute(&mut **tx)
-            .await
-            .map_err(|error| self.failed(&error))?;
+        let statement = sqlx::query(
+            "UPDATE outbox SET state = 'pending', body = ?, due_ms = ?, settled_ms = NULL WHERE alert_id = ?",
+        )
+        .bind(payload::body(alert, detail))
+        .bind(int(now_ms))
+        .bind(alert.id.as_str());
+        self.execute(tx, statement).await?;
         Ok(())
     }
 }

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -143,6 +144,16 @@ impl Store {
     /// Begins a write, waiting for those of other processes.
     async fn begin<'c>(&self, conn: &'c mut SqliteConnection) -> Result<Transaction<'c, Sqlite>, StoreError> {
         conn.begin_with("BEGIN IMMEDIATE").await.map_err(|error| self.failed(&error))
+    }
+
+    /// Runs a statement; how many rows it changed.
+    async fn execute(
+        &self,
+        conn: &mut SqliteConnection,
+        statement: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<u64, StoreError> {
+        let done = statement.execute(conn).await.map_err(|error| self.failed(&error))?;
+        Ok(done.rows_affected())
     }
 
     fn failed(&self, error: &sqlx::Error) -> StoreError {

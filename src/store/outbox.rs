@@ -179,25 +179,24 @@ impl Store {
             Ok(outgoing) => outgoing,
             Err(error) => {
                 tracing::warn!(alert_id, %error, "a webhook in the store cannot be read and is given up");
-                sqlx::query("UPDATE outbox SET state = 'gave_up', last_error = ?, settled_ms = ? WHERE alert_id = ?")
-                    .bind(error.to_string())
-                    .bind(int(now_ms))
-                    .bind(&alert_id)
-                    .execute(&mut **tx)
-                    .await
-                    .map_err(|error| self.failed(&error))?;
+                let statement = sqlx::query(
+                    "UPDATE outbox SET state = 'gave_up', last_error = ?, settled_ms = ? WHERE alert_id = ?",
+                )
+                .bind(error.to_string())
+                .bind(int(now_ms))
+                .bind(&alert_id);
+                self.execute(tx, statement).await?;
                 return Ok(None);
             }
         };
         let until_ms = now_ms.saturating_add(outgoing.timeout_ms).saturating_add(LEASE_SLACK_MS);
         let attempt = attempts.saturating_add(1);
-        sqlx::query("UPDATE outbox SET state = 'pending', attempts = ?, claimed_until_ms = ? WHERE alert_id = ?")
-            .bind(attempt)
-            .bind(int(until_ms))
-            .bind(&alert_id)
-            .execute(&mut **tx)
-            .await
-            .map_err(|error| self.failed(&error))?;
+        let statement =
+            sqlx::query("UPDATE outbox SET state = 'pending', attempts = ?, claimed_until_ms = ? WHERE alert_id = ?")
+                .bind(attempt)
+                .bind(int(until_ms))
+                .bind(&alert_id);
+        self.execute(tx, statement).await?;
         Ok(Some(Claim { alert_id: AlertId::from(alert_id), outgoing, body, attempt: count(attempt), until_ms }))
     }
 
@@ -218,7 +217,7 @@ impl Store {
         };
         let delivered = state == OutboxState::Delivered;
         let mut conn = self.conn().await?;
-        let done = sqlx::query(
+        let statement = sqlx::query(
             "UPDATE outbox SET state = ?1, due_ms = ifnull(?2, due_ms), last_status = ?3, last_error = ?4, \
              settled_ms = ?5, claimed_until_ms = NULL \
              WHERE alert_id = ?6 AND ((state = 'pending' AND attempts = ?7) OR (?8 AND state IN ('pending', 'gave_up')))",
@@ -230,11 +229,9 @@ impl Store {
         .bind((state != OutboxState::Pending).then(|| int(now_ms)))
         .bind(claim.alert_id.as_str())
         .bind(i64::from(claim.attempt))
-        .bind(delivered)
-        .execute(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
-        Ok(done.rows_affected() > 0)
+        .bind(delivered);
+        let changed = self.execute(&mut conn, statement).await?;
+        Ok(changed > 0)
     }
 
     /// Where an alert's webhook stands, if it has one.

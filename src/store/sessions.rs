@@ -27,16 +27,14 @@ impl Store {
     /// [`StoreError`] when the store cannot be written.
     pub async fn session_started(&self, session_id: &str, room_name: &str, now_ms: u64) -> Result<(), StoreError> {
         let mut conn = self.conn().await?;
-        sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO sessions (session_id, room_name, started_ms) VALUES (?, ?, ?) \
              ON CONFLICT DO UPDATE SET ended_ms = NULL, ended_reason = NULL",
         )
         .bind(session_id)
         .bind(room_name)
-        .bind(int(now_ms))
-        .execute(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
+        .bind(int(now_ms));
+        self.execute(&mut conn, statement).await?;
         Ok(())
     }
 
@@ -54,7 +52,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let mut conn = self.conn().await?;
-        sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO sessions (session_id, room_name, started_ms, ended_ms, ended_reason, turns, escalated) \
              VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET ended_ms = excluded.ended_ms, \
              ended_reason = excluded.ended_reason, turns = excluded.turns, escalated = excluded.escalated",
@@ -64,10 +62,8 @@ impl Store {
         .bind(int(now_ms))
         .bind(reason)
         .bind(i64::from(turns))
-        .bind(escalated)
-        .execute(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
+        .bind(escalated);
+        self.execute(&mut conn, statement).await?;
         Ok(())
     }
 

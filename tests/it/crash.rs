@@ -52,12 +52,15 @@ async fn attached(program: &Program, room: &Room, settings: Value) -> (Running, 
 /// Delivers what is left, waiting for leases and retries of the dead process to run out.
 async fn deliver_rest(program: &Program, hook: &Hook) -> String {
     let mut deliver = program.run(&["deliver", "--until-empty", "--for", "25"]);
-    let attempt = hook.attempt().await;
-    attempt.verify();
-    let id = attempt.id();
-    attempt.answer(200).await;
+    let (id, _) = hook.attempt().await.accept().await;
     assert_eq!(deliver.exit().await, Some(0));
     id
+}
+
+/// The call ends, and the program with it.
+async fn end(mut sidecar: Running, connection: Connection, seq: u64) {
+    connection.end(seq).await;
+    assert_eq!(sidecar.exit().await, Some(0));
 }
 
 async fn nothing_is_left(program: &Program, hook: &Hook) {
@@ -77,13 +80,10 @@ async fn killed_when_decided_the_next_process_of_the_call_decides_again() {
     let (mut sidecar, mut connection) = attached(&program, &room, settings(&hook.url)).await;
     connection.seed_turns(1).await;
     assert_eq!(sidecar.event("escalation").await["alert_id"], decided["alert_id"]);
-    let attempt = hook.attempt().await;
-    attempt.verify();
-    assert_eq!(decided["alert_id"], attempt.id());
-    attempt.answer(200).await;
+    let (id, _) = hook.attempt().await.accept().await;
+    assert_eq!(decided["alert_id"], id);
     sidecar.event("delivery").await;
-    connection.end(4).await;
-    assert_eq!(sidecar.exit().await, Some(0));
+    end(sidecar, connection, 4).await;
     nothing_is_left(&program, &hook).await;
 }
 
@@ -152,8 +152,7 @@ async fn killed_when_delivered_nothing_is_sent_again() {
     let (mut sidecar, mut connection) = attached(&program, &room, settings(&hook.url)).await;
     connection.seed_turns(1).await;
     sidecar.event("escalation").await;
-    connection.end(4).await;
-    assert_eq!(sidecar.exit().await, Some(0));
+    end(sidecar, connection, 4).await;
     nothing_is_left(&program, &hook).await;
 }
 
@@ -177,13 +176,10 @@ async fn killed_while_it_rings_the_next_process_does_not_ring_again_and_tells() 
     connection.seed_turns(1).await;
     let outcome = sidecar.event("outcome").await;
     assert_eq!((&outcome["transfer"]["outcome"], &outcome["fallback"]), (&json!("unknown"), &json!(true)));
-    let attempt = hook.attempt().await;
-    attempt.verify();
-    assert_eq!(serde_json::from_str::<Value>(&attempt.body).unwrap()["action"], "transfer");
-    attempt.answer(200).await;
+    let (_, alert) = hook.attempt().await.accept().await;
+    assert_eq!(alert["action"], "transfer");
     sidecar.event("delivery").await;
-    connection.end(4).await;
-    assert_eq!(sidecar.exit().await, Some(0));
+    end(sidecar, connection, 4).await;
     nothing_is_left(&program, &hook).await;
 }
 
@@ -196,9 +192,7 @@ async fn killed_while_it_rings_deliver_tells_once_the_hold_is_over() {
     sidecar.kill().await;
     nothing_is_left(&program, &hook).await;
     let mut deliver = program.run(&["deliver", "--until-empty", "--for", "40"]);
-    let attempt = hook.attempt().await;
-    attempt.verify();
-    attempt.answer(200).await;
+    hook.attempt().await.accept().await;
     assert_eq!(deliver.exit().await, Some(0));
 }
 
@@ -210,8 +204,7 @@ async fn a_transfer_that_succeeded_cancels_the_held_webhook() {
     let transfer = connection.command("transfer").await;
     connection.result(4, &transfer, "done", None).await;
     sidecar.event("outcome").await;
-    connection.end(5).await;
-    assert_eq!(sidecar.exit().await, Some(0));
+    end(sidecar, connection, 5).await;
     assert_eq!(program.deliver(&["--until-empty", "--for", "2"]).await, Some(0));
     nothing_is_left(&program, &hook).await;
 }

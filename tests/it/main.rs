@@ -4,6 +4,7 @@
 mod attach;
 mod crash;
 mod demo;
+mod doctor;
 mod evaluate;
 mod rate;
 mod readme;

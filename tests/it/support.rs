@@ -212,6 +212,14 @@ impl Attempt {
         standardwebhooks::Webhook::new(SECRET).unwrap().verify(self.body.as_bytes(), &headers).unwrap();
     }
 
+    /// Checks it, answers 200, and returns its `webhook-id` and its body.
+    pub(crate) async fn accept(self) -> (String, Value) {
+        self.verify();
+        let accepted = (self.id(), serde_json::from_str(&self.body).unwrap());
+        self.answer(200).await;
+        accepted
+    }
+
     pub(crate) async fn answer(mut self, status: u16) {
         let text = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         self.stream.write_all(text.as_bytes()).await.unwrap();

@@ -24,29 +24,33 @@ use stage::Stage;
 /// How long the phone and the receiver may still have something to show after the call.
 const EPILOGUE: Duration = Duration::from_millis(500);
 
-/// Plays a phone call on loopback and shows how it is rated, counted and acted on.
+/// Play a phone call on loopback and show how it is rated, counted and acted on.
 ///
 /// A room, a SIP phone and a webhook receiver run inside the program; the sidecar joins the room as it would join a
 /// platform's. Nothing leaves this machine, and nothing is kept.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sentiment-sidecar demo                      the caller is transferred over SIP
-  sentiment-sidecar demo --action notify      supervisors get a signed webhook
-  sentiment-sidecar demo --action flag        the session is marked for review
-  sentiment-sidecar demo --busy               the supervisor's line is busy: the webhook falls in
-  sentiment-sidecar demo my-recording.jsonl --speed 1")]
+  sentiment-sidecar demo                    transfers the caller over SIP
+  sentiment-sidecar demo --action notify    sends supervisors a signed webhook
+  sentiment-sidecar demo --action flag      marks the session for review
+  sentiment-sidecar demo --busy             finds the line busy: the webhook
+                                            falls in
+  sentiment-sidecar demo my-recording.jsonl --speed 1
+
+Exit codes: 0 the call was played to its end, 1 a port or file could not be had,
+2 usage, 5 bad recording.")]
 pub struct DemoArgs {
-    /// Recording to play [default: a caller with three complaints in a row].
+    /// Play this recording [default: a caller with three complaints in a row].
     #[arg(value_name = "FILE")]
     recording: Option<PathBuf>,
-    /// What the escalation does.
+    /// Choose what the escalation does.
     #[arg(long, value_enum, default_value = "transfer")]
     action: Act,
-    /// How many times faster than life the call is played.
+    /// Play the call so many times faster than life.
     #[arg(long, value_name = "N", default_value_t = 4.0)]
     speed: f64,
-    /// The supervisor's line is busy.
+    /// Let the supervisor's line be busy.
     #[arg(long)]
     busy: bool,
 }

@@ -15,7 +15,7 @@ use crate::config::plain;
 use crate::config::secret::{SecretErrors, Secrets};
 use crate::config::settings::{ActionKind, Settings};
 use crate::notify::guard::Guard;
-use crate::notify::sign::{NoSigner, Signer};
+use crate::notify::sign::NoSigner;
 use crate::room::error::RoomEvent;
 use crate::room::message::RoomMessage;
 use crate::room::native::{RoomConfig, connect};
@@ -51,10 +51,8 @@ pub(super) fn secrets(secrets: &Result<Secrets, SecretErrors>, settings: Option<
         Err(errors) => return vec![Check::Secrets.fail(errors, "set each to what is allowed, or unset it")],
     };
     let mut findings = Vec::new();
-    match Signer::from_secrets(secrets) {
-        Err(NoSigner::NotSet) if settings.is_none_or(|s| s.webhook.url.is_none()) => {}
-        Err(error) => findings.push(Check::Secrets.fail(error, NoSigner::MEND)),
-        Ok(_) => {}
+    if secrets.webhook.is_empty() && settings.is_some_and(|s| s.webhook.url.is_some()) {
+        findings.push(Check::Secrets.fail(NoSigner, NoSigner::MEND));
     }
     if settings.is_some_and(|s| s.sip.user.is_some()) && secrets.sip_password.is_none() {
         findings.push(Check::Secrets.warn("sentimentSipUser is set and SIDECAR_SIP_PASSWORD is not: no SIP login"));
@@ -161,13 +159,15 @@ pub(super) async fn sip(settings: Option<&Settings>, secrets: Option<&Secrets>) 
             "check sentimentSipProxy, sentimentSipTransport, sentimentSipUser and SIDECAR_SIP_PASSWORD",
         ),
         Ok(peer) if peer.allows_refer() == Some(false) => Check::Sip.fail(
-            format!("{proxy} answers {} but does not allow REFER", peer.status),
+            format!("{proxy} answers {} and does not allow REFER, only {}", peer.status, plain(&peer.allow.join(" "))),
             "let the SIP peer take REFER, or offer the transfer command in the room",
         ),
         Ok(peer) => {
             let login = if peer.authenticated { ", login taken" } else { "" };
-            let refer =
-                if peer.allows_refer().is_none() { ", does not say whether it takes REFER" } else { ", takes REFER" };
+            let refer = match peer.allows_refer() {
+                None => ", does not say whether it takes REFER".to_owned(),
+                Some(_) => format!(", takes REFER; allows {}", plain(&peer.allow.join(" "))),
+            };
             let said = format!(
                 "{proxy} at {} answers {} {} in {} ms{login}{refer}",
                 peer.address,
@@ -181,11 +181,10 @@ pub(super) async fn sip(settings: Option<&Settings>, secrets: Option<&Secrets>) 
 }
 
 /// The room lets us in: it is dialled once, greeted, and left.
-pub(super) async fn room(room: Option<(Url, String)>, secrets: Option<&Secrets>) -> Finding {
-    const MEND: &str = "check --room-url, --room and SIDECAR_ROOM_TOKEN";
-    let Some((url, room_name)) = room else { return Check::Room.skip("name one with --room-url and --room") };
+pub(super) async fn room(config: Option<RoomConfig>, secrets: Option<&Secrets>) -> Finding {
+    const MEND: &str = "check --room-url, --room, --ca-file and SIDECAR_ROOM_TOKEN";
+    let Some(mut config) = config else { return Check::Room.skip("name one with --room-url and --room") };
     let Some(secrets) = secrets else { return Check::Room.skip("waits for right secrets") };
-    let mut config = RoomConfig::new(url, room_name);
     config.token = secrets.room_token.clone();
     (config.connect_timeout, config.welcome_timeout) = (PATIENCE, PATIENCE);
     let mut handle = connect(config);

@@ -4,6 +4,7 @@ mod checks;
 mod finding;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use url::Url;
@@ -11,28 +12,35 @@ use url::Url;
 use super::exit::{Exit, Failure};
 use super::settings_args::SettingsArgs;
 use crate::config::{Env, load_secrets};
+use crate::room::native::RoomConfig;
 use crate::store::StoreUrl;
 use finding::{Finding, exit_of};
 
-/// Checks settings, secrets, store, webhook, SIP peer and room, each on its own, and says how to mend what fails.
+/// Check settings, secrets, store, webhook, SIP peer and room, each on its own, and say how to mend what fails.
 ///
 /// No alert is sent and nobody is called. The room is joined for a moment when --room-url and --room name one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 all is well (warnings included), 6 settings or secrets, 9 store, 7 room, 1 webhook or SIP peer.
-
 Example:
-  sentiment-sidecar doctor --agent agent.json --room-url wss://rooms.example.com/v1 --room room_abc123")]
+  sentiment-sidecar doctor --agent agent.json \\
+      --room-url wss://rooms.example.com/v1 --room room_abc123
+
+Exit codes: 0 all is well or worth a warning, 1 webhook or SIP peer, 2 usage,
+6 settings or secrets, 7 room, 9 store. Of several, the first in the order
+6, 9, 7, 1 counts.")]
 pub struct DoctorArgs {
-    /// WebSocket address of a room to try (ws:// or wss://).
+    /// Try the room at this WebSocket address (ws:// or wss://).
     #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL", requires = "room")]
     room_url: Option<Url>,
-    /// Name of the room to try.
+    /// Try the room of this name.
     #[arg(long, value_name = "NAME", env = "SIDECAR_ROOM", requires = "room_url")]
     room: Option<String>,
-    /// The store to try: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state folder].
+    /// Try this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
     store: Option<StoreUrl>,
+    /// Trust these certificate authorities (PEM) for the room, besides the system's.
+    #[arg(long, value_name = "FILE", requires = "room_url")]
+    ca_file: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -58,7 +66,11 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
     let settings = loaded.ok().map(|loaded| loaded.settings);
     findings.extend(checks::secrets(&secrets, settings.as_ref()));
     let secrets = secrets.ok();
-    let room = args.room_url.zip(args.room);
+    let room = args.room_url.zip(args.room).map(|(url, name)| {
+        let mut config = RoomConfig::new(url, name);
+        config.ca_file = args.ca_file;
+        config
+    });
     let (store, webhook, sip, room) = tokio::join!(
         checks::store(args.store),
         checks::webhook(settings.as_ref()),

@@ -7,8 +7,9 @@ use sentiment_sidecar::call::tool::escalate_sentiment;
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::room::error::RoomEvent;
 use sentiment_sidecar::room::message::{CommandKind, RoomMessage, SidecarMessage};
-use sentiment_sidecar::room::native::connect;
+use sentiment_sidecar::room::native::{RoomHandle, connect};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -21,6 +22,14 @@ fn say(id: &str) -> SidecarMessage {
         command: CommandKind::Say { text: "one moment".to_owned() },
         deadline_ms: 60_000,
     }
+}
+
+/// A client that has joined, and the room's side of its connection.
+async fn joined() -> (TcpListener, RoomHandle, Peer) {
+    let (listener, config) = place().await;
+    let room = connect(config);
+    let (peer, _) = Peer::welcomed(&listener, "one", false).await;
+    (listener, room, peer)
 }
 
 fn tool_result(id: &str) -> SidecarMessage {
@@ -44,9 +53,7 @@ async fn the_client_introduces_itself_with_its_token_and_its_room() {
 
 #[tokio::test]
 async fn after_a_cut_in_mid_stream_the_session_goes_on_where_it_was() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (listener, mut room, mut peer) = joined().await;
     for seq in 1..=3 {
         peer.say(&said(seq)).await;
     }
@@ -62,9 +69,7 @@ async fn after_a_cut_in_mid_stream_the_session_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn a_room_that_cannot_resume_says_everything_again() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (listener, mut room, mut peer) = joined().await;
     for seq in 1..=2 {
         peer.say(&said(seq)).await;
     }
@@ -83,9 +88,7 @@ async fn a_room_that_cannot_resume_says_everything_again() {
 
 #[tokio::test]
 async fn repeats_are_dropped_and_small_reorderings_put_right() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (_listener, mut room, mut peer) = joined().await;
     for seq in [1, 3, 3, 2, 2, 1, 6, 5, 4, 7] {
         peer.say(&said(seq)).await;
     }
@@ -94,9 +97,7 @@ async fn repeats_are_dropped_and_small_reorderings_put_right() {
 
 #[tokio::test]
 async fn a_number_that_never_comes_stalls_nothing_and_is_asked_for_again_after_a_cut() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (listener, mut room, mut peer) = joined().await;
     for seq in [1, 3, 4] {
         peer.say(&said(seq)).await;
     }
@@ -112,9 +113,7 @@ async fn a_number_that_never_comes_stalls_nothing_and_is_asked_for_again_after_a
 
 #[tokio::test]
 async fn only_what_was_dealt_with_is_acked() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (_listener, mut room, mut peer) = joined().await;
     for seq in 1..=3 {
         peer.say(&said(seq)).await;
     }
@@ -130,9 +129,7 @@ async fn only_what_was_dealt_with_is_acked() {
 
 #[tokio::test]
 async fn nonsense_is_answered_with_an_error_and_the_connection_goes_on() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (_listener, mut room, mut peer) = joined().await;
     for frame in ["{\"type\":", "[1]", "null", "{\"type\":7}", ""] {
         peer.socket.send(Message::text(frame)).await.unwrap();
     }
@@ -157,9 +154,7 @@ async fn nonsense_is_answered_with_an_error_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn a_frame_that_is_too_large_closes_with_1009_and_is_passed_over_at_the_second_time() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (listener, mut room, mut peer) = joined().await;
     let mut large = said(2);
     large["text"] = json!("x".repeat(64 * 1024));
     peer.say(&said(1)).await;
@@ -183,9 +178,7 @@ async fn a_frame_that_is_too_large_closes_with_1009_and_is_passed_over_at_the_se
 
 #[tokio::test]
 async fn text_that_is_not_utf_8_closes_with_1007_and_the_client_comes_back() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (listener, mut room, mut peer) = joined().await;
     let frame = Frame::message(vec![b'"', 0xff, b'"'], OpCode::Data(Data::Text), true);
     peer.socket.send(Message::Frame(frame)).await.unwrap();
     assert_eq!(peer.hear_close().await, 1007);
@@ -268,9 +261,7 @@ async fn the_dialects_own_close_codes_are_final() {
 
 #[tokio::test]
 async fn close_1000_ends_a_call_only_after_session_ended() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (listener, mut room, mut peer) = joined().await;
     peer.close(1000).await;
     let (mut peer, _) = Peer::welcomed(&listener, "one", true).await;
     peer.say(&ended(1)).await;
@@ -280,9 +271,7 @@ async fn close_1000_ends_a_call_only_after_session_ended() {
 
 #[tokio::test]
 async fn an_end_that_waits_for_an_earlier_message_still_ends_the_call() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (_listener, mut room, mut peer) = joined().await;
     peer.say(&ended(2)).await;
     peer.close(1000).await;
     assert_eq!(briefs(&mut room, 3).await, ["welcome one", "ended", "over"]);
@@ -364,9 +353,7 @@ async fn what_the_room_has_not_answered_is_said_again_after_a_cut() {
 
 #[tokio::test]
 async fn closing_says_what_is_queued_acks_what_was_done_and_says_goodbye() {
-    let (listener, config) = place().await;
-    let mut room = connect(config);
-    let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
+    let (_listener, mut room, mut peer) = joined().await;
     peer.say(&ended(1)).await;
     assert_eq!(briefs(&mut room, 2).await, ["welcome one", "ended"]);
     room.processed(1);

@@ -4,4 +4,4 @@ mod client;
 mod commands;
 mod peer;
 mod server;
-mod tls;
+pub(crate) mod tls;

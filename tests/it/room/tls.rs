@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use super::peer::{Peer, brief, in_time, place, welcome};
 
 /// An authority, in PEM, and a TLS server for 127.0.0.1 that it vouches for.
-fn authority() -> (String, TlsAcceptor) {
+pub(crate) fn authority() -> (String, TlsAcceptor) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -30,7 +30,7 @@ fn authority() -> (String, TlsAcceptor) {
     (ca_pem, TlsAcceptor::from(Arc::new(config)))
 }
 
-async fn join(listener: &TcpListener, acceptor: &TlsAcceptor) -> std::io::Result<()> {
+pub(crate) async fn join(listener: &TcpListener, acceptor: &TlsAcceptor) -> std::io::Result<()> {
     let (stream, _) = in_time("dial", listener.accept()).await?;
     let mut peer = Peer::over(acceptor.accept(stream).await?).await;
     peer.hear().await;

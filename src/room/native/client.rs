@@ -1,276 +1,24 @@
-//! The client of the native dialect: one task that keeps the connection to a room, come what may, and a
-//! [`RoomHandle`] for the runtime.
-//!
-//! The task never waits for the runtime and the runtime never for the task: both queues are bounded, and what happens
-//! when they are full is written down at `room::queue`.
+//! The task that keeps the connection: dials, greets, speaks with the room, and dials again.
 
 use std::future::Future;
-use std::path::PathBuf;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{Sink as _, SinkExt, StreamExt, future::poll_fn};
-use serde_json::Value;
-use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use futures_util::{SinkExt, StreamExt, future::poll_fn};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Bytes, Error as WsError};
-use tokio_util::sync::CancellationToken;
-use url::Url;
 
-use super::error::{RoomError, RoomEvent, close_code};
-use super::message::{
-    About, CommandStatus, ErrorMessage, FrameError, MAX_FRAME, Resume, RoomMessage, SidecarMessage, VERSION, Welcome,
-};
-use super::pace::{Backoff, Beat, Heartbeat};
-use super::queue::{Inbox, Outbox};
-use super::sequence::{Ledger, Sequencer};
-use super::socket::{Dialer, Frame, RoomSocket, cut_error};
-use crate::config::secret::Secret;
-
-/// Which room, and how patiently.
-#[derive(Debug, Clone)]
-pub struct RoomConfig {
-    /// `ws://` or `wss://`.
-    pub url: Url,
-    /// The room to ask for.
-    pub room_name: String,
-    /// Bearer token.
-    pub token: Option<Secret>,
-    /// Certificate authorities to trust besides the platform's, in PEM form.
-    pub ca_file: Option<PathBuf>,
-    /// From TCP to the end of the WebSocket handshake (10 s).
-    pub connect_timeout: Duration,
-    /// From `hello` to `welcome` (10 s).
-    pub welcome_timeout: Duration,
-    /// Between pings (15 s).
-    pub heartbeat: Duration,
-    /// So many unanswered pings and the connection is dead (2).
-    pub missed_heartbeats: u32,
-    /// The first failure after so long without a connection is the last (120 s).
-    pub give_up_after: Duration,
-    /// How long [`RoomHandle::close`] may take (2 s).
-    pub close_timeout: Duration,
-    /// Messages that wait for the runtime before the socket is no longer read (256).
-    pub inbox_limit: usize,
-    /// Delays between attempts (0.25 s to 15 s).
-    pub backoff: Backoff,
-}
-
-impl RoomConfig {
-    /// The defaults.
-    #[must_use]
-    pub fn new(url: Url, room_name: impl Into<String>) -> Self {
-        Self {
-            url,
-            room_name: room_name.into(),
-            token: None,
-            ca_file: None,
-            connect_timeout: Duration::from_secs(10),
-            welcome_timeout: Duration::from_secs(10),
-            heartbeat: Duration::from_secs(15),
-            missed_heartbeats: 2,
-            give_up_after: Duration::from_secs(120),
-            close_timeout: Duration::from_secs(2),
-            inbox_limit: 256,
-            backoff: Backoff::default(),
-        }
-    }
-}
-
-/// Starts to keep a connection to a room. Must be called inside a tokio runtime.
-#[must_use]
-pub fn connect(config: RoomConfig) -> RoomHandle {
-    let shared = Arc::new(Shared::default());
-    // One slot: what waits is in the inbox, where interims can still be dropped.
-    let (events, incoming) = mpsc::channel(1);
-    let close_timeout = config.close_timeout;
-    let client = Client {
-        pump: Pump { inbox: Inbox::new(config.inbox_limit), sequencer: Sequencer::default(), events, ended: false },
-        shared: Arc::clone(&shared),
-        session: None,
-        unreadable_after: None,
-        config,
-    };
-    RoomHandle { shared, incoming, task: tokio::spawn(client.run()), close_timeout }
-}
-
-/// The runtime's end of a room connection. Dropping it cuts the connection; [`RoomHandle::close`] says goodbye.
-#[derive(Debug)]
-pub struct RoomHandle {
-    shared: Arc<Shared>,
-    incoming: mpsc::Receiver<RoomEvent>,
-    task: JoinHandle<()>,
-    close_timeout: Duration,
-}
-
-impl RoomHandle {
-    /// The next event; cancel-safe. After the last one, [`RoomEvent::Over`] for ever.
-    pub async fn next(&mut self) -> RoomEvent {
-        self.incoming.recv().await.unwrap_or(RoomEvent::Over)
-    }
-
-    /// Says something to the room. Never blocks; while there is no connection, commands, tool results and the latest
-    /// `sentiment` and `tone` wait for the next one, and the registered tools are registered again.
-    pub fn send(&self, message: SidecarMessage) {
-        self.shared.lock().outbox.push(Instant::now().into_std(), message);
-        self.shared.changed.notify_one();
-    }
-
-    /// This message and all that [`RoomHandle::next`] returned before it have been dealt with durably: they may be
-    /// acked, and the room may forget them.
-    pub fn processed(&self, seq: u64) {
-        self.shared.lock().ledger.processed(seq);
-        self.shared.changed.notify_one();
-    }
-
-    /// Sends what is queued, acks what was processed, and closes with 1000, all within the configured time.
-    pub async fn close(mut self) {
-        // Tells the task that nobody takes events any more.
-        self.incoming.close();
-        self.shared.closing.cancel();
-        if timeout(self.close_timeout, &mut self.task).await.is_err() {
-            tracing::debug!("the connection to the room did not close in time");
-        }
-    }
-}
-
-impl Drop for RoomHandle {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// What the handle and the task share.
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Notify,
-    closing: CancellationToken,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    outbox: Outbox,
-    ledger: Ledger,
-}
-
-impl State {
-    fn has_output(&self) -> bool {
-        self.outbox.has_next() || self.ledger.due().is_some()
-    }
-
-    /// The next message to write: ours first, for acks cost nothing when late.
-    fn next_output(&mut self) -> Option<SidecarMessage> {
-        if let Some(message) = self.outbox.next(Instant::now().into_std()) {
-            return Some(message);
-        }
-        let seq = self.ledger.due()?;
-        self.ledger.acked(seq);
-        Some(SidecarMessage::Ack { seq })
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it holds the lock, and the state would be whole even then.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// From the socket to the runtime: order, then the inbox, then the channel.
-struct Pump {
-    inbox: Inbox,
-    /// `None` holds the place of a message that nobody needs.
-    sequencer: Sequencer<Option<RoomEvent>>,
-    events: mpsc::Sender<RoomEvent>,
-    /// `session.ended` has been passed on.
-    ended: bool,
-}
-
-impl Pump {
-    /// Hands one event over, or gives up one gap in the sequence, whichever comes first. Cancel-safe.
-    async fn step(&mut self, shared: &Shared) {
-        let due = self.sequencer.deadline().map(Instant::from_std);
-        let events = self.events.clone();
-        if events.is_closed() {
-            self.inbox.clear();
-        }
-        tokio::select! {
-            permit = events.reserve(), if !self.inbox.is_empty() => match (permit, self.inbox.pop()) {
-                (Ok(permit), Some(event)) => permit.send(event),
-                _ => self.inbox.clear(),
-            },
-            () = wait_until(due) => {
-                let now = Instant::now().into_std();
-                self.released(shared, |sequencer, out| sequencer.expire(now, out));
-            }
-        }
-    }
-
-    fn accept(&mut self, shared: &Shared, seq: Option<u64>, event: Option<RoomEvent>) {
-        match (seq, event) {
-            (Some(seq), event) => {
-                let now = Instant::now().into_std();
-                self.released(shared, |sequencer, out| sequencer.accept(now, seq, event, out));
-            }
-            (None, Some(event)) => self.pass_on(shared, event),
-            (None, None) => {}
-        }
-    }
-
-    fn flush(&mut self, shared: &Shared) {
-        self.released(shared, Sequencer::flush);
-    }
-
-    fn released(
-        &mut self,
-        shared: &Shared,
-        work: impl FnOnce(&mut Sequencer<Option<RoomEvent>>, &mut Vec<(u64, Option<RoomEvent>)>),
-    ) {
-        let mut out = Vec::new();
-        work(&mut self.sequencer, &mut out);
-        for event in out.into_iter().filter_map(|(_, event)| event) {
-            self.pass_on(shared, event);
-        }
-        shared.lock().ledger.arrived(self.sequencer.contiguous());
-    }
-
-    fn pass_on(&mut self, shared: &Shared, event: RoomEvent) {
-        if let RoomEvent::Message(message) = &event {
-            let mut state = shared.lock();
-            if let Some(seq) = message.seq() {
-                state.ledger.passed_on(seq);
-            }
-            match message {
-                RoomMessage::CommandResult { command_id, status, .. } if *status != CommandStatus::Accepted => {
-                    state.outbox.answered(command_id);
-                }
-                RoomMessage::SessionEnded { .. } => self.ended = true,
-                _ => {}
-            }
-        }
-        self.inbox.push(event);
-    }
-
-    fn new_session(&mut self, shared: &Shared) {
-        self.flush(shared);
-        self.sequencer = Sequencer::default();
-        shared.lock().ledger.new_session();
-    }
-}
-
-async fn wait_until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}
+use super::RoomConfig;
+use super::frames::{Sink, Stream, fault, poll_write, read_frame, write_next};
+use super::pump::Pump;
+use super::shared::Shared;
+use crate::room::error::{RoomError, RoomEvent, close_code};
+use crate::room::message::{About, ErrorMessage, FrameError, Resume, RoomMessage, SidecarMessage, VERSION, Welcome};
+use crate::room::pace::{Beat, Heartbeat};
+use crate::room::socket::{Dialer, Frame, RoomSocket, cut_error};
 
 /// How a connection ended.
 enum End {
@@ -280,11 +28,8 @@ enum End {
     Lost(RoomError),
 }
 
-type Sink = SplitSink<RoomSocket, Frame>;
-type Stream = SplitStream<RoomSocket>;
-
 /// The task.
-struct Client {
+pub(super) struct Client {
     pump: Pump,
     shared: Arc<Shared>,
     session: Option<String>,
@@ -294,7 +39,12 @@ struct Client {
 }
 
 impl Client {
-    async fn run(mut self) {
+    pub(super) fn new(config: RoomConfig, shared: Arc<Shared>, events: mpsc::Sender<RoomEvent>) -> Self {
+        let pump = Pump::new(config.inbox_limit, events);
+        Self { pump, shared, session: None, unreadable_after: None, config }
+    }
+
+    pub(super) async fn run(mut self) {
         let c = &self.config;
         let last = match Dialer::new(&c.url, c.token.as_ref(), c.ca_file.as_deref(), c.connect_timeout) {
             Ok(dialer) => self.keep_connected(&dialer).await,
@@ -532,62 +282,6 @@ impl Client {
         if !matches!(timeout(self.config.close_timeout, goodbye).await, Ok(Ok(()) | Err(WsError::ConnectionClosed))) {
             tracing::debug!(code, "the closing handshake was not finished");
         }
-    }
-}
-
-/// The close code for a frame that no room may send, and what the runtime is told.
-fn fault(error: &WsError) -> Option<(u16, FrameError)> {
-    match error {
-        WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => {
-            Some((close_code::TOO_LARGE, FrameError::TooLarge { size: *size }))
-        }
-        WsError::Utf8(_) => Some((close_code::NOT_UTF8, FrameError::NotAMessage { detail: "not UTF-8".to_owned() })),
-        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-        WsError::Protocol(violation) => {
-            Some((close_code::PROTOCOL, FrameError::NotAMessage { detail: violation.to_string() }))
-        }
-        _ => None,
-    }
-}
-
-/// Ready to take a message, or done with sending those that it took.
-fn poll_write(sink: &mut Sink, cx: &mut Context<'_>, more: bool) -> Poll<Result<(), WsError>> {
-    let sink = Pin::new(sink);
-    if more { sink.poll_ready(cx) } else { sink.poll_flush(cx) }
-}
-
-fn write_next(sink: &mut Sink, shared: &Shared, ping: &mut bool) -> Result<(), WsError> {
-    let frame = if std::mem::take(ping) { Some(Frame::Ping(Bytes::new())) } else { next_frame(shared) };
-    frame.map_or(Ok(()), |frame| sink.start_send_unpin(frame))
-}
-
-/// The next of our messages as a frame. One that is larger than the dialect allows would cost us the connection.
-fn next_frame(shared: &Shared) -> Option<Frame> {
-    let message = shared.lock().next_output()?;
-    match serde_json::to_string(&message) {
-        Ok(text) if text.len() <= MAX_FRAME => Some(Frame::text(text)),
-        Ok(text) => {
-            tracing::error!(
-                size = text.len(),
-                "a message to the room is larger than {MAX_FRAME} bytes and was not sent"
-            );
-            None
-        }
-        Err(error) => {
-            tracing::error!(%error, "a message to the room cannot be written as JSON and was not sent");
-            None
-        }
-    }
-}
-
-/// Reads a frame, and its `seq` even if nothing else in it can be used: its place in the sequence is taken.
-fn read_frame(text: &str) -> (Option<u64>, Result<Option<RoomMessage>, FrameError>) {
-    match serde_json::from_str::<Value>(text) {
-        Ok(value) => {
-            let seq = value.get("seq").and_then(Value::as_u64);
-            (seq, RoomMessage::from_value(value))
-        }
-        Err(_) => (None, RoomMessage::parse(text)),
     }
 }
 

@@ -1,0 +1,92 @@
+//! The call behind a room, who is in it, and what the room offers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::none;
+
+/// What a participant is in the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The person who called; only their turns are rated.
+    Caller,
+    /// The voice agent.
+    Agent,
+    /// A human who took over or listens in to help.
+    Supervisor,
+    /// Anyone else, recorders and this program included.
+    #[serde(other)]
+    Observer,
+}
+
+/// Someone in the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Participant {
+    /// Unique in the room.
+    pub id: String,
+    /// What they are.
+    pub role: Role,
+    /// What they are called.
+    #[serde(default, skip_serializing_if = "none")]
+    pub name: Option<String>,
+}
+
+/// The SIP dialog of the caller's leg, as the room hands it over (RFC 3261 section 12).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SipDialog {
+    /// Call-ID.
+    pub call_id: String,
+    /// The room's own tag.
+    #[serde(default)]
+    pub local_tag: String,
+    /// The caller's side's tag.
+    #[serde(default)]
+    pub remote_tag: String,
+    /// The room's own address of record.
+    #[serde(default, skip_serializing_if = "none")]
+    pub local_uri: Option<String>,
+    /// The caller's address of record.
+    #[serde(default, skip_serializing_if = "none")]
+    pub remote_uri: Option<String>,
+    /// Where requests in the dialog go: the remote Contact.
+    #[serde(default, skip_serializing_if = "none")]
+    pub remote_target: Option<String>,
+    /// The dialog's route set, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub route_set: Vec<String>,
+    /// A CSeq reserved for us: its presence is the explicit handover that allows a request in the dialog.
+    #[serde(default, skip_serializing_if = "none")]
+    pub cseq: Option<u32>,
+}
+
+/// The phone call behind the room.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallInfo {
+    /// The platform's id of the call.
+    #[serde(default)]
+    pub id: String,
+    /// Who called.
+    #[serde(default, skip_serializing_if = "none")]
+    pub from: Option<String>,
+    /// Who was called.
+    #[serde(default, skip_serializing_if = "none")]
+    pub to: Option<String>,
+    /// The caller's SIP leg, where the room has one.
+    #[serde(default, skip_serializing_if = "none")]
+    pub sip: Option<SipDialog>,
+}
+
+/// What a room offers beyond transcripts. Named in `welcome.capabilities`.
+pub mod capability {
+    /// The room sends `turn.ended` for every turn: turns are never closed by silence.
+    pub const TURN_EVENTS: &str = "turn_events";
+    /// The room carries out the command `transfer`.
+    pub const TRANSFER: &str = "transfer";
+    /// The room carries out the command `say`.
+    pub const SAY: &str = "say";
+    /// The room carries out the command `set_flag`.
+    pub const SET_FLAG: &str = "set_flag";
+    /// The room registers tools for its agent.
+    pub const TOOLS: &str = "tools";
+}

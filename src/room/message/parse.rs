@@ -1,0 +1,90 @@
+//! Reading a frame from the room. What is said about a frame that cannot be used holds no word of the caller's.
+
+use serde_json::Value;
+
+use super::{MAX_FRAME, RoomMessage};
+
+/// Why a frame could not be used. The connection goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Larger than [`MAX_FRAME`].
+    #[error("frame of {size} bytes; at most {MAX_FRAME} are allowed")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// Not JSON, or not an object with a string `type`.
+    #[error("frame is not a JSON object with a \"type\": {detail}")]
+    NotAMessage {
+        /// What the parser said, without the caller's words.
+        detail: String,
+    },
+    /// A known type with fields that do not fit.
+    #[error("message \"{kind}\" does not fit: {detail}")]
+    BadFields {
+        /// Its type.
+        kind: String,
+        /// What the parser said, without the caller's words.
+        detail: String,
+    },
+}
+
+impl RoomMessage {
+    /// The types that [`RoomMessage::parse`] knows.
+    pub const TYPES: [&'static str; 11] = [
+        "welcome",
+        "participant.joined",
+        "participant.left",
+        "transcript",
+        "turn.ended",
+        "agent.state",
+        "tool.call",
+        "command.result",
+        "session.ended",
+        "ack",
+        "error",
+    ];
+
+    /// Reads one frame. `Ok(None)` is a message of a type that this version does not know, to be ignored.
+    ///
+    /// # Errors
+    /// [`FrameError`] says what does not fit; nothing of the caller's words is in it.
+    pub fn parse(frame: &str) -> Result<Option<Self>, FrameError> {
+        if frame.len() > MAX_FRAME {
+            return Err(FrameError::TooLarge { size: frame.len() });
+        }
+        let value: Value = serde_json::from_str(frame).map_err(|e| FrameError::NotAMessage { detail: position(&e) })?;
+        Self::from_value(value)
+    }
+
+    /// Like [`RoomMessage::parse`], from a parsed frame.
+    ///
+    /// # Errors
+    /// As for [`RoomMessage::parse`].
+    pub fn from_value(value: Value) -> Result<Option<Self>, FrameError> {
+        let Some(kind) = value.get("type").and_then(Value::as_str).map(str::to_owned) else {
+            return Err(FrameError::NotAMessage { detail: "no string \"type\"".to_owned() });
+        };
+        if !Self::TYPES.contains(&kind.as_str()) {
+            return Ok(None);
+        }
+        serde_json::from_value(value).map(Some).map_err(|e| FrameError::BadFields { kind, detail: shape_only(&e) })
+    }
+}
+
+fn position(error: &serde_json::Error) -> String {
+    format!("not JSON at line {}, column {}", error.line(), error.column())
+}
+
+/// serde's messages quote values; the part before the quote says enough, and no caller's words get into logs.
+fn shape_only(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: ")) {
+        Some(rest) => {
+            let kind = rest.split_whitespace().next().unwrap_or("value");
+            let expected = rest.rsplit_once("expected ").map_or("something else", |(_, e)| e);
+            format!("found {kind}, expected {expected}")
+        }
+        None => text,
+    }
+}

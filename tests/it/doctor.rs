@@ -1,0 +1,171 @@
+//! `doctor`: each thing that can be wrong with a platform's setup, as the platform would see it.
+
+use std::path::Path;
+
+use sentiment_sidecar::config::settings::SipTransport;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::room::tls;
+use crate::sip::sipp::Sipp;
+use crate::support::{Hook, Program, Room, SECRET, soon};
+
+/// What `doctor` found and how it ended.
+struct Diagnosis {
+    findings: String,
+    exit: Option<i32>,
+}
+
+impl Diagnosis {
+    /// The line of a check, with its verdict.
+    fn line(&self, verdict: &str, check: &str) -> &str {
+        let fits = |line: &&str| line.split_whitespace().skip(1).take(2).eq([verdict, check]);
+        let line = self.findings.lines().find(fits);
+        line.unwrap_or_else(|| panic!("no {verdict} {check} in:\n{}", self.findings))
+    }
+
+    /// How many checks failed.
+    fn failures(&self) -> usize {
+        self.findings.lines().filter(|line| line.starts_with("✗ fail")).count()
+    }
+}
+
+async fn doctor(program: &Program, flags: &[&str]) -> Diagnosis {
+    let args = [&["doctor"], flags].concat();
+    let output = soon("doctor", program.command(&args).output()).await.unwrap();
+    let findings = String::from_utf8(output.stdout).unwrap();
+    assert!(!findings.contains(SECRET), "a secret is shown");
+    Diagnosis { findings, exit: output.status.code() }
+}
+
+/// Writes an agent document with `settings`.
+fn agent(program: &Program, settings: &Value) -> String {
+    let mut agent = json!({"name": "Support Agent", "sentimentEscalationEnabled": true});
+    agent.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    let file = program.folder.path().join("agent.json");
+    std::fs::write(&file, agent.to_string()).unwrap();
+    file.display().to_string()
+}
+
+fn transfer_by(peer: &Sipp, transport: &str) -> Value {
+    json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+        "sentimentSipListen": "127.0.0.1:0", "sentimentSipTransport": transport,
+        "sentimentSipProxy": peer.address.to_string()})
+}
+
+#[tokio::test]
+async fn all_is_well_with_a_room_a_receiver_and_a_store() {
+    let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+    let agent = agent(
+        &program,
+        &json!({"sentimentEscalationAction": "notify", "sentimentNotifyWebhook": hook.url,
+            "sentimentWebhookAllow": ["127.0.0.1"]}),
+    );
+    let flags = ["--agent", &agent, "--room-url", &room.url, "--room", "room_abc123"];
+    let welcoming = async {
+        let (mut connection, hello) = room.accept().await;
+        assert_eq!(hello["room_name"], "room_abc123");
+        connection.welcome(&["say"], false).await;
+        connection.drain().await;
+    };
+    let (found, ()) = tokio::join!(doctor(&program, &flags), welcoming);
+    assert_eq!((found.exit, found.failures()), (Some(0), 0), "{}", found.findings);
+    assert!(found.line("ok", "settings").ends_with("3 consecutive turns rated below 3 lead to notify"));
+    assert!(found.line("ok", "secrets").ends_with("set: webhook secret"));
+    assert!(found.line("ok", "webhook").ends_with("nothing was sent"));
+    assert!(found.line("ok", "room").ends_with("welcomed to room_abc123 with 2 participants"));
+    found.line("ok", "store");
+    found.line("skip", "sip");
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_with_what_is_allowed_and_ends_with_6() {
+    let program = Program::new();
+    let agent = agent(&program, &json!({"sentimentThreshold": 11, "sentimentTreshold": 4}));
+    let found = doctor(&program, &["--agent", &agent]).await;
+    assert_eq!((found.exit, found.failures()), (Some(6), 1), "{}", found.findings);
+    found.line("fail", "settings");
+    assert!(found.findings.contains("an integer from 1 to 10"), "{}", found.findings);
+    assert!(found.findings.contains("did you mean sentimentThreshold?"), "{}", found.findings);
+    // What does not depend on the settings is checked all the same.
+    found.line("ok", "store");
+    found.line("skip", "webhook");
+}
+
+#[tokio::test]
+async fn a_dead_room_ends_with_7() {
+    let program = Program::new();
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let found = doctor(&program, &["--room-url", &format!("ws://{address}/"), "--room", "room_abc123"]).await;
+    assert_eq!((found.exit, found.failures()), (Some(7), 1), "{}", found.findings);
+    assert!(found.line("fail", "room").contains("cannot be reached"), "{}", found.findings);
+}
+
+#[tokio::test]
+async fn a_room_of_a_private_authority_is_reached_with_its_ca_file_only() {
+    let program = Program::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (pem, acceptor) = tls::authority();
+    let file = program.folder.path().join("ca.pem").display().to_string();
+    std::fs::write(&file, pem).unwrap();
+    let url = format!("wss://{}/", listener.local_addr().unwrap());
+    let named = ["--room-url", url.as_str(), "--room", "room_abc123", "--ca-file", file.as_str()];
+    let (found, joined) = tokio::join!(doctor(&program, &named[..4]), tls::join(&listener, &acceptor));
+    assert!(joined.is_err());
+    assert_eq!(found.exit, Some(7), "{}", found.findings);
+    assert!(found.line("fail", "room").contains("certificate cannot be trusted"), "{}", found.findings);
+    let (found, joined) = tokio::join!(doctor(&program, &named), tls::join(&listener, &acceptor));
+    joined.unwrap();
+    assert_eq!(found.exit, Some(0), "{}", found.findings);
+    found.line("ok", "room");
+}
+
+#[tokio::test]
+async fn an_unreadable_store_ends_with_9_and_is_left_alone() {
+    const TEXT: &str = "this is no database, it is only some text that lies in its place";
+    let program = Program::new();
+    let store = program.store();
+    std::fs::write(Path::new(&store), TEXT).unwrap();
+    let found = doctor(&program, &[]).await;
+    assert_eq!((found.exit, found.failures()), (Some(9), 1), "{}", found.findings);
+    assert!(found.line("fail", "store").contains(&store), "{}", found.findings);
+    assert_eq!(std::fs::read_to_string(&store).unwrap(), TEXT);
+}
+
+#[tokio::test]
+async fn a_sip_peer_says_which_methods_it_allows() {
+    let program = Program::new();
+    for (transport, name) in [(SipTransport::Udp, "udp"), (SipTransport::Tcp, "tcp")] {
+        let peer = Sipp::start("options", transport, 1, &[("allow", "INVITE, ACK, BYE, REFER, NOTIFY")]).await;
+        let agent = agent(&program, &transfer_by(&peer, name));
+        let found = doctor(&program, &["--agent", &agent]).await;
+        assert_eq!(found.exit, Some(0), "{}", found.findings);
+        let line = found.line("ok", "sip");
+        assert!(line.contains("answers 200 OK"), "{line}");
+        assert!(line.ends_with("takes REFER; allows INVITE ACK BYE REFER NOTIFY"), "{line}");
+        let seen = peer.finish().await;
+        assert!(seen.passed && seen.received[0].starts_with(b"OPTIONS sip:"), "{}", seen.errors);
+    }
+}
+
+#[tokio::test]
+async fn a_sip_peer_that_takes_no_refer_fails() {
+    let program = Program::new();
+    let peer = Sipp::start("options", SipTransport::Udp, 1, &[("allow", "INVITE, ACK, BYE")]).await;
+    let agent = agent(&program, &transfer_by(&peer, "udp"));
+    let found = doctor(&program, &["--agent", &agent]).await;
+    assert_eq!((found.exit, found.failures()), (Some(1), 1), "{}", found.findings);
+    assert!(found.line("fail", "sip").ends_with("does not allow REFER, only INVITE ACK BYE"), "{}", found.findings);
+}
+
+#[tokio::test]
+async fn a_webhook_to_a_forbidden_address_is_refused_and_not_dialled() {
+    let (hook, program) = (Hook::start().await, Program::new());
+    // It would be allowed as plain http only when it is listed; as https the address itself is what is wrong.
+    let url = hook.url.replace("http://", "https://");
+    let agent = agent(&program, &json!({"sentimentEscalationAction": "notify", "sentimentNotifyWebhook": url}));
+    let found = doctor(&program, &["--agent", &agent]).await;
+    assert_eq!((found.exit, found.failures()), (Some(1), 1), "{}", found.findings);
+    assert!(found.line("fail", "webhook").contains("127.0.0.1 is refused: loopback"), "{}", found.findings);
+    assert!(hook.is_quiet_for(std::time::Duration::from_millis(100)).await, "a forbidden address was dialled");
+}
