@@ -5,6 +5,7 @@ mod attach;
 mod crash;
 mod demo;
 mod evaluate;
+mod llm;
 mod rate;
 mod readme;
 mod replay;
