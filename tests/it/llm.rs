@@ -141,7 +141,7 @@ async fn a_stalling_llm_costs_no_more_than_the_deadline() {
     let start = Instant::now();
     let rating = blended(&llm, 200).rate(&turn).await.unwrap();
     let took = start.elapsed();
-    assert!(took >= Duration::from_millis(200) && took < Duration::from_millis(380), "{took:?}");
+    assert!(took >= Duration::from_millis(200) && took < Duration::from_millis(1_000), "{took:?}");
     assert_eq!(rating, embedded().rate(&turn).await.unwrap());
     assert_eq!(llm.stats().of(LlmStats::LATE), 1);
 }
