@@ -59,6 +59,7 @@
 pub mod call;
 pub mod cli;
 pub mod config;
+mod http;
 pub mod notify;
 pub mod replay;
 pub mod room;

@@ -238,11 +238,13 @@ impl Call {
     }
 
     fn last_turns(&self) -> Vec<AlertTurn> {
-        let turns = self.book.order().iter().rev().filter_map(|key| self.context_turn(*key));
-        let mut turns: Vec<AlertTurn> = turns
-            .take(LAST_TURNS)
-            .map(|turn| AlertTurn { speaker: turn.speaker, text: turn.text, sentiment: turn.sentiment })
-            .collect();
+        let alert_turn = |key: &TurnKey| {
+            let turn = self.context_turn(*key)?;
+            let sentiment = self.rating(*key).map(|rating| rating.sentiment);
+            Some(AlertTurn { speaker: turn.speaker, text: turn.text, sentiment })
+        };
+        let mut turns: Vec<AlertTurn> =
+            self.book.order().iter().rev().filter_map(alert_turn).take(LAST_TURNS).collect();
         turns.reverse();
         turns
     }

@@ -324,7 +324,11 @@ impl Call {
         if turn.is_empty() {
             return None;
         }
-        Some(ContextTurn { speaker, text: turn.text.clone(), sentiment: self.rating(key).map(|r| r.sentiment) })
+        Some(ContextTurn {
+            speaker,
+            text: turn.text.clone(),
+            sentiment: self.rating(key).and_then(Rating::by_embedded),
+        })
     }
 
     fn rating(&self, key: TurnKey) -> Option<&Rating> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::escalation::{AlertId, Rule, Severity};
 use super::tracker::Trend;
 use crate::config::settings::ActionKind;
-use crate::sentiment::{Cue, Label, RateError, Rating, Sentiment, Unit, Valence};
+use crate::sentiment::{Cue, Label, RateError, Rating, RatingSource, Sentiment, Unit, Valence};
 use crate::transfer::{Outcome, Progress};
 
 /// One event of a call.
@@ -134,6 +134,9 @@ pub struct TurnReport {
     pub trend: Trend,
     /// The words that moved the rating.
     pub cues: Vec<Cue>,
+    /// Who made the rating, where it is not the embedded rater alone.
+    #[serde(default, skip_serializing_if = "RatingSource::is_embedded")]
+    pub source: RatingSource,
 }
 
 impl TurnReport {
@@ -155,6 +158,7 @@ impl TurnReport {
             low,
             trend,
             cues: rating.cues.clone(),
+            source: rating.source,
         }
     }
 }

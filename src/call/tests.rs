@@ -34,6 +34,7 @@ fn rate(text: &str) -> RateResult {
         cues: Vec::new(),
         source: RatingSource::Embedded,
         description: None,
+        embedded: None,
     })
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 use url::Url;
 
 use super::exit::{Exit, Failure};
+use super::raters::Live;
 use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
@@ -21,7 +22,7 @@ use crate::room::native::RoomConfig;
 use crate::runtime::edges::Workers;
 use crate::runtime::journal::Journal;
 use crate::runtime::{Attachment, Ending, shutdown};
-use crate::sentiment;
+use crate::sentiment::Rater;
 use crate::store::{Store, StoreUrl};
 use crate::telemetry::{self, LogFormat};
 
@@ -37,6 +38,7 @@ Secrets come from the environment, each also as …_FILE with a path:
   SIDECAR_WEBHOOK_SECRET   signing secrets (whsec_…), several while rotating,
                            separated by spaces
   SIDECAR_SIP_PASSWORD     digest password for SIP transfers
+  SIDECAR_LLM_API_KEY      bearer token of the LLM at llmUrl
 
 Exit codes: 0 ended well, 2 usage, 6 bad settings, 7 room refused us,
 8 room lost, 9 store unusable.
@@ -64,6 +66,9 @@ pub struct AttachArgs {
     /// Write everything that the core takes in and puts out into a new file.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Append the answers of the LLM at llmUrl to this cassette, for `replay`; what is on it is not asked again.
+    #[arg(long, value_name = "FILE")]
+    record_cassette: Option<PathBuf>,
     /// Decide and record, and touch nothing: no command, no webhook, no transfer.
     #[arg(long)]
     shadow: bool,
@@ -107,8 +112,12 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let stop = shutdown::on_signal();
-    let attachment = prepare(args, settings, secrets).await?;
+    let Live { rater, llm } = Live::new(&settings, secrets.llm_api_key.as_ref(), args.record_cassette.as_deref())?;
+    let attachment = prepare(args, settings, secrets, rater).await?;
     let ending = attachment.run(|report: &Report| print(report), stop).await;
+    if let Some(llm) = llm {
+        tracing::info!(turns = %llm.stats(), "what came of asking the LLM");
+    }
     match ending {
         Ending::Ended { .. } => Ok(Exit::Ok),
         Ending::Refused(error) => {
@@ -120,7 +129,12 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
 
 const REFUSED: &str = "check --room-url, --room and SIDECAR_ROOM_TOKEN; `sentiment-sidecar doctor` tries them alone";
 
-async fn prepare(args: AttachArgs, settings: Arc<Settings>, secrets: Secrets) -> Result<Attachment, Failure> {
+async fn prepare(
+    args: AttachArgs,
+    settings: Arc<Settings>,
+    secrets: Secrets,
+    rater: Arc<dyn Rater>,
+) -> Result<Attachment, Failure> {
     let store = open_store(args.store).await?;
     let deliverer = deliverer(&settings, &secrets, &store, args.shadow)?;
     let unwritable = |path: &PathBuf, error: String| Failure::new(Exit::Other, format!("{}: {error}", path.display()));
@@ -139,12 +153,7 @@ async fn prepare(args: AttachArgs, settings: Arc<Settings>, secrets: Secrets) ->
     Ok(Attachment {
         settings,
         room,
-        workers: Workers {
-            rater: Arc::new(sentiment::embedded()),
-            store,
-            deliverer,
-            sip_password: secrets.sip_password,
-        },
+        workers: Workers { rater, store, deliverer, sip_password: secrets.sip_password },
         shadow: args.shadow,
         recorder,
         journal,

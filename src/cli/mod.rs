@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod exit;
 pub mod rate;
+pub mod raters;
 pub mod replay;
 pub mod room;
 pub mod schema;

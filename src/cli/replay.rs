@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
+use super::raters::{CassetteArgs, Replaying};
 use super::settings_args::SettingsArgs;
 use crate::call::event::Entry;
 use crate::config::settings::Settings;
@@ -21,7 +22,6 @@ use crate::replay::problem::{Problem, RecordingError};
 use crate::replay::recording::CutLine;
 use crate::replay::report::{Json, Printer, Replayed, Tally};
 use crate::replay::table::Table;
-use crate::sentiment::{self, Rater};
 
 /// Replay recorded calls and check what they expect.
 ///
@@ -56,6 +56,9 @@ pub struct ReplayArgs {
     /// Leave out a last line that is cut off, as a crash while recording leaves it.
     #[arg(long)]
     mend: bool,
+
+    #[command(flatten)]
+    cassette: CassetteArgs,
 
     #[command(flatten)]
     settings: SettingsArgs,
@@ -106,7 +109,7 @@ impl From<Failure> for Stop {
 }
 
 struct Run {
-    rater: Box<dyn Rater>,
+    raters: Replaying,
     printer: Box<dyn Printer>,
     out: Box<dyn Write>,
     progress: Progress,
@@ -120,8 +123,8 @@ impl Run {
             Format::Json => (Box::new(Json), Box::new(BufWriter::new(io::stdout()))),
             Format::Junit => (Box::new(Junit::default()), Box::new(BufWriter::new(io::stdout()))),
         };
-        let rater = Box::new(sentiment::embedded());
-        Ok(Self { rater, printer, out, progress: Progress::new(), tally: Tally::default() })
+        let raters = Replaying::new(&args.cassette)?;
+        Ok(Self { raters, printer, out, progress: Progress::new(), tally: Tally::default() })
     }
 
     async fn all(mut self, args: &ReplayArgs) -> Result<Tally, Stop> {
@@ -152,10 +155,11 @@ impl Run {
             Err(WrongSettings::Given(failure)) => return Err(failure.into()),
             Err(WrongSettings::Recorded(error)) => return self.bad(&error),
         };
+        let rater = self.raters.rater(&settings)?;
         let mut entries = Vec::new();
         let mut keep = |entry: Entry| entries.push(entry);
         let journal: Option<engine::Journal<'_>> = if args.journal.is_some() { Some(&mut keep) } else { None };
-        let played = engine::replay(&source.recording, &settings, self.rater.as_ref(), journal).await;
+        let played = engine::replay(&source.recording, &settings, rater.as_ref(), journal).await;
         if let Some(path) = &args.journal {
             write_journal(path, &entries).map_err(|error| {
                 Failure::new(Exit::Other, format!("the journal {} cannot be written: {error}", path.display()))
@@ -193,6 +197,9 @@ impl Run {
             anstream::eprintln!("{}", self.tally);
         }
         self.out.flush()?;
+        if let Some(said) = self.raters.finish()? {
+            anstream::eprintln!("{said}");
+        }
         Ok(self.tally)
     }
 }

@@ -28,6 +28,11 @@ pub enum Warning {
     FrustrationOrder,
     /// The allow-list admits every address.
     AllowsEverything,
+    /// Settings of the LLM are set, and there is none.
+    LlmUnused {
+        /// The keys.
+        keys: Vec<&'static str>,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -54,6 +59,7 @@ impl fmt::Display for Warning {
             Self::AllowsEverything => {
                 f.write_str("sentimentWebhookAllow admits every address, so webhooks can reach anything; name subnets")
             }
+            Self::LlmUnused { keys } => write!(f, "{} without effect; set llmUrl to ask an LLM", keys.join(", ")),
         }
     }
 }
@@ -66,6 +72,8 @@ const ALLOW: &str = "sentimentWebhookAllow";
 const COUNTRIES: &str = "sentimentTransferCountries";
 const RINGING: &str = "sentimentRingingTimeoutMs";
 const DEADLINE: &str = "sentimentTransferDeadlineMs";
+const LLM_DEADLINE: &str = "llmDeadlineMs";
+const RATER_DEADLINE: &str = "sentimentRaterDeadlineMs";
 
 /// Checks a draft as a whole.
 pub(super) struct Together<'a> {
@@ -123,6 +131,17 @@ impl Together<'_> {
                 &[RINGING, DEADLINE],
             );
         }
+        let (llm, rater) = (settings.llm.deadline_ms, settings.rater_deadline_ms);
+        if settings.llm.url.is_some() && llm >= rater {
+            let mend = format!("let {LLM_DEADLINE} be shorter than {RATER_DEADLINE}");
+            self.clash(
+                format!(
+                    "{LLM_DEADLINE} is {llm} and {RATER_DEADLINE} is {rater}, so a slow LLM leaves every turn unrated"
+                ),
+                mend,
+                &[LLM_DEADLINE, RATER_DEADLINE],
+            );
+        }
     }
 
     fn needs_webhook(&mut self, what: String, key: &'static str) {
@@ -156,6 +175,8 @@ pub(super) fn warnings(draft: &Draft, provenance: &Provenance) -> Vec<Warning> {
     let webhook = &settings.webhook;
     let trajectory = settings.trajectory;
     let unused: Vec<&'static str> = if trajectory.enabled { Vec::new() } else { provenance.set_among(TRAJECTORY) };
+    let llm: Vec<&'static str> =
+        if settings.llm.url.is_some() { Vec::new() } else { provenance.set_among(&[LLM_DEADLINE, "llmMaxInFlight"]) };
     let everything = |entry: &AllowEntry| matches!(entry, AllowEntry::Net(net) if net.prefix_len() == 0);
     let all = [
         (settings.threshold == 1, Warning::NeverLow),
@@ -168,6 +189,7 @@ pub(super) fn warnings(draft: &Draft, provenance: &Provenance) -> Vec<Warning> {
             Warning::FrustrationOrder,
         ),
         (webhook.allow.iter().any(everything), Warning::AllowsEverything),
+        (!llm.is_empty(), Warning::LlmUnused { keys: llm }),
     ];
     all.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)).collect()
 }

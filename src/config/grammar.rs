@@ -18,6 +18,17 @@ pub(super) fn sentence(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The name of a model: visible ASCII, 1 to 128 characters.
+pub(super) fn model_name(text: &str) -> Result<(), Problem> {
+    if text.is_empty() || text.len() > 128 {
+        return Err("it is empty or longer than 128 characters".into());
+    }
+    match text.chars().find(|c| !c.is_ascii_graphic()) {
+        Some(c) => Err(holds(c)),
+        None => Ok(()),
+    }
+}
+
 /// The user part of a SIP URI: the unreserved characters of RFC 3261 section 25.1 and `+`, 1 to 64 of them.
 pub(super) fn sip_user(text: &str) -> Result<(), Problem> {
     if text.is_empty() || text.len() > 64 {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use super::grammar::{country, host, host_maybe_port, host_port, sentence, sip_user};
-use super::settings::{ActionKind, AllowEntry, Settings, SipTransport, WebhookDetail, WebhookUrl};
+use super::grammar::{country, host, host_maybe_port, host_port, model_name, sentence, sip_user};
+use super::settings::{ActionKind, AllowEntry, LlmUrl, Settings, SipTransport, WebhookDetail, WebhookUrl};
 use super::shape::{Problem, Shape};
 use crate::transfer::E164;
 
@@ -110,6 +110,7 @@ macro_rules! parsed_fields {
 parsed_fields! {
     E164 => |number| number.as_str().to_owned();
     WebhookUrl => |webhook| webhook.url().as_str().to_owned();
+    LlmUrl => |llm| llm.url().as_str().to_owned();
     AllowEntry => AllowEntry::to_string;
     SocketAddr => SocketAddr::to_string;
 }
@@ -261,6 +262,15 @@ pub(super) static ROWS: &[Row] = rows! {
     "sentimentSipTargetDomain", settings.sip.target_domain,
         Shape::Optional { form: "a host, or host:port", check: host_maybe_port },
         "Makes Refer-To sip:+…@domain;user=phone; otherwise it is tel:+….";
+    "llmUrl", settings.llm.url,
+        Shape::Optional { form: "https://host/v1, or http:// to localhost or a private address", check: llm },
+        "Base address of an OpenAI-compatible endpoint that rates turns too; without one no LLM is asked.";
+    "llmModel", settings.llm.model, Shape::Text { form: "1 to 128 visible ASCII characters", check: model_name },
+        "Model that the LLM endpoint is asked for.";
+    "llmDeadlineMs", settings.llm.deadline_ms, ms(10, 10_000),
+        "How long a turn's rating waits for the LLM, in milliseconds; shorter than sentimentRaterDeadlineMs.";
+    "llmMaxInFlight", settings.llm.max_in_flight, Shape::Integer { min: 1, max: 64 },
+        "So many turns may be before the LLM at a time; further ones are rated without it.";
 };
 
 fn phone(text: &str) -> Result<(), Problem> {
@@ -268,11 +278,21 @@ fn phone(text: &str) -> Result<(), Problem> {
 }
 
 fn webhook(text: &str) -> Result<(), Problem> {
-    // `Url` drops line breaks silently; text that holds one was not meant as this URL.
+    one_word(text)?;
+    text.parse::<WebhookUrl>().map(drop).map_err(|e| e.problem().into())
+}
+
+fn llm(text: &str) -> Result<(), Problem> {
+    one_word(text)?;
+    text.parse::<LlmUrl>().map(drop).map_err(|e| e.problem().into())
+}
+
+/// `Url` drops line breaks silently; text that holds one was not meant as this URL.
+fn one_word(text: &str) -> Result<(), Problem> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err("it holds white space or a control character".into());
     }
-    text.parse::<WebhookUrl>().map(drop).map_err(|e| e.problem().into())
+    Ok(())
 }
 
 fn allow(text: &str) -> Result<(), Problem> {

@@ -11,14 +11,22 @@ const SEED_BONUS: f64 = 0.05;
 /// document that describes a tool may hold them.
 pub(super) const NOT_SETTINGS: &[&str] = &["sentiment", "sentiment_score"];
 
-/// Whether a key of an agent document is meant to be one of ours: it begins with `sentiment`, or is two typing errors
-/// away from a key, in any case and with any separators.
+/// A key of fewer letters is misspelt by one typing error, a longer one by two: two errors away from a short key there
+/// are keys of others (`mlModel`, `llmModelId`).
+const LONG_KEY: usize = 10;
+
+/// Whether a key of an agent document is meant to be one of ours: it begins with `sentiment`, or is one or two typing
+/// errors away from a key, in any case and with any separators.
 pub(super) fn looks_like_ours(key: &str) -> bool {
     if NOT_SETTINGS.contains(&key) {
         return false;
     }
     let joined = joined(key);
-    joined.starts_with("sentiment") || ROWS.iter().any(|row| damerau_levenshtein(&joined, &self::joined(row.name)) <= 2)
+    let misspells = |name: &str| {
+        let allowed = if name.len() < LONG_KEY { 1 } else { 2 };
+        damerau_levenshtein(&joined, &self::joined(name)) <= allowed
+    };
+    joined.starts_with("sentiment") || ROWS.iter().any(|row| misspells(row.name))
 }
 
 /// What was probably meant by an unknown key.
@@ -120,6 +128,9 @@ mod tests {
             ("SIDECAR_SENTIMENT_WINDOW", "sentimentWindowTurns"),
             ("SIDECAR_SENTIMENT_SIP_LISTENS", "sentimentSipListen"),
             ("turnSilenceMS", "turnSilenceMs"),
+            ("llmURL", "llmUrl"),
+            ("llmDeadline", "llmDeadlineMs"),
+            ("LLM_MAX_INFLIGHT", "llmMaxInFlight"),
         ] {
             assert_eq!(nearest(wrong).map(|row| row.name), Some(right), "{wrong}");
         }
@@ -127,12 +138,27 @@ mod tests {
 
     #[test]
     fn foreign_keys_are_left_alone() {
-        for foreign in ["name", "voice", "turnDetection", "silenceTimeoutMs", "sentiment", "sentiment_score", "", "é"]
-        {
+        for foreign in [
+            "name",
+            "voice",
+            "turnDetection",
+            "silenceTimeoutMs",
+            "sentiment",
+            "sentiment_score",
+            "llm",
+            "llmProvider",
+            "llmModelId",
+            "llmApiKey",
+            "mlModel",
+            "",
+            "é",
+        ] {
             assert!(!looks_like_ours(foreign), "{foreign}");
         }
         for ours in
             ["turnSilenceMS", "turn_silence_ms", "turnSilence", "sentmentThreshold", "SENTIMENT_X", "sentiments"]
+                .into_iter()
+                .chain(["llmURL", "llm_url", "lmUrl", "llmModle", "llmDeadline", "llmMaxInflight"])
         {
             assert!(looks_like_ours(ours), "{ours}");
         }

@@ -149,7 +149,8 @@ fn every_key_is_set_by_file_environment_and_flag_alike() {
         "sentimentTonePositive": "p", "sentimentToneNeutral": "n", "sentimentToneNegative": "x, y",
         "sentimentSipTransport": "tcp", "sentimentSipListen": "127.0.0.1:5060",
         "sentimentSipProxy": "[::1]:5061", "sentimentSipUser": "agent+1", "sentimentSipDomain": "pbx.example.com",
-        "sentimentSipTargetDomain": "trunk.example.com:5080",
+        "sentimentSipTargetDomain": "trunk.example.com:5080", "llmUrl": "http://127.0.0.1:8000/v1",
+        "llmModel": "some/model:latest", "llmDeadlineMs": 300, "llmMaxInFlight": 2,
     });
     let file = from_file(&values.to_string()).unwrap();
     assert_eq!(document(&file), values);
@@ -230,6 +231,14 @@ fn wrong_values_in_a_document_are_refused() {
         r#""sentimentSipUser": "a>b""#,
         r#""sentimentSipDomain": "a.example\r\nX-Evil: 1""#,
         r#""sentimentSipTargetDomain": "a.example>;x=<""#,
+        r#""llmUrl": "http://llm.example/v1""#,
+        r#""llmUrl": "https://user:hunter2@llm.example/v1""#,
+        r#""llmUrl": "ftp://llm.example/""#,
+        r#""llmUrl": true"#,
+        r#""llmModel": """#,
+        r#""llmModel": "a b""#,
+        r#""llmDeadlineMs": 9"#,
+        r#""llmMaxInFlight": 0"#,
     ];
     let shown = errors(cases.map(|case| from_file(&format!("{{{case}}}"))));
     let values = shown.replace("e.g. +14155551234", "");
@@ -261,6 +270,8 @@ fn unknown_keys_name_the_nearest_right_one() {
         from_file(r#"{"a": [{"sentimentTreshold": 3}]}"#),
         from_file(r#"{"sentiment_window_turns": 3}"#),
         from_file(r#"{"turnSilenceMS": 900}"#),
+        from_file(r#"{"model": {"llmDeadline": 900}}"#),
+        from_env(&[("SIDECAR_LLM_URI", "x")]),
         from_file(r#"{"SentimentThreshold": 3}"#),
         from_file(r#"{"sentimentWebhookSecret": "hunter2"}"#),
         from_env(&[("SIDECAR_SENTIMENT_WINDOW", "3")]),
@@ -297,6 +308,7 @@ fn what_belongs_together_is_checked_together() {
         from_file(r#"{"sentimentNotifyWebhook": "http://localhost:8080/x", "sentimentWebhookAllow": ["127.0.0.0/8"]}"#),
         from_file(r#"{"sentimentEscalationTarget": "+447700900123", "sentimentTransferCountries": ["1", "353"]}"#),
         from_file(r#"{"sentimentRingingTimeoutMs": 45000}"#),
+        from_file(r#"{"llmUrl": "https://llm.example/v1", "llmDeadlineMs": 2000}"#),
         load(&layers(
             SEED_AGENT,
             &[("SIDECAR_SENTIMENT_TRANSFER_COUNTRIES", "44")],
@@ -315,6 +327,37 @@ fn plain_http_is_for_hosts_on_the_allow_list() {
     ] {
         let env = [("SIDECAR_SENTIMENT_NOTIFY_WEBHOOK", url), ("SIDECAR_SENTIMENT_WEBHOOK_ALLOW", allow)];
         assert!(from_env(&env).is_ok(), "{allow} {url}");
+    }
+}
+
+#[test]
+fn an_llm_is_asked_in_the_clear_only_near_by() {
+    let url = |url: &str| load(&layers(&json!({ "llmUrl": url }).to_string(), &[], &[])).map(|l| l.settings.llm.url);
+    for (base, completions) in [
+        ("https://api.example/v1", "https://api.example/v1/chat/completions"),
+        ("https://api.example/v1/", "https://api.example/v1/chat/completions"),
+        ("https://api.example/x?api-version=2", "https://api.example/x/chat/completions?api-version=2"),
+        ("http://localhost:8000/v1", "http://localhost:8000/v1/chat/completions"),
+        ("http://127.0.0.1", "http://127.0.0.1/chat/completions"),
+        ("http://10.1.2.3/v1", "http://10.1.2.3/v1/chat/completions"),
+        ("http://172.16.0.1/v1", "http://172.16.0.1/v1/chat/completions"),
+        ("http://192.168.1.9/v1", "http://192.168.1.9/v1/chat/completions"),
+        ("http://[::1]:8000/v1", "http://[::1]:8000/v1/chat/completions"),
+        ("http://[fd00::7]/v1", "http://[fd00::7]/v1/chat/completions"),
+    ] {
+        assert_eq!(url(base).unwrap().unwrap().completions().as_str(), completions);
+    }
+    for far in [
+        "http://llm.internal/v1",
+        "http://localhost.example/v1",
+        "http://8.8.8.8/v1",
+        "http://169.254.169.254/v1",
+        "http://172.32.0.1/v1",
+        "http://[2001:db8::1]/v1",
+        "http://[::ffff:8.8.8.8]/v1",
+        "http://0.0.0.0/v1",
+    ] {
+        assert!(url(far).is_err(), "{far}");
     }
 }
 
@@ -360,6 +403,7 @@ fn what_is_probably_not_meant_is_warned_of() {
             r#"{"sentimentHighFrustration": 0.5, "sentimentExtremeValence": -0.9}"#,
             r#"{"sentimentTrajectoryRules": true, "sentimentHighFrustration": 0.95}"#,
             r#"{"sentimentWebhookAllow": ["0.0.0.0/0"]}"#,
+            r#"{"llmDeadlineMs": 300, "llmModel": "m"}"#,
         ]
         .map(warnings)
         .join("\n")

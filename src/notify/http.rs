@@ -8,13 +8,12 @@ use std::time::Duration;
 use reqwest::Response;
 use reqwest::dns::Resolve;
 use reqwest::header::RETRY_AFTER;
-use reqwest::redirect::Policy;
-use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::Outgoing;
 use super::guard::{Guard, GuardedResolver, Refusal, SystemResolver};
 use super::schedule::{Answer, retry_after};
 use super::sign::Signer;
+use crate::http::{self, innermost};
 
 /// How much of an answer's body is read, so that the connection can be used again; what it says does not matter.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -84,34 +83,14 @@ impl Http {
             return Ok(client.clone());
         }
         let resolver = Arc::new(GuardedResolver::new(guard, Arc::clone(&self.resolver)));
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_config(tls)?)
+        let client = http::client(tls)?
             .dns_resolver(resolver)
-            .redirect(Policy::none())
-            .no_proxy()
-            .retry(reqwest::retry::never())
             .pool_idle_timeout(Duration::from_secs(5))
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("the HTTP client did not start: {}", innermost(&error)))?;
         clients.insert(key, client.clone());
         Ok(client)
     }
-}
-
-/// TLS by the platform's trust store, which is not even loaded for plain `http`.
-fn tls_config(used: bool) -> Result<rustls::ClientConfig, String> {
-    let failed = |error: rustls::Error| format!("TLS did not start: {error}");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(failed)?;
-    let mut config = if used {
-        builder.with_platform_verifier().map_err(failed)?.with_no_client_auth()
-    } else {
-        builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
-    };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 fn answer_of(response: &Response, now_s: u64) -> Answer {
@@ -143,12 +122,4 @@ fn failure(error: &reqwest::Error) -> Answer {
     }
     let what = if error.is_connect() { "the receiver cannot be reached" } else { "the exchange broke off" };
     Answer::Failed { detail: format!("{what}: {}", innermost(error)) }
-}
-
-fn innermost(error: &reqwest::Error) -> String {
-    let mut innermost: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(next) = innermost.and_then(Error::source) {
-        innermost = Some(next);
-    }
-    innermost.map_or_else(|| "no further detail".to_owned(), ToString::to_string)
 }

@@ -13,7 +13,7 @@ use super::played::{Played, PlayedTurn};
 use super::problem::RecordingError;
 use crate::call::escalation::{Rule, Severity};
 use crate::config::settings::{ActionKind, Settings};
-use crate::sentiment::{Cue, Label, Sentiment, Unit, Valence};
+use crate::sentiment::{Cue, Label, RatingSource, Sentiment, Unit, Valence};
 
 /// A call that was replayed.
 #[derive(Debug)]
@@ -129,6 +129,8 @@ struct TurnLine<'a> {
     cues: &'a [Cue],
     streak: u32,
     low: bool,
+    #[serde(skip_serializing_if = "RatingSource::is_embedded")]
+    source: RatingSource,
     #[serde(skip_serializing_if = "Option::is_none")]
     unrated: Option<String>,
 }
@@ -150,6 +152,7 @@ impl<'a> TurnLine<'a> {
             cues: rated.map(|t| t.cues.as_slice()).unwrap_or_default(),
             streak: rated.map_or(streak_before, |t| t.streak),
             low: rated.is_some_and(|t| t.low),
+            source: rated.map(|t| t.source).unwrap_or_default(),
             unrated: match turn {
                 PlayedTurn::Rated(_) => None,
                 PlayedTurn::Unrated { error, .. } => Some(error.to_string()),

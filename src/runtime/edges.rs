@@ -16,7 +16,7 @@ use crate::config::settings::{ActionKind, Settings};
 use crate::notify::clock::unix_ms;
 use crate::notify::{Deliverer, Outgoing};
 use crate::room::message::Welcome;
-use crate::sentiment::{RateError, Rater, TurnInContext};
+use crate::sentiment::{Opinions, RateError, Rater, TurnInContext};
 use crate::store::Store;
 use crate::transfer::sip::SipAgent;
 use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
@@ -152,13 +152,22 @@ impl Edges {
         drop(self.jobs.send(job));
     }
 
+    /// Rates a turn by the deadline. What the rater thinks of later re-rates it, while the call lasts.
     fn rate(&self, turn_id: String, rev: u32, turn: TurnInContext) {
-        let (rater, inputs) = (Arc::clone(&self.rater), self.inputs.clone());
+        let (rater, inputs, over) = (Arc::clone(&self.rater), self.inputs.clone(), self.over.clone());
         let deadline_ms = self.settings.rater_deadline_ms;
         self.tasks.spawn(async move {
-            let rating = timeout(Duration::from_millis(deadline_ms), rater.rate(&turn)).await;
-            let result = rating.unwrap_or(Err(RateError::Deadline { deadline_ms })).into();
-            drop(inputs.send(Input::Rated { turn_id, rev, result }));
+            let opinions = timeout(Duration::from_millis(deadline_ms), rater.opinions(&turn)).await;
+            let Opinions { first, later } =
+                opinions.unwrap_or_else(|_| Opinions::only(Err(RateError::Deadline { deadline_ms })));
+            drop(inputs.send(Input::Rated { turn_id: turn_id.clone(), rev, result: first.into() }));
+            let Some(later) = later else { return };
+            tokio::select! {
+                () = over.cancelled() => {}
+                later = later => if later.is_ok() {
+                    drop(inputs.send(Input::Rated { turn_id, rev, result: later.into() }));
+                }
+            }
         });
     }
 

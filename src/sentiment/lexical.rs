@@ -63,6 +63,7 @@ pub fn rate(turn: &TurnInContext) -> Rating {
         cues,
         source: RatingSource::Embedded,
         description: None,
+        embedded: None,
     }
 }
 

@@ -3,8 +3,10 @@
 //! A rating is made of one caller turn *in the context of the call*: its earlier turns and the agent's last
 //! words ([`TurnInContext`]). Scores follow the rubric in `src/sentiment/RUBRIC.md`.
 
+pub mod blend;
 #[cfg(test)]
 mod cases;
+pub mod cassette;
 mod cues;
 pub mod describe;
 pub mod embedded;
@@ -13,6 +15,7 @@ mod filler;
 mod fit;
 pub mod lexical;
 mod lexicon;
+pub mod llm;
 pub mod model;
 mod reading;
 mod text;
@@ -274,6 +277,14 @@ pub enum RatingSource {
     Blend,
 }
 
+impl RatingSource {
+    /// Whether no LLM had a part in it.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        *self == Self::Embedded
+    }
+}
+
 /// A turn's sentiment, with what it consists of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rating {
@@ -299,6 +310,22 @@ pub struct Rating {
     /// One sentence on what upset the caller, where the rater can say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// The embedded rater's own sentiment, where this is a blend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<Sentiment>,
+}
+
+impl Rating {
+    /// What the embedded rater thought, which is all that the context of later turns tells of this one: no answer of an
+    /// LLM moves any turn but its own.
+    #[must_use]
+    pub fn by_embedded(&self) -> Option<Sentiment> {
+        match self.source {
+            RatingSource::Embedded => Some(self.sentiment),
+            RatingSource::Blend => self.embedded,
+            RatingSource::Llm => None,
+        }
+    }
 }
 
 /// Who said a turn of the context.
@@ -318,7 +345,7 @@ pub struct ContextTurn {
     pub speaker: Speaker,
     /// What was said.
     pub text: String,
-    /// How a caller turn was rated, where it was.
+    /// How the embedded rater rated a caller turn, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentiment: Option<Sentiment>,
 }
@@ -380,7 +407,33 @@ pub type RateFuture<'a> = Pin<Box<dyn Future<Output = Result<Rating, RateError>>
 pub trait Rater: Send + Sync {
     /// Rates one caller turn in the context of the call.
     fn rate<'a>(&'a self, turn: &'a TurnInContext) -> RateFuture<'a>;
+
+    /// The same, with what else may be known of the turn in a while. Raters that think once have nothing to add.
+    fn opinions<'a>(&'a self, turn: &'a TurnInContext) -> OpinionsFuture<'a> {
+        let rating = self.rate(turn);
+        Box::pin(async move { Opinions::only(rating.await) })
+    }
 }
+
+/// What a rater makes of a turn: a rating now, and maybe a better one later.
+pub struct Opinions<'a> {
+    /// What [`Rater::rate`] returns.
+    pub first: Result<Rating, RateError>,
+    /// Comes to a rating that takes the first one's place, or to an error, which leaves it where it is. It may take as
+    /// long as it likes; whoever has no use for it drops it.
+    pub later: Option<RateFuture<'a>>,
+}
+
+impl Opinions<'_> {
+    /// All that there is to say.
+    #[must_use]
+    pub fn only(first: Result<Rating, RateError>) -> Self {
+        Self { first, later: None }
+    }
+}
+
+/// What [`Rater::opinions`] returns.
+pub type OpinionsFuture<'a> = Pin<Box<dyn Future<Output = Opinions<'a>> + Send + 'a>>;
 
 /// The rater inside the program: needs no network and no key, and always answers.
 #[must_use]

@@ -6,6 +6,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod evaluate;
+mod llm;
 mod rate;
 mod readme;
 mod replay;

@@ -31,6 +31,7 @@ impl PinnedRating {
             cues: Vec::new(),
             source: RatingSource::default(),
             description: None,
+            embedded: None,
         }
     }
 }

@@ -1,0 +1,201 @@
+//! The LLM rater: any OpenAI-compatible endpoint as a second opinion on a turn.
+//!
+//! [`LlmRater::ask`] asks once and gives a typed answer: a rating within its ranges, or an [`LlmError`] that is counted.
+//! It never retries, never queues, and leaves an endpoint alone that fails ([`breaker`]).
+//!
+//! What callers say is data. It stands in one JSON string of one user message (`prompt.rs`), the answer can hold nothing
+//! but five checked fields (`answer.rs`), and what reads like instructions is no context of later turns
+//! (`screen.rs`). How far such a rating may move the embedded one is bounded in [`blend`](super::blend).
+
+mod answer;
+pub mod breaker;
+mod endpoint;
+mod error;
+mod prompt;
+mod screen;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+use super::cassette::Cassette;
+use super::{Label, RateError, RateFuture, Rater, Rating, RatingSource, TurnInContext, Unit, Valence};
+use crate::config::secret::Secret;
+use crate::config::settings::Llm;
+pub use answer::LlmRating;
+use breaker::{Breaker, Health, Ticket};
+use endpoint::Endpoint;
+pub use error::{LlmError, LlmStats};
+pub use prompt::PROMPT_VERSION;
+use prompt::Question;
+
+/// How sure an LLM's rating counts as: models of the default's size agree with the rubric's writers about so often.
+pub const LLM_CONFIDENCE: f64 = 0.7;
+
+/// How long a live call's question may stay open: an answer that comes later helps nobody.
+pub const LIVE_LIMIT: Duration = Duration::from_secs(10);
+/// The same while a cassette is recorded from a replay, where nobody waits on the phone.
+pub const RECORDING_LIMIT: Duration = Duration::from_secs(60);
+
+/// Why an LLM rater could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the LLM rater did not start: {0}")]
+pub struct LlmStart(String);
+
+/// Asks an LLM, or a cassette, or a cassette first and then an LLM.
+pub struct LlmRater {
+    endpoint: Option<Endpoint>,
+    model: String,
+    limit: Duration,
+    open: usize,
+    permits: Semaphore,
+    breaker: Mutex<Breaker>,
+    since: Instant,
+    stats: LlmStats,
+    cassette: Option<Arc<Cassette>>,
+}
+
+impl LlmRater {
+    /// A rater that asks `settings.url` (none without one) for answers that are not on the cassette, and records them
+    /// there if it takes any. A question is given up after `limit`.
+    ///
+    /// # Errors
+    /// [`LlmStart`] when TLS or the HTTP client does not start.
+    pub fn new(
+        settings: &Llm,
+        key: Option<&Secret>,
+        cassette: Option<Arc<Cassette>>,
+        limit: Duration,
+    ) -> Result<Self, LlmStart> {
+        let endpoint = settings.url.as_ref().map(|url| Endpoint::new(url, key)).transpose().map_err(LlmStart)?;
+        Ok(Self { endpoint, limit, ..Self::unconnected(settings, cassette) })
+    }
+
+    /// A rater that has the answers of a cassette and no others.
+    #[must_use]
+    pub fn from_cassette(settings: &Llm, cassette: Arc<Cassette>) -> Self {
+        Self::unconnected(settings, Some(cassette))
+    }
+
+    fn unconnected(settings: &Llm, cassette: Option<Arc<Cassette>>) -> Self {
+        let open = settings.max_in_flight as usize;
+        Self {
+            endpoint: None,
+            model: settings.model.clone(),
+            limit: LIVE_LIMIT,
+            open,
+            permits: Semaphore::new(open),
+            breaker: Mutex::default(),
+            since: Instant::now(),
+            stats: LlmStats::default(),
+            cassette,
+        }
+    }
+
+    /// How often it answered, and how often not.
+    #[must_use]
+    pub fn stats(&self) -> &LlmStats {
+        &self.stats
+    }
+
+    /// Asks about one turn, once.
+    ///
+    /// # Errors
+    /// [`LlmError`], which is counted.
+    pub async fn ask(&self, turn: &TurnInContext) -> Result<LlmRating, LlmError> {
+        let question = Question::of(turn);
+        let key = question.key(&self.model);
+        if let Some(rating) = self.cassette.as_ref().and_then(|cassette| cassette.get(&key)) {
+            self.stats.count(LlmStats::FROM_CASSETTE);
+            return Ok(rating);
+        }
+        let asked = self.ask_endpoint(&question).await;
+        match &asked {
+            Ok(rating) => {
+                self.stats.count(LlmStats::ANSWERED);
+                if let Some(cassette) = &self.cassette {
+                    cassette.add(&key, &self.model, rating);
+                }
+            }
+            Err(error) => {
+                self.stats.count(error.kind());
+                tracing::debug!(%error, "the LLM gave no rating");
+            }
+        }
+        asked
+    }
+
+    async fn ask_endpoint(&self, question: &Question) -> Result<LlmRating, LlmError> {
+        let Some(endpoint) = &self.endpoint else { return Err(LlmError::NotOnCassette) };
+        let _permit = self.permits.try_acquire().map_err(|_| LlmError::Busy { open: self.open })?;
+        let mut pass = self.pass()?;
+        let body = question.body(&self.model).to_string();
+        let asked = match timeout(self.limit, endpoint.post(body)).await {
+            Ok(body) => body.and_then(|body| answer::read(&body)),
+            Err(_) => Err(LlmError::Timeout { limit: self.limit }),
+        };
+        pass.health = asked.as_ref().err().map_or(Health::Healthy, LlmError::health);
+        asked
+    }
+
+    fn pass(&self) -> Result<Pass<'_>, LlmError> {
+        let admitted = self.breaker().admit(self.since.elapsed());
+        let ticket = admitted.map_err(|wait| LlmError::Resting { wait })?;
+        Ok(Pass { rater: self, ticket, health: Health::Abandoned })
+    }
+
+    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Leave of the breaker, which hears what came of it even when nobody waits for the end.
+struct Pass<'a> {
+    rater: &'a LlmRater,
+    ticket: Ticket,
+    health: Health,
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let now = self.rater.since.elapsed();
+        if let Some(time) = self.rater.breaker().settle(&self.ticket, self.health, now, fastrand::f64()) {
+            tracing::warn!(for_ms = time.as_millis(), "the LLM fails and is left alone; turns are rated without it");
+        }
+    }
+}
+
+impl LlmRating {
+    /// The rating as it stands without any other: what turns get in languages that the embedded rater does not know.
+    #[must_use]
+    pub fn alone(&self) -> Rating {
+        let label = Label::of(self.sentiment);
+        Rating {
+            sentiment: self.sentiment,
+            valence: Valence::of(self.sentiment),
+            frustration: self.frustration,
+            urgency: self.urgency,
+            label,
+            confidence: Unit::clamped(LLM_CONFIDENCE),
+            filler: false,
+            cues: Vec::new(),
+            source: RatingSource::Llm,
+            description: self.description.clone().filter(|_| label == Label::Negative),
+            embedded: None,
+        }
+    }
+}
+
+/// Alone: without an embedded rating that would be there at once.
+impl Rater for LlmRater {
+    fn rate<'a>(&'a self, turn: &'a TurnInContext) -> RateFuture<'a> {
+        Box::pin(async move {
+            match self.ask(turn).await {
+                Ok(rating) => Ok(rating.alone()),
+                Err(error) => Err(RateError::Failed { detail: error.to_string() }),
+            }
+        })
+    }
+}
