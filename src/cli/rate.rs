@@ -25,7 +25,8 @@ Examples:
   echo 'how do i reset my password' | sentiment-sidecar rate
   sentiment-sidecar rate --context < call.txt
 
-Exit codes: 0 every line was rated, 2 usage, 5 a line could not be read or rated.")]
+Exit codes: 0 every line was rated, 2 usage, 5 a line could not be read or
+rated.")]
 pub struct RateArgs {
     /// Take the lines as one call: each is rated in the light of those before it.
     #[arg(long)]
