@@ -51,6 +51,7 @@ fn rating(text: &str, scores: &Scores) -> Rating {
         cues: scores.contributions.iter().take(MOST_CUES).map(|contribution| cue(text, contribution)).collect(),
         source: RatingSource::Embedded,
         description: None,
+        embedded: None,
     }
 }
 
