@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sentiment_sidecar::call::event::{Entry, Output};
+use sentiment_sidecar::call::report::TurnReport;
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::{Action, Llm, Settings};
 use sentiment_sidecar::replay::engine;
@@ -579,25 +580,30 @@ async fn whatever_the_caller_says_it_moves_nothing_but_its_own_rating() {
         let without = call_with(injection, &of(&honest.uri()), Action::Flag).await;
         let anchors = call_with(injection, &alone, Action::Flag).await;
 
-        let turns = |heard: &Heard| -> Vec<_> {
-            heard.played.turns().into_iter().map(|t| t.rated().unwrap().clone()).collect()
-        };
+        let turns =
+            |heard: &Heard| -> Vec<_> { heard.played.turns().into_iter().map(|turn| turn.rated().cloned()).collect() };
         let (with_turns, without_turns, anchors) = (turns(&with), turns(&without), turns(&anchors));
-        let asked_about = usize::from(!anchors[1].filler);
+        // Filler is not asked about; what the embedded rater cannot rate, as in other languages, is the LLM's alone.
+        let asked_about = usize::from(!anchors[1].as_ref().is_some_and(|turn| turn.filler));
         assert_eq!(fake.obeyed.load(Ordering::Relaxed), asked_about, "seen when another turn is rated: {injection}");
         for (n, (one, other)) in with_turns.iter().zip(&without_turns).enumerate() {
-            let (low, high) = bounds(anchors[n].sentiment);
-            assert!(low <= one.sentiment && one.sentiment <= high, "turn {} of {injection}", n + 1);
+            let (one, other) = (one.as_ref().unwrap(), other.as_ref().unwrap());
+            if let Some(anchor) = &anchors[n] {
+                let (low, high) = bounds(anchor.sentiment);
+                assert!(low <= one.sentiment && one.sentiment <= high, "turn {} of {injection}", n + 1);
+            }
+            assert!(n == 1 || anchors[n].is_some());
             let counts = !one.filler;
             assert_eq!(one.low, counts && one.sentiment.is_below(3), "the threshold moved: {injection}");
             if n != 1 {
-                let same = |t: &sentiment_sidecar::call::report::TurnReport| {
+                let same = |t: &TurnReport| {
                     (t.sentiment, t.valence, t.frustration, t.urgency, t.label, t.confidence, t.filler, t.cues.clone())
                 };
                 assert_eq!(same(one), same(other), "turn {} was moved by {injection}", n + 1);
             }
         }
-        moved += usize::from(with_turns[1].sentiment != without_turns[1].sentiment);
+        let own = |turns: &[Option<TurnReport>]| turns[1].as_ref().map(|turn| turn.sentiment);
+        moved += usize::from(own(&with_turns) != own(&without_turns));
         assert!(with.targets.is_empty());
         frames.append(&mut fake.frames.lock().unwrap());
 
