@@ -11,7 +11,7 @@ const BACKCHANNEL: [&str; 57] = [
 ];
 
 /// Words that surround data when a caller reads it out.
-const DATA: [&str; 72] = [
+const DATA: [&str; 88] = [
     "its",
     "is",
     "the",
@@ -84,6 +84,22 @@ const DATA: [&str; 72] = [
     "birth",
     "third",
     "capital",
+    "date",
+    "today",
+    "tonight",
+    "tomorrow",
+    "morning",
+    "afternoon",
+    "evening",
+    "am",
+    "pm",
+    "oclock",
+    "half",
+    "quarter",
+    "past",
+    "first",
+    "fourth",
+    "fifth",
 ];
 
 /// Words that say more than a datum, so that a short turn with one of them is no name.
