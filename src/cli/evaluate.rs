@@ -18,15 +18,21 @@ use crate::replay::labels::{self, Labelled};
 use crate::replay::played::PlayedTurn;
 use crate::sentiment::{self, Rater};
 
-/// Measures ratings and escalations against labelled calls.
+/// Measure ratings and escalations against labelled calls.
 ///
 /// A FILE holds labelled calls, a line each: {"id":"7","escalate":true,"at":3,"turns":[{"role":"caller","text":"…",
 /// "sentiment":2.5},{"role":"agent","text":"…"}]}. `sentiment` is a careful reader's 1 to 10, `escalate` whether a
 /// supervisor should be brought in, `at` from which caller turn on (0 is the first); `kind` and `style` group calls.
 /// A folder stands for the *.jsonl files in it, and - for the standard input.
-///
-/// Exit codes: 0 all gates hold, 4 a gate fails, 5 a file cannot be read, 6 a setting is wrong.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sentiment-sidecar evaluate labelled.jsonl
+  sentiment-sidecar evaluate labelled.jsonl --threshold 4 --window 2
+  sentiment-sidecar evaluate labelled.jsonl --min-recall 0.8 --max-false 0.03
+
+Exit codes: 0 all gates hold, 4 a gate fails, 5 a file cannot be read,
+  6 a setting is wrong.")]
 pub struct EvaluateArgs {
     /// Labelled calls, or folders of them.
     #[arg(value_name = "FILE", required = true)]
