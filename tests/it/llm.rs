@@ -129,6 +129,20 @@ async fn filler_turns_are_not_asked_about() {
 }
 
 #[tokio::test]
+async fn a_language_that_the_embedded_rater_does_not_know_is_the_llms() {
+    let server = server(good(1.5)).await;
+    let llm = rater(&server.uri());
+    let turn =
+        TurnInContext::alone("Das ist wirklich eine Unverschämtheit, seit drei Wochen warte ich auf den Techniker.");
+    assert!(embedded().rate(&turn).await.is_err());
+    let rating = blended(&llm, 5_000).rate(&turn).await.unwrap();
+    assert_eq!((rating.source, rating.sentiment.value()), (RatingSource::Llm, 1.5));
+    drop(server);
+    let nobody = LlmRater::new(&settings("http://127.0.0.1:1"), None, None, LIVE_LIMIT).unwrap();
+    assert!(blended(&Arc::new(nobody), 5_000).rate(&turn).await.is_err(), "unrated stays unrated");
+}
+
+#[tokio::test]
 async fn a_stalling_llm_costs_no_more_than_the_deadline() {
     let base = bare(|stream| async move {
         tokio::spawn(async move {
