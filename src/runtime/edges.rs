@@ -21,7 +21,8 @@ use crate::store::Store;
 use crate::transfer::sip::SipAgent;
 use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
 
-/// How often what others left in the outbox is looked for.
+/// How often what others left in the outbox is looked for: between so often and twice as rarely, at random, so that the
+/// processes of a host do not all look at once.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// How many of others' webhooks one process takes at a time.
 const SWEEP_LIMIT: usize = 4;
@@ -298,7 +299,7 @@ async fn sweep(deliverer: Arc<Deliverer>, over: CancellationToken) {
         }
         tokio::select! {
             () = over.cancelled() => return,
-            () = sleep(SWEEP_EVERY) => {}
+            () = sleep(SWEEP_EVERY.mul_f64(1.0 + fastrand::f64())) => {}
         }
     }
 }
