@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use crate::support::{Connection, Hook, Program, Room, Running};
 
@@ -90,16 +90,17 @@ async fn killed_when_decided_the_next_process_of_the_call_decides_again() {
 #[tokio::test]
 async fn killed_when_stored_deliver_sends_it() {
     let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
-    // A port that nobody listens on yet.
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let dead = format!("http://{closed}/hook");
+    // A port that is ours, and that nobody listens on yet.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let dead = format!("http://{}/hook", closed.local_addr().unwrap());
     let (mut sidecar, mut connection) = attached(&program, &room, settings(&dead)).await;
     connection.seed_turns(1).await;
     let failed = sidecar.event("delivery").await;
     assert_eq!(failed["result"]["delivery"], "retry");
     sidecar.kill().await;
     drop(hook);
-    let hook = Hook::at(closed).await;
+    let hook = Hook::on(closed.listen(16).unwrap());
     assert_eq!(failed["alert_id"], deliver_rest(&program, &hook).await);
     nothing_is_left(&program, &hook).await;
 }

@@ -152,11 +152,10 @@ pub(crate) struct Attempt {
 
 impl Hook {
     pub(crate) async fn start() -> Self {
-        Self::at(([127, 0, 0, 1], 0).into()).await
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
-    pub(crate) async fn at(address: std::net::SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+    pub(crate) fn on(listener: TcpListener) -> Self {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         Self { listener, url }
     }

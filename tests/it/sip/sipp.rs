@@ -1,7 +1,8 @@
 //! SIPp (sip-tester) as the other side, one process per scenario.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use sentiment_sidecar::config::settings::SipTransport;
@@ -27,6 +28,16 @@ pub(crate) struct Seen {
 impl Sipp {
     /// Starts `tests/it/sipp/SCENARIO.xml` for so many calls and waits until it listens.
     pub(crate) async fn start(scenario: &str, transport: SipTransport, calls: usize, keys: &[(&str, &str)]) -> Self {
+        for _ in 0..20 {
+            if let Some(sipp) = Self::try_start(scenario, transport, calls, keys).await {
+                return sipp;
+            }
+        }
+        panic!("no port stays free for sipp");
+    }
+
+    /// The same; none when another test was quicker to take the port.
+    async fn try_start(scenario: &str, transport: SipTransport, calls: usize, keys: &[(&str, &str)]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let (mode, table) = match transport {
@@ -62,11 +73,14 @@ impl Sipp {
         let child = command.spawn().expect("sipp does not start; apt-get install sip-tester");
         let mut sipp = Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), child, folder };
         while !is_bound(table, port) {
-            let ended = sipp.child.try_wait().unwrap();
-            assert!(ended.is_none(), "sipp ended at once: {}", sipp.errors());
+            if sipp.child.try_wait().unwrap().is_some() {
+                let errors = sipp.errors();
+                assert!(errors.contains("Address already in use"), "sipp ended at once: {errors}");
+                return None;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        sipp
+        Some(sipp)
     }
 
     /// Waits until SIPp has ended by itself.
@@ -109,9 +123,20 @@ impl Drop for Sipp {
     }
 }
 
-/// A loopback port that was free a moment ago.
+/// A loopback port below those that systems give out by themselves, and given out here once only: no other test of this
+/// process takes it.
 pub(crate) fn free_port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id() % 9_000;
+    loop {
+        // Below 30000, so the cast is exact.
+        let port = 20_000 + ((start + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 10_000) as u16;
+        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+            && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        {
+            return port;
+        }
+    }
 }
 
 fn is_bound(table: &str, port: u16) -> bool {
