@@ -48,7 +48,7 @@ use exchange::{Answer, Sign, exchange, reason};
 use field::BadField;
 use inbox::{Gate, Inbox, Watching, tell};
 use notify::Watch;
-use refer::{Message, Plan};
+use refer::{Message, Plan, ReferTo};
 use subscription::{Event, Subscription};
 use uri::{Hop, HopUri, Host};
 use wire::{Path, Wire, addresses};
@@ -122,7 +122,7 @@ impl Timing {
 pub struct SipAgent {
     settings: Sip,
     login: Option<Login>,
-    wire: Wire,
+    wire: Arc<Wire>,
     inbox: Arc<Inbox>,
     timing: Timing,
 }
@@ -146,7 +146,7 @@ impl SipAgent {
         let (wire, incoming) = Wire::open(settings.listen, timing, Box::new(Gate(inbox.clone()))).await?;
         tokio::spawn(inbox::serve(inbox.clone(), incoming));
         let login = settings.user.clone().zip(password).map(|(user, password)| Login { user, password });
-        Ok(Self { settings: settings.clone(), login, wire, inbox, timing })
+        Ok(Self { settings: settings.clone(), login, wire: Arc::new(wire), inbox, timing })
     }
 
     /// Where it listens.
@@ -185,12 +185,13 @@ impl SipAgent {
             Ok(plan) => plan,
             Err(bad) => return bad_dialog(&bad),
         };
+        let refer_to = ReferTo::number(&request.target, &self.settings);
         let mut transfer = Transfer { subscription: Subscription::new(), progress };
         let deadline = Instant::now() + Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE);
         let (events, mut news) = mpsc::unbounded_channel();
         // Outlives the work below: what is notified after the REFER's response is what counts.
         let mut watching = None;
-        let work = self.work(&plan, request, &events, &mut watching);
+        let work = self.work(&plan, &refer_to, &events, &mut watching);
         tokio::pin!(work);
         let mut working = true;
         loop {
@@ -217,7 +218,7 @@ impl SipAgent {
     async fn work(
         &self,
         plan: &Plan,
-        request: &TransferRequest,
+        refer_to: &ReferTo,
         events: &mpsc::UnboundedSender<Event>,
         watching: &mut Option<Watching>,
     ) -> Result<(), Outcome> {
@@ -228,7 +229,7 @@ impl SipAgent {
                 return Ok(());
             }
         };
-        let message = plan.message(&request.target, &self.settings, path.leg.local).map_err(|bad| bad_dialog(&bad))?;
+        let message = plan.message(refer_to, &self.settings, path.leg.local).map_err(|bad| bad_dialog(&bad))?;
         self.widen(&mut path, &message).await;
         let mut peers: Vec<IpAddr> = vec![path.peer.ip()];
         for hop in plan.peers() {

@@ -74,6 +74,8 @@ impl Wire {
                 t1: timing.t1,
                 t2: timing.t2,
                 t1x64: timing.timer_f(),
+                // A 2xx is acknowledged where its dialog's route set leads, which the stack does not check.
+                auto_ack_2xx: false,
                 ..EndpointOption::default()
             })
             .build();
@@ -133,6 +135,7 @@ impl Wire {
             return Ok(open);
         }
         let stream = TcpStream::connect(peer).await.map_err(|e| e.to_string())?;
+        stream.set_nodelay(true).map_err(|e| e.to_string())?;
         let served = self.streams.serve(stream, peer, Transport::Tcp, Opener::Us).await;
         served.map_err(|e| e.to_string())
     }
