@@ -16,6 +16,7 @@
 //! The SIP stack below logs whole messages, phone numbers included, at `info`: a program's log filter must hold
 //! [`STACK_LOG_FILTER`].
 
+mod checks;
 mod digest;
 mod exchange;
 pub mod field;
@@ -24,6 +25,7 @@ mod notify;
 pub mod options;
 mod refer;
 pub mod sipfrag;
+mod stream;
 pub mod subscription;
 pub mod uri;
 mod wire;
