@@ -1,7 +1,10 @@
 //! Transfers by REFER against SIPp, against sockets that misbehave, and against the demo's phone.
 
 mod hostile;
+mod peers;
+mod real;
 pub(crate) mod sipp;
+mod ua;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
