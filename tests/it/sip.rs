@@ -5,6 +5,7 @@ mod many;
 mod peers;
 mod real;
 pub(crate) mod sipp;
+mod streams;
 mod ua;
 
 use std::net::{Ipv4Addr, SocketAddr};
