@@ -2,11 +2,11 @@
 
 mod hostile;
 mod many;
-mod peers;
+pub(crate) mod peers;
 mod real;
 pub(crate) mod sipp;
 mod streams;
-mod ua;
+pub(crate) mod ua;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -174,6 +174,9 @@ async fn a_caller_who_hangs_up_first_is_gone() {
     let (peer, running, _) = under_way(20_000).await;
     assert_eq!(peer.ask("BYE", 1, "", "").await, 200);
     assert_eq!(running.await.unwrap(), Outcome::CallerGone);
+    // What its phone still has to say deserves an answer, so that it does not say it again and again.
+    assert_eq!(peer.notify(2, "terminated;reason=noresource", "SIP/2.0 487 Request Terminated\r\n").await, 200);
+    assert_eq!(peer.notify(2, "terminated;reason=noresource", "SIP/2.0 200 OK\r\n").await, 500, "stale CSeq");
 }
 
 #[tokio::test]

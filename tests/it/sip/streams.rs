@@ -80,6 +80,20 @@ async fn notifications_count_however_they_are_cut_and_whoever_opened_the_stream(
 }
 
 #[tokio::test]
+async fn a_stream_that_ends_before_any_answer_is_unreachable_at_once() {
+    let agent = agent(SipTransport::Tcp).await;
+    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let route = Route::ReferInDialog { dialog: dialog(peer.local_addr().unwrap()) };
+    let started = Instant::now();
+    let (outcome, ()) = tokio::join!(transfer(&agent, route, 20_000), async {
+        let (mut stream, _) = peer.accept().await.unwrap();
+        assert_eq!(receive(&mut stream).await.unwrap().method(), "REFER");
+    });
+    assert!(matches!(outcome.0, Outcome::Unreachable { .. }), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(5), "neither timer F nor the deadline is waited for");
+}
+
+#[tokio::test]
 async fn what_is_out_of_step_ends_its_stream_and_no_other() {
     let agent = agent(SipTransport::Tcp).await;
     let listen = agent.listen();
