@@ -1,6 +1,7 @@
 //! Transfers by REFER against SIPp, against sockets that misbehave, and against the demo's phone.
 
 mod hostile;
+mod many;
 mod peers;
 mod real;
 pub(crate) mod sipp;
