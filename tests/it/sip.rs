@@ -1,5 +1,6 @@
 //! Transfers by REFER against SIPp, against sockets that misbehave, and against the demo's phone.
 
+mod corpus;
 mod hostile;
 mod many;
 pub(crate) mod peers;

@@ -21,6 +21,8 @@ mod digest;
 mod exchange;
 pub mod field;
 mod inbox;
+#[doc(hidden)]
+pub mod intake;
 mod notify;
 pub mod options;
 mod rate;
