@@ -14,7 +14,7 @@ use super::sipfrag::printable;
 use super::wire::{Path, Wire};
 
 /// Most sendings of one request: a proxy and a server that challenge, each with a stale nonce, make five.
-const MAX_SENDINGS: u32 = 6;
+pub(super) const MAX_SENDINGS: u32 = 6;
 
 /// What an exchange is about to do or has seen on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
