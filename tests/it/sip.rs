@@ -3,7 +3,10 @@
 mod attended;
 mod hostile;
 mod human;
+mod peers;
+mod real;
 pub(crate) mod sipp;
+mod ua;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! One request to its final answer: sent, authenticated where asked, never longer than the stack's timer F per try.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rsipstack::sip::{HasHeaders as _, Request, Response, SipMessage};
 use rsipstack::transaction::Transaction;
@@ -8,13 +9,16 @@ use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::random_text;
 
 use super::digest::{Asker, AuthError, Credentials, Login};
-use super::inbox::Inbox;
+use super::inbox::{InFlight, Inbox};
 use super::refer::Message;
 use super::sipfrag::printable;
 use super::wire::{Path, Wire};
 
 /// Most sendings of one request: a proxy and a server that challenge, each with a stale nonce, make five.
 pub(super) const MAX_SENDINGS: u32 = 6;
+
+/// How long an answer that came before its stream ended may take to be seen.
+const STRAGGLER_TIME: Duration = Duration::from_millis(500);
 
 /// What an exchange is about to do or has seen on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +70,15 @@ pub(super) async fn exchange(
             return Answer::NotSent(error.to_string());
         }
         sign(Sign::Sent);
+        let broken = broken(path, &in_flight);
+        tokio::pin!(broken);
         let response = loop {
-            match transaction.receive().await {
+            let received = tokio::select! {
+                biased;
+                received = transaction.receive() => received,
+                () = &mut broken => return Answer::NotSent(format!("the connection to {} broke", path.peer)),
+            };
+            match received {
                 Some(SipMessage::Response(response)) if response.status_code.code() >= 200 => break response,
                 Some(SipMessage::Response(response)) => sign(Sign::Provisional(response.status_code.code())),
                 Some(SipMessage::Request(_)) => {}
@@ -93,6 +104,19 @@ pub(super) async fn exchange(
         }
     }
     Answer::Unanswered("the peer challenges without end".to_owned())
+}
+
+/// Waits until the stream below has ended and no answer can come over it any more. A datagram has none.
+pub(super) async fn broken(path: &Path, in_flight: &InFlight) {
+    if let Some(closed) = path.connection.cancel_token().filter(|_| path.connection.is_reliable()) {
+        closed.cancelled().await;
+        // What was read before is still on its way through the stack.
+        tokio::time::sleep(STRAGGLER_TIME).await;
+        if !in_flight.heard() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 /// A request's transaction, which has yet to be sent.

@@ -261,7 +261,7 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
                 debug!(sip_status = reply.status, "an answer could not be sent");
             }
             // An answered INVITE is answered again until its ACK comes; the stack does so while somebody waits for it.
-            if transaction.original.method == Method::Invite {
+            if transaction.original.method == Method::Invite && reply.status == 200 {
                 drop(tokio::time::timeout(ACK_TIME, transaction.receive()).await);
             }
         });

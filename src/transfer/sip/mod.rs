@@ -17,6 +17,7 @@
 //! [`STACK_LOG_FILTER`].
 
 pub mod attended;
+mod checks;
 mod digest;
 mod exchange;
 pub mod field;
@@ -26,6 +27,7 @@ mod notify;
 pub mod options;
 mod refer;
 pub mod sipfrag;
+mod stream;
 pub mod subscription;
 pub mod uri;
 mod wire;
