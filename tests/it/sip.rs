@@ -1,8 +1,10 @@
 //! Transfers by REFER against SIPp, against sockets that misbehave, and against the demo's phone.
 
 mod attended;
+mod attended_real;
 mod hostile;
 mod human;
+mod linphone;
 mod peers;
 mod real;
 pub(crate) mod sipp;

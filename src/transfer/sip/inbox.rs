@@ -230,12 +230,12 @@ impl Inbox {
                     Header::Other("Allow-Events".to_owned(), "refer".to_owned()),
                 ],
             ),
-            Method::Invite if facts.is_within() => match watch {
+            Method::Invite => match watch {
                 Some(watch) if watch.in_dialog => watch.invite(request, &facts, from),
                 Some(_) => Reply::from(488),
-                None => Reply::from(481),
+                None => Reply::from(603),
             },
-            Method::Invite | Method::Refer => Reply::from(603),
+            Method::Refer => Reply::from(603),
             Method::Message => Reply::from(403),
             Method::Subscribe => notify::bad_event(),
             _ => Reply::with(405, vec![Header::Allow(ALLOW.into())]),

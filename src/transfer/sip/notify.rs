@@ -112,11 +112,6 @@ impl Facts {
         })
     }
 
-    /// Whether it belongs to a dialog, as far as it says.
-    pub(super) fn is_within(&self) -> bool {
-        self.to_tag.is_some()
-    }
-
     /// The dialog that it belongs to.
     pub(super) fn key(&self) -> DialogKey {
         (self.call_id.clone(), self.to_tag.clone().unwrap_or_default())
