@@ -11,10 +11,10 @@ use super::escalation::{AlertId, Rule, Severity};
 use super::event::{Input, Millis, Output, RateResult, StoreResult, StoreWrite, WebhookPlan};
 use super::report::{Report, TurnReport};
 use super::{Call, CallOptions};
-use crate::config::settings::{Action, Settings};
+use crate::config::settings::{Action, Settings, TransferMode};
 use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::sentiment::{Label, RateError, Rating, RatingSource, Sentiment, Unit, Valence};
-use crate::transfer::Outcome;
+use crate::transfer::{Outcome, Route, TransferRequest};
 
 fn rate(text: &str) -> RateResult {
     if text.starts_with('x') {

@@ -5,6 +5,7 @@ mod attended_real;
 mod hostile;
 mod human;
 mod linphone;
+mod many;
 mod peers;
 mod real;
 pub(crate) mod sipp;

@@ -72,24 +72,18 @@ async fn rings_answers_and_talks(transport: SipTransport) {
     let (route, cancel) = (Route::ReferInDialog { dialog: scene.call.hand_over() }, CancellationToken::new());
     let (progress, mut told) = mpsc::channel(64);
     let transferring = scene.agent.transfer(request(route, 20_000), progress, cancel);
-    let answering = async {
+    let (outcome, ()) = tokio::join!(transferring, async {
         human.event("CALL_INCOMING").await;
-        let mut steps = Vec::new();
-        while let Ok(Progress { step, sip_status }) = told.try_recv() {
-            steps.push((step, sip_status));
-        }
         human.command("accept", "").await;
-        steps
-    };
-    let (outcome, before) = tokio::join!(transferring, answering);
+    });
     assert_eq!(outcome, Outcome::Transferred, "{}", scene.kamailio.program.log());
+    let mut steps = Vec::new();
+    while let Ok(Progress { step, .. }) = told.try_recv() {
+        steps.push(step);
+    }
     // The acceptance and the first notification are sent at the same moment.
-    let before = steps(&before);
-    assert_eq!(before[..3], [("refer_sent", None), ("challenged", Some(407)), ("refer_sent", None)]);
-    assert!(
-        before[3..].iter().all(|step| [("accepted", Some(202)), ("trying", Some(100))].contains(step)),
-        "{before:?}"
-    );
+    steps[3..5].sort();
+    assert_eq!(steps, ["refer_sent", "challenged", "refer_sent", "accepted", "trying", "result"]);
     assert_talking(&mut scene.caller, &mut human).await;
     // The platform's own leg is still there to be ended by the platform.
     scene.call.hang_up().await;

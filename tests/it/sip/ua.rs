@@ -182,15 +182,30 @@ impl Call {
     pub(crate) async fn request(&mut self, method: &str, headers: &str, body: &str) -> Message {
         self.cseq += 1;
         let message = self.message(method, self.cseq, headers, body);
-        self.link.send(&message).await;
         let expected = format!("{} {method}", self.cseq);
-        loop {
-            let response = tokio::time::timeout(PATIENCE, self.responses.recv()).await;
-            let response = response.unwrap_or_else(|_| panic!("no answer to {method}")).unwrap();
-            if response.header("CSeq") == expected && response.status().is_some_and(|s| s >= 200) {
-                return response;
+        let (mut heard, mut pause) = (false, Duration::from_millis(500));
+        let started = tokio::time::Instant::now();
+        self.link.send(&message).await;
+        while started.elapsed() < PATIENCE {
+            match tokio::time::timeout(pause, self.responses.recv()).await {
+                Ok(response) => {
+                    let response = response.unwrap();
+                    if response.header("CSeq") == expected {
+                        heard = true;
+                        if response.status().is_some_and(|s| s >= 200) {
+                            return response;
+                        }
+                    }
+                }
+                // RFC 3261 section 17.1: a datagram may be lost.
+                Err(_) if !heard && matches!(*self.link, Link::Udp(..)) => {
+                    self.link.send(&message).await;
+                    pause *= 2;
+                }
+                Err(_) => {}
             }
         }
+        panic!("no final response to {method}; heard of it: {heard}");
     }
 
     fn message(&self, method: &str, cseq: u32, headers: &str, body: &str) -> String {
