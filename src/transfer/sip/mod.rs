@@ -23,6 +23,7 @@ pub mod field;
 mod inbox;
 mod notify;
 pub mod options;
+mod rate;
 mod refer;
 pub mod sipfrag;
 mod stream;
