@@ -6,10 +6,11 @@ mod hostile;
 mod human;
 mod linphone;
 mod many;
-mod peers;
+pub(crate) mod peers;
 mod real;
 pub(crate) mod sipp;
-mod ua;
+mod streams;
+pub(crate) mod ua;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -15,13 +15,20 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::checks::is_sound;
 use super::notify::{self, Watch};
+use super::rate::Rate;
 use super::refer::ALLOW;
 use super::subscription::Event;
 use super::uri::HopUri;
 
 /// How many requests per second of addresses that we do not deal with are answered at all.
 const STRANGERS_PER_SECOND: u32 = 20;
+/// How many requests per second of the addresses that our dialogs name are answered, beside those for each dialog: who
+/// pretends to be one of them (as over UDP anybody can) gets no more than that out of us.
+const PER_SECOND: u32 = 100;
+/// How many more for each dialog.
+const PER_DIALOG_AND_SECOND: u32 = 20;
 /// How long an answer may take to leave.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
@@ -42,7 +49,8 @@ struct State {
     /// Requests in flight by the branch of their Via.
     exchanges: HashMap<String, Exchange>,
     watches: HashMap<DialogKey, Watch>,
-    strangers: Option<(Instant, u32)>,
+    strangers: Rate,
+    acquaintances: Rate,
 }
 
 struct Exchange {
@@ -181,7 +189,7 @@ impl Inbox {
         let Ok(Some(branch)) = response.transaction_id() else { return false };
         let mut state = self.lock();
         let Some(exchange) = state.exchanges.get_mut(branch.value()) else { return false };
-        if exchange.peer != from || response.version != Version::V2 {
+        if exchange.peer != from || !is_sound(response) {
             return false;
         }
         exchange.heard = true;
@@ -197,14 +205,11 @@ impl Inbox {
     fn admits_request(&self, from: IpAddr, now: Instant) -> bool {
         let mut state = self.lock();
         if state.watches.values().any(|watch| watch.peers.contains(&from)) {
-            return true;
+            let watches = u32::try_from(state.watches.len()).unwrap_or(u32::MAX);
+            let limit = PER_SECOND.saturating_add(watches.saturating_mul(PER_DIALOG_AND_SECOND));
+            return state.acquaintances.admits(limit, now);
         }
-        let (since, count) = state.strangers.get_or_insert((now, 0));
-        if now.duration_since(*since) >= Duration::from_secs(1) {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        *count <= STRANGERS_PER_SECOND
+        state.strangers.admits(STRANGERS_PER_SECOND, now)
     }
 
     /// How a request is answered, and whom it concerns is told.

@@ -25,6 +25,7 @@ mod inbox;
 pub mod media;
 mod notify;
 pub mod options;
+mod rate;
 mod refer;
 pub mod sipfrag;
 mod stream;
