@@ -14,6 +14,7 @@ want cc build-essential # links, and compiles SQLite and ring
 want sipp sip-tester    # the SIP peer that answers our REFER
 want kamailio kamailio  # the proxy between us and the phones
 want baresip baresip-core # the caller's phone, and the human's
+want linphonec linphone-cli # the phones of an attended transfer
 
 if [ ${#packages[@]} -eq 0 ]; then
   exit 0

@@ -101,6 +101,8 @@ async fn transfer(agent: &SipAgent, peer: SocketAddr, call: String) -> Outcome {
         target: "+14155551234".parse().unwrap(),
         route: Route::ReferInDialog { dialog },
         deadline_ms: 30_000,
+        ringing_timeout_ms: 30_000,
+        severity: None,
     };
     agent.transfer(request, mpsc::channel(64).0, CancellationToken::new()).await
 }

@@ -20,6 +20,7 @@ use super::notify::{self, Watch};
 use super::rate::Rate;
 use super::refer::ALLOW;
 use super::subscription::Event;
+use super::uri::HopUri;
 
 /// How many requests per second of addresses that we do not deal with are answered at all.
 const STRANGERS_PER_SECOND: u32 = 20;
@@ -30,6 +31,9 @@ const PER_SECOND: u32 = 100;
 const PER_DIALOG_AND_SECOND: u32 = 20;
 /// How long an answer may take to leave.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// How long an ACK is waited for: timer H, and some time to come.
+const ACK_TIME: Duration = Duration::from_secs(33);
 
 /// A dialog, as its incoming requests name it: Call-ID and our tag.
 pub(super) type DialogKey = (String, String);
@@ -52,6 +56,8 @@ struct State {
 struct Exchange {
     peer: IpAddr,
     heard: bool,
+    /// Of an INVITE: takes every 1xx and 2xx, also those that the stack's transaction is too old for.
+    answers: Option<UnboundedSender<Response>>,
 }
 
 /// How a request is answered.
@@ -111,6 +117,13 @@ impl Watching {
     }
 }
 
+impl Watching {
+    /// Where the peer of the dialog wants to be reached, if it has said so since the dialog began.
+    pub(super) fn target(&self) -> Option<HopUri> {
+        self.inbox.lock().watches.get(&self.key)?.session.as_ref()?.target.clone()
+    }
+}
+
 impl Drop for Watching {
     fn drop(&mut self) {
         let until = Instant::now() + self.linger;
@@ -125,16 +138,39 @@ impl Inbox {
 
     /// Lets in responses of `peer` to the request with this branch.
     pub(super) fn expect(self: &Arc<Self>, branch: &str, peer: IpAddr) -> InFlight {
-        self.lock().exchanges.insert(branch.to_owned(), Exchange { peer, heard: false });
+        self.expect_with(branch, peer, None)
+    }
+
+    /// The same for an INVITE: each of its 1xx and 2xx goes to `answers` in order, retransmissions and those of several
+    /// phones included (RFC 3261 section 13.2.2.4).
+    pub(super) fn expect_answers(
+        self: &Arc<Self>,
+        branch: &str,
+        peer: IpAddr,
+        answers: UnboundedSender<Response>,
+    ) -> InFlight {
+        self.expect_with(branch, peer, Some(answers))
+    }
+
+    fn expect_with(
+        self: &Arc<Self>,
+        branch: &str,
+        peer: IpAddr,
+        answers: Option<UnboundedSender<Response>>,
+    ) -> InFlight {
+        self.lock().exchanges.insert(branch.to_owned(), Exchange { peer, heard: false, answers });
         InFlight { inbox: self.clone(), branch: branch.to_owned() }
     }
 
     /// Lets in requests of a dialog; `None` when another transfer works in it.
-    pub(super) fn watch(self: &Arc<Self>, key: DialogKey, watch: Watch, linger: Duration) -> Option<Watching> {
+    pub(super) fn watch(self: &Arc<Self>, key: DialogKey, mut watch: Watch, linger: Duration) -> Option<Watching> {
         let (mut state, now) = (self.lock(), Instant::now());
         state.watches.retain(|_, watch| watch.ended.is_none_or(|until| until > now));
-        if state.watches.get(&key).is_some_and(|w| w.ended.is_none()) {
-            return None;
+        match state.watches.get(&key) {
+            Some(earlier) if earlier.ended.is_none() => return None,
+            // The dialog goes on, and so do its numbers.
+            Some(earlier) => watch.last_cseq = watch.last_cseq.or(earlier.last_cseq),
+            None => {}
         }
         state.watches.insert(key.clone(), watch);
         drop(state);
@@ -157,6 +193,12 @@ impl Inbox {
             return false;
         }
         exchange.heard = true;
+        let is_of_invite = response.cseq_header().and_then(|cseq| cseq.method()).is_ok_and(|m| m == Method::Invite);
+        if let Some(answers) = exchange.answers.as_ref().filter(|_| is_of_invite && response.status_code.code() < 300)
+            && answers.send(response.clone()).is_err()
+        {
+            debug!("an answer to an INVITE that is over");
+        }
         true
     }
 
@@ -193,8 +235,12 @@ impl Inbox {
                     Header::Other("Allow-Events".to_owned(), "refer".to_owned()),
                 ],
             ),
-            Method::Invite if watch.is_some() => Reply::from(488),
-            Method::Invite | Method::Refer => Reply::from(603),
+            Method::Invite => match watch {
+                Some(watch) if watch.in_dialog => watch.invite(request, &facts, from),
+                Some(_) => Reply::from(488),
+                None => Reply::from(603),
+            },
+            Method::Refer => Reply::from(603),
             Method::Message => Reply::from(403),
             Method::Subscribe => notify::bad_event(),
             _ => Reply::with(405, vec![Header::Allow(ALLOW.into())]),
@@ -220,6 +266,10 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
             let sending = transaction.reply_with(StatusCode::from(reply.status), reply.headers, reply.body);
             if !matches!(tokio::time::timeout(ANSWER_TIME, sending).await, Ok(Ok(()))) {
                 debug!(sip_status = reply.status, "an answer could not be sent");
+            }
+            // An answered INVITE is answered again until its ACK comes; the stack does so while somebody waits for it.
+            if transaction.original.method == Method::Invite && reply.status == 200 {
+                drop(tokio::time::timeout(ACK_TIME, transaction.receive()).await);
             }
         });
     }

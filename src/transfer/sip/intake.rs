@@ -10,11 +10,12 @@ use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transport::SipConnection;
 use tokio::sync::mpsc;
 
+use super::attended::sdp;
 use super::checks::{self, Frame, Framer};
 use super::digest::{Asker, Credentials, Login};
 use super::exchange::{Answer, challenges};
 use super::inbox::{Inbox, Watching};
-use super::notify::Watch;
+use super::notify::{Session, Watch};
 use super::subscription::Subscription;
 use super::{answered, tell};
 use crate::config::secret::Secret;
@@ -100,6 +101,10 @@ impl Desk {
             peers: vec![PEER.ip()],
             refer_cseqs: vec![7],
             last_cseq: None,
+            session: Some(Session::new(
+                sdp::Local::elsewhere(PEER.ip()),
+                "<sip:sentiment-sidecar@127.0.0.1:5062>".to_owned(),
+            )),
             events: events.clone(),
             ended: None,
         };
@@ -186,6 +191,10 @@ pub fn check(bytes: &[u8]) {
         if let Some(Outcome::Rejected { reason, .. }) = &taken.outcome {
             assert!(!reason.chars().any(char::is_control), "control characters in an outcome: {taken:?}");
         }
+    }
+    // The answer to an INVITE of ours.
+    if let Ok(remote) = sdp::read_answer(bytes) {
+        assert_ne!(remote.address.port(), 0, "sound that would go nowhere: {remote:?}");
     }
     // Credentials have a random part.
     let [whole, pieces] = [bytes.len(), 7]
