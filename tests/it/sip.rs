@@ -3,7 +3,7 @@
 mod attended;
 mod attended_real;
 mod hostile;
-mod human;
+pub(crate) mod human;
 mod linphone;
 mod many;
 pub(crate) mod peers;
