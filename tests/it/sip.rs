@@ -4,7 +4,7 @@ mod attended;
 mod attended_real;
 mod corpus;
 mod hostile;
-mod human;
+pub(crate) mod human;
 mod linphone;
 mod many;
 pub(crate) mod peers;
