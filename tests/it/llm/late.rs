@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sentiment_sidecar::sentiment::{Rater, RatingSource, TurnInContext};
+use sentiment_sidecar::sentiment::blend::blend;
+use sentiment_sidecar::sentiment::{Rater, RatingSource, TurnInContext, embedded};
 use serde_json::{Value, json};
 use wiremock::Request;
 
-use super::{TURN, blended, good, rater, server};
+use super::{TURN, blended, good, rater, server, written};
 use crate::support::{Program, Room};
 
 #[tokio::test]
@@ -71,4 +72,42 @@ async fn a_late_answer_re_rates_the_turn_of_a_live_call() {
     for (live, replayed) in [again, second].iter().zip(&replayed) {
         assert_eq!((&live["sentiment"], &live["cues"]), (&replayed["sentiment"], &replayed["cues"]));
     }
+}
+
+/// A turn and a threshold: not low as the embedded rater hears it, low once an LLM has called it a 1.
+async fn in_between() -> (&'static str, u8) {
+    let furious = serde_json::from_value(written(1.0)).unwrap();
+    for text in
+        [TURN, "And it is still not working.", "I have been waiting for three weeks now.", "This is a bit slow."]
+    {
+        let alone = embedded().rate(&TurnInContext::alone(text)).await.unwrap();
+        let both = blend(&alone, &furious);
+        let between = (2..=10).find(|bar| both.sentiment.is_below(*bar) && !alone.sentiment.is_below(*bar));
+        if let Some(bar) = between {
+            return (text, bar);
+        }
+    }
+    panic!("no turn lies in between");
+}
+
+#[tokio::test]
+async fn a_late_answer_decides_before_the_next_turn_does() {
+    let (text, threshold) = in_between().await;
+    let server = server(good(1.0).set_delay(Duration::from_millis(900))).await;
+    let (room, program) = (Room::start().await, Program::new());
+    let settings = json!({"llmUrl": format!("{}/v1", server.uri()), "llmDeadlineMs": 100, "sentimentWindowTurns": 1,
+        "sentimentThreshold": threshold});
+    let mut sidecar = program.attach(&room, settings);
+    let (mut connection, _) = room.accept().await;
+    connection.welcome(&[], false).await;
+    connection.turn(1, 0, text).await;
+    let first = sidecar.event("turn").await;
+    assert_eq!((&first["low"], &first["source"]), (&json!(false), &Value::Null), "{first}");
+    let again = sidecar.event("turn").await;
+    assert_eq!((&again["low"], &again["source"]), (&json!(true), &json!("blend")), "{again}");
+    let escalation = sidecar.event("escalation").await;
+    assert_eq!((&escalation["turn"], sidecar.count("turn")), (&json!(1), 2), "{escalation}");
+    assert_eq!(escalation["description"], "Promised calls never came");
+    connection.end(2).await;
+    assert_eq!(sidecar.exit().await, Some(0));
 }

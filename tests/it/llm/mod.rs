@@ -1,6 +1,6 @@
 //! The LLM rater against servers that behave, stall, lie, flood and obey the caller, and against a real one.
 
-mod cassettes;
+mod commands;
 mod hostile;
 mod injections;
 mod late;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use sentiment_sidecar::config::settings::{Llm, Settings};
 use sentiment_sidecar::sentiment::blend::{BlendedRater, Wait};
 use sentiment_sidecar::sentiment::embedded;
-use sentiment_sidecar::sentiment::llm::{LIVE_LIMIT, LlmRater};
+use sentiment_sidecar::sentiment::llm::{LlmRater, Pace};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
@@ -26,7 +26,7 @@ pub(crate) fn settings(base: &str) -> Llm {
 }
 
 pub(crate) fn rater(base: &str) -> Arc<LlmRater> {
-    Arc::new(LlmRater::new(&settings(base), None, None, LIVE_LIMIT).unwrap())
+    Arc::new(LlmRater::new(&settings(base), None, None, Pace::Live).unwrap())
 }
 
 pub(crate) fn blended(llm: &Arc<LlmRater>, deadline_ms: u64) -> BlendedRater {

@@ -33,6 +33,7 @@ struct Server {
 
 impl Server {
     /// Starts it and waits until it is healthy; none where it is turned off.
+    #[expect(clippy::print_stderr, reason = "what is not tested has to be said")]
     async fn start() -> Option<Self> {
         if std::env::var_os(OFF).is_some_and(|value| value == "1") && std::env::var_os("CI").is_none() {
             eprintln!("NOT TESTED: a real LLM server, as {OFF}=1 says");
