@@ -47,6 +47,9 @@ install_llm_server() {
 
 want cc build-essential # links, and compiles SQLite and ring
 want sipp sip-tester    # the SIP peer that answers our REFER
+want kamailio kamailio  # the proxy between us and the phones
+want baresip baresip-core # the caller's phone, and the human's
+want linphonec linphone-cli # the phones of an attended transfer
 if [ "${SIDECAR_TEST_NO_LLM_SERVER:-}" != 1 ]; then
   want python3 python3
   python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)

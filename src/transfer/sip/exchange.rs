@@ -15,7 +15,7 @@ use super::sipfrag::printable;
 use super::wire::{Path, Wire};
 
 /// Most sendings of one request: a proxy and a server that challenge, each with a stale nonce, make five.
-const MAX_SENDINGS: u32 = 6;
+pub(super) const MAX_SENDINGS: u32 = 6;
 
 /// How long an answer that came before its stream ended may take to be seen.
 const STRAGGLER_TIME: Duration = Duration::from_millis(500);

@@ -42,6 +42,7 @@ pub(super) struct Wire {
 }
 
 /// A way to a peer that is ready to send.
+#[derive(Clone)]
 pub(super) struct Path {
     pub(super) leg: Leg,
     pub(super) connection: SipConnection,
