@@ -18,6 +18,17 @@ pub(super) fn sentence(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A path: not empty, no control characters, at most 4096 bytes.
+pub(super) fn file_path(text: &str) -> Result<(), Problem> {
+    if text.is_empty() || text.len() > 4096 {
+        return Err("it is empty or longer than 4096 bytes".into());
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(c) => Err(holds(c)),
+        None => Ok(()),
+    }
+}
+
 /// The name of a model: visible ASCII, 1 to 128 characters.
 pub(super) fn model_name(text: &str) -> Result<(), Problem> {
     if text.is_empty() || text.len() > 128 {

@@ -1,20 +1,24 @@
 //! One request to its final answer: sent, authenticated where asked, never longer than the stack's timer F per try.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rsipstack::sip::{HasHeaders as _, Response, SipMessage};
+use rsipstack::sip::{HasHeaders as _, Request, Response, SipMessage};
 use rsipstack::transaction::Transaction;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::random_text;
 
 use super::digest::{Asker, AuthError, Credentials, Login};
-use super::inbox::Inbox;
+use super::inbox::{InFlight, Inbox};
 use super::refer::Message;
 use super::sipfrag::printable;
 use super::wire::{Path, Wire};
 
 /// Most sendings of one request: a proxy and a server that challenge, each with a stale nonce, make five.
-const MAX_SENDINGS: u32 = 6;
+pub(super) const MAX_SENDINGS: u32 = 6;
+
+/// How long an answer that came before its stream ended may take to be seen.
+const STRAGGLER_TIME: Duration = Duration::from_millis(500);
 
 /// What an exchange is about to do or has seen on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,23 +57,28 @@ pub(super) async fn exchange(
 ) -> Answer {
     let mut credentials = Credentials::default();
     for cseq in message.cseq..message.cseq + MAX_SENDINGS {
-        let branch = format!("z9hG4bK{}", random_text(24));
+        let branch = new_branch();
         let headers = credentials.headers(login, &message.method.to_string(), &message.request_uri);
         let request = message.request(path.leg, &branch, cseq, headers);
-        let key = match TransactionKey::from_request(&request, TransactionRole::Client) {
-            Ok(key) => key,
-            Err(error) => return Answer::NotSent(error.to_string()),
-        };
         let in_flight = inbox.expect(&branch, path.peer.ip());
-        let mut transaction = Transaction::new_client(key, request, wire.stack.clone(), Some(path.connection.clone()));
-        transaction.destination = Some(path.destination.clone());
+        let mut transaction = match transaction(wire, path, request) {
+            Ok(transaction) => transaction,
+            Err(problem) => return Answer::NotSent(problem),
+        };
         sign(Sign::Sending(cseq));
         if let Err(error) = transaction.send().await {
             return Answer::NotSent(error.to_string());
         }
         sign(Sign::Sent);
+        let broken = broken(path, &in_flight);
+        tokio::pin!(broken);
         let response = loop {
-            match transaction.receive().await {
+            let received = tokio::select! {
+                biased;
+                received = transaction.receive() => received,
+                () = &mut broken => return Answer::NotSent(format!("the connection to {} broke", path.peer)),
+            };
+            match received {
                 Some(SipMessage::Response(response)) if response.status_code.code() >= 200 => break response,
                 Some(SipMessage::Response(response)) => sign(Sign::Provisional(response.status_code.code())),
                 Some(SipMessage::Request(_)) => {}
@@ -97,7 +106,34 @@ pub(super) async fn exchange(
     Answer::Unanswered("the peer challenges without end".to_owned())
 }
 
-fn challenges(response: &Response, asker: Asker) -> Vec<String> {
+/// Waits until the stream below has ended and no answer can come over it any more. A datagram has none.
+pub(super) async fn broken(path: &Path, in_flight: &InFlight) {
+    if let Some(closed) = path.connection.cancel_token().filter(|_| path.connection.is_reliable()) {
+        closed.cancelled().await;
+        // What was read before is still on its way through the stack.
+        tokio::time::sleep(STRAGGLER_TIME).await;
+        if !in_flight.heard() {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+/// A request's transaction, which has yet to be sent.
+pub(super) fn transaction(wire: &Wire, path: &Path, request: Request) -> Result<Transaction, String> {
+    let key = TransactionKey::from_request(&request, TransactionRole::Client).map_err(|e| e.to_string())?;
+    let mut transaction = Transaction::new_client(key, request, wire.stack.clone(), Some(path.connection.clone()));
+    transaction.destination = Some(path.destination.clone());
+    Ok(transaction)
+}
+
+/// The branch of a request's Via.
+pub(super) fn new_branch() -> String {
+    format!("z9hG4bK{}", random_text(24))
+}
+
+/// What a 401 or 407 asks for, one string per header.
+pub(super) fn challenges(response: &Response, asker: Asker) -> Vec<String> {
     let name = match asker {
         Asker::Server => "WWW-Authenticate",
         Asker::Proxy => "Proxy-Authenticate",

@@ -11,8 +11,8 @@ use crate::transfer::{E164, Route};
 
 /// Who we say we are.
 pub(super) const USER_AGENT: &str = concat!("sentiment-sidecar/", env!("CARGO_PKG_VERSION"));
-/// What we take requests of, for `Allow`.
-pub(super) const ALLOW: &str = "NOTIFY, OPTIONS, BYE";
+/// What we take requests of, for `Allow`: INVITE only in a dialog that stands.
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, NOTIFY, OPTIONS";
 
 /// How a request leaves, which its Via and Contact tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +42,17 @@ pub(super) struct Message {
     pub(super) request_uri: String,
     pub(super) call_id: CallId,
     pub(super) local_tag: Tag,
-    /// The peer's tag, where the dialog has one already.
-    pub(super) remote_tag: Option<Tag>,
     pub(super) cseq: u32,
-    headers: Vec<Header>,
+    pub(super) headers: Vec<Header>,
+    pub(super) body: Option<Body>,
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Body {
+    /// Its Content-Type.
+    pub(super) kind: &'static str,
+    pub(super) text: String,
 }
 
 impl Message {
@@ -59,28 +66,123 @@ impl Message {
         ];
         headers.extend(self.headers.iter().cloned());
         headers.extend(credentials);
+        headers.extend(self.body.iter().map(|body| Header::ContentType(body.kind.into())));
         Request {
             method: self.method,
             uri: verbatim(&self.request_uri),
             version: Version::V2,
             headers: headers.into(),
-            body: Vec::new(),
+            body: self.body.as_ref().map(|body| body.text.clone().into_bytes()).unwrap_or_default(),
         }
+    }
+
+    /// A request outside of dialogs, without the headers of its method.
+    pub(super) fn outside(method: Method, target: &HopUri, from: &str, domain: &str) -> Self {
+        let (call_id, local_tag) = (CallId::random(domain), Tag::random());
+        let headers = vec![
+            Header::From(format!("<{from}>;tag={}", local_tag.as_str()).into()),
+            Header::To(format!("<{}>", target.as_str()).into()),
+            Header::CallId(call_id.as_str().into()),
+        ];
+        let request_uri = target.as_str().to_owned();
+        Self { method, request_uri, call_id, local_tag, cseq: 1, headers, body: None }
     }
 
     /// An OPTIONS that asks a peer what it can do (RFC 3261 section 11).
     pub(super) fn options(peer: &HopUri, from: &str, domain: &str) -> Self {
-        let (call_id, local_tag) = (CallId::random(domain), Tag::random());
-        let headers = vec![
-            Header::From(format!("<{from}>;tag={}", local_tag.as_str()).into()),
-            Header::To(format!("<{}>", peer.as_str()).into()),
-            Header::CallId(call_id.as_str().into()),
-            Header::Accept("application/sdp, message/sipfrag".into()),
-            Header::UserAgent(USER_AGENT.into()),
-        ];
-        let request_uri = peer.as_str().to_owned();
-        Self { method: Method::Options, request_uri, call_id, local_tag, remote_tag: None, cseq: 1, headers }
+        let mut message = Self::outside(Method::Options, peer, from, domain);
+        message.headers.push(Header::Accept("application/sdp, message/sipfrag".into()));
+        message.headers.push(Header::UserAgent(USER_AGENT.into()));
+        message
     }
+
+    /// A request inside a dialog (RFC 3261 section 12.2.1.1), without the headers of its method.
+    pub(super) fn within(dialog: &Dialog, method: Method) -> Result<Self, BadField> {
+        let Dialog {
+            local_tag: Some(local_tag),
+            remote_tag: Some(remote_tag),
+            local_uri: Some(local_uri),
+            remote_uri: Some(remote_uri),
+            remote_target: Some(remote_target),
+            cseq: Some(cseq),
+            ..
+        } = dialog
+        else {
+            return Err(BadField { field: "dialog", problem: "is not complete" });
+        };
+        let mut routes: Vec<&str> = dialog.route_set.iter().map(HopUri::as_str).collect();
+        let mut request_uri = remote_target.as_str();
+        if dialog.route_set.first().is_some_and(|first| !first.is_loose()) {
+            // A strict router wants itself in the Request-URI and the remote target last in the route.
+            routes.push(request_uri);
+            request_uri = routes.remove(0);
+        }
+        let mut headers: Vec<_> = routes.iter().map(|r| Header::Route(format!("<{r}>").into())).collect();
+        headers.push(Header::From(format!("<{}>;tag={}", local_uri.as_str(), local_tag.as_str()).into()));
+        headers.push(Header::To(format!("<{}>;tag={}", remote_uri.as_str(), remote_tag.as_str()).into()));
+        headers.push(Header::CallId(dialog.call_id.as_str().into()));
+        Ok(Self {
+            method,
+            request_uri: request_uri.to_owned(),
+            call_id: dialog.call_id.clone(),
+            local_tag: local_tag.clone(),
+            cseq: *cseq,
+            headers,
+            body: None,
+        })
+    }
+}
+
+/// Where a REFER sends the caller: a URI made of settings only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ReferTo(String);
+
+impl ReferTo {
+    /// The number as a new call's target.
+    pub(super) fn number(target: &E164, sip: &Sip) -> Self {
+        let number = target.as_str();
+        let domain = sip.target_domain.as_ref();
+        Self(domain.map_or_else(|| format!("tel:{number}"), |domain| format!("sip:{number}@{domain};user=phone")))
+    }
+
+    /// The human who has been called already: the caller's new call takes the place of ours.
+    pub(super) fn replacing(target: &E164, sip: &Sip, replaced: &Replaced) -> Result<Self, BadField> {
+        let Replaced { call_id, to_tag, from_tag } = replaced;
+        let (to_tag, from_tag) = (to_tag.as_str(), from_tag.as_str());
+        let replaces = format!("{};to-tag={to_tag};from-tag={from_tag}", call_id.as_str());
+        Ok(Self(format!("{}?Replaces={}", target_uri(target, sip)?.as_str(), escape_header(&replaces))))
+    }
+}
+
+/// The human's call as the one that replaces it has to name it (RFC 3891 section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Replaced {
+    call_id: CallId,
+    /// The human's own tag.
+    to_tag: Tag,
+    /// Ours.
+    from_tag: Tag,
+}
+
+impl Replaced {
+    /// The name of a dialog that stands.
+    pub(super) fn new(dialog: &Dialog) -> Option<Self> {
+        let (to_tag, from_tag) = (dialog.remote_tag.clone()?, dialog.local_tag.clone()?);
+        Some(Self { call_id: dialog.call_id.clone(), to_tag, from_tag })
+    }
+}
+
+/// The human as a SIP URI, which a call of ours goes to: at the target's domain, else at the proxy.
+pub(super) fn target_uri(target: &E164, sip: &Sip) -> Result<HopUri, BadField> {
+    let missing = BadField { field: "sentimentSipTargetDomain", problem: "is missing, and so is sentimentSipProxy" };
+    let domain = sip.target_domain.as_ref().or(sip.proxy.as_ref()).ok_or(missing)?;
+    HopUri::new("sentimentSipTargetDomain", &format!("sip:{}@{domain};user=phone", target.as_str()))
+}
+
+/// Everything but what a header of a URI may hold as it is (RFC 3261 section 25, `hvalue`) is escaped.
+fn escape_header(value: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&b);
+    value.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// A checked way to refer: what a [`Message`] is made of once our own address is known.
@@ -98,6 +200,7 @@ impl Plan {
         let (dialog, in_dialog) = match route {
             Route::ReferInDialog { dialog } => (Dialog::try_from(dialog)?, true),
             Route::ReferTargetDialog { dialog } => (Dialog::try_from(dialog)?, false),
+            Route::Attended { dialog } => (Dialog::try_from(dialog)?, dialog.takes_requests()),
             Route::RoomCommand => return Err(BadField { field: "route", problem: "is the room's own, not SIP" }),
         };
         let missing = |field| BadField { field, problem: "is missing" };
@@ -109,13 +212,7 @@ impl Plan {
             dialog.remote_target.as_ref().ok_or(missing("remote_target"))?;
             dialog.cseq.ok_or(missing("cseq"))?;
         }
-        let hop = match &sip.proxy {
-            Some(proxy) => Hop::parse("proxy", proxy)?,
-            None => match dialog.route_set.first().filter(|_| in_dialog).or(dialog.remote_target.as_ref()) {
-                Some(uri) => uri.hop().clone(),
-                None => target_of(&dialog)?.hop().clone(),
-            },
-        };
+        let hop = if in_dialog { next_hop(sip, &dialog)? } else { hop_outside(sip, &dialog)? };
         Ok(Self { dialog, in_dialog, hop })
     }
 
@@ -124,20 +221,31 @@ impl Plan {
         self.in_dialog
     }
 
+    /// The handed-over dialog, as requests to us name it.
+    pub(super) fn key(&self) -> Option<(String, String)> {
+        Some((self.dialog.call_id.as_str().to_owned(), self.dialog.local_tag.as_ref()?.as_str().to_owned()))
+    }
+
+    /// The peer's tag in the handed-over dialog.
+    pub(super) fn remote_tag(&self) -> Option<&Tag> {
+        self.dialog.remote_tag.as_ref()
+    }
+
+    /// The room's own address of record.
+    pub(super) fn local_uri(&self) -> Option<&AddressUri> {
+        self.dialog.local_uri.as_ref()
+    }
+
     /// Hosts that may notify us besides the next hop: those of the dialog itself.
     pub(super) fn peers(&self) -> impl Iterator<Item = &Hop> {
         self.dialog.remote_target.iter().chain(&self.dialog.route_set).map(HopUri::hop)
     }
 
-    /// The REFER for `target`; `local` is where we are.
-    pub(super) fn message(&self, target: &E164, sip: &Sip, local: SocketAddr) -> Result<Message, BadField> {
-        let mut message = if self.in_dialog { self.inside()? } else { self.outside(sip, local)? };
-        let number = target.as_str();
-        let refer_to = sip
-            .target_domain
-            .as_ref()
-            .map_or_else(|| format!("<tel:{number}>"), |domain| format!("<sip:{number}@{domain};user=phone>"));
-        message.headers.push(Header::ReferTo(refer_to.into()));
+    /// The REFER to `refer_to`; `local` is where we are.
+    pub(super) fn message(&self, refer_to: &ReferTo, sip: &Sip, local: SocketAddr) -> Result<Message, BadField> {
+        let mut message =
+            if self.in_dialog { Message::within(&self.dialog, Method::Refer)? } else { self.outside(sip, local)? };
+        message.headers.push(Header::ReferTo(format!("<{}>", refer_to.0).into()));
         if let Some(local_uri) = &self.dialog.local_uri {
             message.headers.push(Header::ReferredBy(format!("<{}>", local_uri.as_str()).into()));
         }
@@ -145,43 +253,6 @@ impl Plan {
         message.headers.push(Header::Allow(ALLOW.into()));
         message.headers.push(Header::UserAgent(USER_AGENT.into()));
         Ok(message)
-    }
-
-    /// RFC 3261 section 12.2.1.1.
-    fn inside(&self) -> Result<Message, BadField> {
-        let missing = BadField { field: "dialog", problem: "is not complete" };
-        let Dialog {
-            local_tag: Some(local_tag),
-            remote_tag: Some(remote_tag),
-            local_uri: Some(local_uri),
-            remote_uri: Some(remote_uri),
-            remote_target: Some(remote_target),
-            cseq: Some(cseq),
-            ..
-        } = &self.dialog
-        else {
-            return Err(missing);
-        };
-        let mut routes: Vec<&str> = self.dialog.route_set.iter().map(HopUri::as_str).collect();
-        let mut request_uri = remote_target.as_str();
-        if self.dialog.route_set.first().is_some_and(|first| !first.is_loose()) {
-            // A strict router wants itself in the Request-URI and the remote target last in the route.
-            routes.push(request_uri);
-            request_uri = routes.remove(0);
-        }
-        let mut headers: Vec<_> = routes.iter().map(|r| Header::Route(format!("<{r}>").into())).collect();
-        headers.push(Header::From(format!("<{}>;tag={}", local_uri.as_str(), local_tag.as_str()).into()));
-        headers.push(Header::To(format!("<{}>;tag={}", remote_uri.as_str(), remote_tag.as_str()).into()));
-        headers.push(Header::CallId(self.dialog.call_id.as_str().into()));
-        Ok(Message {
-            method: Method::Refer,
-            request_uri: request_uri.to_owned(),
-            call_id: self.dialog.call_id.clone(),
-            local_tag: local_tag.clone(),
-            remote_tag: Some(remote_tag.clone()),
-            cseq: *cseq,
-            headers,
-        })
     }
 
     /// RFC 4538.
@@ -208,7 +279,23 @@ impl Plan {
             Header::Other("Target-Dialog".to_owned(), target_dialog),
         ];
         let request_uri = target.as_str().to_owned();
-        Ok(Message { method: Method::Refer, request_uri, call_id, local_tag, remote_tag: None, cseq: 1, headers })
+        Ok(Message { method: Method::Refer, request_uri, call_id, local_tag, cseq: 1, headers, body: None })
+    }
+}
+
+/// Where a request inside a dialog goes next: the proxy of the settings, the first route, or the remote target.
+pub(super) fn next_hop(sip: &Sip, dialog: &Dialog) -> Result<Hop, BadField> {
+    match (&sip.proxy, dialog.route_set.first().or(dialog.remote_target.as_ref())) {
+        (Some(proxy), _) => Hop::parse("proxy", proxy),
+        (None, Some(uri)) => Ok(uri.hop().clone()),
+        (None, None) => Err(BadField { field: "remote_target", problem: "is missing" }),
+    }
+}
+
+fn hop_outside(sip: &Sip, dialog: &Dialog) -> Result<Hop, BadField> {
+    match &sip.proxy {
+        Some(proxy) => Hop::parse("proxy", proxy),
+        None => Ok(target_of(dialog)?.hop().clone()),
     }
 }
 
@@ -274,7 +361,8 @@ mod tests {
     fn sent(route: Route, sip: &Sip) -> String {
         let local: SocketAddr = "192.0.2.9:5062".parse().unwrap();
         let plan = Plan::new(&route, sip).unwrap();
-        let message = plan.message(&"+14155551234".parse().unwrap(), sip, local).unwrap();
+        let refer_to = ReferTo::number(&"+14155551234".parse().unwrap(), sip);
+        let message = plan.message(&refer_to, sip, local).unwrap();
         let leg = Leg { transport: SipTransport::Tcp, local };
         message.request(leg, "z9hG4bKx", message.cseq, Vec::new()).to_string()
     }
@@ -332,6 +420,48 @@ mod tests {
         assert_eq!(header(&text, "To"), ["<sip:+14155550100@carrier.example>"]);
         assert!(header(&text, "Call-ID")[0].ends_with("@own.example"));
         assert_eq!(header(&text, "Refer-To"), ["<sip:+14155551234@carrier.example;user=phone>"]);
+    }
+
+    #[test]
+    fn a_replaced_call_is_named_in_the_refer_to_and_nothing_breaks_out_of_it() {
+        let sip = Sip { target_domain: Some("pbx.example:5070".to_owned()), ..Settings::default().sip };
+        let number: E164 = "+14155551234".parse().unwrap();
+        let named = |call_id: &str, to_tag: &str| {
+            let to_tag = Tag::new("to", to_tag).unwrap();
+            let replaced = Replaced {
+                call_id: CallId::new("c", call_id).unwrap(),
+                to_tag,
+                from_tag: Tag::new("from", "ours").unwrap(),
+            };
+            ReferTo::replacing(&number, &sip, &replaced).unwrap().0
+        };
+        assert_eq!(
+            named("ab1@own.example", "t.1"),
+            "sip:+14155551234@pbx.example:5070;user=phone?Replaces=ab1%40own.example%3Bto-tag%3Dt.1%3Bfrom-tag%3Dours"
+        );
+        // What a Call-ID and a tag may hold, and a URI's header may not.
+        let odd = named("a<>:\\\"/[]?{}()%41@b", "x%41+`'~");
+        assert!(
+            odd.split_once("?Replaces=")
+                .unwrap()
+                .1
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()%".contains(&b)),
+            "{odd}"
+        );
+        assert!(odd.contains("%2541%40b") && odd.contains("x%2541"), "{odd}");
+        assert!(
+            ReferTo::replacing(
+                &number,
+                &Settings::default().sip,
+                &Replaced {
+                    call_id: CallId::new("c", "a").unwrap(),
+                    to_tag: Tag::new("t", "a").unwrap(),
+                    from_tag: Tag::new("t", "b").unwrap(),
+                }
+            )
+            .is_err()
+        );
     }
 
     #[test]

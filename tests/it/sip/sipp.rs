@@ -139,7 +139,7 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-fn is_bound(table: &str, port: u16) -> bool {
+pub(crate) fn is_bound(table: &str, port: u16) -> bool {
     let listing = std::fs::read_to_string(format!("/proc/net/{table}")).unwrap();
     listing.contains(&format!("0100007F:{port:04X} 00000000:0000"))
 }
