@@ -8,7 +8,6 @@ use std::ops::Range;
 use rten_gemm::{GemmError, GemmExecutor, GemmInputA, GemmInputB, GemmOptions};
 use rten_simd::{SimdOp as _, SimdUnaryOp as _};
 use rten_tensor::NdTensorView;
-use rten_tensor::prelude::*;
 use rten_vecmath::{Gelu, Softmax};
 
 use super::super::weights::HEADS;
