@@ -138,7 +138,8 @@ async fn a_notification_may_come_before_the_acceptance() {
 #[tokio::test]
 async fn a_challenge_is_answered_with_the_next_cseq() {
     let peer = Sipp::start("challenge", SipTransport::Udp, 1, &[]).await;
-    let with_user = Sip { user: Some("sidecar".to_owned()), ..settings(SipTransport::Udp) };
+    let (user, realm) = (Some("sidecar".to_owned()), Some("REALM".to_owned()));
+    let with_user = Sip { user, realm, ..settings(SipTransport::Udp) };
     let agent = SipAgent::start(&with_user, Some(Secret::new("pass"))).await.unwrap();
     let (outcome, told) = in_dialog(&agent, peer.address, 10_000).await;
     assert_eq!(outcome, Outcome::Transferred);

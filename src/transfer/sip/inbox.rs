@@ -10,12 +10,12 @@ use std::time::Duration;
 use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage, StatusCode, Version};
 use rsipstack::transaction::TransactionReceiver;
 use rsipstack::transaction::endpoint::TransportEventInspector;
-use rsipstack::transport::TransportEvent;
+use rsipstack::transport::{SipConnection, TransportEvent};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::notify::{self, Watch};
+use super::notify::{self, Source, Watch};
 use super::refer::ALLOW;
 use super::subscription::Event;
 
@@ -157,7 +157,7 @@ impl Inbox {
     }
 
     /// How a request is answered, and whom it concerns is told.
-    pub(super) fn answer(&self, request: &Request, from: IpAddr) -> Reply {
+    pub(super) fn answer(&self, request: &Request, from: Source) -> Reply {
         if request.version != Version::V2 {
             return Reply::from(505);
         }
@@ -191,14 +191,9 @@ impl Inbox {
 /// Answers requests until the stack ends.
 pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) {
     while let Some(mut transaction) = incoming.recv().await {
-        let source = transaction
-            .connection
-            .as_ref()
-            .and_then(|c| c.get_remote_addr())
-            .and_then(|addr| addr.get_socketaddr().ok());
-        let Some(source) = source else { continue };
+        let Some(source) = transaction.connection.as_ref().and_then(source_of) else { continue };
         // In the order of arrival; only the sending is left to run on its own, as a stream may block.
-        let reply = inbox.answer(&transaction.original, source.ip());
+        let reply = inbox.answer(&transaction.original, source);
         debug!(method = %transaction.original.method, sip_status = reply.status, "a request was answered");
         tokio::spawn(async move {
             let sending = transaction.reply_with(StatusCode::from(reply.status), reply.headers, None);
@@ -207,6 +202,11 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
             }
         });
     }
+}
+
+fn source_of(connection: &SipConnection) -> Option<Source> {
+    let address = connection.get_remote_addr()?.get_socketaddr().ok()?;
+    Some(Source { ip: address.ip().to_canonical(), secure: matches!(connection, SipConnection::Tls(_)) })
 }
 
 /// Stands before the stack's transactions.
@@ -224,7 +224,7 @@ impl TransportEventInspector for Gate {
         Box::pin(async move {
             let admitted = match &event {
                 TransportEvent::Incoming(message, _, from) => {
-                    from.get_socketaddr().is_ok_and(|from| self.0.admits(message, from.ip()))
+                    from.get_socketaddr().is_ok_and(|from| self.0.admits(message, from.ip().to_canonical()))
                 }
                 TransportEvent::New(_) | TransportEvent::Closed(_) => true,
             };

@@ -2,16 +2,18 @@
 //! `Target-Dialog` (RFC 4538).
 //!
 //! ```text
-//! SipAgent::transfer ─▶ refer (what is sent) ─▶ exchange (digest) ─▶ wire (UDP, TCP) ─▶ peer
-//!        │                                                                              │
-//!        └──── Outcome ◀── subscription (pure) ◀── notify, inbox (who may say what) ◀───┘
+//! SipAgent::transfer ─▶ refer (what is sent) ─▶ exchange (digest) ─▶ wire (resolve, UDP, TCP, TLS) ─▶ peer
+//!        │                                                                                            │
+//!        └──── Outcome ◀── subscription (pure) ◀──────────── notify, inbox (who may say what) ◀───────┘
 //! ```
 //!
 //! - An accepted REFER is no success: only a notified final status of the new call decides ([`subscription`]).
 //! - Every transfer ends by its deadline.
 //! - Every string of the room that goes into a message is checked first ([`field`], [`uri`]); a bad one ends the transfer as
 //!   `rejected` with the code [`BAD_DIALOG`], and nothing is sent.
-//! - Notifications count only from the addresses that the dialog names; requests that nobody asked for are refused.
+//! - Notifications count only from the addresses that the dialog names, and over TLS only from the peer that proved to
+//!   be the next hop; requests that nobody asked for are refused.
+//! - A hop that is a name may have several targets (RFC 3263): one that fails is followed by the next.
 //!
 //! The SIP stack below logs whole messages, phone numbers included, at `info`: a program's log filter must hold
 //! [`STACK_LOG_FILTER`].
@@ -23,6 +25,8 @@ mod inbox;
 mod notify;
 pub mod options;
 mod refer;
+mod resolve;
+mod secure;
 pub mod sipfrag;
 pub mod subscription;
 pub mod uri;
@@ -39,9 +43,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, info_span};
 
 use crate::config::secret::Secret;
-use crate::config::settings::{Sip, SipTransport};
+use crate::config::settings::Sip;
+use crate::tls;
 use crate::transfer::{Outcome, Progress, TransferRequest};
-use digest::Login;
+use digest::{Login, Trust};
 use exchange::{Answer, Sign, exchange, reason};
 use field::BadField;
 use inbox::{Gate, Inbox, Watching, tell};
@@ -49,7 +54,7 @@ use notify::Watch;
 use refer::{Message, Plan};
 use subscription::{Event, Subscription};
 use uri::{Hop, HopUri, Host};
-use wire::{Path, Wire, addresses};
+use wire::Wire;
 
 /// The code of [`Outcome::Rejected`] when the room's dialog cannot go into a message.
 pub const BAD_DIALOG: &str = "bad_dialog";
@@ -58,10 +63,6 @@ pub const DIALOG_IN_USE: &str = "dialog_in_use";
 /// What a log filter must hold (see the module's text).
 pub const STACK_LOG_FILTER: &str = "rsipstack=off";
 
-/// RFC 3261 section 18.1.1: larger requests go over a transport with congestion control.
-const MAX_DATAGRAM: usize = 1300;
-/// How long opening a stream for a large request may take before it goes as a datagram after all.
-const STREAM_TIME: Duration = Duration::from_secs(2);
 /// The longest deadline; a longer one is cut to it.
 const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 
@@ -82,7 +83,7 @@ pub enum SipError {
         /// The setting.
         key: &'static str,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
     },
     /// The SIP stack did not start.
     #[error("the SIP stack did not start: {detail}")]
@@ -141,9 +142,14 @@ impl SipAgent {
     pub async fn start_with(settings: &Sip, password: Option<Secret>, timing: Timing) -> Result<Self, SipError> {
         check_settings(settings)?;
         let inbox = Arc::new(Inbox::default());
-        let (wire, incoming) = Wire::open(settings.listen, timing, Box::new(Gate(inbox.clone()))).await?;
+        let (wire, incoming) = Wire::open(settings, timing, Box::new(Gate(inbox.clone()))).await?;
         tokio::spawn(inbox::serve(inbox.clone(), incoming));
-        let login = settings.user.clone().zip(password).map(|(user, password)| Login { user, password });
+        let trust = match (&settings.realm, &settings.proxy) {
+            (Some(realm), _) => Trust::Realm(realm.clone()),
+            (None, Some(_)) => Trust::Proxy,
+            (None, None) => Trust::Nobody,
+        };
+        let login = settings.user.clone().zip(password).map(|(user, password)| Login { user, password, trust });
         Ok(Self { settings: settings.clone(), login, wire, inbox, timing })
     }
 
@@ -219,7 +225,7 @@ impl SipAgent {
         events: &mpsc::UnboundedSender<Event>,
         watching: &mut Option<Watching>,
     ) -> Result<(), Outcome> {
-        let mut path = match self.wire.path(&plan.hop, self.settings.transport).await {
+        let path = match self.wire.path(&plan.hop).await {
             Ok(path) => path,
             Err(reason) => {
                 tell(events, Event::NotSent { reason });
@@ -227,10 +233,9 @@ impl SipAgent {
             }
         };
         let message = plan.message(&request.target, &self.settings, path.leg.local).map_err(|bad| bad_dialog(&bad))?;
-        self.widen(&mut path, &message).await;
-        let mut peers: Vec<IpAddr> = vec![path.peer.ip()];
+        let mut peers: Vec<IpAddr> = Vec::new();
         for hop in plan.peers() {
-            peers.extend(addresses(hop).await);
+            peers.extend(self.wire.addresses(hop).await);
         }
         let in_use = || Outcome::Rejected {
             code: DIALOG_IN_USE.to_owned(),
@@ -238,26 +243,19 @@ impl SipAgent {
         };
         let watching = watching.insert(self.watch(plan, &message, peers, events).ok_or_else(in_use)?);
         let sign = |sign| match sign {
+            Sign::To { peer, secure } => watching.update(|watch| {
+                watch.peers.push(peer);
+                watch.secure = secure;
+            }),
             Sign::Sending(cseq) => watching.update(|watch| watch.refer_cseqs.push(cseq)),
             Sign::Sent => tell(events, Event::Sent),
+            Sign::Elsewhere => tell(events, Event::Elsewhere),
             Sign::Challenged(status) => tell(events, Event::Challenged(status)),
             Sign::Provisional(status) => tell(events, Event::Provisional(status)),
         };
         let answer = exchange(&self.wire, &self.inbox, &path, &message, self.login.as_ref(), sign).await;
         tell(events, answered(answer, watching));
         Ok(())
-    }
-
-    /// Switches a request that is too large for a datagram to a stream, where the peer takes one.
-    async fn widen(&self, path: &mut Path, message: &Message) {
-        let size = message.request(path.leg, "z9hG4bK", message.cseq, Vec::new()).to_bytes().len();
-        if path.leg.transport == SipTransport::Tcp || size <= MAX_DATAGRAM {
-            return;
-        }
-        match tokio::time::timeout(STREAM_TIME, self.wire.path_to(path.peer, SipTransport::Tcp)).await {
-            Ok(Ok(stream)) => *path = stream,
-            Ok(Err(_)) | Err(_) => debug!(size, "a large request goes as a datagram: the peer takes no stream"),
-        }
     }
 
     fn watch(
@@ -271,6 +269,7 @@ impl SipAgent {
             remote_tag: message.remote_tag.as_ref().map(|tag| tag.as_str().to_owned()),
             in_dialog: plan.is_in_dialog(),
             peers,
+            secure: false,
             refer_cseqs: Vec::new(),
             last_cseq: None,
             events: events.clone(),
@@ -338,8 +337,19 @@ fn contact_address(contact: &str) -> Option<IpAddr> {
     }
 }
 
-fn check_settings(settings: &Sip) -> Result<(), SipError> {
-    let bad = |key| move |bad: BadField| SipError::Setting { key, problem: bad.problem };
+/// Checks what no grammar can tell of the settings; reads `sentimentSipCaFile`.
+///
+/// # Errors
+/// [`SipError::Setting`] when a setting cannot be used.
+pub fn check_settings(settings: &Sip) -> Result<(), SipError> {
+    let bad = |key| move |bad: BadField| SipError::Setting { key, problem: bad.problem.to_owned() };
+    if let Some(path) = &settings.ca_file {
+        let unusable = |error: tls::TlsError| SipError::Setting {
+            key: "sentimentSipCaFile",
+            problem: format!("is wrong: {error}"),
+        };
+        tls::authorities(path).map_err(unusable)?;
+    }
     if let Some(proxy) = &settings.proxy {
         Hop::parse("proxy", proxy).map_err(bad("sentimentSipProxy"))?;
     }
@@ -347,11 +357,12 @@ fn check_settings(settings: &Sip) -> Result<(), SipError> {
         [("sentimentSipDomain", &settings.domain), ("sentimentSipTargetDomain", &settings.target_domain)]
     {
         if domain.as_ref().is_some_and(|domain| !uri::is_host(domain)) {
-            return Err(SipError::Setting { key, problem: "is not a host name" });
+            return Err(SipError::Setting { key, problem: "is not a host name".to_owned() });
         }
     }
     if settings.user.as_ref().is_some_and(|user| user.is_empty() || user.chars().any(char::is_control)) {
-        return Err(SipError::Setting { key: "sentimentSipUser", problem: "is empty or holds control characters" });
+        let problem = "is empty or holds control characters".to_owned();
+        return Err(SipError::Setting { key: "sentimentSipUser", problem });
     }
     Ok(())
 }

@@ -23,14 +23,17 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    /// The URI that a peer reaches us by.
-    pub(super) fn contact(self) -> String {
-        let tcp = if self.transport == SipTransport::Tcp { ";transport=tcp" } else { "" };
-        format!("<sip:sentiment-sidecar@{}{tcp}>", self.local)
+    /// The URI that a peer reaches us by; `secure` where RFC 3261 section 8.1.1.8 asks for a `sips:` one.
+    pub(super) fn contact(self, secure: bool) -> String {
+        match self.transport {
+            SipTransport::Tls if secure => format!("<sips:sentiment-sidecar@{}>", self.local),
+            SipTransport::Udp => format!("<sip:sentiment-sidecar@{}>", self.local),
+            named => format!("<sip:sentiment-sidecar@{};transport={}>", self.local, named.name()),
+        }
     }
 
     fn via(self, branch: &str) -> String {
-        let transport = if self.transport == SipTransport::Tcp { "TCP" } else { "UDP" };
+        let transport = self.transport.name().to_ascii_uppercase();
         format!("SIP/2.0/{transport} {};branch={branch};rport", self.local)
     }
 }
@@ -55,7 +58,7 @@ impl Message {
             Header::Via(leg.via(branch).into()),
             Header::MaxForwards("70".into()),
             Header::CSeq(format!("{cseq} {}", self.method).into()),
-            Header::Contact(leg.contact().into()),
+            Header::Contact(leg.contact(self.is_secure()).into()),
         ];
         headers.extend(self.headers.iter().cloned());
         headers.extend(credentials);
@@ -66,6 +69,16 @@ impl Message {
             headers: headers.into(),
             body: Vec::new(),
         }
+    }
+
+    /// Whether its Request-URI or first route is a `sips:` URI.
+    fn is_secure(&self) -> bool {
+        let first_route = self.headers.iter().find_map(|header| match header {
+            Header::Route(route) => Some(route.value()),
+            _ => None,
+        });
+        let secure = |uri: &str| uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
+        secure(&self.request_uri) || first_route.is_some_and(|route| secure(route.trim_start_matches('<')))
     }
 
     /// An OPTIONS that asks a peer what it can do (RFC 3261 section 11).
@@ -109,12 +122,17 @@ impl Plan {
             dialog.remote_target.as_ref().ok_or(missing("remote_target"))?;
             dialog.cseq.ok_or(missing("cseq"))?;
         }
+        let first = match dialog.route_set.first().filter(|_| in_dialog).or(dialog.remote_target.as_ref()) {
+            Some(uri) => uri.clone(),
+            None => target_of(&dialog)?,
+        };
         let hop = match &sip.proxy {
+            Some(proxy) if first.is_secure() => Hop::parse("proxy", proxy)?.secured().ok_or(BadField {
+                field: "remote_target",
+                problem: "is a sips URI, and the proxy does not speak TLS",
+            })?,
             Some(proxy) => Hop::parse("proxy", proxy)?,
-            None => match dialog.route_set.first().filter(|_| in_dialog).or(dialog.remote_target.as_ref()) {
-                Some(uri) => uri.hop().clone(),
-                None => target_of(&dialog)?.hop().clone(),
-            },
+            None => first.hop().clone(),
         };
         Ok(Self { dialog, in_dialog, hop })
     }
