@@ -26,6 +26,9 @@ const MAX_DATAGRAM: usize = 1300;
 /// How long opening a stream for a large request may take before it goes as a datagram after all.
 const STREAM_TIME: Duration = Duration::from_secs(2);
 
+/// How long an answer that came before its stream ended may take to be seen.
+const STRAGGLER_TIME: Duration = Duration::from_millis(500);
+
 /// What an exchange is about to do or has seen on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
@@ -129,16 +132,18 @@ async fn sending(
     sign(Sign::Sent);
     // A datagram that nobody answers is not waited for until timer F while there are others to ask.
     let patience = (path.leg.transport == SipTransport::Udp && path.has_spare()).then(|| wire.patience());
-    let Some(response) = answer_to(&mut transaction, &in_flight, patience, sign).await else {
-        return Answer::Unanswered(format!("no answer from {}", path.peer));
+    let response = tokio::select! {
+        biased;
+        response = answer_to(&mut transaction, &in_flight, patience, sign) => response,
+        () = broken(path, &in_flight) => return Answer::NotSent(format!("the connection to {} broke", path.peer)),
     };
-    if in_flight.heard() {
-        return Answer::Final(Box::new(response));
-    }
-    // The stack makes up a 408 after timer F and a 503 after a broken stream.
-    match response.status_code.code() {
-        408 => Answer::Unanswered(format!("no answer from {}", path.peer)),
-        _ => Answer::NotSent(format!("the connection to {} broke", path.peer)),
+    match response {
+        Some(response) if in_flight.heard() => Answer::Final(Box::new(response)),
+        // The stack makes up a 408 after timer F and a 503 after a broken stream.
+        Some(response) if response.status_code.code() != 408 => {
+            Answer::NotSent(format!("the connection to {} broke", path.peer))
+        }
+        Some(_) | None => Answer::Unanswered(format!("no answer from {}", path.peer)),
     }
 }
 
@@ -179,6 +184,19 @@ async fn widened(wire: &Wire, path: Path, message: &Message) -> Path {
             path
         }
     }
+}
+
+/// Waits until the stream below has ended and no answer can come over it any more. A datagram has none.
+async fn broken(path: &Path, in_flight: &InFlight) {
+    if let Some(closed) = path.connection.cancel_token().filter(|_| path.connection.is_reliable()) {
+        closed.cancelled().await;
+        // What was read before is still on its way through the stack.
+        tokio::time::sleep(STRAGGLER_TIME).await;
+        if !in_flight.heard() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 fn challenges(response: &Response, asker: Asker) -> Vec<String> {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage, StatusCode, Version};
+use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage, StatusCode, Transport, Version};
 use rsipstack::transaction::TransactionReceiver;
 use rsipstack::transaction::endpoint::TransportEventInspector;
 use rsipstack::transport::{SipConnection, TransportEvent};
@@ -205,8 +205,8 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
 }
 
 fn source_of(connection: &SipConnection) -> Option<Source> {
-    let address = connection.get_remote_addr()?.get_socketaddr().ok()?;
-    Some(Source { ip: address.ip().to_canonical(), secure: matches!(connection, SipConnection::Tls(_)) })
+    let remote = connection.get_remote_addr()?;
+    Some(Source { ip: remote.get_socketaddr().ok()?.ip(), secure: remote.r#type == Some(Transport::Tls) })
 }
 
 /// Stands before the stack's transactions.
@@ -224,7 +224,7 @@ impl TransportEventInspector for Gate {
         Box::pin(async move {
             let admitted = match &event {
                 TransportEvent::Incoming(message, _, from) => {
-                    from.get_socketaddr().is_ok_and(|from| self.0.admits(message, from.ip().to_canonical()))
+                    from.get_socketaddr().is_ok_and(|from| self.0.admits(message, from.ip()))
                 }
                 TransportEvent::New(_) | TransportEvent::Closed(_) => true,
             };

@@ -18,6 +18,7 @@
 //! The SIP stack below logs whole messages, phone numbers included, at `info`: a program's log filter must hold
 //! [`STACK_LOG_FILTER`].
 
+mod checks;
 mod digest;
 mod exchange;
 pub mod field;
@@ -28,6 +29,7 @@ mod refer;
 mod resolve;
 mod secure;
 pub mod sipfrag;
+mod stream;
 pub mod subscription;
 pub mod uri;
 mod wire;

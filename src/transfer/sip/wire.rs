@@ -2,7 +2,7 @@
 //!
 //! Over TLS nobody can call us back, as we have no certificate to listen with: requests of the peer, NOTIFY above all,
 //! come over the connection that we opened (in the manner of RFC 5923). So Via and Contact name that connection's own
-//! address, it is shared by all that goes to the same peer, and it is kept alive.
+//! address, and all that goes to the same peer shares it.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -17,30 +17,28 @@ use rsipstack::platform::net::UdpSocket as StackSocket;
 use rsipstack::sip::Transport;
 use rsipstack::transaction::TransactionReceiver;
 use rsipstack::transaction::endpoint::{EndpointInnerRef, EndpointOption, TransportEventInspector};
-use rsipstack::transport::tcp::TcpConnection;
 use rsipstack::transport::udp::UdpConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportLayer};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::checks;
 use super::refer::{Leg, USER_AGENT};
 use super::resolve::{Directory, Target};
 use super::secure::{Secured, Tls};
+use super::stream::{Opener, Streams};
 use super::uri::{Hop, Host};
 use super::{SipError, Timing};
 use crate::config::settings::{Sip, SipTransport};
 
-/// Most stream connections at once, both ways.
-const MAX_CONNECTIONS: usize = 256;
 /// How long one target may take to be connected, TLS included, before the next one is tried.
 const DIAL_TIME: Duration = Duration::from_secs(5);
-/// A stream that says nothing for so long is closed; longer than a transfer may take.
-const IDLE_TIME: Duration = Duration::from_secs(900);
 
 /// The open sockets and the stack above them.
 pub(super) struct Wire {
     pub(super) stack: EndpointInnerRef,
+    streams: Arc<Streams>,
     listen: SocketAddr,
     preferred: SipTransport,
     timing: Timing,
@@ -92,7 +90,6 @@ impl Wire {
 
         let cancel = CancellationToken::new();
         let layer = TransportLayer::new(cancel.clone());
-        layer.set_stream_idle_timeout(IDLE_TIME);
         let udp = UdpConnection::from_socket(Arc::new(CheckedSocket(udp)), None, Some(cancel.child_token()));
         layer.add_transport(udp.await.map_err(stack_error)?.into());
         let endpoint = EndpointBuilder::new()
@@ -110,9 +107,11 @@ impl Wire {
         let incoming = endpoint.incoming_transactions().map_err(stack_error)?;
         let stack = endpoint.inner.clone();
         tokio::spawn(async move { endpoint.serve().await });
-        tokio::spawn(accept(tcp, bound, stack.clone(), cancel.clone()));
+        let streams = Streams::new(stack.clone(), cancel.clone());
+        tokio::spawn(accept(tcp, streams.clone(), cancel.clone()));
         let wire = Self {
             stack,
+            streams,
             listen: bound,
             preferred: settings.transport,
             timing,
@@ -180,39 +179,49 @@ impl Wire {
             SipTransport::Tls => Transport::Tls,
         };
         let destination = SipAddr::new(kind, peer.into());
-        let lock = self.dialling.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone();
-        let mut secured = lock.lock().await;
-        let (connection, local) = if transport == SipTransport::Tls {
-            let secured = self.secured(&mut secured, peer, &destination, host).await;
-            secured.map_err(|e| format!("no TLS connection to {peer}: {e}"))?
-        } else {
-            let found = self.stack.transport_layer.lookup(&destination, None).await;
-            (found.map_err(|e| format!("no connection to {peer}: {e}"))?.0, local)
-        };
+        let (connection, local) = match transport {
+            SipTransport::Udp => {
+                let found = self.stack.transport_layer.lookup(&destination, None).await;
+                found.map(|(connection, _)| (connection, local)).map_err(|e| e.to_string())
+            }
+            SipTransport::Tcp => self.stream_to(peer, &destination).await.map(|stream| (stream, local)),
+            SipTransport::Tls => self.secured_to(peer, host).await,
+        }
+        .map_err(|e| format!("no connection to {peer} over {}: {e}", transport.name()))?;
         let spare = VecDeque::new();
         Ok(Path { leg: Leg { transport, local }, connection, destination, peer, host: host.clone(), spare })
     }
 
-    /// The connection to `peer` that proved to be `host`, opened if there is none.
-    async fn secured(
-        &self,
-        open: &mut Vec<Secured>,
-        peer: SocketAddr,
-        destination: &SipAddr,
-        host: &Host,
-    ) -> Result<(SipConnection, SocketAddr), String> {
+    /// Lets one at a time open a connection to `peer`.
+    fn dialling(&self, peer: SocketAddr) -> Arc<tokio::sync::Mutex<Vec<Secured>>> {
+        self.dialling.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone()
+    }
+
+    /// The open stream to an address, or a new one.
+    async fn stream_to(&self, peer: SocketAddr, destination: &SipAddr) -> Result<SipConnection, String> {
+        let lock = self.dialling(peer);
+        let _guard = lock.lock().await;
+        if let Some(open) = self.streams.get(destination) {
+            return Ok(open);
+        }
+        let stream = TcpStream::connect(peer).await.map_err(|e| e.to_string())?;
+        let served = self.streams.serve(stream, peer, Transport::Tcp, Opener::Us).await;
+        served.map_err(|e| e.to_string())
+    }
+
+    /// The open connection to an address that proved to be `host`, or a new one; with its own address.
+    async fn secured_to(&self, peer: SocketAddr, host: &Host) -> Result<(SipConnection, SocketAddr), String> {
+        let lock = self.dialling(peer);
+        let mut open = lock.lock().await;
         open.retain(Secured::is_alive);
-        let found = match open.iter().find(|secured| secured.host == *host) {
-            Some(secured) => secured,
-            None => {
-                let secured = self.tls.dial(peer, destination, host, self.cancel.child_token()).await?;
-                self.stack.transport_layer.add_connection(secured.connection.clone());
-                secured.keep_alive();
-                open.push(secured);
-                &open[open.len() - 1]
-            }
-        };
-        Ok((found.connection.clone(), found.local))
+        if let Some(found) = open.iter().find(|secured| secured.host == *host) {
+            return Ok((found.connection.clone(), found.local));
+        }
+        let (stream, local) = self.tls.dial(peer, host).await?;
+        let served = self.streams.serve(stream, peer, Transport::Tls, Opener::Us).await;
+        let connection = served.map_err(|e| e.to_string())?;
+        open.push(Secured { host: host.clone(), connection: connection.clone(), local });
+        Ok((connection, local))
     }
 
     /// Our address as `peer` sees it, as far as this host knows. `[::]` speaks IPv4 too.
@@ -252,11 +261,13 @@ async fn bind_both(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     }
 }
 
-async fn accept(listener: TcpListener, listen: SocketAddr, stack: EndpointInnerRef, cancel: CancellationToken) {
-    let local = SipAddr::new(Transport::Tcp, listen.into());
+async fn accept(listener: TcpListener, streams: Arc<Streams>, cancel: CancellationToken) {
     while let Some(accepted) = cancel.run_until_cancelled(listener.accept()).await {
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let served = match accepted {
+            Ok((stream, peer)) => {
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                streams.serve(stream, peer, Transport::Tcp, Opener::Peer).await
+            }
             Err(error) => {
                 debug!(%error, "a SIP connection was not accepted");
                 // Out of file descriptors: wait until some are free instead of spinning.
@@ -264,13 +275,8 @@ async fn accept(listener: TcpListener, listen: SocketAddr, stack: EndpointInnerR
                 continue;
             }
         };
-        if stack.transport_layer.connections_count() >= MAX_CONNECTIONS {
-            debug!("too many SIP connections; one more was closed");
-            continue;
-        }
-        match TcpConnection::from_stream(stream, local.clone(), Some(cancel.child_token())) {
-            Ok(connection) => stack.transport_layer.add_connection(SipConnection::Tcp(connection)),
-            Err(error) => debug!(%error, "a SIP connection was closed at once"),
+        if let Err(error) = served {
+            debug!(%error, "a SIP connection was closed at once");
         }
     }
 }
@@ -290,6 +296,11 @@ impl StackSocket for CheckedSocket {
         Box::pin(async move {
             loop {
                 let (len, from) = match self.0.recv_from(buf).await {
+                    // What fills the buffer was longer, and cut.
+                    Ok((len, from)) if len == buf.len() => {
+                        debug!(%from, "a datagram was dropped: too long");
+                        continue;
+                    }
                     Ok(received) => received,
                     Err(error) => {
                         debug!(%error, "nothing was received");
@@ -299,14 +310,14 @@ impl StackSocket for CheckedSocket {
                 };
                 // A socket of `[::]` shows an IPv4 peer as a mapped address.
                 let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-                match checked(&buf[..len]) {
+                match checks::datagram(&buf[..len]) {
                     Ok(None) => return Ok((len, from)),
                     Ok(Some(repaired)) if repaired.len() <= buf.len() => {
                         buf[..repaired.len()].copy_from_slice(&repaired);
                         return Ok((repaired.len(), from));
                     }
                     Ok(Some(_)) => debug!(%from, "a datagram was dropped: too long"),
-                    Err(problem) => debug!(%from, problem, "a datagram was dropped"),
+                    Err(problem) => debug!(%from, %problem, "a datagram was dropped"),
                 }
             }
         })
@@ -329,73 +340,5 @@ impl StackSocket for CheckedSocket {
 
     fn local_addr(&self) -> rsipstack::Result<SocketAddr> {
         Ok(self.0.local_addr()?)
-    }
-}
-
-/// Checks a datagram; `Some` is the same with the Content-Length that it lacked, which over UDP is optional
-/// (RFC 3261 section 18.3) and which the stack takes for 0.
-fn checked(datagram: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
-    if datagram.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None); // a keep-alive, which the stack answers
-    }
-    let head_len = datagram.windows(4).position(|w| w == b"\r\n\r\n").ok_or("its header does not end")?;
-    let (head, body) = (&datagram[..head_len], &datagram[head_len + 4..]);
-    let head = std::str::from_utf8(head).map_err(|_| "its header is not UTF-8")?;
-    if head.chars().any(|c| c.is_control() && !matches!(c, '\r' | '\n' | '\t')) {
-        return Err("its header holds control characters");
-    }
-    let mut lengths = head.lines().skip(1).filter_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        let name = name.trim();
-        (name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("l")).then(|| value.trim())
-    });
-    match (lengths.next(), lengths.next()) {
-        (Some(_), Some(_)) => Err("it has two Content-Lengths"),
-        (Some(length), None) if !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit()) => {
-            match length.parse::<usize>() {
-                Ok(length) if length <= body.len() => Ok(None),
-                _ => Err("its body is shorter than its Content-Length"),
-            }
-        }
-        (Some(_), None) => Err("its Content-Length is no number"),
-        (None, _) => {
-            let mut whole = format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
-            whole.extend_from_slice(body);
-            Ok(Some(whole))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn datagrams_are_checked_before_they_are_parsed() {
-        let with =
-            |headers: &str, body: &str| format!("NOTIFY sip:a@b SIP/2.0\r\n{headers}\r\n\r\n{body}").into_bytes();
-        assert_eq!(checked(&with("Content-Length: 4", "body")), Ok(None));
-        assert_eq!(checked(&with("l : 4", "body and padding")), Ok(None));
-        assert_eq!(checked(&with("X: y", "body")).unwrap().unwrap(), with("X: y\r\nContent-Length: 4", "body"));
-        for bad in ["Content-Length: 5", "Content-Length: -1", "Content-Length: ", "Content-Length: 4\r\nL: 4", "X: \0"]
-        {
-            assert!(checked(&with(bad, "body")).is_err(), "{bad:?}");
-        }
-        assert!(checked(b"NOTIFY sip:a@b SIP/2.0\r\nX: \xff\r\n\r\n").is_err());
-        assert!(checked(b"NOTIFY sip:a@b SIP/2.0\r\n").is_err());
-        assert_eq!(checked(b"\r\n\r\n"), Ok(None));
-    }
-
-    proptest! {
-        #[test]
-        fn any_datagram_is_checked_without_panic_and_its_body_stays(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            if let Ok(Some(repaired)) = checked(&bytes) {
-                prop_assert_eq!(checked(&repaired), Ok(None));
-            }
-        }
     }
 }
