@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsipstack::sip::{HasHeaders as _, Response, SipMessage};
+use rsipstack::sip::{HasHeaders as _, Request, Response, SipMessage};
 use rsipstack::transaction::Transaction;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::random_text;
@@ -115,16 +115,14 @@ async fn sending(
     login: Option<&Login>,
     sign: &mut (impl FnMut(Sign) + Send),
 ) -> Answer {
-    let branch = format!("z9hG4bK{}", random_text(24));
+    let branch = new_branch();
     let headers = credentials.headers(login, &message.method.to_string(), &message.request_uri);
     let request = message.request(path.leg, &branch, cseq, headers);
-    let key = match TransactionKey::from_request(&request, TransactionRole::Client) {
-        Ok(key) => key,
-        Err(error) => return Answer::NotSent(error.to_string()),
-    };
     let in_flight = inbox.expect(&branch, path.peer.ip());
-    let mut transaction = Transaction::new_client(key, request, wire.stack.clone(), Some(path.connection.clone()));
-    transaction.destination = Some(path.destination.clone());
+    let mut transaction = match transaction(wire, path, request) {
+        Ok(transaction) => transaction,
+        Err(problem) => return Answer::NotSent(problem),
+    };
     sign(Sign::Sending(cseq));
     if let Err(error) = transaction.send().await {
         return Answer::NotSent(error.to_string());
@@ -199,7 +197,21 @@ async fn broken(path: &Path, in_flight: &InFlight) {
     std::future::pending().await
 }
 
-fn challenges(response: &Response, asker: Asker) -> Vec<String> {
+/// A request's transaction, which has yet to be sent.
+pub(super) fn transaction(wire: &Wire, path: &Path, request: Request) -> Result<Transaction, String> {
+    let key = TransactionKey::from_request(&request, TransactionRole::Client).map_err(|e| e.to_string())?;
+    let mut transaction = Transaction::new_client(key, request, wire.stack.clone(), Some(path.connection.clone()));
+    transaction.destination = Some(path.destination.clone());
+    Ok(transaction)
+}
+
+/// The branch of a request's Via.
+pub(super) fn new_branch() -> String {
+    format!("z9hG4bK{}", random_text(24))
+}
+
+/// What a 401 or 407 asks for, one string per header.
+pub(super) fn challenges(response: &Response, asker: Asker) -> Vec<String> {
     let name = match asker {
         Asker::Server => "WWW-Authenticate",
         Asker::Proxy => "Proxy-Authenticate",

@@ -51,11 +51,20 @@ struct Exchange {
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) headers: Vec<Header>,
+    /// With its Content-Type among the headers.
+    pub(super) body: Option<Vec<u8>>,
 }
 
 impl From<u16> for Reply {
     fn from(status: u16) -> Self {
-        Self { status, headers: Vec::new() }
+        Self { status, headers: Vec::new(), body: None }
+    }
+}
+
+impl Reply {
+    /// One with headers and no body.
+    pub(super) fn with(status: u16, headers: Vec<Header>) -> Self {
+        Self { status, headers, body: None }
     }
 }
 
@@ -171,19 +180,19 @@ impl Inbox {
                 Some(watch) if watch.in_dialog => watch.bye(&facts, from),
                 _ => Reply::from(481),
             },
-            Method::Options => Reply {
-                status: 200,
-                headers: vec![
+            Method::Options => Reply::with(
+                200,
+                vec![
                     Header::Allow(ALLOW.into()),
                     Header::Accept("message/sipfrag".into()),
                     Header::Other("Allow-Events".to_owned(), "refer".to_owned()),
                 ],
-            },
+            ),
             Method::Invite if watch.is_some() => Reply::from(488),
             Method::Invite | Method::Refer => Reply::from(603),
             Method::Message => Reply::from(403),
             Method::Subscribe => notify::bad_event(),
-            _ => Reply { status: 405, headers: vec![Header::Allow(ALLOW.into())] },
+            _ => Reply::with(405, vec![Header::Allow(ALLOW.into())]),
         }
     }
 }
@@ -196,7 +205,7 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
         let reply = inbox.answer(&transaction.original, source);
         debug!(method = %transaction.original.method, sip_status = reply.status, "a request was answered");
         tokio::spawn(async move {
-            let sending = transaction.reply_with(StatusCode::from(reply.status), reply.headers, None);
+            let sending = transaction.reply_with(StatusCode::from(reply.status), reply.headers, reply.body);
             if !matches!(tokio::time::timeout(ANSWER_TIME, sending).await, Ok(Ok(()))) {
                 debug!(sip_status = reply.status, "an answer could not be sent");
             }

@@ -53,7 +53,7 @@ use exchange::{Answer, Sign, exchange, reason};
 use field::BadField;
 use inbox::{Gate, Inbox, Watching, tell};
 use notify::Watch;
-use refer::{Message, Plan};
+use refer::{Message, Plan, ReferTo};
 use subscription::{Event, Subscription};
 use uri::{Hop, HopUri, Host};
 use wire::Wire;
@@ -123,7 +123,7 @@ impl Timing {
 pub struct SipAgent {
     settings: Sip,
     login: Option<Login>,
-    wire: Wire,
+    wire: Arc<Wire>,
     inbox: Arc<Inbox>,
     timing: Timing,
 }
@@ -152,7 +152,7 @@ impl SipAgent {
             (None, None) => Trust::Nobody,
         };
         let login = settings.user.clone().zip(password).map(|(user, password)| Login { user, password, trust });
-        Ok(Self { settings: settings.clone(), login, wire, inbox, timing })
+        Ok(Self { settings: settings.clone(), login, wire: Arc::new(wire), inbox, timing })
     }
 
     /// Where it listens.
@@ -191,12 +191,13 @@ impl SipAgent {
             Ok(plan) => plan,
             Err(bad) => return bad_dialog(&bad),
         };
+        let refer_to = ReferTo::number(&request.target, &self.settings);
         let mut transfer = Transfer { subscription: Subscription::new(), progress };
         let deadline = Instant::now() + Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE);
         let (events, mut news) = mpsc::unbounded_channel();
         // Outlives the work below: what is notified after the REFER's response is what counts.
         let mut watching = None;
-        let work = self.work(&plan, request, &events, &mut watching);
+        let work = self.work(&plan, &refer_to, &events, &mut watching);
         tokio::pin!(work);
         let mut working = true;
         loop {
@@ -223,7 +224,7 @@ impl SipAgent {
     async fn work(
         &self,
         plan: &Plan,
-        request: &TransferRequest,
+        refer_to: &ReferTo,
         events: &mpsc::UnboundedSender<Event>,
         watching: &mut Option<Watching>,
     ) -> Result<(), Outcome> {
@@ -234,7 +235,7 @@ impl SipAgent {
                 return Ok(());
             }
         };
-        let message = plan.message(&request.target, &self.settings, path.leg.local).map_err(|bad| bad_dialog(&bad))?;
+        let message = plan.message(refer_to, &self.settings, path.leg.local).map_err(|bad| bad_dialog(&bad))?;
         let mut peers: Vec<IpAddr> = Vec::new();
         for hop in plan.peers() {
             peers.extend(self.wire.addresses(hop).await);

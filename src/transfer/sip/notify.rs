@@ -89,7 +89,7 @@ impl Watch {
             return Err(Reply::from(481));
         }
         if self.last_cseq.is_some_and(|last| facts.cseq <= last) {
-            return Err(Reply { status: 500, headers: vec![Header::RetryAfter("1".into())] });
+            return Err(Reply::with(500, vec![Header::RetryAfter("1".into())]));
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Watch {
 
 /// 489 with what we do take.
 pub(super) fn bad_event() -> Reply {
-    Reply { status: 489, headers: vec![Header::Other("Allow-Events".to_owned(), "refer".to_owned())] }
+    Reply::with(489, vec![Header::Other("Allow-Events".to_owned(), "refer".to_owned())])
 }
 
 /// Answers a NOTIFY and tells its transfer what it says.
@@ -154,7 +154,7 @@ fn content(request: &Request) -> Result<Option<sipfrag::StatusLine>, Reply> {
     }
     let kind = once(request, "Content-Type", "c").unwrap_or_default();
     if !kind.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case("message/sipfrag")) {
-        return Err(Reply { status: 415, headers: vec![Header::Accept("message/sipfrag".into())] });
+        return Err(Reply::with(415, vec![Header::Accept("message/sipfrag".into())]));
     }
     if request.body.len() > MAX_BODY {
         return Err(Reply::from(413));

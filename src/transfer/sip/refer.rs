@@ -48,7 +48,16 @@ pub(super) struct Message {
     /// The peer's tag, where the dialog has one already.
     pub(super) remote_tag: Option<Tag>,
     pub(super) cseq: u32,
-    headers: Vec<Header>,
+    pub(super) headers: Vec<Header>,
+    pub(super) body: Option<Body>,
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Body {
+    /// Its Content-Type.
+    pub(super) kind: &'static str,
+    pub(super) text: String,
 }
 
 impl Message {
@@ -62,12 +71,13 @@ impl Message {
         ];
         headers.extend(self.headers.iter().cloned());
         headers.extend(credentials);
+        headers.extend(self.body.iter().map(|body| Header::ContentType(body.kind.into())));
         Request {
             method: self.method,
             uri: verbatim(&self.request_uri),
             version: Version::V2,
             headers: headers.into(),
-            body: Vec::new(),
+            body: self.body.as_ref().map(|body| body.text.clone().into_bytes()).unwrap_or_default(),
         }
     }
 
@@ -92,7 +102,21 @@ impl Message {
             Header::UserAgent(USER_AGENT.into()),
         ];
         let request_uri = peer.as_str().to_owned();
-        Self { method: Method::Options, request_uri, call_id, local_tag, remote_tag: None, cseq: 1, headers }
+        let (method, remote_tag, body) = (Method::Options, None, None);
+        Self { method, request_uri, call_id, local_tag, remote_tag, cseq: 1, headers, body }
+    }
+}
+
+/// Where a REFER sends the caller: a URI made of settings only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ReferTo(String);
+
+impl ReferTo {
+    /// The number as a new call's target.
+    pub(super) fn number(target: &E164, sip: &Sip) -> Self {
+        let number = target.as_str();
+        let domain = sip.target_domain.as_ref();
+        Self(domain.map_or_else(|| format!("tel:{number}"), |domain| format!("sip:{number}@{domain};user=phone")))
     }
 }
 
@@ -147,15 +171,10 @@ impl Plan {
         self.dialog.remote_target.iter().chain(&self.dialog.route_set).map(HopUri::hop)
     }
 
-    /// The REFER for `target`; `local` is where we are.
-    pub(super) fn message(&self, target: &E164, sip: &Sip, local: SocketAddr) -> Result<Message, BadField> {
+    /// The REFER to `refer_to`; `local` is where we are.
+    pub(super) fn message(&self, refer_to: &ReferTo, sip: &Sip, local: SocketAddr) -> Result<Message, BadField> {
         let mut message = if self.in_dialog { self.inside()? } else { self.outside(sip, local)? };
-        let number = target.as_str();
-        let refer_to = sip
-            .target_domain
-            .as_ref()
-            .map_or_else(|| format!("<tel:{number}>"), |domain| format!("<sip:{number}@{domain};user=phone>"));
-        message.headers.push(Header::ReferTo(refer_to.into()));
+        message.headers.push(Header::ReferTo(format!("<{}>", refer_to.0).into()));
         if let Some(local_uri) = &self.dialog.local_uri {
             message.headers.push(Header::ReferredBy(format!("<{}>", local_uri.as_str()).into()));
         }
@@ -199,6 +218,7 @@ impl Plan {
             remote_tag: Some(remote_tag.clone()),
             cseq: *cseq,
             headers,
+            body: None,
         })
     }
 
@@ -226,7 +246,8 @@ impl Plan {
             Header::Other("Target-Dialog".to_owned(), target_dialog),
         ];
         let request_uri = target.as_str().to_owned();
-        Ok(Message { method: Method::Refer, request_uri, call_id, local_tag, remote_tag: None, cseq: 1, headers })
+        let (method, remote_tag, body) = (Method::Refer, None, None);
+        Ok(Message { method, request_uri, call_id, local_tag, remote_tag, cseq: 1, headers, body })
     }
 }
 
@@ -292,7 +313,8 @@ mod tests {
     fn sent(route: Route, sip: &Sip) -> String {
         let local: SocketAddr = "192.0.2.9:5062".parse().unwrap();
         let plan = Plan::new(&route, sip).unwrap();
-        let message = plan.message(&"+14155551234".parse().unwrap(), sip, local).unwrap();
+        let refer_to = ReferTo::number(&"+14155551234".parse().unwrap(), sip);
+        let message = plan.message(&refer_to, sip, local).unwrap();
         let leg = Leg { transport: SipTransport::Tcp, local };
         message.request(leg, "z9hG4bKx", message.cseq, Vec::new()).to_string()
     }

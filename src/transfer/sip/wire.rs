@@ -101,6 +101,8 @@ impl Wire {
                 t1: timing.t1,
                 t2: timing.t2,
                 t1x64: timing.timer_f(),
+                // A 2xx is acknowledged where its dialog's route set leads, which the stack does not check.
+                auto_ack_2xx: false,
                 ..EndpointOption::default()
             })
             .build();
