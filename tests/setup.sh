@@ -5,6 +5,7 @@
 set -euo pipefail
 
 packages=("$@")
+PATH=$PATH:/usr/sbin:/sbin
 # want PROGRAM PACKAGE: the package brings the program.
 want() {
   command -v "$1" >/dev/null 2>&1 || packages+=("$2")
@@ -12,6 +13,9 @@ want() {
 
 want cc build-essential # links, and compiles SQLite and ring
 want sipp sip-tester    # the SIP peer that answers our REFER
+want dnsmasq dnsmasq-base # the name server that knows where SIP peers are
+want kamailio kamailio  # the SIP proxy in between
+compgen -G '/usr/lib/*/kamailio/modules/tls.so' >/dev/null || packages+=(kamailio-tls-modules) # and its TLS
 
 if [ ${#packages[@]} -eq 0 ]; then
   exit 0

@@ -135,9 +135,12 @@ fn each_layer_overrides_those_below() {
 
 #[test]
 fn every_key_is_set_by_file_environment_and_flag_alike() {
-    let values = json!({
+    let values: Value = serde_json::from_str(
+        r#"{
         "sentimentEscalationEnabled": true, "sentimentThreshold": 7, "sentimentWindowTurns": 2,
         "sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+447700900123",
+        "sentimentTransferHourlyCap": 40, "sentimentSipCaFile": "/etc/ssl/carrier.pem",
+        "sentimentSipNameserver": "127.0.0.1:5353", "sentimentSipRealm": "Voice Carrier",
         "sentimentNotifyWebhook": "http://127.0.0.1:8080/hook", "sentimentWebhookDetail": "full",
         "sentimentWebhookAllow": ["127.0.0.0/8", "hooks.example.com"], "sentimentNotifyAlways": true,
         "sentimentWebhookTimeoutMs": 2000, "sentimentCountFillerTurns": true, "turnSilenceMs": 900,
@@ -147,11 +150,13 @@ fn every_key_is_set_by_file_environment_and_flag_alike() {
         "sentimentFallbackSentence": "", "sentimentSayDeadlineMs": 1000, "sentimentTransferDeadlineMs": 20000,
         "sentimentRingingTimeoutMs": 10000, "sentimentTransferCountries": ["44", "1"],
         "sentimentTonePositive": "p", "sentimentToneNeutral": "n", "sentimentToneNegative": "x, y",
-        "sentimentSipTransport": "tcp", "sentimentSipListen": "127.0.0.1:5060",
+        "sentimentSipTransport": "tls", "sentimentSipListen": "127.0.0.1:5060",
         "sentimentSipProxy": "[::1]:5061", "sentimentSipUser": "agent+1", "sentimentSipDomain": "pbx.example.com",
         "sentimentSipTargetDomain": "trunk.example.com:5080", "llmUrl": "http://127.0.0.1:8000/v1",
-        "llmModel": "some/model:latest", "llmDeadlineMs": 300, "llmMaxInFlight": 2,
-    });
+        "llmModel": "some/model:latest", "llmDeadlineMs": 300, "llmMaxInFlight": 2
+        }"#,
+    )
+    .unwrap();
     let file = from_file(&values.to_string()).unwrap();
     assert_eq!(document(&file), values);
     assert!(file.explain().all(|entry| entry.source != Source::Default));
@@ -209,6 +214,9 @@ fn wrong_values_in_a_document_are_refused() {
         r#""sentimentEscalationTarget": "14155551234""#,
         r#""sentimentEscalationTarget": "+14155551234\r\nX-Evil: 1""#,
         r#""sentimentEscalationTarget": 14155551234"#,
+        r#""sentimentEscalationTarget": "+19005551234""#,
+        r#""sentimentEscalationTarget": "+491803123456""#,
+        r#""sentimentTransferHourlyCap": -1"#,
         r#""sentimentNotifyWebhook": "ftp://a.example/x""#,
         r#""sentimentNotifyWebhook": "https://user:hunter2@a.example/x?token=hunter2""#,
         r#""sentimentNotifyWebhook": "a.example/hook""#,
@@ -226,9 +234,13 @@ fn wrong_values_in_a_document_are_refused() {
         r#""sentimentHandoverSentence": null"#,
         r#""sentimentToneNegative": "calm\u001b[2J""#,
         r#""sentimentSipListen": "0.0.0.0""#,
-        r#""sentimentSipProxy": "pbx.example.com""#,
+        r#""sentimentSipProxy": "pbx.example.com:0""#,
         r#""sentimentSipProxy": "sip:pbx.example.com;lr""#,
         r#""sentimentSipUser": "a>b""#,
+        r#""sentimentSipTransport": "ws""#,
+        r#""sentimentSipCaFile": """#,
+        r#""sentimentSipNameserver": "dns.example.com""#,
+        r#""sentimentSipRealm": "a\"b""#,
         r#""sentimentSipDomain": "a.example\r\nX-Evil: 1""#,
         r#""sentimentSipTargetDomain": "a.example>;x=<""#,
         r#""llmUrl": "http://llm.example/v1""#,

@@ -1,7 +1,11 @@
 //! Transfers by REFER against SIPp, against sockets that misbehave, and against the demo's phone.
 
+mod dnsmasq;
 mod hostile;
+mod names;
+mod secured;
 pub(crate) mod sipp;
+mod tls_proxy;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -138,7 +142,7 @@ async fn a_notification_may_come_before_the_acceptance() {
 #[tokio::test]
 async fn a_challenge_is_answered_with_the_next_cseq() {
     let peer = Sipp::start("challenge", SipTransport::Udp, 1, &[]).await;
-    let (user, realm) = (Some("sidecar".to_owned()), Some("REALM".to_owned()));
+    let (user, realm) = (Some("sidecar".to_owned()), Some("sipp".to_owned()));
     let with_user = Sip { user, realm, ..settings(SipTransport::Udp) };
     let agent = SipAgent::start(&with_user, Some(Secret::new("pass"))).await.unwrap();
     let (outcome, told) = in_dialog(&agent, peer.address, 10_000).await;
