@@ -13,9 +13,11 @@ want() {
 
 want cc build-essential # links, and compiles SQLite and ring
 want sipp sip-tester    # the SIP peer that answers our REFER
-want dnsmasq dnsmasq-base # the name server that knows where SIP peers are
-want kamailio kamailio  # the SIP proxy in between
+want kamailio kamailio  # the proxy between us and the phones
 compgen -G '/usr/lib/*/kamailio/modules/tls.so' >/dev/null || packages+=(kamailio-tls-modules) # and its TLS
+want dnsmasq dnsmasq-base # the name server that knows where SIP peers are
+want baresip baresip-core # the caller's phone, and the human's
+want linphonec linphone-cli # the phones of an attended transfer
 
 if [ ${#packages[@]} -eq 0 ]; then
   exit 0

@@ -218,6 +218,12 @@ pub enum Output {
         /// The alert behind the transfer.
         alert_id: AlertId,
     },
+    /// The caller is gone or the process stops: an attended transfer whose human has yet to decide is called off; one that
+    /// hands the caller over at this moment goes on.
+    StopAsking {
+        /// The alert behind the transfer.
+        alert_id: AlertId,
+    },
     /// The alert's webhook is due: send it now rather than at the next sweep.
     Deliver {
         /// The alert.

@@ -5,7 +5,7 @@ use super::escalation::AlertId;
 use super::event::{Output, StoreWrite, WebhookPlan};
 use super::latch::{Phase, SETTLE_MS, STORE_PATIENCE_MS};
 use super::report::Report;
-use crate::config::settings::{Action, ActionKind};
+use crate::config::settings::{Action, ActionKind, TransferMode};
 use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, capability};
 use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
 
@@ -39,20 +39,23 @@ impl Call {
         let deadline_ms = self.settings.transfer_deadline_ms;
         let Some(active) = &mut self.latch.active else { return };
         let (alert_id, key) = (active.alert.id.to_string(), active.key.clone());
-        match self.welcome.as_ref().and_then(transfer::choose_route) {
+        let (mode, ringing_timeout_ms) = (self.settings.sip.mode, self.settings.ringing_timeout_ms);
+        match self.welcome.as_ref().and_then(|welcome| transfer::choose_route(welcome, mode)) {
             None => {
                 let reason = "the room offers neither a transfer command nor a SIP dialog".to_owned();
                 return self.conclude(Outcome::Unreachable { reason });
             }
             Some(Route::RoomCommand) => {
                 let target = target.as_str().to_owned();
-                let ringing_timeout_ms = self.settings.ringing_timeout_ms;
                 let command = CommandKind::Transfer { target, ringing_timeout_ms };
                 self.command(format!("transfer-{key}"), command, deadline_ms);
             }
+            // There is no time left to ask anybody.
+            Some(Route::Attended { .. }) if self.ending.is_some() => return self.conclude(Outcome::Cancelled),
             Some(route) => {
                 active.over_sip = true;
-                let request = TransferRequest { alert_id, target, route, deadline_ms };
+                let severity = Some(active.alert.severity);
+                let request = TransferRequest { alert_id, target, route, deadline_ms, ringing_timeout_ms, severity };
                 self.out.push_back(Output::Transfer { request });
             }
         }
@@ -131,11 +134,21 @@ impl Call {
             Phase::Announcing => self.conclude(Outcome::CallerGone),
             Phase::Transferring | Phase::Settling => {
                 let grace = self.now.plus(GONE_GRACE_MS);
+                self.stop_asking();
                 if let Some(active) = &mut self.latch.active {
                     active.until = active.until.min(grace);
                 }
             }
             Phase::Storing | Phase::Closing { .. } => {}
+        }
+    }
+
+    /// Nobody is to be asked any more whether they take the caller.
+    pub(super) fn stop_asking(&mut self) {
+        let Some(active) = self.latch.active.as_ref().filter(|active| active.over_sip) else { return };
+        if self.settings.sip.mode == TransferMode::Attended {
+            let alert_id = active.alert.id.clone();
+            self.out.push_back(Output::StopAsking { alert_id });
         }
     }
 

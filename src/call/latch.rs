@@ -392,8 +392,10 @@ impl Call {
         let cap = self.now.plus(ENDING_GRACE_MS);
         let Some(active) = &mut self.latch.active else { return };
         active.until = active.until.min(cap);
-        if active.phase == Phase::Announcing {
-            self.start_transfer();
+        match active.phase {
+            Phase::Announcing => self.start_transfer(),
+            Phase::Transferring | Phase::Settling => self.stop_asking(),
+            Phase::Storing | Phase::Closing { .. } => {}
         }
     }
 

@@ -11,10 +11,10 @@ use super::escalation::{AlertId, Rule, Severity};
 use super::event::{Input, Millis, Output, RateResult, StoreResult, StoreWrite, WebhookPlan};
 use super::report::{Report, TurnReport};
 use super::{Call, CallOptions};
-use crate::config::settings::{Action, Settings};
+use crate::config::settings::{Action, Settings, TransferMode};
 use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::sentiment::{Label, RateError, Rating, RatingSource, Sentiment, Unit, Valence};
-use crate::transfer::Outcome;
+use crate::transfer::{Outcome, Route, TransferRequest};
 
 fn rate(text: &str) -> RateResult {
     if text.starts_with('x') {
@@ -446,6 +446,77 @@ fn the_callers_leg_may_go_just_before_the_success() {
     sim.result("transfer-u3", "done", None);
     assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
     assert!(sim.ended);
+}
+
+/// A call whose room hands over a SIP dialog, whose human is asked first.
+fn attended() -> Sim {
+    let mut settings = transfer();
+    settings.sip.mode = TransferMode::Attended;
+    let mut sim = Sim::new(settings);
+    sim.room(json!({"type": "welcome", "version": 1, "session_id": "s1", "room_name": "room_abc123", "resumed": true,
+        "capabilities": ["transfer", "say", "set_flag"],
+        "participants": [{"id": "c", "role": "caller"}, {"id": "a", "role": "agent"}],
+        "call": {"sip": {"call_id": "c1", "local_tag": "a", "remote_tag": "b"}}}));
+    angry(&mut sim);
+    sim
+}
+
+impl Sim {
+    fn transfer_request(&self) -> Option<&TransferRequest> {
+        self.outputs.iter().find_map(|output| match output {
+            Output::Transfer { request } => Some(request),
+            _ => None,
+        })
+    }
+
+    fn stops_asking(&self) -> usize {
+        self.outputs.iter().filter(|o| matches!(o, Output::StopAsking { .. })).count()
+    }
+
+    fn transfer_done(&mut self, outcome: Outcome) {
+        let alert_id = self.transfer_request().unwrap().alert_id.clone().into();
+        self.input(Input::TransferDone { alert_id, outcome });
+    }
+}
+
+#[test]
+fn an_attended_transfer_asks_over_sip_and_says_how_bad_it_is() {
+    let mut sim = attended();
+    sim.result("say-u3", "done", None);
+    let request = sim.transfer_request().unwrap();
+    assert!(matches!(request.route, Route::Attended { .. }), "{request:?}");
+    assert_eq!((request.severity, request.ringing_timeout_ms), (Some(Severity::Medium), 30_000));
+    sim.transfer_done(Outcome::Declined);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Declined), true)]);
+    assert!(sim.commands().contains(&"say-fallback-u3"));
+    assert_eq!(sim.stops_asking(), 0);
+}
+
+#[test]
+fn a_caller_who_hangs_up_while_the_human_is_asked_ends_the_asking_at_once() {
+    let mut sim = attended();
+    sim.result("say-u3", "done", None);
+    sim.room(json!({"type": "participant.left", "participant": {"id": "c", "role": "caller"}}));
+    assert_eq!(sim.stops_asking(), 1);
+    // The same when the human took the caller at this very moment: then it is a success, though the caller has left.
+    sim.transfer_done(Outcome::Transferred);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+
+    let mut sim = attended();
+    sim.result("say-u3", "done", None);
+    sim.input(Input::Shutdown);
+    assert_eq!(sim.stops_asking(), 1);
+    sim.transfer_done(Outcome::Cancelled);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Cancelled), true)]);
+    assert!(sim.ended);
+}
+
+#[test]
+fn nobody_is_asked_when_the_process_stops_before() {
+    let mut sim = attended();
+    sim.input(Input::Shutdown);
+    assert_eq!(sim.transfer_request(), None);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Cancelled), true)]);
 }
 
 #[test]

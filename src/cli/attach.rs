@@ -14,7 +14,7 @@ use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
 use crate::config::secret::Secrets;
-use crate::config::settings::{ActionKind, Settings};
+use crate::config::settings::{ActionKind, Settings, TransferMode};
 use crate::notify::sign::{NoSigner, Signer};
 use crate::notify::{Deliverer, clock};
 use crate::replay::recorder::Recorder;
@@ -26,6 +26,7 @@ use crate::sentiment::Rater;
 use crate::store::{Store, StoreUrl};
 use crate::telemetry::{self, LogFormat};
 use crate::transfer::sip;
+use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
 
 /// Join a live room, rate the caller's turns and escalate when it is time, until the call ends.
 ///
@@ -112,6 +113,7 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
         print(&json!({"type": "disabled", "reason": "sentimentEscalationEnabled is false"}));
         return Ok(Exit::Ok);
     }
+    whisper(&settings)?;
     let stop = shutdown::on_signal();
     let Live { rater, llm } = Live::new(&settings, secrets.llm_api_key.as_ref(), args.record_cassette.as_deref())?;
     let attachment = prepare(args, settings, secrets, rater).await?;
@@ -168,6 +170,16 @@ async fn prepare(
 pub(super) async fn open_store(url: Option<StoreUrl>) -> Result<Store, Failure> {
     let url = StoreUrl::or_of_user(url).map_err(|e| Failure::new(Exit::StoreUnusable, e))?;
     Ok(Store::open(&url).await?)
+}
+
+/// A whisper that cannot be played is refused at the start, not when a human listens.
+fn whisper(settings: &Settings) -> Result<(), Failure> {
+    match &settings.sip.consult.whisper_file {
+        Some(file) if settings.sip.mode == TransferMode::Attended => {
+            Whisper::from_file(file).map(drop).map_err(|e| Failure::new(Exit::BadSettings, e).help(BadWhisper::MEND))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The sender of webhooks. A webhook without a signing secret is refused at the start, not when the alert is due.

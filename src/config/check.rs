@@ -6,7 +6,7 @@ use std::fmt;
 use super::error::{SettingsError, Source};
 use super::keys::Draft;
 use super::load::Provenance;
-use super::settings::{Action, ActionKind, AllowEntry, Settings};
+use super::settings::{Action, ActionKind, AllowEntry, Settings, TransferMode};
 
 /// Something that is allowed and probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub enum Warning {
     FrustrationOrder,
     /// The allow-list admits every address.
     AllowsEverything,
+    /// Settings of the attended transfer are set, and transfers are blind.
+    AttendedUnused {
+        /// The keys.
+        keys: Vec<&'static str>,
+    },
     /// Settings of the LLM are set, and there is none.
     LlmUnused {
         /// The keys.
@@ -59,6 +64,9 @@ impl fmt::Display for Warning {
             Self::AllowsEverything => {
                 f.write_str("sentimentWebhookAllow admits every address, so webhooks can reach anything; name subnets")
             }
+            Self::AttendedUnused { keys } => {
+                write!(f, "{} without effect; set sentimentTransferMode to attended", keys.join(", "))
+            }
             Self::LlmUnused { keys } => write!(f, "{} without effect; set llmUrl to ask an LLM", keys.join(", ")),
         }
     }
@@ -72,6 +80,12 @@ const ALLOW: &str = "sentimentWebhookAllow";
 const COUNTRIES: &str = "sentimentTransferCountries";
 const RINGING: &str = "sentimentRingingTimeoutMs";
 const DEADLINE: &str = "sentimentTransferDeadlineMs";
+const MODE: &str = "sentimentTransferMode";
+const ACCEPT_DIGIT: &str = "sentimentAcceptDigit";
+const DECLINE_DIGIT: &str = "sentimentDeclineDigit";
+const ACCEPT_TIMEOUT: &str = "sentimentAcceptTimeoutMs";
+const TARGET_DOMAIN: &str = "sentimentSipTargetDomain";
+const PROXY: &str = "sentimentSipProxy";
 const LLM_DEADLINE: &str = "llmDeadlineMs";
 const RATER_DEADLINE: &str = "sentimentRaterDeadlineMs";
 
@@ -131,6 +145,9 @@ impl Together<'_> {
                 &[RINGING, DEADLINE],
             );
         }
+        if *action == ActionKind::Transfer && settings.sip.mode == TransferMode::Attended {
+            self.attended();
+        }
         let (llm, rater) = (settings.llm.deadline_ms, settings.rater_deadline_ms);
         if settings.llm.url.is_some() && llm >= rater {
             let mend = format!("let {LLM_DEADLINE} be shorter than {RATER_DEADLINE}");
@@ -141,6 +158,31 @@ impl Together<'_> {
                 mend,
                 &[LLM_DEADLINE, RATER_DEADLINE],
             );
+        }
+    }
+
+    /// What an attended transfer needs.
+    fn attended(&mut self) {
+        let Settings { sip, ringing_timeout_ms: ringing, transfer_deadline_ms: deadline, .. } = &self.draft.settings;
+        if sip.target_domain.is_none() && sip.proxy.is_none() {
+            let mend = format!("set {TARGET_DOMAIN} to the host that calls to {TARGET} go to");
+            let problem = format!("{MODE} is attended, which needs {TARGET_DOMAIN} or {PROXY} to call the human");
+            self.clash(problem, mend, &[MODE, TARGET_DOMAIN, PROXY]);
+        }
+        let (accept, decline) = (sip.consult.accept_digit, sip.consult.decline_digit);
+        if accept == decline {
+            let problem = format!("{ACCEPT_DIGIT} and {DECLINE_DIGIT} are both {accept}");
+            self.clash(problem, "choose two keys".to_owned(), &[ACCEPT_DIGIT, DECLINE_DIGIT]);
+        }
+        let timeout = sip.consult.accept_timeout_ms;
+        // A phone that rings too long is told already.
+        if ringing < deadline && ringing + timeout >= *deadline {
+            let problem = format!(
+                "{RINGING} is {ringing} and {ACCEPT_TIMEOUT} is {timeout}, which leaves nothing of {DEADLINE}, {deadline}, \
+                 to hand the caller over"
+            );
+            let mend = format!("let the two together be shorter than {DEADLINE}");
+            self.clash(problem, mend, &[RINGING, ACCEPT_TIMEOUT, DEADLINE]);
         }
     }
 
@@ -177,6 +219,8 @@ pub(super) fn warnings(draft: &Draft, provenance: &Provenance) -> Vec<Warning> {
     let unused: Vec<&'static str> = if trajectory.enabled { Vec::new() } else { provenance.set_among(TRAJECTORY) };
     let llm: Vec<&'static str> =
         if settings.llm.url.is_some() { Vec::new() } else { provenance.set_among(&[LLM_DEADLINE, "llmMaxInFlight"]) };
+    let consult: Vec<&'static str> =
+        if settings.sip.mode == TransferMode::Attended { Vec::new() } else { provenance.set_among(CONSULT) };
     let everything = |entry: &AllowEntry| matches!(entry, AllowEntry::Net(net) if net.prefix_len() == 0);
     let all = [
         (settings.threshold == 1, Warning::NeverLow),
@@ -189,6 +233,7 @@ pub(super) fn warnings(draft: &Draft, provenance: &Provenance) -> Vec<Warning> {
             Warning::FrustrationOrder,
         ),
         (webhook.allow.iter().any(everything), Warning::AllowsEverything),
+        (!consult.is_empty(), Warning::AttendedUnused { keys: consult }),
         (!llm.is_empty(), Warning::LlmUnused { keys: llm }),
     ];
     all.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)).collect()
@@ -201,3 +246,5 @@ const TRAJECTORY: &[&str] = &[
     "sentimentExtremeValence",
     "sentimentTrajectorySignals",
 ];
+
+const CONSULT: &[&str] = &[ACCEPT_DIGIT, DECLINE_DIGIT, ACCEPT_TIMEOUT, "sentimentWhisperFile"];

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::grammar::{country, host, host_maybe_port, model_name, path, realm, sentence, sip_user};
-use super::settings::{ActionKind, AllowEntry, LlmUrl, Settings, SipTransport, WebhookDetail, WebhookUrl};
+use super::grammar::{country, file_path, host, host_maybe_port, model_name, realm, sentence, sip_user};
+use super::settings::{
+    ActionKind, AllowEntry, LlmUrl, Settings, SipTransport, TransferMode, WebhookDetail, WebhookUrl,
+};
 use super::shape::{Problem, Shape};
-use crate::transfer::E164;
+use crate::transfer::{Digit, E164};
 
 /// Settings while they are read: the action and its target are still apart.
 #[derive(Debug, Clone)]
@@ -114,7 +116,17 @@ parsed_fields! {
     LlmUrl => |llm| llm.url().as_str().to_owned();
     AllowEntry => AllowEntry::to_string;
     SocketAddr => SocketAddr::to_string;
-    PathBuf => |path| path.display().to_string();
+    Digit => Digit::to_string;
+}
+
+impl Field for PathBuf {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(Self::from)
+    }
+    fn show(&self) -> Value {
+        // It came from text.
+        self.to_string_lossy().into()
+    }
 }
 
 macro_rules! named_fields {
@@ -139,6 +151,7 @@ named_fields! {
     ActionKind { Transfer = "transfer", Notify = "notify", Flag = "flag" }
     WebhookDetail { Seed = "seed", Full = "full" }
     SipTransport { Udp = "udp", Tcp = "tcp", Tls = "tls" }
+    TransferMode { Blind = "blind", Attended = "attended" }
 }
 
 impl<T: Field> Field for Option<T> {
@@ -181,6 +194,8 @@ const fn ms(min: u64, max: u64) -> Shape {
 const UNIT: Shape = Shape::Number { min: 0.0, max: 1.0 };
 const VALENCE: Shape = Shape::Number { min: -1.0, max: 1.0 };
 const SENTENCE: Shape = Shape::Text { form: "up to 1000 characters on one line", check: sentence };
+
+const KEY: Shape = Shape::Choice(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#"]);
 
 /// How many of [`ROWS`] are the seed's own keys; they stand first.
 pub(super) const SEED_KEYS: usize = 6;
@@ -254,6 +269,17 @@ pub(super) static ROWS: &[Row] = rows! {
         "Tone instruction for the agent while the caller is neutral.";
     "sentimentToneNegative", settings.tones.negative, SENTENCE,
         "Tone instruction for the agent while the caller is negative.";
+    "sentimentTransferMode", settings.sip.mode, Shape::Choice(&["blind", "attended"]),
+        "Whether the human is asked first over SIP (attended), or gets the caller at once.";
+    "sentimentAcceptDigit", settings.sip.consult.accept_digit, KEY,
+        "Key that the human presses to take the caller in an attended transfer.";
+    "sentimentDeclineDigit", settings.sip.consult.decline_digit, KEY,
+        "Key that the human presses not to take the caller.";
+    "sentimentAcceptTimeoutMs", settings.sip.consult.accept_timeout_ms, ms(1_000, 120_000),
+        "How long the human may take to press a key after picking up, in milliseconds.";
+    "sentimentWhisperFile", settings.sip.consult.whisper_file,
+        Shape::Optional { form: "a path without control characters", check: file_path },
+        "WAV file (8000 Hz, one channel) that the human hears; otherwise built-in words.";
     "sentimentSipTransport", settings.sip.transport, Shape::Choice(&["udp", "tcp", "tls"]),
         "Transport of SIP requests where neither the peer's URI nor DNS says; with tls nothing else is used.";
     "sentimentSipListen", settings.sip.listen,
@@ -262,7 +288,7 @@ pub(super) static ROWS: &[Row] = rows! {
     "sentimentSipProxy", settings.sip.proxy,
         Shape::Optional { form: "a host, or host:port", check: host_maybe_port },
         "Outbound SIP proxy; without a port DNS says where it is (RFC 3263).";
-    "sentimentSipCaFile", settings.sip.ca_file, Shape::Optional { form: "the path of a PEM file", check: path },
+    "sentimentSipCaFile", settings.sip.ca_file, Shape::Optional { form: "a path without control characters", check: file_path },
         "Certificate authorities to trust for SIP over TLS, besides the system's.";
     "sentimentSipNameserver", settings.sip.nameserver,
         Shape::Optional { form: "address:port, e.g. 10.0.0.2:53", check: socket_address },

@@ -1,6 +1,7 @@
 //! What can be set: the seed's six keys and ours. Values here are already checked; `config::load` reads them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -8,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use crate::transfer::E164;
+use crate::transfer::{Digit, E164};
 
 /// What an escalation does, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -202,9 +203,37 @@ impl SipTransport {
     }
 }
 
+/// How the human is brought in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TransferMode {
+    /// The caller is sent to them at once.
+    #[default]
+    Blind,
+    /// They are called and asked first.
+    Attended,
+}
+
+/// How the human is asked in an attended transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consult {
+    /// `sentimentAcceptDigit` (1): the key that takes the caller.
+    pub accept_digit: Digit,
+    /// `sentimentDeclineDigit` (2): the key that does not.
+    pub decline_digit: Digit,
+    /// `sentimentAcceptTimeoutMs` (12000): how long the human may take to press one, from the answer on.
+    pub accept_timeout_ms: u64,
+    /// `sentimentWhisperFile`: a WAV file that the human hears; otherwise built-in words say how upset the caller is and
+    /// which keys to press.
+    pub whisper_file: Option<PathBuf>,
+}
+
 /// SIP settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sip {
+    /// `sentimentTransferMode`: `blind` or `attended`.
+    pub mode: TransferMode,
+    /// The attended transfer.
+    pub consult: Consult,
     /// `sentimentSipTransport`: `udp`, `tcp` or `tls`, where neither the peer's URI nor DNS says; with `tls` nothing
     /// else is used.
     pub transport: SipTransport,
@@ -214,7 +243,7 @@ pub struct Sip {
     /// or remote target.
     pub proxy: Option<String>,
     /// `sentimentSipCaFile`: certificate authorities (PEM) to trust for TLS, besides the system's.
-    pub ca_file: Option<std::path::PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// `sentimentSipNameserver`: the name server to ask; otherwise the system's.
     pub nameserver: Option<std::net::SocketAddr>,
     /// `sentimentSipUser`: user name for digest and the From of out-of-dialog requests.
@@ -224,7 +253,8 @@ pub struct Sip {
     pub realm: Option<String>,
     /// `sentimentSipDomain`: our domain in From, where the dialog does not say it.
     pub domain: Option<String>,
-    /// `sentimentSipTargetDomain`: Refer-To becomes `sip:+…@domain;user=phone`; otherwise `tel:+…`.
+    /// `sentimentSipTargetDomain`: Refer-To becomes `sip:+…@domain;user=phone`; otherwise `tel:+…`. In an attended
+    /// transfer the human is called there; otherwise at `sentimentSipProxy`.
     pub target_domain: Option<String>,
 }
 
@@ -407,6 +437,13 @@ impl Default for Settings {
                         .to_owned(),
             },
             sip: Sip {
+                mode: TransferMode::Blind,
+                consult: Consult {
+                    accept_digit: Digit::ONE,
+                    decline_digit: Digit::TWO,
+                    accept_timeout_ms: 12_000,
+                    whisper_file: None,
+                },
                 transport: SipTransport::Udp,
                 listen: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
                 proxy: None,

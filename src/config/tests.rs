@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::keys::ROWS;
-use super::settings::{Action, AllowEntry, Settings};
+use super::settings::{Action, AllowEntry, Settings, TransferMode};
 use super::*;
 
 /// The seed's configuration example.
@@ -150,11 +150,13 @@ fn every_key_is_set_by_file_environment_and_flag_alike() {
         "sentimentFallbackSentence": "", "sentimentSayDeadlineMs": 1000, "sentimentTransferDeadlineMs": 20000,
         "sentimentRingingTimeoutMs": 10000, "sentimentTransferCountries": ["44", "1"],
         "sentimentTonePositive": "p", "sentimentToneNeutral": "n", "sentimentToneNegative": "x, y",
+        "sentimentTransferMode": "attended", "sentimentAcceptDigit": "5", "sentimentDeclineDigit": "*",
+        "sentimentAcceptTimeoutMs": 9000, "sentimentWhisperFile": "whisper.wav",
         "sentimentSipTransport": "tls", "sentimentSipListen": "127.0.0.1:5060",
         "sentimentSipProxy": "[::1]:5061", "sentimentSipUser": "agent+1", "sentimentSipDomain": "pbx.example.com",
         "sentimentSipTargetDomain": "trunk.example.com:5080", "llmUrl": "http://127.0.0.1:8000/v1",
         "llmModel": "some/model:latest", "llmDeadlineMs": 300, "llmMaxInFlight": 2
-        }"#,
+    }"#,
     )
     .unwrap();
     let file = from_file(&values.to_string()).unwrap();
@@ -311,6 +313,18 @@ fn a_key_that_is_set_twice_in_a_layer_must_agree() {
     ]));
 }
 
+/// An agent whose human is asked first.
+const ATTENDED: &str = r#"{"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+    "sentimentTransferMode": "attended", MORE}"#;
+
+#[test]
+fn an_attended_transfer_needs_a_way_to_call_the_human() {
+    let by = |key: &str| from_file(&ATTENDED.replace("MORE", &format!("\"{key}\": \"pbx.example:5070\"")));
+    for key in ["sentimentSipProxy", "sentimentSipTargetDomain"] {
+        assert_eq!(by(key).unwrap().settings.sip.mode, TransferMode::Attended);
+    }
+}
+
 #[test]
 fn what_belongs_together_is_checked_together() {
     insta::assert_snapshot!(errors([
@@ -320,6 +334,10 @@ fn what_belongs_together_is_checked_together() {
         from_file(r#"{"sentimentNotifyWebhook": "http://localhost:8080/x", "sentimentWebhookAllow": ["127.0.0.0/8"]}"#),
         from_file(r#"{"sentimentEscalationTarget": "+447700900123", "sentimentTransferCountries": ["1", "353"]}"#),
         from_file(r#"{"sentimentRingingTimeoutMs": 45000}"#),
+        from_file(&ATTENDED.replace("MORE", r#""sentimentAcceptDigit": "2""#)),
+        from_file(
+            &ATTENDED.replace("MORE", r#""sentimentSipProxy": "pbx.example:5060", "sentimentAcceptTimeoutMs": 15000"#)
+        ),
         from_file(r#"{"llmUrl": "https://llm.example/v1", "llmDeadlineMs": 2000}"#),
         load(&layers(
             SEED_AGENT,
@@ -416,6 +434,7 @@ fn what_is_probably_not_meant_is_warned_of() {
             r#"{"sentimentTrajectoryRules": true, "sentimentHighFrustration": 0.95}"#,
             r#"{"sentimentWebhookAllow": ["0.0.0.0/0"]}"#,
             r#"{"llmDeadlineMs": 300, "llmModel": "m"}"#,
+            r#"{"sentimentAcceptDigit": "5", "sentimentWhisperFile": "w.wav"}"#,
         ]
         .map(warnings)
         .join("\n")

@@ -168,6 +168,7 @@ impl Engine<'_> {
             }
             Output::Room { .. }
             | Output::CancelTransfer { .. }
+            | Output::StopAsking { .. }
             | Output::Report { .. }
             | Output::Wait { .. }
             | Output::Ended { .. } => return,

@@ -18,7 +18,7 @@ use crate::notify::{Deliverer, Outgoing};
 use crate::room::message::Welcome;
 use crate::sentiment::{Opinions, RateError, Rater, TurnInContext};
 use crate::store::Store;
-use crate::transfer::sip::SipAgent;
+use crate::transfer::sip::{SipAgent, Stop};
 use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
 
 /// How often what others left in the outbox is looked for: between so often and twice as rarely, at random, so that the
@@ -57,7 +57,7 @@ pub(super) struct Edges {
     unstored: usize,
     sip: Arc<OnceCell<Option<SipAgent>>>,
     sip_password: Option<Secret>,
-    transfers: HashMap<AlertId, CancellationToken>,
+    transfers: HashMap<AlertId, Stop>,
     session: Option<(String, String)>,
     tasks: TaskTracker,
     /// Cancelled when the call is over: no further attempt is begun.
@@ -103,7 +103,8 @@ impl Edges {
             self.job(Job::Started { session_id, room_name });
             self.session = Some(session);
         }
-        let over_sip = !matches!(transfer::choose_route(welcome), None | Some(Route::RoomCommand));
+        let over_sip =
+            !matches!(transfer::choose_route(welcome, self.settings.sip.mode), None | Some(Route::RoomCommand));
         if over_sip && self.settings.action.kind() == ActionKind::Transfer {
             let (sip, settings, password) =
                 (Arc::clone(&self.sip), Arc::clone(&self.settings), self.sip_password.clone());
@@ -140,8 +141,13 @@ impl Edges {
             Output::Deliver { alert_id, unstored } => self.deliver(alert_id, unstored),
             Output::Transfer { request } => self.transfer(request),
             Output::CancelTransfer { alert_id } => {
-                if let Some(cancel) = self.transfers.get(&alert_id) {
-                    cancel.cancel();
+                if let Some(stop) = self.transfers.get(&alert_id) {
+                    stop.cancel.cancel();
+                }
+            }
+            Output::StopAsking { alert_id } => {
+                if let Some(stop) = self.transfers.get(&alert_id) {
+                    stop.asking.cancel();
                 }
             }
             Output::Room { .. } | Output::Report { .. } | Output::Wait { .. } | Output::Ended { .. } => {}
@@ -203,16 +209,17 @@ impl Edges {
 
     fn transfer(&mut self, request: TransferRequest) {
         let alert_id = AlertId::from(request.alert_id.clone());
-        let cancel = CancellationToken::new();
-        self.transfers.insert(alert_id.clone(), cancel.clone());
+        let stop = Stop::default();
+        self.transfers.insert(alert_id.clone(), stop.clone());
         let (sip, settings, password) = (Arc::clone(&self.sip), Arc::clone(&self.settings), self.sip_password.clone());
         let inputs = self.inputs.clone();
         self.tasks.spawn(async move {
             let (steps, mut heard) = mpsc::channel::<Progress>(16);
-            let outcome = match agent(&sip, &settings, password).await {
+            let agent = agent(&sip, &settings, password).await;
+            let outcome = match agent {
                 None => Outcome::Unreachable { reason: "the SIP agent could not start".to_owned() },
                 Some(agent) => {
-                    let transfer = agent.transfer(request, steps, cancel);
+                    let transfer = agent.transfer(request, steps, stop);
                     let (told, alert) = (inputs.clone(), alert_id.clone());
                     let listen = async move {
                         while let Some(progress) = heard.recv().await {
@@ -223,6 +230,11 @@ impl Edges {
                 }
             };
             drop(inputs.send(Input::TransferDone { alert_id, outcome }));
+            drop(inputs);
+            // A phone that was called does not ring on when this process ends.
+            if let Some(agent) = agent {
+                agent.released().await;
+            }
         });
     }
 

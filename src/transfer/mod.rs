@@ -6,7 +6,10 @@ pub mod target;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::call::escalation::Severity;
+use crate::config::settings::{Settings, TransferMode};
 use crate::room::message::{SipDialog, Welcome, capability};
+pub use sip::media::dtmf::Digit;
 pub use target::{E164, NotE164};
 
 /// What a transfer came to. 202 Accepted is not an outcome: only a final result is.
@@ -115,24 +118,26 @@ pub enum Route {
         /// The dialog that it is about.
         dialog: SipDialog,
     },
+    /// The human is called and asked first; who takes the caller gets them by a REFER with `Replaces` (RFC 3891), inside
+    /// the dialog where it was handed over with all that this needs, else with `Target-Dialog`.
+    Attended {
+        /// The caller's dialog.
+        dialog: SipDialog,
+    },
 }
 
-/// The best way that `welcome` offers: the room's own command, then SIP in the handed-over dialog, then SIP with
+/// The best way that `welcome` offers. Where the settings want the human to be asked first, that takes the room's SIP
+/// dialog; otherwise, or where the room has none: the room's own command, SIP in the handed-over dialog, SIP with
 /// Target-Dialog. `None` when there is none.
 #[must_use]
-pub fn choose_route(welcome: &Welcome) -> Option<Route> {
-    if welcome.capabilities.iter().any(|c| c == capability::TRANSFER) {
-        return Some(Route::RoomCommand);
-    }
-    let dialog = welcome.call.sip.clone()?;
-    if dialog.cseq.is_some()
-        && dialog.remote_target.is_some()
-        && dialog.local_uri.is_some()
-        && dialog.remote_uri.is_some()
-    {
-        Some(Route::ReferInDialog { dialog })
-    } else {
-        Some(Route::ReferTargetDialog { dialog })
+pub fn choose_route(welcome: &Welcome, mode: TransferMode) -> Option<Route> {
+    let has_command = welcome.capabilities.iter().any(|c| c == capability::TRANSFER);
+    match (mode, &welcome.call.sip) {
+        (TransferMode::Attended, Some(dialog)) => Some(Route::Attended { dialog: dialog.clone() }),
+        _ if has_command => Some(Route::RoomCommand),
+        (_, None) => None,
+        (_, Some(dialog)) if dialog.takes_requests() => Some(Route::ReferInDialog { dialog: dialog.clone() }),
+        (_, Some(dialog)) => Some(Route::ReferTargetDialog { dialog: dialog.clone() }),
     }
 }
 
@@ -143,8 +148,19 @@ pub struct TransferRequest {
     pub alert_id: String,
     /// Whom to call, from the settings.
     pub target: E164,
-    /// [`Route::ReferInDialog`] or [`Route::ReferTargetDialog`].
+    /// Any but [`Route::RoomCommand`].
     pub route: Route,
     /// How long until the outcome is `unknown`, in ms.
     pub deadline_ms: u64,
+    /// How long the human's phone may ring in an attended transfer, in ms; otherwise the peer decides.
+    #[serde(default = "ringing_timeout_ms")]
+    pub ringing_timeout_ms: u64,
+    /// How bad it is, which the human is told in an attended transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+}
+
+/// Of a journal that was written before it was told.
+fn ringing_timeout_ms() -> u64 {
+    Settings::default().ringing_timeout_ms
 }

@@ -1,11 +1,20 @@
 //! Transfers by REFER against SIPp, against sockets that misbehave, and against the demo's phone.
 
+mod attended;
+mod attended_real;
 mod dnsmasq;
 mod hostile;
+mod human;
+mod linphone;
+mod many;
 mod names;
+pub(crate) mod peers;
+mod real;
 mod secured;
 pub(crate) mod sipp;
+mod streams;
 mod tls_proxy;
+pub(crate) mod ua;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -44,7 +53,8 @@ fn dialog(address: SocketAddr) -> SipDialog {
 }
 
 fn request(route: Route, deadline_ms: u64) -> TransferRequest {
-    TransferRequest { alert_id: "alert_1".to_owned(), target: "+14155551234".parse().unwrap(), route, deadline_ms }
+    let (alert_id, target) = ("alert_1".to_owned(), "+14155551234".parse().unwrap());
+    TransferRequest { alert_id, target, route, deadline_ms, ringing_timeout_ms: 30_000, severity: None }
 }
 
 /// Transfers and returns the outcome and the steps on the way.
@@ -74,7 +84,9 @@ fn assert_sound(seen: &Seen) {
             assert!(request.from_header().unwrap().typed().unwrap().tag().is_some(), "{text}");
             assert_eq!(request.cseq_header().unwrap().typed().unwrap().method, request.method, "{text}");
             assert!(request.via_header().unwrap().typed().unwrap().branch().is_some(), "{text}");
-            assert!(request.contact_header().unwrap().typed().is_ok(), "{text}");
+            if !matches!(request.method, rsip::Method::Ack | rsip::Method::Cancel) {
+                assert!(request.contact_header().unwrap().typed().is_ok(), "{text}");
+            }
             assert_eq!(request.max_forwards_header().unwrap().to_string(), "Max-Forwards: 70");
         }
     }

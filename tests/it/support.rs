@@ -233,11 +233,13 @@ fn http_headers() -> tokio_tungstenite::tungstenite::http::HeaderMap {
 /// The program, with a store and settings of its own.
 pub(crate) struct Program {
     pub(crate) folder: tempfile::TempDir,
+    /// Secrets beside that of the webhook.
+    pub(crate) secrets: Vec<(&'static str, &'static str)>,
 }
 
 impl Program {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), secrets: Vec::new() }
     }
 
     pub(crate) fn store(&self) -> String {
@@ -247,6 +249,7 @@ impl Program {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sentiment-sidecar"));
         command.args(args).env_clear().env("SIDECAR_WEBHOOK_SECRET", SECRET).env("HOME", self.folder.path());
+        command.envs(self.secrets.iter().copied());
         command.env("SIDECAR_STORE", self.store()).env("SIDECAR_LOG", "info").env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
         command

@@ -1,12 +1,15 @@
 //! From three angry turns to the human's phone, through the whole program: a room that hands over its SIP dialog, and
 //! SIPp as the peer that gets the REFER.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use sentiment_sidecar::config::settings::SipTransport;
 use serde_json::{Value, json};
 
-use crate::sip::sipp::Sipp;
+use crate::sip::peers::{Answers, Baresip, Kamailio};
+use crate::sip::sipp::{Sipp, free_port};
+use crate::sip::ua::Call;
 use crate::support::{Connection, Hook, Program, Room, Running};
 
 fn settings(hook: &Hook, transport: SipTransport) -> Value {
@@ -25,14 +28,21 @@ async fn escalate(
     settings: Value,
     cseq: Option<u32>,
 ) -> (Running, Connection) {
+    let address = peer.address;
+    let dialog = json!({"call_id": "handed-over@127.0.0.1", "local_tag": "agent-tag", "remote_tag": "caller-tag",
+        "local_uri": "sip:agent@127.0.0.1", "remote_uri": format!("sip:caller@{address}"),
+        "remote_target": format!("sip:caller@{address}"), "cseq": cseq});
+    escalate_in(program, room, dialog, settings).await
+}
+
+/// The same in any dialog.
+async fn escalate_in(program: &Program, room: &Room, dialog: Value, settings: Value) -> (Running, Connection) {
     let mut sidecar = program.attach(room, settings);
     let (mut connection, _) = room.accept().await;
     connection
         .send(json!({"type": "welcome", "version": 1, "session_id": "session-1", "room_name": "room_abc123",
             "capabilities": ["say"], "participants": [{"id": "c", "role": "caller"}, {"id": "a", "role": "agent"}],
-            "call": {"id": "call-1", "sip": {"call_id": "handed-over@127.0.0.1", "local_tag": "agent-tag", "remote_tag": "caller-tag",
-                "local_uri": "sip:agent@127.0.0.1", "remote_uri": format!("sip:caller@{}", peer.address),
-                "remote_target": format!("sip:caller@{}", peer.address), "cseq": cseq}}}))
+            "call": {"id": "call-1", "sip": dialog}}))
         .await;
     sidecar.event("attached").await;
     connection.seed_turns(1).await;
@@ -125,4 +135,60 @@ async fn a_dialog_that_would_break_out_of_its_field_sends_nothing() {
     sidecar.event("delivery").await;
     connection.end(4).await;
     assert_eq!(sidecar.exit().await, Some(0));
+}
+
+/// What a user gets: the room, the program with its settings, a proxy that wants credentials, and two phones.
+#[tokio::test]
+async fn an_angry_caller_talks_to_a_human_and_one_who_is_busy_is_told_of() {
+    let (room, hook, mut program) = (Room::start().await, Hook::start().await, Program::new());
+    program.secrets.push(("SIDECAR_SIP_PASSWORD", "p"));
+    let (kamailio, mut caller, mut human) = tokio::join!(
+        Kamailio::start(),
+        Baresip::start("caller", Answers::Itself, ""),
+        Baresip::start("+14155551234", Answers::WhenTold, "call_max_calls 1")
+    );
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let mut settings = settings(&hook, SipTransport::Udp);
+    for (key, value) in [
+        ("sentimentSipListen", json!(listen.to_string())),
+        ("sentimentSipUser", json!("kam")),
+        ("sentimentSipTargetDomain", json!(human.address.to_string())),
+        ("sentimentTransferDeadlineMs", json!(20_000)),
+        ("sentimentRingingTimeoutMs", json!(15_000)),
+    ] {
+        settings[key] = value;
+    }
+    for outcome in ["busy", "transferred"] {
+        let mut call = Call::place(SipTransport::Udp, kamailio.address, &caller.uri(), Some(listen)).await;
+        let other = if outcome == "busy" {
+            let (address, uri) = (human.address, human.uri());
+            let (call, ()) = tokio::join!(Call::place(SipTransport::Udp, address, &uri, None), async {
+                human.event("CALL_INCOMING").await;
+                human.command("accept", "").await;
+            });
+            Some(call)
+        } else {
+            None
+        };
+        let dialog = serde_json::to_value(call.hand_over()).unwrap();
+        let (mut sidecar, mut connection) = escalate_in(&program, &room, dialog, settings.clone()).await;
+        if let Some(mut other) = other {
+            connection.command("say").await;
+            let attempt = hook.attempt().await;
+            let body: Value = serde_json::from_str(&attempt.body).unwrap();
+            assert_eq!(body["transfer"]["outcome"], outcome, "{body}");
+            attempt.answer(200).await;
+            other.hang_up().await;
+            human.event("CALL_CLOSED").await;
+        } else {
+            human.event("CALL_INCOMING").await;
+            human.command("accept", "").await;
+            caller.event("CALL_RTPESTAB").await;
+            human.event("CALL_RTPESTAB").await;
+        }
+        assert_eq!(sidecar.event("outcome").await["transfer"]["outcome"], outcome);
+        connection.end(5).await;
+        assert_eq!(sidecar.exit().await, Some(0));
+        call.hang_up().await;
+    }
 }

@@ -13,7 +13,7 @@ use crate::cli::exit::Failure;
 use crate::config::Loaded;
 use crate::config::plain;
 use crate::config::secret::{SecretErrors, Secrets};
-use crate::config::settings::{ActionKind, Settings};
+use crate::config::settings::{ActionKind, Settings, TransferMode};
 use crate::notify::guard::Guard;
 use crate::notify::sign::NoSigner;
 use crate::room::error::RoomEvent;
@@ -21,6 +21,7 @@ use crate::room::message::RoomMessage;
 use crate::room::native::{RoomConfig, connect};
 use crate::store::{Store, StoreUrl};
 use crate::transfer::sip::SipAgent;
+use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
 
 /// How long a peer may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,6 +40,11 @@ pub(super) fn settings(loaded: &Result<Loaded, Failure>) -> Vec<Finding> {
         findings.push(
             Check::Settings.warn("sentimentEscalationEnabled is false, so attach ends at once without joining a room"),
         );
+    }
+    if let (TransferMode::Attended, Some(file)) = (loaded.settings.sip.mode, &loaded.settings.sip.consult.whisper_file)
+        && let Err(error) = Whisper::from_file(file)
+    {
+        findings.push(Check::Settings.fail(error, BadWhisper::MEND));
     }
     findings.extend(loaded.warnings.iter().map(|warning| Check::Settings.warn(warning)));
     findings

@@ -60,6 +60,14 @@ pub struct SipDialog {
     pub cseq: Option<u32>,
 }
 
+impl SipDialog {
+    /// Whether a request of ours may go inside it: the room reserved a CSeq, and said all that such a request is made of.
+    #[must_use]
+    pub fn takes_requests(&self) -> bool {
+        self.cseq.is_some() && self.remote_target.is_some() && self.local_uri.is_some() && self.remote_uri.is_some()
+    }
+}
+
 /// The phone call behind the room.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallInfo {

@@ -2,6 +2,8 @@
 //! on streams it would trust the first Content-Length that it finds; two readers of one message who disagree about where
 //! it ends are how requests are smuggled.
 
+use rsipstack::sip::{HeadersExt as _, Response, Version};
+
 /// Longest start line and headers, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// Longest body, in bytes.
@@ -11,6 +13,18 @@ const MAX_LINES: usize = 256;
 const HEAD_END: &[u8] = b"\r\n\r\n";
 const CRLF: &[u8] = b"\r\n";
 const BLANKS: [char; 2] = [' ', '\t'];
+
+/// Whether a response names its request clearly, as the parser does not ask: SIP/2.0, one Via (RFC 3261 section 8.1.3.3),
+/// one each of what it copies from the request, the method of a CSeq, and a body as long as it says.
+pub(super) fn is_sound(response: &Response) -> bool {
+    let count = |name: &str| response.headers.iter().filter(|h| h.name().eq_ignore_ascii_case(name)).count();
+    let lengths = response.headers.iter().filter(|h| h.name().eq_ignore_ascii_case("Content-Length"));
+    response.version == Version::V2
+        && ["Via", "From", "To", "Call-ID", "CSeq"].iter().all(|name| count(name) == 1)
+        && !response.has_multiple_vias()
+        && response.cseq_header().is_ok_and(|cseq| cseq.seq().is_ok() && cseq.method().is_ok())
+        && lengths.map(|h| h.value().trim().parse()).all(|length| length == Ok(response.body.len()))
+}
 
 /// Why a message is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -349,6 +363,27 @@ mod tests {
             (b"NOTIFY sip:a@b SIP/2.0\r\nX: \xff\r\nContent-Length: 0\r\n\r\n".to_vec(), Malformed::NotUtf8),
         ] {
             assert_eq!(frames(&bad, 1000), Err(problem), "{}", String::from_utf8_lossy(&bad));
+        }
+    }
+
+    #[test]
+    fn a_response_names_its_request_once() {
+        let good = "SIP/2.0 200 OK\r\nv: SIP/2.0/UDP a;branch=z9hG4bKx\r\nf: <sip:a@b>;tag=1\r\nt: <sip:c@d>;tag=2\r\n\
+                    i: c\r\nCSeq: 7 REFER\r\nl: 2\r\n\r\nok";
+        let is_sound = |text: &str| Response::try_from(text.as_bytes()).is_ok_and(|response| is_sound(&response));
+        assert!(is_sound(good));
+        for (part, bad) in [
+            ("SIP/2.0 200", "SIP/2.1 200"),
+            ("v: SIP/2.0/UDP a;branch=z9hG4bKx", "Via: SIP/2.0/UDP a;branch=z9hG4bKx, SIP/2.0/UDP b;branch=z9hG4bKy"),
+            ("v: SIP/2.0/UDP a;branch=z9hG4bKx", "X: y"),
+            ("i: c", "i: c\r\nCall-ID: d"),
+            ("t: <sip:c@d>;tag=2\r\n", ""),
+            ("CSeq: 7 REFER", "CSeq: 7 REFER\r\nCSeq: 8 REFER"),
+            ("CSeq: 7 REFER", "CSeq: seven REFER"),
+            ("CSeq: 7 REFER", "CSeq: 7"),
+            ("l: 2", "l: 3"),
+        ] {
+            assert!(!is_sound(&good.replace(part, bad)), "{bad:?}");
         }
     }
 

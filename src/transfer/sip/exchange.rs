@@ -19,8 +19,8 @@ use super::sipfrag::printable;
 use super::wire::{Path, Wire};
 use crate::config::settings::SipTransport;
 
-/// Most challenges to one request: a proxy and a server, each with a stale nonce.
-const MAX_CHALLENGES: u32 = 5;
+/// Most sendings of one request: a proxy and a server that challenge, each with a stale nonce, make five.
+pub(super) const MAX_SENDINGS: u32 = 6;
 /// RFC 3261 section 18.1.1: larger requests go over a transport with congestion control.
 const MAX_DATAGRAM: usize = 1300;
 /// How long opening a stream for a large request may take before it goes as a datagram after all.
@@ -97,7 +97,7 @@ pub(super) async fn exchange(
             return Answer::Unauthorized { status, error };
         }
         (cseq, challenges_met) = (cseq + 1, challenges_met + 1);
-        if challenges_met > MAX_CHALLENGES {
+        if challenges_met == MAX_SENDINGS {
             return Answer::Unanswered("the peer challenges without end".to_owned());
         }
     }
@@ -167,7 +167,7 @@ async fn answer_to(
 }
 
 /// Switches a request that is too large for a datagram to a stream, where the peer takes one.
-async fn widened(wire: &Wire, path: Path, message: &Message) -> Path {
+pub(super) async fn widened(wire: &Wire, path: Path, message: &Message) -> Path {
     if path.leg.transport != SipTransport::Udp {
         return path;
     }
@@ -185,7 +185,7 @@ async fn widened(wire: &Wire, path: Path, message: &Message) -> Path {
 }
 
 /// Waits until the stream below has ended and no answer can come over it any more. A datagram has none.
-async fn broken(path: &Path, in_flight: &InFlight) {
+pub(super) async fn broken(path: &Path, in_flight: &InFlight) {
     if let Some(closed) = path.connection.cancel_token().filter(|_| path.connection.is_reliable()) {
         closed.cancelled().await;
         // What was read before is still on its way through the stack.

@@ -15,14 +15,25 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::checks::is_sound;
 use super::notify::{self, Source, Watch};
+use super::rate::Rate;
 use super::refer::ALLOW;
 use super::subscription::Event;
+use super::uri::HopUri;
 
 /// How many requests per second of addresses that we do not deal with are answered at all.
 const STRANGERS_PER_SECOND: u32 = 20;
+/// How many requests per second of the addresses that our dialogs name are answered, beside those for each dialog: who
+/// pretends to be one of them (as over UDP anybody can) gets no more than that out of us.
+const PER_SECOND: u32 = 100;
+/// How many more for each dialog.
+const PER_DIALOG_AND_SECOND: u32 = 20;
 /// How long an answer may take to leave.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// How long an ACK is waited for: timer H, and some time to come.
+const ACK_TIME: Duration = Duration::from_secs(33);
 
 /// A dialog, as its incoming requests name it: Call-ID and our tag.
 pub(super) type DialogKey = (String, String);
@@ -38,12 +49,15 @@ struct State {
     /// Requests in flight by the branch of their Via.
     exchanges: HashMap<String, Exchange>,
     watches: HashMap<DialogKey, Watch>,
-    strangers: Option<(Instant, u32)>,
+    strangers: Rate,
+    acquaintances: Rate,
 }
 
 struct Exchange {
     peer: IpAddr,
     heard: bool,
+    /// Of an INVITE: takes every 1xx and 2xx, also those that the stack's transaction is too old for.
+    answers: Option<UnboundedSender<Response>>,
 }
 
 /// How a request is answered.
@@ -103,6 +117,13 @@ impl Watching {
     }
 }
 
+impl Watching {
+    /// Where the peer of the dialog wants to be reached, if it has said so since the dialog began.
+    pub(super) fn target(&self) -> Option<HopUri> {
+        self.inbox.lock().watches.get(&self.key)?.session.as_ref()?.target.clone()
+    }
+}
+
 impl Drop for Watching {
     fn drop(&mut self) {
         let until = Instant::now() + self.linger;
@@ -117,16 +138,39 @@ impl Inbox {
 
     /// Lets in responses of `peer` to the request with this branch.
     pub(super) fn expect(self: &Arc<Self>, branch: &str, peer: IpAddr) -> InFlight {
-        self.lock().exchanges.insert(branch.to_owned(), Exchange { peer, heard: false });
+        self.expect_with(branch, peer, None)
+    }
+
+    /// The same for an INVITE: each of its 1xx and 2xx goes to `answers` in order, retransmissions and those of several
+    /// phones included (RFC 3261 section 13.2.2.4).
+    pub(super) fn expect_answers(
+        self: &Arc<Self>,
+        branch: &str,
+        peer: IpAddr,
+        answers: UnboundedSender<Response>,
+    ) -> InFlight {
+        self.expect_with(branch, peer, Some(answers))
+    }
+
+    fn expect_with(
+        self: &Arc<Self>,
+        branch: &str,
+        peer: IpAddr,
+        answers: Option<UnboundedSender<Response>>,
+    ) -> InFlight {
+        self.lock().exchanges.insert(branch.to_owned(), Exchange { peer, heard: false, answers });
         InFlight { inbox: self.clone(), branch: branch.to_owned() }
     }
 
     /// Lets in requests of a dialog; `None` when another transfer works in it.
-    pub(super) fn watch(self: &Arc<Self>, key: DialogKey, watch: Watch, linger: Duration) -> Option<Watching> {
+    pub(super) fn watch(self: &Arc<Self>, key: DialogKey, mut watch: Watch, linger: Duration) -> Option<Watching> {
         let (mut state, now) = (self.lock(), Instant::now());
         state.watches.retain(|_, watch| watch.ended.is_none_or(|until| until > now));
-        if state.watches.get(&key).is_some_and(|w| w.ended.is_none()) {
-            return None;
+        match state.watches.get(&key) {
+            Some(earlier) if earlier.ended.is_none() => return None,
+            // The dialog goes on, and so do its numbers.
+            Some(earlier) => watch.last_cseq = watch.last_cseq.or(earlier.last_cseq),
+            None => {}
         }
         state.watches.insert(key.clone(), watch);
         drop(state);
@@ -145,24 +189,27 @@ impl Inbox {
         let Ok(Some(branch)) = response.transaction_id() else { return false };
         let mut state = self.lock();
         let Some(exchange) = state.exchanges.get_mut(branch.value()) else { return false };
-        if exchange.peer != from || response.version != Version::V2 {
+        if exchange.peer != from || !is_sound(response) {
             return false;
         }
         exchange.heard = true;
+        let is_of_invite = response.cseq_header().and_then(|cseq| cseq.method()).is_ok_and(|m| m == Method::Invite);
+        if let Some(answers) = exchange.answers.as_ref().filter(|_| is_of_invite && response.status_code.code() < 300)
+            && answers.send(response.clone()).is_err()
+        {
+            debug!("an answer to an INVITE that is over");
+        }
         true
     }
 
     fn admits_request(&self, from: IpAddr, now: Instant) -> bool {
         let mut state = self.lock();
         if state.watches.values().any(|watch| watch.peers.contains(&from)) {
-            return true;
+            let watches = u32::try_from(state.watches.len()).unwrap_or(u32::MAX);
+            let limit = PER_SECOND.saturating_add(watches.saturating_mul(PER_DIALOG_AND_SECOND));
+            return state.acquaintances.admits(limit, now);
         }
-        let (since, count) = state.strangers.get_or_insert((now, 0));
-        if now.duration_since(*since) >= Duration::from_secs(1) {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        *count <= STRANGERS_PER_SECOND
+        state.strangers.admits(STRANGERS_PER_SECOND, now)
     }
 
     /// How a request is answered, and whom it concerns is told.
@@ -188,8 +235,12 @@ impl Inbox {
                     Header::Other("Allow-Events".to_owned(), "refer".to_owned()),
                 ],
             ),
-            Method::Invite if watch.is_some() => Reply::from(488),
-            Method::Invite | Method::Refer => Reply::from(603),
+            Method::Invite => match watch {
+                Some(watch) if watch.in_dialog => watch.invite(request, &facts, from),
+                Some(_) => Reply::from(488),
+                None => Reply::from(603),
+            },
+            Method::Refer => Reply::from(603),
             Method::Message => Reply::from(403),
             Method::Subscribe => notify::bad_event(),
             _ => Reply::with(405, vec![Header::Allow(ALLOW.into())]),
@@ -208,6 +259,10 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
             let sending = transaction.reply_with(StatusCode::from(reply.status), reply.headers, reply.body);
             if !matches!(tokio::time::timeout(ANSWER_TIME, sending).await, Ok(Ok(()))) {
                 debug!(sip_status = reply.status, "an answer could not be sent");
+            }
+            // An answered INVITE is answered again until its ACK comes; the stack does so while somebody waits for it.
+            if transaction.original.method == Method::Invite && reply.status == 200 {
+                drop(tokio::time::timeout(ACK_TIME, transaction.receive()).await);
             }
         });
     }

@@ -18,13 +18,16 @@
 //! The SIP stack below logs whole messages, phone numbers included, at `info`: a program's log filter must hold
 //! [`STACK_LOG_FILTER`].
 
+pub mod attended;
 mod checks;
 mod digest;
 mod exchange;
 pub mod field;
 mod inbox;
+pub mod media;
 mod notify;
 pub mod options;
+mod rate;
 mod refer;
 mod resolve;
 mod secure;
@@ -42,21 +45,24 @@ use rsipstack::sip::HeadersExt as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, info, info_span};
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use crate::config::secret::Secret;
 use crate::config::settings::Sip;
 use crate::tls;
-use crate::transfer::{Outcome, Progress, TransferRequest};
+use crate::transfer::{Outcome, Progress, Route, TransferRequest};
+use attended::sdp;
 use digest::{Login, Trust};
 use exchange::{Answer, Sign, exchange, reason};
 use field::BadField;
 use inbox::{Gate, Inbox, Watching, tell};
-use notify::Watch;
-use refer::{Message, Plan, ReferTo};
+use media::whisper::Whisper;
+use notify::{Session, Watch};
+use refer::{Plan, ReferTo};
 use subscription::{Event, Subscription};
 use uri::{Hop, HopUri, Host};
-use wire::Wire;
+use wire::{Path, Wire};
 
 /// The code of [`Outcome::Rejected`] when the room's dialog cannot go into a message.
 pub const BAD_DIALOG: &str = "bad_dialog";
@@ -126,6 +132,43 @@ pub struct SipAgent {
     wire: Arc<Wire>,
     inbox: Arc<Inbox>,
     timing: Timing,
+    /// The sound of `sentimentWhisperFile`.
+    whisper: Option<Whisper>,
+    /// Calls to humans that have yet to end.
+    calls: TaskTracker,
+    closing: CancellationToken,
+}
+
+/// What ends a transfer early.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// It is called off, whatever its state.
+    pub cancel: CancellationToken,
+    /// The caller is gone or the process is about to stop: an attended transfer whose human has yet to decide is called
+    /// off; one that hands the caller over at this moment goes on, as that is where the caller may have gone.
+    pub asking: CancellationToken,
+}
+
+impl Stop {
+    /// Waits for either.
+    async fn any(&self) {
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = self.asking.cancelled() => {}
+        }
+    }
+}
+
+impl From<CancellationToken> for Stop {
+    fn from(cancel: CancellationToken) -> Self {
+        Self { cancel, asking: CancellationToken::new() }
+    }
+}
+
+impl Drop for SipAgent {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
 }
 
 impl SipAgent {
@@ -152,7 +195,19 @@ impl SipAgent {
             (None, None) => Trust::Nobody,
         };
         let login = settings.user.clone().zip(password).map(|(user, password)| Login { user, password, trust });
-        Ok(Self { settings: settings.clone(), login, wire: Arc::new(wire), inbox, timing })
+        let whisper = settings.consult.whisper_file.as_deref().map(Whisper::from_file).transpose();
+        // The call is more important than how it is announced.
+        let whisper = whisper.inspect_err(|error| warn!(%error, "the built-in words are whispered")).ok().flatten();
+        Ok(Self {
+            settings: settings.clone(),
+            login,
+            wire: Arc::new(wire),
+            inbox,
+            timing,
+            whisper,
+            calls: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        })
     }
 
     /// Where it listens.
@@ -161,19 +216,30 @@ impl SipAgent {
         self.wire.listen()
     }
 
-    /// Refers the caller to the request's target and waits for what comes of it, at most `deadline_ms`.
+    /// Transfers the caller to the request's target and waits for what comes of it, at most `deadline_ms`.
     ///
     /// Steps on the way go to `progress` as far as it has room; they never hold the transfer up. Dropping the future
-    /// is like cancelling: nothing more is sent, and what the peer still says is answered.
+    /// is like cancelling: no further REFER is sent, what the peer still says is answered, and a human who was called is
+    /// released.
     pub async fn transfer(
         &self,
         request: TransferRequest,
         progress: mpsc::Sender<Progress>,
-        cancel: CancellationToken,
+        stop: impl Into<Stop>,
     ) -> Outcome {
-        let span = info_span!("transfer", alert_id = %request.alert_id);
+        let (span, stop) = (info_span!("transfer", alert_id = %request.alert_id), stop.into());
+        let deadline = Instant::now() + Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE);
         async {
-            let outcome = self.refer(&request, &progress, &cancel).await;
+            let outcome = match &request.route {
+                Route::Attended { .. } => self.attend(&request, &progress, &stop, deadline).await,
+                _ => match Plan::new(&request.route, &self.settings) {
+                    Ok(plan) => {
+                        let refer_to = ReferTo::number(&request.target, &self.settings);
+                        self.refer(&plan, &refer_to, deadline, &progress, &stop.cancel).await
+                    }
+                    Err(bad) => bad_dialog(&bad),
+                },
+            };
             info!(outcome = outcome.name(), "the transfer ended");
             outcome
         }
@@ -181,23 +247,25 @@ impl SipAgent {
         .await
     }
 
+    /// Waits until every human who was called is released: their ringing cancelled, their call hung up.
+    pub async fn released(&self) {
+        self.calls.close();
+        self.calls.wait().await;
+    }
+
     async fn refer(
         &self,
-        request: &TransferRequest,
+        plan: &Plan,
+        refer_to: &ReferTo,
+        deadline: Instant,
         progress: &mpsc::Sender<Progress>,
         cancel: &CancellationToken,
     ) -> Outcome {
-        let plan = match Plan::new(&request.route, &self.settings) {
-            Ok(plan) => plan,
-            Err(bad) => return bad_dialog(&bad),
-        };
-        let refer_to = ReferTo::number(&request.target, &self.settings);
         let mut transfer = Transfer { subscription: Subscription::new(), progress };
-        let deadline = Instant::now() + Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE);
         let (events, mut news) = mpsc::unbounded_channel();
         // Outlives the work below: what is notified after the REFER's response is what counts.
         let mut watching = None;
-        let work = self.work(&plan, &refer_to, &events, &mut watching);
+        let work = self.work(plan, refer_to, &events, &mut watching);
         tokio::pin!(work);
         let mut working = true;
         loop {
@@ -228,7 +296,7 @@ impl SipAgent {
         events: &mpsc::UnboundedSender<Event>,
         watching: &mut Option<Watching>,
     ) -> Result<(), Outcome> {
-        let path = match self.wire.path(&plan.hop).await {
+        let path = match self.wire.path(&plan.hop, self.settings.transport).await {
             Ok(path) => path,
             Err(reason) => {
                 tell(events, Event::NotSent { reason });
@@ -236,15 +304,14 @@ impl SipAgent {
             }
         };
         let message = plan.message(refer_to, &self.settings, path.leg.local).map_err(|bad| bad_dialog(&bad))?;
-        let mut peers: Vec<IpAddr> = Vec::new();
-        for hop in plan.peers() {
-            peers.extend(self.wire.addresses(hop).await);
-        }
+        let watch = self.watch_of(plan, &path, events.clone()).await;
         let in_use = || Outcome::Rejected {
             code: DIALOG_IN_USE.to_owned(),
             reason: "another transfer works in the same dialog".to_owned(),
         };
-        let watching = watching.insert(self.watch(plan, &message, peers, events).ok_or_else(in_use)?);
+        let key = (message.call_id.as_str().to_owned(), message.local_tag.as_str().to_owned());
+        let watch = self.inbox.watch(key, watch, self.timing.timer_f());
+        let watching = watching.insert(watch.ok_or_else(in_use)?);
         let sign = |sign| match sign {
             Sign::To { peer, secure } => watching.update(|watch| {
                 watch.peers.push(peer);
@@ -261,25 +328,27 @@ impl SipAgent {
         Ok(())
     }
 
-    fn watch(
-        &self,
-        plan: &Plan,
-        message: &Message,
-        peers: Vec<IpAddr>,
-        events: &mpsc::UnboundedSender<Event>,
-    ) -> Option<Watching> {
-        let watch = Watch {
-            remote_tag: message.remote_tag.as_ref().map(|tag| tag.as_str().to_owned()),
-            in_dialog: plan.is_in_dialog(),
+    /// What is expected of the dialog that a REFER goes to.
+    async fn watch_of(&self, plan: &Plan, path: &Path, events: mpsc::UnboundedSender<Event>) -> Watch {
+        let mut peers: Vec<IpAddr> = vec![path.peer.ip()];
+        for hop in plan.peers() {
+            peers.extend(self.wire.addresses(hop).await);
+        }
+        let in_dialog = plan.is_in_dialog();
+        // A phone may put us on hold before it calls the human; the sound itself is the platform's.
+        let contact = path.leg.contact(plan.is_secure());
+        let session = || Session::new(sdp::Local::elsewhere(path.leg.local.ip()), contact);
+        Watch {
+            remote_tag: plan.remote_tag().filter(|_| in_dialog).map(|tag| tag.as_str().to_owned()),
+            in_dialog,
             peers,
-            secure: false,
+            secure: path.is_secure(),
             refer_cseqs: Vec::new(),
             last_cseq: None,
-            events: events.clone(),
+            session: in_dialog.then(session),
+            events,
             ended: None,
-        };
-        let key = (message.call_id.as_str().to_owned(), message.local_tag.as_str().to_owned());
-        self.inbox.watch(key, watch, self.timing.timer_f())
+        }
     }
 }
 
@@ -292,13 +361,17 @@ struct Transfer<'a> {
 impl Transfer<'_> {
     fn handle(&mut self, event: Event) -> Option<Outcome> {
         let step = self.subscription.handle(event);
-        if let Some(progress) = step.progress {
-            info!(step = progress.step, sip_status = progress.sip_status, "transfer");
-            if self.progress.try_send(progress).is_err() {
-                debug!("nobody takes the transfer's progress");
-            }
+        if let Some(told) = step.progress {
+            tell_progress(self.progress, told);
         }
         step.outcome
+    }
+}
+
+fn tell_progress(progress: &mpsc::Sender<Progress>, told: Progress) {
+    info!(step = told.step, sip_status = told.sip_status, "transfer");
+    if progress.try_send(told).is_err() {
+        debug!("nobody takes the transfer's progress");
     }
 }
 

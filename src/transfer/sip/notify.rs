@@ -4,11 +4,16 @@ use std::net::IpAddr;
 
 use rsipstack::sip::{Header, HeadersExt as _, Request};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::attended::invite::uris;
+use super::attended::sdp::{self, Remote};
 use super::inbox::{DialogKey, Reply, tell};
+use super::refer::ALLOW;
 use super::sipfrag;
 use super::subscription::Event;
+use super::uri::HopUri;
 
 /// Largest sipfrag that is looked at.
 const MAX_BODY: usize = 4096;
@@ -18,7 +23,7 @@ const MAX_BODY: usize = 4096;
 pub(super) struct Watch {
     /// The peer's tag; the first NOTIFY or 2xx tells it where the REFER opened the dialog.
     pub(super) remote_tag: Option<String>,
-    /// Whether it is the caller's own dialog, whose BYE means that the caller is gone.
+    /// Whether it is a call's own dialog, whose BYE means that who is there has hung up.
     pub(super) in_dialog: bool,
     /// The addresses that the dialog's requests may come from.
     pub(super) peers: Vec<IpAddr>,
@@ -28,6 +33,8 @@ pub(super) struct Watch {
     pub(super) refer_cseqs: Vec<u32>,
     /// The CSeq of the peer's last request.
     pub(super) last_cseq: Option<u32>,
+    /// The call's sound, where a re-INVITE may change it.
+    pub(super) session: Option<Session>,
     pub(super) events: UnboundedSender<Event>,
     /// Set once the transfer is over: until when its dialog is still answered.
     pub(super) ended: Option<Instant>,
@@ -39,6 +46,48 @@ pub(super) struct Source {
     pub(super) ip: IpAddr,
     /// Over a TLS connection: we opened it, and the peer has proved who it is.
     pub(super) secure: bool,
+}
+
+/// What a call has of a session.
+#[derive(Debug)]
+pub(super) struct Session {
+    local: sdp::Local,
+    /// Our Contact in answers.
+    contact: String,
+    /// Tells the sound where it goes, where it is ours.
+    pub(super) remote: Option<watch::Sender<Remote>>,
+    /// Where the peer wants to be reached from now on.
+    pub(super) target: Option<HopUri>,
+}
+
+impl Session {
+    /// A session as it was offered.
+    pub(super) fn new(local: sdp::Local, contact: String) -> Self {
+        Self { local, contact, remote: None, target: None }
+    }
+
+    /// Answers a re-INVITE (RFC 3261 section 14.2): on hold and off it, or with an offer of our own where there is none.
+    fn invite(&mut self, request: &Request) -> Reply {
+        let (text, remote) = if request.body.is_empty() {
+            (self.local.offer(), None)
+        } else {
+            match self.local.answer(&request.body) {
+                Ok(answered) => answered,
+                Err(_) => return Reply::from(488),
+            }
+        };
+        if let (Some(sender), Some(remote)) = (&self.remote, remote) {
+            sender.send_replace(remote);
+        }
+        let contact = once(request, "Contact", "m").and_then(|value| uris(value).first().copied());
+        self.target = contact.and_then(|uri| HopUri::new("contact", uri).ok()).or(self.target.take());
+        let headers = vec![
+            Header::Contact(self.contact.clone().into()),
+            Header::Allow(ALLOW.into()),
+            Header::ContentType(sdp::CONTENT_TYPE.into()),
+        ];
+        Reply { status: 200, headers, body: Some(text.into_bytes()) }
+    }
 }
 
 /// What every request in a dialog must have.
@@ -99,7 +148,16 @@ impl Watch {
         self.remote_tag.get_or_insert_with(|| facts.from_tag.clone());
     }
 
-    /// Answers a BYE in the caller's dialog.
+    /// Answers a re-INVITE.
+    pub(super) fn invite(&mut self, request: &Request, facts: &Facts, from: Source) -> Reply {
+        if let Err(reply) = self.check(facts, from) {
+            return reply;
+        }
+        self.accept(facts);
+        self.session.as_mut().map_or_else(|| Reply::from(488), |session| session.invite(request))
+    }
+
+    /// Answers a BYE in a call's dialog.
     pub(super) fn bye(&mut self, facts: &Facts, from: Source) -> Reply {
         if let Err(reply) = self.check(facts, from) {
             return reply;
@@ -126,7 +184,8 @@ pub(super) fn answer(watch: Option<&mut Watch>, request: &Request, facts: &Facts
         .filter_map(|p| p.split_once('='))
         .find(|(n, _)| n.trim().eq_ignore_ascii_case("id"))
         .map(|(_, v)| v.trim());
-    let Some(watch) = watch else { return Reply::from(481) };
+    // Only where something was referred.
+    let Some(watch) = watch.filter(|watch| !watch.refer_cseqs.is_empty()) else { return Reply::from(481) };
     // RFC 3515 section 2.4.6: the id is the CSeq of the REFER; many peers leave it out for the first one.
     if id.is_some_and(|id| !watch.refer_cseqs.iter().any(|cseq| id.parse() == Ok(*cseq))) {
         return Reply::from(481);

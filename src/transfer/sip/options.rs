@@ -90,7 +90,7 @@ impl SipAgent {
     }
 
     async fn ask(&self, uri: &HopUri, silent: PingError) -> Result<PeerReport, PingError> {
-        let found = self.wire.path(uri.hop()).await;
+        let found = self.wire.path(uri.hop(), self.settings.transport).await;
         let path = found.map_err(|detail| PingError::Unreachable { detail })?;
         let local = path.leg.local;
         let (from, domain) = (own_uri(&self.settings, None, local), own_domain(&self.settings, None, local));

@@ -11,8 +11,8 @@ use crate::transfer::{E164, Route};
 
 /// Who we say we are.
 pub(super) const USER_AGENT: &str = concat!("sentiment-sidecar/", env!("CARGO_PKG_VERSION"));
-/// What we take requests of, for `Allow`.
-pub(super) const ALLOW: &str = "NOTIFY, OPTIONS, BYE";
+/// What we take requests of, for `Allow`: INVITE only in a dialog that stands.
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, NOTIFY, OPTIONS";
 
 /// How a request leaves, which its Via and Contact tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,6 @@ pub(super) struct Message {
     pub(super) request_uri: String,
     pub(super) call_id: CallId,
     pub(super) local_tag: Tag,
-    /// The peer's tag, where the dialog has one already.
-    pub(super) remote_tag: Option<Tag>,
     pub(super) cseq: u32,
     pub(super) headers: Vec<Header>,
     pub(super) body: Option<Body>,
@@ -91,19 +89,60 @@ impl Message {
         secure(&self.request_uri) || first_route.is_some_and(|route| secure(route.trim_start_matches('<')))
     }
 
-    /// An OPTIONS that asks a peer what it can do (RFC 3261 section 11).
-    pub(super) fn options(peer: &HopUri, from: &str, domain: &str) -> Self {
+    /// A request outside of dialogs, without the headers of its method.
+    pub(super) fn outside(method: Method, target: &HopUri, from: &str, domain: &str) -> Self {
         let (call_id, local_tag) = (CallId::random(domain), Tag::random());
         let headers = vec![
             Header::From(format!("<{from}>;tag={}", local_tag.as_str()).into()),
-            Header::To(format!("<{}>", peer.as_str()).into()),
+            Header::To(format!("<{}>", target.as_str()).into()),
             Header::CallId(call_id.as_str().into()),
-            Header::Accept("application/sdp, message/sipfrag".into()),
-            Header::UserAgent(USER_AGENT.into()),
         ];
-        let request_uri = peer.as_str().to_owned();
-        let (method, remote_tag, body) = (Method::Options, None, None);
-        Self { method, request_uri, call_id, local_tag, remote_tag, cseq: 1, headers, body }
+        let request_uri = target.as_str().to_owned();
+        Self { method, request_uri, call_id, local_tag, cseq: 1, headers, body: None }
+    }
+
+    /// An OPTIONS that asks a peer what it can do (RFC 3261 section 11).
+    pub(super) fn options(peer: &HopUri, from: &str, domain: &str) -> Self {
+        let mut message = Self::outside(Method::Options, peer, from, domain);
+        message.headers.push(Header::Accept("application/sdp, message/sipfrag".into()));
+        message.headers.push(Header::UserAgent(USER_AGENT.into()));
+        message
+    }
+
+    /// A request inside a dialog (RFC 3261 section 12.2.1.1), without the headers of its method.
+    pub(super) fn within(dialog: &Dialog, method: Method) -> Result<Self, BadField> {
+        let Dialog {
+            local_tag: Some(local_tag),
+            remote_tag: Some(remote_tag),
+            local_uri: Some(local_uri),
+            remote_uri: Some(remote_uri),
+            remote_target: Some(remote_target),
+            cseq: Some(cseq),
+            ..
+        } = dialog
+        else {
+            return Err(BadField { field: "dialog", problem: "is not complete" });
+        };
+        let mut routes: Vec<&str> = dialog.route_set.iter().map(HopUri::as_str).collect();
+        let mut request_uri = remote_target.as_str();
+        if dialog.route_set.first().is_some_and(|first| !first.is_loose()) {
+            // A strict router wants itself in the Request-URI and the remote target last in the route.
+            routes.push(request_uri);
+            request_uri = routes.remove(0);
+        }
+        let mut headers: Vec<_> = routes.iter().map(|r| Header::Route(format!("<{r}>").into())).collect();
+        headers.push(Header::From(format!("<{}>;tag={}", local_uri.as_str(), local_tag.as_str()).into()));
+        headers.push(Header::To(format!("<{}>;tag={}", remote_uri.as_str(), remote_tag.as_str()).into()));
+        headers.push(Header::CallId(dialog.call_id.as_str().into()));
+        Ok(Self {
+            method,
+            request_uri: request_uri.to_owned(),
+            call_id: dialog.call_id.clone(),
+            local_tag: local_tag.clone(),
+            cseq: *cseq,
+            headers,
+            body: None,
+        })
     }
 }
 
@@ -118,6 +157,45 @@ impl ReferTo {
         let domain = sip.target_domain.as_ref();
         Self(domain.map_or_else(|| format!("tel:{number}"), |domain| format!("sip:{number}@{domain};user=phone")))
     }
+
+    /// The human who has been called already: the caller's new call takes the place of ours.
+    pub(super) fn replacing(target: &E164, sip: &Sip, replaced: &Replaced) -> Result<Self, BadField> {
+        let Replaced { call_id, to_tag, from_tag } = replaced;
+        let (to_tag, from_tag) = (to_tag.as_str(), from_tag.as_str());
+        let replaces = format!("{};to-tag={to_tag};from-tag={from_tag}", call_id.as_str());
+        Ok(Self(format!("{}?Replaces={}", target_uri(target, sip)?.as_str(), escape_header(&replaces))))
+    }
+}
+
+/// The human's call as the one that replaces it has to name it (RFC 3891 section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Replaced {
+    call_id: CallId,
+    /// The human's own tag.
+    to_tag: Tag,
+    /// Ours.
+    from_tag: Tag,
+}
+
+impl Replaced {
+    /// The name of a dialog that stands.
+    pub(super) fn new(dialog: &Dialog) -> Option<Self> {
+        let (to_tag, from_tag) = (dialog.remote_tag.clone()?, dialog.local_tag.clone()?);
+        Some(Self { call_id: dialog.call_id.clone(), to_tag, from_tag })
+    }
+}
+
+/// The human as a SIP URI, which a call of ours goes to: at the target's domain, else at the proxy.
+pub(super) fn target_uri(target: &E164, sip: &Sip) -> Result<HopUri, BadField> {
+    let missing = BadField { field: "sentimentSipTargetDomain", problem: "is missing, and so is sentimentSipProxy" };
+    let domain = sip.target_domain.as_ref().or(sip.proxy.as_ref()).ok_or(missing)?;
+    HopUri::new("sentimentSipTargetDomain", &format!("sip:{}@{domain};user=phone", target.as_str()))
+}
+
+/// Everything but what a header of a URI may hold as it is (RFC 3261 section 25, `hvalue`) is escaped.
+fn escape_header(value: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&b);
+    value.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// A checked way to refer: what a [`Message`] is made of once our own address is known.
@@ -135,6 +213,7 @@ impl Plan {
         let (dialog, in_dialog) = match route {
             Route::ReferInDialog { dialog } => (Dialog::try_from(dialog)?, true),
             Route::ReferTargetDialog { dialog } => (Dialog::try_from(dialog)?, false),
+            Route::Attended { dialog } => (Dialog::try_from(dialog)?, dialog.takes_requests()),
             Route::RoomCommand => return Err(BadField { field: "route", problem: "is the room's own, not SIP" }),
         };
         let missing = |field| BadField { field, problem: "is missing" };
@@ -146,24 +225,34 @@ impl Plan {
             dialog.remote_target.as_ref().ok_or(missing("remote_target"))?;
             dialog.cseq.ok_or(missing("cseq"))?;
         }
-        let first = match dialog.route_set.first().filter(|_| in_dialog).or(dialog.remote_target.as_ref()) {
-            Some(uri) => uri.clone(),
-            None => target_of(&dialog)?,
-        };
-        let hop = match &sip.proxy {
-            Some(proxy) if first.is_secure() => Hop::parse("proxy", proxy)?.secured().ok_or(BadField {
-                field: "remote_target",
-                problem: "is a sips URI, and the proxy does not speak TLS",
-            })?,
-            Some(proxy) => Hop::parse("proxy", proxy)?,
-            None => first.hop().clone(),
-        };
+        let hop = if in_dialog { next_hop(sip, &dialog)? } else { hop_outside(sip, &dialog)? };
         Ok(Self { dialog, in_dialog, hop })
     }
 
     /// Whether the REFER goes inside the handed-over dialog.
     pub(super) fn is_in_dialog(&self) -> bool {
         self.in_dialog
+    }
+
+    /// Whether its first route or target is a `sips:` URI.
+    pub(super) fn is_secure(&self) -> bool {
+        let first = self.dialog.route_set.first().filter(|_| self.in_dialog).or(self.dialog.remote_target.as_ref());
+        first.is_some_and(HopUri::is_secure)
+    }
+
+    /// The handed-over dialog, as requests to us name it.
+    pub(super) fn key(&self) -> Option<(String, String)> {
+        Some((self.dialog.call_id.as_str().to_owned(), self.dialog.local_tag.as_ref()?.as_str().to_owned()))
+    }
+
+    /// The peer's tag in the handed-over dialog.
+    pub(super) fn remote_tag(&self) -> Option<&Tag> {
+        self.dialog.remote_tag.as_ref()
+    }
+
+    /// The room's own address of record.
+    pub(super) fn local_uri(&self) -> Option<&AddressUri> {
+        self.dialog.local_uri.as_ref()
     }
 
     /// Hosts that may notify us besides the next hop: those of the dialog itself.
@@ -173,7 +262,8 @@ impl Plan {
 
     /// The REFER to `refer_to`; `local` is where we are.
     pub(super) fn message(&self, refer_to: &ReferTo, sip: &Sip, local: SocketAddr) -> Result<Message, BadField> {
-        let mut message = if self.in_dialog { self.inside()? } else { self.outside(sip, local)? };
+        let mut message =
+            if self.in_dialog { Message::within(&self.dialog, Method::Refer)? } else { self.outside(sip, local)? };
         message.headers.push(Header::ReferTo(format!("<{}>", refer_to.0).into()));
         if let Some(local_uri) = &self.dialog.local_uri {
             message.headers.push(Header::ReferredBy(format!("<{}>", local_uri.as_str()).into()));
@@ -182,44 +272,6 @@ impl Plan {
         message.headers.push(Header::Allow(ALLOW.into()));
         message.headers.push(Header::UserAgent(USER_AGENT.into()));
         Ok(message)
-    }
-
-    /// RFC 3261 section 12.2.1.1.
-    fn inside(&self) -> Result<Message, BadField> {
-        let missing = BadField { field: "dialog", problem: "is not complete" };
-        let Dialog {
-            local_tag: Some(local_tag),
-            remote_tag: Some(remote_tag),
-            local_uri: Some(local_uri),
-            remote_uri: Some(remote_uri),
-            remote_target: Some(remote_target),
-            cseq: Some(cseq),
-            ..
-        } = &self.dialog
-        else {
-            return Err(missing);
-        };
-        let mut routes: Vec<&str> = self.dialog.route_set.iter().map(HopUri::as_str).collect();
-        let mut request_uri = remote_target.as_str();
-        if self.dialog.route_set.first().is_some_and(|first| !first.is_loose()) {
-            // A strict router wants itself in the Request-URI and the remote target last in the route.
-            routes.push(request_uri);
-            request_uri = routes.remove(0);
-        }
-        let mut headers: Vec<_> = routes.iter().map(|r| Header::Route(format!("<{r}>").into())).collect();
-        headers.push(Header::From(format!("<{}>;tag={}", local_uri.as_str(), local_tag.as_str()).into()));
-        headers.push(Header::To(format!("<{}>;tag={}", remote_uri.as_str(), remote_tag.as_str()).into()));
-        headers.push(Header::CallId(self.dialog.call_id.as_str().into()));
-        Ok(Message {
-            method: Method::Refer,
-            request_uri: request_uri.to_owned(),
-            call_id: self.dialog.call_id.clone(),
-            local_tag: local_tag.clone(),
-            remote_tag: Some(remote_tag.clone()),
-            cseq: *cseq,
-            headers,
-            body: None,
-        })
     }
 
     /// RFC 4538.
@@ -246,8 +298,30 @@ impl Plan {
             Header::Other("Target-Dialog".to_owned(), target_dialog),
         ];
         let request_uri = target.as_str().to_owned();
-        let (method, remote_tag, body) = (Method::Refer, None, None);
-        Ok(Message { method, request_uri, call_id, local_tag, remote_tag, cseq: 1, headers, body })
+        Ok(Message { method: Method::Refer, request_uri, call_id, local_tag, cseq: 1, headers, body: None })
+    }
+}
+
+/// Where a request inside a dialog goes next: the proxy of the settings, the first route, or the remote target.
+pub(super) fn next_hop(sip: &Sip, dialog: &Dialog) -> Result<Hop, BadField> {
+    let first = dialog.route_set.first().or(dialog.remote_target.as_ref());
+    hop_to(sip, first.ok_or(BadField { field: "remote_target", problem: "is missing" })?)
+}
+
+fn hop_outside(sip: &Sip, dialog: &Dialog) -> Result<Hop, BadField> {
+    hop_to(sip, &target_of(dialog)?)
+}
+
+/// Where a request that is routed to `uri` goes next: the proxy of the settings, or there. A `sips:` URI goes over TLS
+/// either way.
+pub(super) fn hop_to(sip: &Sip, uri: &HopUri) -> Result<Hop, BadField> {
+    let problem = "is for a sips URI, and does not speak TLS";
+    match &sip.proxy {
+        Some(proxy) if uri.is_secure() => {
+            Hop::parse("proxy", proxy)?.secured().ok_or(BadField { field: "proxy", problem })
+        }
+        Some(proxy) => Hop::parse("proxy", proxy),
+        None => Ok(uri.hop().clone()),
     }
 }
 
@@ -372,6 +446,48 @@ mod tests {
         assert_eq!(header(&text, "To"), ["<sip:+14155550100@carrier.example>"]);
         assert!(header(&text, "Call-ID")[0].ends_with("@own.example"));
         assert_eq!(header(&text, "Refer-To"), ["<sip:+14155551234@carrier.example;user=phone>"]);
+    }
+
+    #[test]
+    fn a_replaced_call_is_named_in_the_refer_to_and_nothing_breaks_out_of_it() {
+        let sip = Sip { target_domain: Some("pbx.example:5070".to_owned()), ..Settings::default().sip };
+        let number: E164 = "+14155551234".parse().unwrap();
+        let named = |call_id: &str, to_tag: &str| {
+            let to_tag = Tag::new("to", to_tag).unwrap();
+            let replaced = Replaced {
+                call_id: CallId::new("c", call_id).unwrap(),
+                to_tag,
+                from_tag: Tag::new("from", "ours").unwrap(),
+            };
+            ReferTo::replacing(&number, &sip, &replaced).unwrap().0
+        };
+        assert_eq!(
+            named("ab1@own.example", "t.1"),
+            "sip:+14155551234@pbx.example:5070;user=phone?Replaces=ab1%40own.example%3Bto-tag%3Dt.1%3Bfrom-tag%3Dours"
+        );
+        // What a Call-ID and a tag may hold, and a URI's header may not.
+        let odd = named("a<>:\\\"/[]?{}()%41@b", "x%41+`'~");
+        assert!(
+            odd.split_once("?Replaces=")
+                .unwrap()
+                .1
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()%".contains(&b)),
+            "{odd}"
+        );
+        assert!(odd.contains("%2541%40b") && odd.contains("x%2541"), "{odd}");
+        assert!(
+            ReferTo::replacing(
+                &number,
+                &Settings::default().sip,
+                &Replaced {
+                    call_id: CallId::new("c", "a").unwrap(),
+                    to_tag: Tag::new("t", "a").unwrap(),
+                    from_tag: Tag::new("t", "b").unwrap(),
+                }
+            )
+            .is_err()
+        );
     }
 
     #[test]

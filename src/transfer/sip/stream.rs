@@ -1,7 +1,6 @@
 //! SIP over byte streams: our own reader and writer around each, with our checks before the stack's parser. To the stack
 //! a stream is a channel of whole messages, whatever carries it.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,18 +22,15 @@ use super::checks::{Frame, Framer};
 const MAX_STREAMS: usize = 256;
 /// Most streams that one address may open.
 const MAX_OF_ADDRESS: usize = 64;
-/// How long a stream that was opened to us may be silent.
-const IDLE_TIME: Duration = Duration::from_secs(300);
-/// How long one that we opened may be silent: longer than a transfer may take.
-const OWN_IDLE_TIME: Duration = Duration::from_secs(900);
-/// How often a TLS stream says that it lives (RFC 5626 section 3.5.1). Peers close what is idle for a minute or two, and
-/// over TLS they cannot call back.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long a stream may be silent; longer than a transfer takes.
+const IDLE_TIME: Duration = Duration::from_secs(900);
 /// How long a stream that was opened to us may take to its first message, and any stream from a message's first byte
 /// to its last.
 const MESSAGE_TIME: Duration = Duration::from_secs(10);
 /// How long the peer may take to take what we write.
 const WRITE_TIME: Duration = Duration::from_secs(10);
+/// How often a stream that we opened says that it lives (RFC 5626 section 3.5.1): it is how the peer reaches us.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Messages that wait to be written; who sends more waits too.
 const WRITE_QUEUE: usize = 64;
 /// Messages that a stream may bring each second; the rest waits at the peer.
@@ -55,22 +51,24 @@ pub(super) enum Unserved {
     #[error("there are too many streams")]
     TooMany,
     #[error("the SIP stack refuses it: {0}")]
-    Stack(#[from] rsipstack::Error),
+    Stack(#[source] Box<rsipstack::Error>),
 }
 
 /// The open streams.
 pub(super) struct Streams {
     stack: EndpointInnerRef,
     cancel: CancellationToken,
-    open: Mutex<BTreeMap<SipAddr, Open>>,
+    open: Mutex<Vec<Open>>,
 }
 
 struct Open {
+    remote: SipAddr,
+    ip: IpAddr,
+    opener: Opener,
     connection: SipConnection,
     closed: CancellationToken,
-    opener: Opener,
-    ip: IpAddr,
-    heard: Instant,
+    /// When its last message came.
+    heard: Arc<Mutex<Instant>>,
 }
 
 impl Streams {
@@ -79,13 +77,15 @@ impl Streams {
         Arc::new(Self { stack, cancel, open: Mutex::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SipAddr, Open>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The open stream to a peer.
     pub(super) fn get(&self, peer: &SipAddr) -> Option<SipConnection> {
-        self.lock().get(peer).filter(|open| !open.closed.is_cancelled()).map(|open| open.connection.clone())
+        let found = self.lock();
+        let found = found.iter().rfind(|open| open.remote == *peer && !open.closed.is_cancelled());
+        found.map(|open| open.connection.clone())
     }
 
     /// Serves a stream until it ends, which cancels the connection's token.
@@ -102,35 +102,35 @@ impl Streams {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
+        // A socket of `[::]` shows an IPv4 peer as a mapped address.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let remote = SipAddr::new(transport, peer.into());
         let closed = self.cancel.child_token();
         let (to_stack, from_peer) = mpsc::unbounded_channel();
         let (to_peer, outgoing) = mpsc::channel(WRITE_QUEUE);
         let channel =
             ChannelConnection::create_connection_bounded(from_peer, to_peer, remote.clone(), Some(closed.clone()));
-        let connection = SipConnection::Channel(channel.await?);
-        self.admit(
-            &remote,
-            Open {
-                connection: connection.clone(),
-                closed: closed.clone(),
-                opener,
-                ip: peer.ip(),
-                heard: Instant::now(),
-            },
-        )?;
+        let connection = SipConnection::Channel(channel.await.map_err(|e| Unserved::Stack(Box::new(e)))?);
+        let heard = Arc::new(Mutex::new(Instant::now()));
+        self.admit(Open {
+            remote: remote.clone(),
+            ip: peer.ip(),
+            opener,
+            connection: connection.clone(),
+            closed: closed.clone(),
+            heard: heard.clone(),
+        })?;
         self.stack.transport_layer.add_connection(connection.clone());
         let (read, write) = tokio::io::split(stream);
         let (pings, pinged) = mpsc::channel(1);
         let reader = Reader {
-            streams: self.clone(),
-            remote: remote.clone(),
+            remote,
             peer,
+            heard,
             connection: connection.clone(),
             to_stack,
             pings,
             spoke: opener == Opener::Us,
-            idle: if opener == Opener::Us { OWN_IDLE_TIME } else { IDLE_TIME },
             skipped: 0,
             second: (Instant::now(), 0),
         };
@@ -138,53 +138,48 @@ impl Streams {
         tokio::spawn(async move {
             let why = tokio::select! {
                 why = reader.run(read) => why,
-                why = write_all(write, outgoing, pinged, (transport == Transport::Tls).then_some(KEEP_ALIVE)) => why,
+                why = write_all(write, outgoing, pinged, (opener == Opener::Us).then_some(KEEP_ALIVE)) => why,
                 () = closed.cancelled() => "we closed it",
             };
             debug!(%peer, why, "a SIP stream ended");
             closed.cancel();
-            streams.lock().retain(|_, open| !open.closed.is_cancelled());
+            streams.lock().retain(|open| !open.closed.is_cancelled());
         });
         Ok(connection)
     }
 
     /// Takes a stream in; when all places are taken, the quietest that was opened to us gives its own up.
-    fn admit(&self, remote: &SipAddr, new: Open) -> Result<(), Unserved> {
+    fn admit(&self, new: Open) -> Result<(), Unserved> {
         let mut open = self.lock();
-        let of_address = open.values().filter(|o| o.opener == Opener::Peer && o.ip == new.ip).count();
-        if new.opener == Opener::Peer && of_address >= MAX_OF_ADDRESS {
+        let theirs = || open.iter().enumerate().filter(|(_, open)| open.opener == Opener::Peer);
+        if new.opener == Opener::Peer && theirs().filter(|(_, open)| open.ip == new.ip).count() >= MAX_OF_ADDRESS {
             return Err(Unserved::TooMany);
         }
         if open.len() >= MAX_STREAMS {
-            let theirs = open.iter().filter(|(_, o)| o.opener == Opener::Peer);
-            let quietest = theirs.min_by_key(|(_, o)| o.heard).map(|(remote, _)| remote.clone());
-            let evicted = quietest.and_then(|remote| open.remove(&remote)).ok_or(Unserved::TooMany)?;
-            evicted.closed.cancel();
+            let quietest = theirs().min_by_key(|(_, open)| open.heard()).map(|(at, _)| at).ok_or(Unserved::TooMany)?;
+            open.swap_remove(quietest).closed.cancel();
         }
-        if let Some(old) = open.insert(remote.clone(), new) {
-            old.closed.cancel();
-        }
+        open.push(new);
         Ok(())
     }
+}
 
-    fn heard(&self, remote: &SipAddr) {
-        if let Some(open) = self.lock().get_mut(remote) {
-            open.heard = Instant::now();
-        }
+impl Open {
+    fn heard(&self) -> Instant {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The reading side of a stream.
 struct Reader {
-    streams: Arc<Streams>,
     remote: SipAddr,
     peer: SocketAddr,
+    heard: Arc<Mutex<Instant>>,
     connection: SipConnection,
     to_stack: TransportSender,
     pings: mpsc::Sender<()>,
     /// Whether it has brought a message, or need not.
     spoke: bool,
-    idle: Duration,
     skipped: u32,
     /// The second under way and how many messages it brought.
     second: (Instant, u32),
@@ -195,7 +190,7 @@ impl Reader {
     async fn run<S: AsyncRead>(mut self, mut stream: ReadHalf<S>) -> &'static str {
         let mut framer = Framer::default();
         let mut chunk = vec![0; 4096];
-        let mut patience = Instant::now() + if self.spoke { self.idle } else { MESSAGE_TIME };
+        let mut patience = Instant::now() + if self.spoke { IDLE_TIME } else { MESSAGE_TIME };
         loop {
             let amid = framer.is_amid();
             let len = match timeout_at(patience, stream.read(&mut chunk)).await {
@@ -223,7 +218,7 @@ impl Reader {
             if framer.is_amid() && (whole || !amid) && self.spoke {
                 patience = Instant::now() + MESSAGE_TIME;
             } else if !framer.is_amid() && self.spoke {
-                patience = Instant::now() + self.idle;
+                patience = Instant::now() + IDLE_TIME;
             }
         }
     }
@@ -245,15 +240,14 @@ impl Reader {
         };
         self.pace().await;
         let transport = self.remote.r#type.unwrap_or(Transport::Tcp);
-        let parsed = SipMessage::try_from(&bytes[..])
-            .map_err(rsipstack::Error::from)
-            .and_then(|message| SipConnection::update_msg_received(message, self.peer, transport));
-        let Ok(message) = parsed else {
+        let parsed = SipMessage::try_from(&bytes[..]).ok();
+        let received = parsed.and_then(|m| SipConnection::update_msg_received(m, self.peer, transport).ok());
+        let Some(message) = received else {
             debug!(peer = %self.peer, "a message that does not parse was dropped");
             self.skipped += 1;
             return false;
         };
-        self.streams.heard(&self.remote);
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let event = TransportEvent::Incoming(message, self.connection.clone(), self.remote.clone());
         // The stack is gone only with the whole agent, which ends this task too.
         self.to_stack.send(event).is_ok()
@@ -272,7 +266,7 @@ impl Reader {
     }
 }
 
-/// Writes what the stack sends, and answers pings, until the stream ends; says why.
+/// Writes what the stack sends, answers pings, and keeps alive what else would be silent, until the stream ends; says why.
 async fn write_all<S: AsyncWrite>(
     mut stream: WriteHalf<S>,
     mut outgoing: mpsc::Receiver<TransportEvent>,
@@ -280,12 +274,6 @@ async fn write_all<S: AsyncWrite>(
     keep_alive: Option<Duration>,
 ) -> &'static str {
     loop {
-        let quiet = async {
-            match keep_alive {
-                Some(every) => sleep(every).await,
-                None => std::future::pending().await,
-            }
-        };
         let bytes = tokio::select! {
             event = outgoing.recv() => match event {
                 Some(TransportEvent::Incoming(message, _, _)) => message.to_bytes(),
@@ -293,7 +281,7 @@ async fn write_all<S: AsyncWrite>(
                 None => return "nobody uses it",
             },
             Some(()) = pings.recv() => b"\r\n".to_vec(),
-            () = quiet => b"\r\n\r\n".to_vec(),
+            () = sleep(keep_alive.unwrap_or_default()), if keep_alive.is_some() => b"\r\n\r\n".to_vec(),
         };
         let written = timeout(WRITE_TIME, async {
             stream.write_all(&bytes).await?;

@@ -135,9 +135,10 @@ impl Wire {
         self.timing.t1 * 8
     }
 
-    /// Finds the way to `hop`: to the first of its targets (RFC 3263) that can be reached.
-    pub(super) async fn path(&self, hop: &Hop) -> Result<Path, String> {
-        let targets = self.directory.targets(hop, self.preferred).await?;
+    /// Finds the way to `hop`: to the first of its targets (RFC 3263) that can be reached, by `preferred` where neither
+    /// the hop nor DNS says.
+    pub(super) async fn path(&self, hop: &Hop, preferred: SipTransport) -> Result<Path, String> {
+        let targets = self.directory.targets(hop, preferred).await?;
         self.first_of(targets.into(), &hop.host).await
     }
 
@@ -207,6 +208,7 @@ impl Wire {
             return Ok(open);
         }
         let stream = TcpStream::connect(peer).await.map_err(|e| e.to_string())?;
+        stream.set_nodelay(true).map_err(|e| e.to_string())?;
         let served = self.streams.serve(stream, peer, Transport::Tcp, Opener::Us).await;
         served.map_err(|e| e.to_string())
     }
@@ -266,10 +268,7 @@ async fn bind_both(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
 async fn accept(listener: TcpListener, streams: Arc<Streams>, cancel: CancellationToken) {
     while let Some(accepted) = cancel.run_until_cancelled(listener.accept()).await {
         let served = match accepted {
-            Ok((stream, peer)) => {
-                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                streams.serve(stream, peer, Transport::Tcp, Opener::Peer).await
-            }
+            Ok((stream, peer)) => streams.serve(stream, peer, Transport::Tcp, Opener::Peer).await,
             Err(error) => {
                 debug!(%error, "a SIP connection was not accepted");
                 // Out of file descriptors: wait until some are free instead of spinning.

@@ -174,6 +174,9 @@ async fn a_caller_who_hangs_up_first_is_gone() {
     let (peer, running, _) = under_way(20_000).await;
     assert_eq!(peer.ask("BYE", 1, "", "").await, 200);
     assert_eq!(running.await.unwrap(), Outcome::CallerGone);
+    // What its phone still has to say deserves an answer, so that it does not say it again and again.
+    assert_eq!(peer.notify(2, "terminated;reason=noresource", "SIP/2.0 487 Request Terminated\r\n").await, 200);
+    assert_eq!(peer.notify(2, "terminated;reason=noresource", "SIP/2.0 200 OK\r\n").await, 500, "stale CSeq");
 }
 
 #[tokio::test]
@@ -214,4 +217,73 @@ async fn garbage_on_the_wire_changes_nothing() {
     assert_eq!(peer.socket.recv(&mut skipped).await.unwrap(), 2);
     assert_eq!(peer.notify(1, "terminated", "SIP/2.0 603 Decline").await, 200);
     assert_eq!(running.await.unwrap(), Outcome::Declined);
+}
+
+/// How many of so many requests, each of its own transaction, are answered within a second or so.
+async fn answered_of(peer: &Peer, requests: usize) -> usize {
+    for n in 0..requests {
+        let address = peer.address();
+        let text = format!(
+            "OPTIONS sip:{} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bKflood{n}p{}\r\nMax-Forwards: 70\r\n\
+             From: <sip:x@{address}>;tag=x\r\nTo: <sip:y@{}>\r\nCall-ID: flood-{n}\r\nCSeq: 1 OPTIONS\r\n\r\n",
+            peer.agent,
+            address.port(),
+            peer.agent
+        );
+        peer.socket.send_to(text.as_bytes(), peer.agent).await.unwrap();
+        // Room for the agent, so that what is not answered was not lost on the way.
+        tokio::task::yield_now().await;
+    }
+    let mut buffer = [0; 4096];
+    let mut answered = 0;
+    while tokio::time::timeout(Duration::from_millis(300), peer.socket.recv(&mut buffer)).await.is_ok() {
+        answered += 1;
+    }
+    answered
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_gets_few_answers() {
+    let (peer, running, cancel) = under_way(20_000).await;
+    let stranger = Peer::bind("127.0.0.3", peer.agent).await;
+    // Twenty each second, and the flood may last into the next one.
+    let answered = answered_of(&stranger, 300).await;
+    assert!((20..=60).contains(&answered), "{answered} answers to a stranger");
+    let answered = answered_of(&peer, 600).await;
+    assert!((100..=360).contains(&answered), "{answered} answers to the dialog's address");
+    // What belongs to the dialog is heard again as soon as the flood is over.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(peer.notify(1, "active", "SIP/2.0 180 Ringing").await, 200);
+    cancel.cancel();
+    assert_eq!(running.await.unwrap(), Outcome::Cancelled);
+}
+
+#[tokio::test]
+async fn a_response_that_names_another_request_is_not_ours() {
+    let agent = agent(SipTransport::Udp).await;
+    let peer = Peer::bind("127.0.0.1", agent.listen()).await;
+    let route = Route::ReferInDialog { dialog: dialog(peer.address()) };
+    let running = tokio::spawn(async move { transfer(&agent, route, 5_000).await });
+    let refer = peer.receive().await;
+    let copied = |names: &[&str]| -> String {
+        let lines = refer.lines().filter(|l| names.iter().any(|name| l.starts_with(name)));
+        lines.map(|l| format!("{l}\r\n")).collect()
+    };
+    let (via, rest) = (copied(&["Via:"]), copied(&["From:", "To:", "Call-ID:", "CSeq:"]));
+    for wrong in [
+        format!("SIP/2.0 603 Decline\r\n{via}Via: SIP/2.0/UDP x;branch=z9hG4bKy\r\n{rest}"),
+        format!("SIP/2.0 603 Decline\r\n{via}{}", rest.replace("7 REFER", "7 INVITE")),
+        format!("SIP/2.0 603 Decline\r\n{via}{rest}CSeq: 8 REFER\r\n"),
+        format!("SIP/2.0 603 Decline\r\n{via}{}", copied(&["From:", "To:", "CSeq:"])),
+        format!("SIP/3.0 603 Decline\r\n{via}{rest}"),
+        format!("SIP/2.0 603 Decline\r\n{rest}"),
+    ] {
+        peer.socket.send_to(format!("{wrong}Content-Length: 0\r\n\r\n").as_bytes(), peer.agent).await.unwrap();
+    }
+    let accepted = format!("SIP/2.0 202 Accepted\r\n{via}{rest}Content-Length: 0\r\n\r\n");
+    peer.socket.send_to(accepted.as_bytes(), peer.agent).await.unwrap();
+    assert_eq!(peer.notify(1, "terminated", "SIP/2.0 200 OK").await, 200);
+    let (outcome, told) = running.await.unwrap();
+    assert_eq!(outcome, Outcome::Transferred);
+    assert!(told.contains(&("accepted".to_owned(), Some(202))), "{told:?}");
 }

@@ -118,8 +118,9 @@ async fn a_peer_over_ipv6_and_one_over_ipv4_are_reached_from_one_socket() {
         let agent = SipAgent::start(&sip, None).await.unwrap();
         for ip in [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()] {
             let peer = Sipp::start_at(ip, "result", transport, 1, &[("final", "200 OK")]).await;
-            let uri = format!("sip:caller@{}", peer.address);
-            assert_eq!(transfer(&agent, at(&uri), 10_000).await.0, Outcome::Transferred, "{transport:?} {ip}");
+            let call = SipDialog { call_id: format!("to-{}", peer.address.port()), ..dialog(peer.address) };
+            let route = Route::ReferInDialog { dialog: call };
+            assert_eq!(transfer(&agent, route, 10_000).await.0, Outcome::Transferred, "{transport:?} {ip}");
             let seen = peer.finish().await;
             assert!(seen.passed, "{}", seen.errors);
             let refer = String::from_utf8_lossy(&seen.received[0]).into_owned();

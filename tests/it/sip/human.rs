@@ -1,0 +1,142 @@
+//! The human's phone as bare sockets: picks up, listens to the whisper and presses keys, as no scenario of SIPp can.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A phone that is called by one INVITE.
+pub(crate) struct Phone {
+    socket: UdpSocket,
+    sound: UdpSocket,
+}
+
+/// A call that the phone picked up.
+pub(crate) struct Call {
+    phone: Phone,
+    agent: SocketAddr,
+    invite: String,
+    tag: String,
+}
+
+impl Phone {
+    pub(crate) async fn ring(ip: &str) -> Self {
+        Self { socket: UdpSocket::bind((ip, 0)).await.unwrap(), sound: UdpSocket::bind((ip, 0)).await.unwrap() }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    /// The next message; it begins with `start`.
+    pub(crate) async fn receive(&self, start: &str) -> (String, SocketAddr) {
+        let mut buffer = [0; 4096];
+        let received = timeout(PATIENCE, self.socket.recv_from(&mut buffer)).await;
+        let (length, from) = received.unwrap_or_else(|_| panic!("no {start} came")).unwrap();
+        let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
+        assert!(text.starts_with(start), "{start}: {text}");
+        (text, from)
+    }
+
+    /// Rings and picks up, with the To tag `tag`.
+    pub(crate) async fn answer(self, tag: &str) -> Call {
+        let (invite, agent) = self.receive("INVITE ").await;
+        let call = Call { phone: self, agent, invite, tag: tag.to_owned() };
+        call.respond("180 Ringing", &call.tag).await;
+        call.pick_up(&call.tag).await;
+        let (ack, _) = call.phone.receive("ACK ").await;
+        assert!(ack.contains(&format!(";tag={tag}\r\n")), "{ack}");
+        call
+    }
+}
+
+impl Call {
+    /// Answers the INVITE with a session, under a To tag.
+    pub(crate) async fn pick_up(&self, tag: &str) {
+        let (address, sound) = (self.phone.address(), self.phone.sound.local_addr().unwrap());
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=audio {1} RTP/AVP 8 101\r\n\
+             a=rtpmap:101 telephone-event/8000\r\n",
+            sound.ip(),
+            sound.port()
+        );
+        let headers = format!(
+            "Contact: <sip:human@{address}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        self.send(&self.response(&self.invite, "200 OK", tag, &headers)).await;
+    }
+
+    pub(crate) async fn respond(&self, status: &str, tag: &str) {
+        self.send(&self.response(&self.invite, status, tag, "Content-Length: 0\r\n\r\n")).await;
+    }
+
+    /// Takes the BYE of a call with the To tag `tag`.
+    pub(crate) async fn is_hung_up_as(&self, tag: &str) {
+        let (bye, _) = self.phone.receive("BYE ").await;
+        assert!(bye.contains(&format!(";tag={tag}\r\n")), "{bye}");
+        self.send(&self.response(&bye, "200 OK", "", "Content-Length: 0\r\n\r\n")).await;
+    }
+
+    pub(crate) async fn is_hung_up(&self) {
+        self.is_hung_up_as(&self.tag).await;
+    }
+
+    pub(crate) async fn receive(&self, start: &str) -> String {
+        self.phone.receive(start).await.0
+    }
+
+    /// Whether sound comes in A-law that is not silence, at the pace of speech.
+    pub(crate) async fn hears_the_whisper(&self) -> bool {
+        let (mut packet, mut loud) = ([0; 400], 0);
+        for _ in 0..30 {
+            let length = timeout(PATIENCE, self.phone.sound.recv(&mut packet)).await.expect("no sound").unwrap();
+            assert_eq!((length, packet[1] & 0x7F), (172, 8));
+            loud += packet[12..length].iter().filter(|code| (**code ^ 0x55) & 0x70 > 0x30).count();
+        }
+        loud > 100
+    }
+
+    /// Presses a key for 100 ms: the packets of RFC 4733 section 2.5, the end three times.
+    pub(crate) async fn press(&self, code: u8, timestamp: u32) {
+        let port = self.invite.split("m=audio ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        let sound = SocketAddr::new(self.agent.ip(), port);
+        for n in 1..=7u8 {
+            let (end, duration) = (if n >= 5 { 0x80 } else { 0 }, u16::from(n.min(5)) * 160);
+            let mut packet = vec![0x80, 101, 0, n];
+            packet.extend(timestamp.to_be_bytes());
+            packet.extend([1, 2, 3, 4, code, end | 10]);
+            packet.extend(duration.to_be_bytes());
+            self.phone.sound.send_to(&packet, sound).await.unwrap();
+        }
+    }
+
+    /// The call as a `Replaces` in a URI names it.
+    pub(crate) fn named(&self) -> String {
+        let value = |name: &str| self.invite.lines().find_map(|l| l.strip_prefix(name)).unwrap().trim();
+        let from_tag = value("From:").split(";tag=").nth(1).unwrap();
+        let call_id = value("Call-ID:").replace('@', "%40");
+        format!("{call_id}%3Bto-tag%3D{}%3Bfrom-tag%3D{from_tag}", self.tag)
+    }
+
+    fn response(&self, request: &str, status: &str, tag: &str, rest: &str) -> String {
+        let mut text = format!("SIP/2.0 {status}\r\n");
+        for line in request.lines().take_while(|l| !l.is_empty()) {
+            if ["Via:", "From:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name)) {
+                text += &format!("{line}\r\n");
+            }
+            if line.starts_with("To:") {
+                let tag = if line.contains(";tag=") { String::new() } else { format!(";tag={tag}") };
+                text += &format!("{line}{tag}\r\n");
+            }
+        }
+        text + rest
+    }
+
+    async fn send(&self, text: &str) {
+        self.phone.socket.send_to(text.as_bytes(), self.agent).await.unwrap();
+    }
+}
