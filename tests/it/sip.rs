@@ -2,9 +2,10 @@
 
 mod attended;
 mod attended_real;
+mod corpus;
 mod dnsmasq;
 mod hostile;
-mod human;
+pub(crate) mod human;
 mod linphone;
 mod many;
 mod names;
