@@ -143,6 +143,46 @@ async fn an_answer_that_crosses_the_cancel_is_hung_up() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_called_off_before_any_sign_of_life_is_cancelled_at_the_first() {
+    let phone = Phone::ring("127.0.0.1").await;
+    let agent = SipAgent::start(&attended(phone.address()), None).await.unwrap();
+    let caller = caller().await;
+    let (stopped, stop_seen) = tokio::sync::oneshot::channel();
+    let human = tokio::spawn(async move {
+        let call = phone.take("human").await;
+        stop_seen.await.unwrap();
+        call.respond("180 Ringing", "human").await;
+        call.is_cancelled().await;
+    });
+    let stop = |stop: &Stop| {
+        stop.asking.cancel();
+        stopped.send(()).unwrap();
+    };
+    let (outcome, told) = transfer_until(&agent, ask(caller.local_addr().unwrap()), "invite_sent", stop).await;
+    assert_eq!(outcome, Outcome::Cancelled);
+    assert_eq!(steps(&told), [("invite_sent", None), ("called_off", None)]);
+    human.await.unwrap();
+    assert_untouched(&caller);
+}
+
+#[tokio::test]
+async fn a_phone_behind_a_nat_hears_and_is_heard() {
+    let phone = Phone::ring("127.0.0.1").await;
+    let agent = SipAgent::start(&attended(phone.address()), None).await.unwrap();
+    let caller = caller().await;
+    let human = tokio::spawn(async move {
+        let mut call = phone.answer("human").await;
+        call.sounds_elsewhere().await;
+        call.press(5, 1_000).await;
+        assert!(call.hears_the_whisper().await, "where it presses from");
+        call.press(2, 2_000).await;
+        call.is_hung_up().await;
+    });
+    assert_eq!(transfer(&agent, ask(caller.local_addr().unwrap())).await.0, Outcome::Declined);
+    human.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_human_who_presses_nothing_is_hung_up_and_so_is_a_phone_that_we_cannot_talk_to() {
     let no_session = |reason: &str| Outcome::Rejected { code: "no_session".to_owned(), reason: reason.to_owned() };
     for (codecs, expected) in [

@@ -95,7 +95,6 @@ impl Invitation {
         let mut message = Message::outside(Method::Invite, target, from.as_str(), domain);
         message.headers.extend([
             Header::Allow(ALLOW.into()),
-            Header::Supported("replaces".into()),
             Header::Accept(sdp::CONTENT_TYPE.into()),
             Header::UserAgent(USER_AGENT.into()),
         ]);

@@ -13,6 +13,7 @@ pub mod consult;
 pub(in crate::transfer::sip) mod invite;
 pub(crate) mod sdp;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ impl SipAgent {
         let (news, mut heard) = mpsc::unbounded_channel();
         let release = CancellationToken::new();
         let guard = release.clone().drop_guard();
-        let media = tokio::select! {
+        let (media, peer) = tokio::select! {
             media = self.call(plan, &request.target, news, release) => media?,
             () = stop.any() => return Err(Outcome::Cancelled),
             () = tokio::time::sleep_until(deadline) => {
@@ -107,7 +108,7 @@ impl SipAgent {
                         replaced = Some(answer.replaced);
                         sound = media.take().map(|media| {
                             let whisper = self.whisper(request.severity.unwrap_or(Severity::Medium));
-                            let playing = media.run(whisper, answer.remote, feeling.clone(), keys.clone());
+                            let playing = media.run(whisper, peer, answer.remote, feeling.clone(), keys.clone());
                             AbortOnDropHandle::new(tokio::spawn(playing))
                         });
                         Event::Answered(answer.status)
@@ -142,14 +143,14 @@ impl SipAgent {
         }
     }
 
-    /// Starts the call to the human; the socket of its sound comes back.
+    /// Starts the call to the human; the socket of its sound comes back, and where their SIP comes from.
     async fn call(
         &self,
         plan: &Plan,
         target: &E164,
         news: mpsc::UnboundedSender<News>,
         release: CancellationToken,
-    ) -> Result<Media, Outcome> {
+    ) -> Result<(Media, IpAddr), Outcome> {
         let unreachable = |reason: String| Outcome::Unreachable { reason };
         let target = target_uri(target, &self.settings).map_err(|bad| bad_dialog(&bad))?;
         let hop = match &self.settings.proxy {
@@ -157,7 +158,7 @@ impl SipAgent {
             None => target.hop().clone(),
         };
         let path = self.wire.path(&hop, self.settings.transport).await.map_err(unreachable)?;
-        let local = path.leg.local;
+        let (local, peer) = (path.leg.local, path.peer.ip());
         let media = Media::bind(local.ip()).await.map_err(|e| unreachable(format!("no port for sound: {e}")))?;
         let from = own_uri(&self.settings, plan.local_uri(), local);
         let from = AddressUri::new("local_uri", &from).map_err(|bad| bad_dialog(&bad))?;
@@ -178,7 +179,7 @@ impl SipAgent {
             closing: self.closing.clone(),
         };
         self.calls.spawn(async move { invitation.closing.clone().run_until_cancelled(invitation.run()).await });
-        Ok(media)
+        Ok((media, peer))
     }
 
     /// Takes the caller's BYE, where they are in a dialog of ours; the REFER takes over from here.
