@@ -2,6 +2,7 @@
 
 mod attended;
 mod attended_real;
+mod corpus;
 mod hostile;
 pub(crate) mod human;
 mod linphone;

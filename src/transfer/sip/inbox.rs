@@ -178,7 +178,7 @@ impl Inbox {
     }
 
     /// Whether a message may go on to the stack.
-    fn admits(&self, message: &SipMessage, from: IpAddr) -> bool {
+    pub(super) fn admits(&self, message: &SipMessage, from: IpAddr) -> bool {
         match message {
             SipMessage::Response(response) => self.admits_response(response, from),
             SipMessage::Request(_) => self.admits_request(from, Instant::now()),
@@ -260,6 +260,8 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
         // In the order of arrival; only the sending is left to run on its own, as a stream may block.
         let reply = inbox.answer(&transaction.original, source.ip());
         debug!(method = %transaction.original.method, sip_status = reply.status, "a request was answered");
+        // The stack answers in the request's version, whatever that is; ours is the only one that we speak.
+        transaction.original.version = Version::V2;
         tokio::spawn(async move {
             let sending = transaction.reply_with(StatusCode::from(reply.status), reply.headers, reply.body);
             if !matches!(tokio::time::timeout(ANSWER_TIME, sending).await, Ok(Ok(()))) {

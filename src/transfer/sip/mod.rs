@@ -22,6 +22,8 @@ mod digest;
 mod exchange;
 pub mod field;
 mod inbox;
+#[doc(hidden)]
+pub mod intake;
 pub mod media;
 mod notify;
 pub mod options;
