@@ -27,6 +27,7 @@ mod inbox;
 #[doc(hidden)]
 pub mod intake;
 pub mod media;
+mod message;
 mod notify;
 pub mod options;
 mod rate;

@@ -10,8 +10,9 @@
 //! Until the REFER, nothing touches the caller. Whatever comes of it, the human's call is ended at last.
 
 pub mod consult;
-pub(in crate::transfer::sip) mod invite;
+mod invite;
 pub(crate) mod sdp;
+pub(in crate::transfer::sip) mod standing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use super::inbox::Watching;
 use super::media::dtmf::Digit;
 use super::media::whisper::Whisper;
 use super::media::{Media, Mood};
-use super::refer::{Plan, ReferTo, Replaced, hop_to, own_domain, own_uri, target_uri};
+use super::message::{own_domain, own_uri};
+use super::refer::{Plan, ReferTo, Replaced, hop_to, target_uri};
 use super::uri::AddressUri;
 use super::{SipAgent, Stop, bad_dialog, subscription, tell_progress};
 use crate::call::escalation::Severity;
@@ -174,6 +176,7 @@ impl SipAgent {
             news,
             release,
             closing: self.closing.clone(),
+            calls: self.calls.clone(),
         };
         self.calls.spawn(async move { invitation.closing.clone().run_until_cancelled(invitation.run()).await });
         Ok((media, peer))
