@@ -10,8 +10,10 @@ use sentiment_sidecar::transfer::{Outcome, Route, TransferRequest};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use super::dnsmasq::Dnsmasq;
 use super::human::Phone;
 use super::sipp::{Sipp, free_port};
+use super::tls_proxy::TlsProxy;
 use super::{assert_sound, dialog, request, settings, steps};
 
 /// Settings of an attended transfer to the human at `human`.
@@ -276,6 +278,61 @@ async fn the_accept_digit_hands_the_caller_over_with_replaces() {
     assert!(seen.passed, "{}", seen.errors);
     let refer = String::from_utf8_lossy(&seen.received[0]).into_owned();
     assert!(refer.contains(&format!("?Replaces={replaces}>\r\n")), "{replaces} in {refer}");
+}
+
+#[tokio::test]
+async fn the_human_and_the_caller_are_reached_through_a_proxy_over_tls() {
+    let proxy = TlsProxy::start(&["127.0.0.1"]).await;
+    let caller = Sipp::start("result", SipTransport::Udp, 1, &[("final", "200 OK")]).await;
+    let phone = Phone::ring("127.0.0.1").await;
+    let sip = Sip {
+        transport: SipTransport::Tls,
+        proxy: Some(proxy.address.to_string()),
+        ca_file: Some(proxy.ca_file()),
+        ..attended(phone.address())
+    };
+    let agent = SipAgent::start(&sip, None).await.unwrap();
+    let human = tokio::spawn(async move {
+        let call = phone.answer("human").await;
+        assert!(call.hears_the_whisper().await);
+        call.press(1, 9_000).await;
+        call.is_hung_up().await;
+    });
+    let (outcome, told) = transfer(&agent, patient(ask(caller.address))).await;
+    assert_eq!(outcome, Outcome::Transferred, "{told:?}");
+    human.await.unwrap();
+    assert!(caller.finish().await.passed);
+}
+
+#[tokio::test]
+async fn a_server_of_the_human_s_that_fails_is_followed_by_the_next_one() {
+    let silent = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let down = Sipp::start("human_refuses", SipTransport::Udp, 1, &[("status", "503 Service Unavailable")]).await;
+    let human = Sipp::start("human_refuses", SipTransport::Udp, 1, &[("status", "486 Busy Here")]).await;
+    let mut records = vec!["host-record=pbx.test,127.0.0.1".to_owned()];
+    for (priority, address) in [(10, silent), (20, down.address), (30, human.address)] {
+        records.push(format!("srv-host=_sip._udp.voice.test,pbx.test,{},{priority},0", address.port()));
+    }
+    let dns = Dnsmasq::start(&records).await;
+    let sip = Sip { target_domain: Some("voice.test".to_owned()), nameserver: Some(dns.address), ..attended(silent) };
+    let timing = Timing { t1: Duration::from_millis(50), t2: Duration::from_millis(400) };
+    let (agent, caller) = (SipAgent::start_with(&sip, None, timing).await.unwrap(), caller().await);
+    let (outcome, told) = transfer(&agent, ask(caller.local_addr().unwrap())).await;
+    assert_eq!(outcome, Outcome::Busy, "{told:?}");
+    let told: Vec<_> = steps(&told).into_iter().filter(|(step, _)| *step != "ringing").collect();
+    assert_eq!(
+        told,
+        [
+            ("invite_sent", None),
+            ("elsewhere", None),
+            ("invite_sent", None),
+            ("elsewhere", None),
+            ("invite_sent", None),
+            ("refused", Some(486))
+        ]
+    );
+    assert_sound(&down.finish().await);
+    assert_sound(&human.finish().await);
 }
 
 #[tokio::test]
