@@ -1,10 +1,13 @@
 //! `doctor`: each thing that can be wrong with a platform's setup, as the platform would see it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sentiment_sidecar::config::settings::SipTransport;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use wiremock::matchers::{header, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::room::tls;
 use crate::sip::sipp::Sipp;
@@ -31,8 +34,12 @@ impl Diagnosis {
 }
 
 async fn doctor(program: &Program, flags: &[&str]) -> Diagnosis {
+    doctor_with(program, flags, &[]).await
+}
+
+async fn doctor_with(program: &Program, flags: &[&str], env: &[(&str, &str)]) -> Diagnosis {
     let args = [&["doctor"], flags].concat();
-    let output = soon("doctor", program.command(&args).output()).await.unwrap();
+    let output = soon("doctor", program.command(&args).envs(env.iter().copied()).output()).await.unwrap();
     let findings = String::from_utf8(output.stdout).unwrap();
     assert!(!findings.contains(SECRET), "a secret is shown");
     Diagnosis { findings, exit: output.status.code() }
@@ -168,4 +175,53 @@ async fn a_webhook_to_a_forbidden_address_is_refused_and_not_dialled() {
     assert_eq!((found.exit, found.failures()), (Some(1), 1), "{}", found.findings);
     assert!(found.line("fail", "webhook").contains("127.0.0.1 is refused: loopback"), "{}", found.findings);
     assert!(hook.is_quiet_for(std::time::Duration::from_millis(100)).await, "a forbidden address was dialled");
+}
+
+#[tokio::test]
+async fn an_llm_is_asked_one_neutral_question_with_the_key() {
+    let program = Program::new();
+    let key = ("SIDECAR_LLM_API_KEY", "k3y-hunter2");
+    let server = MockServer::start().await;
+    let content = json!({"sentiment": 5, "frustration": 0, "urgency": 0.1, "sarcasm": false, "description": ""});
+    let answer = json!({"model": "gpt-4o-mini-2024-07-18", "choices": [
+        {"message": {"content": content.to_string()}, "finish_reason": "stop"}]});
+    Mock::given(path("/v1/chat/completions"))
+        .and(header("authorization", "Bearer k3y-hunter2"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(&answer))
+        .mount(&server)
+        .await;
+    Mock::given(path("/v1/chat/completions")).respond_with(ResponseTemplate::new(401)).mount(&server).await;
+    let slow = ResponseTemplate::new(200).set_body_json(&answer).set_delay(Duration::from_millis(50));
+    Mock::given(path("/slow/chat/completions")).respond_with(slow).mount(&server).await;
+    let chats = json!({"choices": [{"message": {"content": "I would say it is a five."}, "finish_reason": "stop"}]});
+    let chatty = ResponseTemplate::new(200).set_body_json(chats);
+    Mock::given(path("/chatty/chat/completions")).respond_with(chatty).mount(&server).await;
+
+    let url = |at: &str| format!("llmUrl={}/{at}?secret=hunter2", server.uri());
+    let found = doctor_with(&program, &["--set", &url("v1"), "--set", "llmDeadlineMs=1900"], &[key]).await;
+    assert_eq!((found.exit, found.failures()), (Some(0), 0), "{}", found.findings);
+    let line = found.line("ok", "llm");
+    assert!(line.contains("rates a neutral turn with gpt-4o-mini-2024-07-18 for gpt-4o-mini in "), "{line}");
+    assert!(!found.findings.contains("hunter2"), "{}", found.findings);
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+
+    let late = doctor_with(&program, &["--set", &url("slow"), "--set", "llmDeadlineMs=10"], &[key]).await;
+    assert_eq!(late.exit, Some(0), "{}", late.findings);
+    assert!(late.line("warn", "llm").contains("later than llmDeadlineMs (10)"), "{}", late.findings);
+
+    for (at, key, problem, mend) in [
+        ("v1", ("SIDECAR_LLM_API_KEY", "wr0ng-hunter2"), "HTTP status 401", "which it does not take"),
+        ("v1", ("HOME", "/nonexistent"), "HTTP status 401", "set SIDECAR_LLM_API_KEY"),
+        ("v2", key, "HTTP status 404", "the part before /chat/completions"),
+        ("chatty", key, "no rating", "llmModel that keeps to a JSON schema"),
+    ] {
+        let found = doctor_with(&program, &["--set", &url(at)], &[key]).await;
+        assert_eq!((found.exit, found.failures()), (Some(1), 1), "{}", found.findings);
+        assert!(found.line("fail", "llm").contains(problem), "{}", found.findings);
+        assert!(found.findings.contains(mend) && !found.findings.contains("hunter2"), "{}", found.findings);
+    }
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let found = doctor(&program, &["--set", &format!("llmUrl=http://{nobody}/v1")]).await;
+    assert_eq!(found.exit, Some(1), "{}", found.findings);
+    assert!(found.line("fail", "llm").contains("cannot be reached"), "{}", found.findings);
 }

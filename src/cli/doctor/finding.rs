@@ -34,6 +34,7 @@ pub(super) enum Check {
     Webhook,
     Sip,
     Room,
+    Llm,
 }
 
 impl Check {
@@ -45,6 +46,7 @@ impl Check {
             Self::Webhook => "webhook",
             Self::Sip => "sip",
             Self::Room => "room",
+            Self::Llm => "llm",
         }
     }
 
@@ -54,7 +56,7 @@ impl Check {
             Self::Settings | Self::Secrets => Exit::BadSettings,
             Self::Store => Exit::StoreUnusable,
             Self::Room => Exit::RoomRefused,
-            Self::Webhook | Self::Sip => Exit::Other,
+            Self::Webhook | Self::Sip | Self::Llm => Exit::Other,
         }
     }
 
