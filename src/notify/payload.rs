@@ -164,7 +164,7 @@ pub(crate) mod tests {
         ];
         let full = body(&alert, WebhookDetail::Full);
         assert_eq!(serde_json::from_str::<FullPayload>(&full).unwrap(), FullPayload::of(&alert));
-        insta::assert_snapshot!(full, @r#"{"event":"sentiment.alert","room_name":"room_abc123","sentiment_score":2,"description":"Caller frustrated about unresolved \"billing\" issue for 3 days","action":"transfer","alert_id":"alert_9bcdee26c19c12b9800c83ba","severity":"medium","reason":"3 consecutive turns below 3","rule":"streak","session_id":"session_1","turn":3,"history":[2.0,2.4,2.9],"last_turns":[{"speaker":"agent","text":"How can I help?"},{"speaker":"caller","text":"I want to speak to someone who can actually help.","sentiment":2.9}],"transfer":{"outcome":"rejected","code":"488","reason":"Not Acceptable Here"}}"#);
+        insta::assert_snapshot!(full, @r#"{"event":"sentiment.alert","room_name":"room_abc123","sentiment_score":2,"description":"Caller frustrated about unresolved \"billing\" issue for 3 days","action":"transfer","alert_id":"alert_9bcdee26c19c12b9800c83ba","severity":"medium","reason":"3 consecutive turns below 3","rule":"streak","session_id":"session_1","turn":3,"history":[2.0,2.4,2.9],"last_turns":[{"speaker":"agent","text":"How can I help?"},{"speaker":"caller","text":"I want to speak to someone who can actually help.","sentiment":2.9}],"transfer":{"outcome":"rejected","code":"488","reason":"Not Acceptable Here"},"transfer_steps":[{"step":"refer_sent"},{"step":"refused","sip_status":488}]}"#);
     }
 
     #[test]
