@@ -353,6 +353,23 @@ async fn the_decline_digit_declines() {
 }
 
 #[tokio::test]
+async fn a_human_over_ipv6_is_asked_alike() {
+    let phone = Phone::ring("::1").await;
+    let sip = Sip { listen: "[::1]:0".parse().unwrap(), ..attended(phone.address()) };
+    let agent = SipAgent::start(&sip, None).await.unwrap();
+    let caller = UdpSocket::bind("[::1]:0").await.unwrap();
+    let human = tokio::spawn(async move {
+        let call = phone.answer("human").await;
+        assert!(call.hears_the_whisper().await);
+        call.press(2, 1_000).await;
+        call.is_hung_up().await;
+    });
+    assert_eq!(transfer(&agent, ask(caller.local_addr().unwrap())).await.0, Outcome::Declined);
+    human.await.unwrap();
+    assert_untouched(&caller);
+}
+
+#[tokio::test]
 async fn every_answer_is_acknowledged_and_every_phone_but_the_first_hung_up() {
     let phone = Phone::ring("127.0.0.1").await;
     let agent = SipAgent::start(&attended(phone.address()), None).await.unwrap();
