@@ -69,10 +69,11 @@ impl Call {
     pub(crate) async fn pick_up(&self, tag: &str) {
         let (address, sound) = (self.phone.address(), self.phone.sound.local_addr().unwrap());
         let sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=audio {1} RTP/AVP 8 101\r\n\
+            "v=0\r\no=- 1 1 IN {2} {0}\r\ns=-\r\nc=IN {2} {0}\r\nt=0 0\r\nm=audio {1} RTP/AVP 8 101\r\n\
              a=rtpmap:101 telephone-event/8000\r\n",
             sound.ip(),
-            sound.port()
+            sound.port(),
+            if sound.is_ipv6() { "IP6" } else { "IP4" }
         );
         let headers = format!(
             "Contact: <sip:human@{address}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",

@@ -91,7 +91,9 @@ impl SipAgent {
         };
         let (mut media, (mood, feeling)) = (Some(media), watch::channel(Mood::Whisper));
         let (events, mut caller) = mpsc::unbounded_channel();
-        let _watching = self.watch_caller(plan, events).await;
+        // Finding the way to the caller's side holds nothing up.
+        let (watch_caller, mut watching) = (self.watch_caller(plan, events), None);
+        tokio::pin!(watch_caller);
         let (keys, mut digits) = mpsc::unbounded_channel();
         let (mut sound, mut replaced) = (None, None);
         let mut consultation = Consultation::new(self.terms(request, deadline.saturating_duration_since(started)));
@@ -117,6 +119,10 @@ impl SipAgent {
                     }
                 },
                 Some(digit) = digits.recv() => Event::Pressed(digit),
+                found = &mut watch_caller, if watching.is_none() => {
+                    watching = Some(found);
+                    continue;
+                }
                 () = tokio::time::sleep_until(due) => Event::Tick,
             };
             let Step { progress: told, act, outcome } = consultation.handle(started.elapsed(), event);
