@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=("$@")
+PATH=$PATH:/usr/sbin:/sbin
 # want PROGRAM PACKAGE: the package brings the program.
 want() {
   command -v "$1" >/dev/null 2>&1 || packages+=("$2")
@@ -48,6 +49,8 @@ install_llm_server() {
 want cc build-essential # links, and compiles SQLite and ring
 want sipp sip-tester    # the SIP peer that answers our REFER
 want kamailio kamailio  # the proxy between us and the phones
+compgen -G '/usr/lib/*/kamailio/modules/tls.so' >/dev/null || packages+=(kamailio-tls-modules) # and its TLS
+want dnsmasq dnsmasq-base # the name server that knows where SIP peers are
 want baresip baresip-core # the caller's phone, and the human's
 want linphonec linphone-cli # the phones of an attended transfer
 if [ "${SIDECAR_TEST_NO_LLM_SERVER:-}" != 1 ]; then
