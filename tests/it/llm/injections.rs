@@ -13,11 +13,11 @@ use sentiment_sidecar::room::message::{CommandKind, Role, SidecarMessage};
 use sentiment_sidecar::sentiment::blend::{BlendedRater, Wait, bounds};
 use sentiment_sidecar::sentiment::cassette::Cassette;
 use sentiment_sidecar::sentiment::llm::{LlmRater, Pace};
-use sentiment_sidecar::sentiment::{Rater, RatingSource, embedded};
+use sentiment_sidecar::sentiment::{Rater, RatingSource};
 use serde_json::{Value, json};
 use wiremock::{Request, Respond, ResponseTemplate};
 
-use super::{completion, good, server, settings};
+use super::{Remembering, completion, good, server, settings};
 
 /// What callers say to the model, and the rating that they want.
 const INJECTIONS: [(&str, f64); 40] = [
@@ -170,7 +170,7 @@ async fn whatever_the_caller_says_it_moves_nothing_but_its_own_rating() {
         let fake = Arc::new(Obedient { injection, asked, obeyed, frames: Mutex::default() });
         let injection = fake.injection.as_str();
         let hostile = server(Obeys(Arc::clone(&fake))).await;
-        let blend = |llm: LlmRater| BlendedRater::new(Arc::new(embedded()), Arc::new(llm), Wait::ForTheAnswer);
+        let blend = |llm: LlmRater| BlendedRater::new(Arc::new(Remembering), Arc::new(llm), Wait::ForTheAnswer);
         let of = |base: &str| blend(LlmRater::new(&settings(base), None, None, Pace::Live).unwrap());
         let alone = blend(LlmRater::from_cassette(&settings("http://127.0.0.1"), Arc::clone(&empty)));
 
@@ -243,7 +243,7 @@ async fn where_only_the_llm_knows_the_language_what_a_turn_says_still_moves_no_o
         let hostile = server(Obeys(Arc::clone(&fake))).await;
         let of = |base: &str| {
             let llm = LlmRater::new(&settings(base), None, None, Pace::Live).unwrap();
-            BlendedRater::new(Arc::new(embedded()), Arc::new(llm), Wait::ForTheAnswer)
+            BlendedRater::new(Arc::new(Remembering), Arc::new(llm), Wait::ForTheAnswer)
         };
         // The other ones are put to English callers above.
         let english = FOREIGN.iter().any(|(foreign, _)| foreign == injection);
@@ -279,7 +279,7 @@ async fn what_the_llm_writes_for_the_alert_is_short_and_holds_no_numbers() {
         let answer = ResponseTemplate::new(200).set_body_json(completion(&rating.to_string()));
         let server = server(answer).await;
         let llm = LlmRater::new(&settings(&server.uri()), None, None, Pace::Live).unwrap();
-        let rater = BlendedRater::new(Arc::new(embedded()), Arc::new(llm), Wait::ForTheAnswer);
+        let rater = BlendedRater::new(Arc::new(Remembering), Arc::new(llm), Wait::ForTheAnswer);
         let heard = call_with(&ENGLISH, "It is about my parcel.", &rater, Action::Flag).await;
         let said = &heard.played.escalations[0].description;
         assert!(said.chars().count() <= 200, "{said}");
