@@ -138,5 +138,8 @@ fn weights_for_other_features_or_cut_short_are_refused() {
     let mut other = WEIGHTS.to_vec();
     other[8] ^= 1;
     let other: &'static [u8] = other.leak();
-    assert!(matches!(Model::read(other, ENCODER).err(), Some(WeightsError::Mismatch { what: "feature fingerprint", .. })));
+    assert!(matches!(
+        Model::read(other, ENCODER).err(),
+        Some(WeightsError::Mismatch { what: "feature fingerprint", .. })
+    ));
 }

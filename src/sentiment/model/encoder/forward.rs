@@ -109,7 +109,12 @@ impl Kernels {
             }
             let shares = NdTensorView::from_data([tokens, count], &shares[..]);
             let v = values.slice((.., columns.clone()));
-            self.floats.gemm(&mut part, GemmInputA::Unpacked(shares), GemmInputB::Unpacked(v), GemmOptions::default())?;
+            self.floats.gemm(
+                &mut part,
+                GemmInputA::Unpacked(shares),
+                GemmInputB::Unpacked(v),
+                GemmOptions::default(),
+            )?;
             for (to, from) in seen.chunks_exact_mut(WIDTH).zip(part.chunks_exact(HEAD)) {
                 to[columns.clone()].copy_from_slice(from);
             }

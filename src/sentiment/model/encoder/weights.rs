@@ -65,7 +65,11 @@ pub(super) struct Linear {
 impl Linear {
     /// The sum of each output's row.
     pub(super) fn totals(&self, outputs: Range<usize>) -> impl Iterator<Item = i32> {
-        self.totals[outputs.start * 4..outputs.end * 4].as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes))
+        self.totals[outputs.start * 4..outputs.end * 4]
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|bytes| i32::from_le_bytes(*bytes))
     }
 }
 

@@ -1,4 +1,4 @@
-"""Trains the embedded rater and writes `weights.bin` and `model.pkl`, which `golden.py` and `measure.py` then use.
+"""Trains the embedded rater and writes `weights.bin` and `model.pkl`, which `golden.py` then uses.
 
 usage: train.py DATA OUT
 
