@@ -5,6 +5,7 @@
 set -euo pipefail
 
 packages=("$@")
+PATH=$PATH:/usr/sbin:/sbin
 # want PROGRAM PACKAGE: the package brings the program.
 want() {
   command -v "$1" >/dev/null 2>&1 || packages+=("$2")
@@ -13,6 +14,8 @@ want() {
 want cc build-essential # links, and compiles SQLite and ring
 want sipp sip-tester    # the SIP peer that answers our REFER
 want kamailio kamailio  # the proxy between us and the phones
+compgen -G '/usr/lib/*/kamailio/modules/tls.so' >/dev/null || packages+=(kamailio-tls-modules) # and its TLS
+want dnsmasq dnsmasq-base # the name server that knows where SIP peers are
 want baresip baresip-core # the caller's phone, and the human's
 want linphonec linphone-cli # the phones of an attended transfer
 

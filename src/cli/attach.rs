@@ -14,7 +14,7 @@ use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
 use crate::config::secret::Secrets;
-use crate::config::settings::{Settings, TransferMode};
+use crate::config::settings::{ActionKind, Settings, TransferMode};
 use crate::notify::sign::{NoSigner, Signer};
 use crate::notify::{Deliverer, clock};
 use crate::replay::recorder::Recorder;
@@ -25,6 +25,7 @@ use crate::runtime::{Attachment, Ending, shutdown};
 use crate::sentiment::Rater;
 use crate::store::{Store, StoreUrl};
 use crate::telemetry::{self, LogFormat};
+use crate::transfer::sip;
 use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
 
 /// Join a live room, rate the caller's turns and escalate when it is time, until the call ends.
@@ -137,6 +138,9 @@ async fn prepare(
     secrets: Secrets,
     rater: Arc<dyn Rater>,
 ) -> Result<Attachment, Failure> {
+    if settings.action.kind() == ActionKind::Transfer {
+        sip::check_settings(&settings.sip).map_err(|error| Failure::new(Exit::BadSettings, error))?;
+    }
     let store = open_store(args.store).await?;
     let deliverer = deliverer(&settings, &secrets, &store, args.shadow)?;
     let unwritable = |path: &PathBuf, error: String| Failure::new(Exit::Other, format!("{}: {error}", path.display()));

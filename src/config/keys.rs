@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::grammar::{country, file_path, host, host_maybe_port, host_port, model_name, sentence, sip_user};
+use super::grammar::{country, file_path, host, host_maybe_port, model_name, realm, sentence, sip_user};
 use super::settings::{
     ActionKind, AllowEntry, LlmUrl, Settings, SipTransport, TransferMode, WebhookDetail, WebhookUrl,
 };
@@ -150,7 +150,7 @@ macro_rules! named_fields {
 named_fields! {
     ActionKind { Transfer = "transfer", Notify = "notify", Flag = "flag" }
     WebhookDetail { Seed = "seed", Full = "full" }
-    SipTransport { Udp = "udp", Tcp = "tcp" }
+    SipTransport { Udp = "udp", Tcp = "tcp", Tls = "tls" }
     TransferMode { Blind = "blind", Attended = "attended" }
 }
 
@@ -211,7 +211,10 @@ pub(super) static ROWS: &[Row] = rows! {
     "sentimentEscalationAction", action, Shape::Choice(&["transfer", "notify", "flag"]),
         "What an escalation does: transfer the caller, notify supervisors by webhook, or flag the session for review.";
     "sentimentEscalationTarget", target,
-        Shape::Optional { form: "+ and 7 to 15 digits, e.g. +14155551234", check: phone },
+        Shape::Optional {
+            form: "+ and 7 to 15 digits, e.g. +14155551234, and no premium-rate or shared-cost number",
+            check: phone,
+        },
         "Phone number (E.164) that a transfer calls.";
     "sentimentNotifyWebhook", settings.webhook.url,
         Shape::Optional { form: "https://host/path, or http:// to a host in sentimentWebhookAllow", check: webhook },
@@ -255,6 +258,8 @@ pub(super) static ROWS: &[Row] = rows! {
         "Without a final result by then a transfer's outcome is unknown, in milliseconds.";
     "sentimentRingingTimeoutMs", settings.ringing_timeout_ms, ms(50, 300_000),
         "How long the human's phone may ring, in milliseconds; shorter than sentimentTransferDeadlineMs.";
+    "sentimentTransferHourlyCap", settings.transfer_hourly_cap, Shape::Integer { min: 0, max: 1_000_000 },
+        "So many transfers may all processes of a host begin in an hour; 0 sets no cap.";
     "sentimentTransferCountries", settings.transfer_countries,
         Shape::List { form: "a country code without +, e.g. 1 or 44", check: country },
         "Country codes that a target may have; empty allows all.";
@@ -275,16 +280,25 @@ pub(super) static ROWS: &[Row] = rows! {
     "sentimentWhisperFile", settings.sip.consult.whisper_file,
         Shape::Optional { form: "a path without control characters", check: file_path },
         "WAV file (8000 Hz, one channel) that the human hears; otherwise built-in words.";
-    "sentimentSipTransport", settings.sip.transport, Shape::Choice(&["udp", "tcp"]),
-        "Transport of SIP requests.";
+    "sentimentSipTransport", settings.sip.transport, Shape::Choice(&["udp", "tcp", "tls"]),
+        "Transport of SIP requests where neither the peer's URI nor DNS says; with tls nothing else is used.";
     "sentimentSipListen", settings.sip.listen,
         Shape::Text { form: "address:port, e.g. 0.0.0.0:0", check: socket_address },
         "Where SIP requests such as NOTIFY are taken; port 0 picks a free one.";
-    "sentimentSipProxy", settings.sip.proxy, Shape::Optional { form: "host:port", check: host_port },
-        "Outbound SIP proxy.";
+    "sentimentSipProxy", settings.sip.proxy,
+        Shape::Optional { form: "a host, or host:port", check: host_maybe_port },
+        "Outbound SIP proxy; without a port DNS says where it is (RFC 3263).";
+    "sentimentSipCaFile", settings.sip.ca_file, Shape::Optional { form: "a path without control characters", check: file_path },
+        "Certificate authorities to trust for SIP over TLS, besides the system's.";
+    "sentimentSipNameserver", settings.sip.nameserver,
+        Shape::Optional { form: "address:port, e.g. 10.0.0.2:53", check: socket_address },
+        "Name server that finds SIP peers; otherwise the system's.";
     "sentimentSipUser", settings.sip.user,
         Shape::Optional { form: "1 to 64 letters, digits or -_.!~*'+", check: sip_user },
         "User name for SIP authentication and From.";
+    "sentimentSipRealm", settings.sip.realm,
+        Shape::Optional { form: "1 to 128 visible ASCII characters or spaces, without quotes", check: realm },
+        "The one realm that gets our credentials; without it only challenges that come by sentimentSipProxy are answered.";
     "sentimentSipDomain", settings.sip.domain, Shape::Optional { form: "a host", check: host },
         "Our SIP domain in From, where the dialog does not say it.";
     "sentimentSipTargetDomain", settings.sip.target_domain,
@@ -302,7 +316,11 @@ pub(super) static ROWS: &[Row] = rows! {
 };
 
 fn phone(text: &str) -> Result<(), Problem> {
-    text.parse::<E164>().map(drop).map_err(|e| e.problem().into())
+    let number = text.parse::<E164>().map_err(|e| e.problem().to_owned())?;
+    match number.costly() {
+        None => Ok(()),
+        Some(costly) => Err(format!("it is {}, and every call to it costs", costly.name())),
+    }
 }
 
 fn webhook(text: &str) -> Result<(), Problem> {

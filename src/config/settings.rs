@@ -187,6 +187,20 @@ pub enum SipTransport {
     Udp,
     /// TCP.
     Tcp,
+    /// TLS over TCP; the peer's certificate is verified.
+    Tls,
+}
+
+impl SipTransport {
+    /// The transport's name as in a URI's `transport` parameter.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
 }
 
 /// How the human is brought in.
@@ -220,15 +234,23 @@ pub struct Sip {
     pub mode: TransferMode,
     /// The attended transfer.
     pub consult: Consult,
-    /// `sentimentSipTransport`: `udp` or `tcp`.
+    /// `sentimentSipTransport`: `udp`, `tcp` or `tls`, where neither the peer's URI nor DNS says; with `tls` nothing
+    /// else is used.
     pub transport: SipTransport,
     /// `sentimentSipListen` (`0.0.0.0:0`): where we listen, for NOTIFY; port 0 picks a free one.
     pub listen: std::net::SocketAddr,
-    /// `sentimentSipProxy`: `host:port` of an outbound proxy; otherwise requests go to the dialog's route set or
-    /// remote target.
+    /// `sentimentSipProxy`: `host` or `host:port` of an outbound proxy; otherwise requests go to the dialog's route set
+    /// or remote target.
     pub proxy: Option<String>,
+    /// `sentimentSipCaFile`: certificate authorities (PEM) to trust for TLS, besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `sentimentSipNameserver`: the name server to ask; otherwise the system's.
+    pub nameserver: Option<std::net::SocketAddr>,
     /// `sentimentSipUser`: user name for digest and the From of out-of-dialog requests.
     pub user: Option<String>,
+    /// `sentimentSipRealm`: the one realm that gets our credentials; without it only challenges that come by
+    /// `sentimentSipProxy` are answered.
+    pub realm: Option<String>,
     /// `sentimentSipDomain`: our domain in From, where the dialog does not say it.
     pub domain: Option<String>,
     /// `sentimentSipTargetDomain`: Refer-To becomes `sip:+…@domain;user=phone`; otherwise `tel:+…`. In an attended
@@ -355,6 +377,8 @@ pub struct Settings {
     pub transfer_deadline_ms: u64,
     /// `sentimentRingingTimeoutMs` (30000): how long the human's phone may ring.
     pub ringing_timeout_ms: u64,
+    /// `sentimentTransferHourlyCap` (1000): so many transfers may all processes of a host begin in an hour; 0 sets no cap.
+    pub transfer_hourly_cap: u32,
     /// `sentimentTransferCountries`: country codes (`1`, `44`) that a target may have; empty allows all.
     pub transfer_countries: Vec<String>,
     /// The tone instructions.
@@ -402,6 +426,7 @@ impl Default for Settings {
             say_deadline_ms: 8_000,
             transfer_deadline_ms: 45_000,
             ringing_timeout_ms: 30_000,
+            transfer_hourly_cap: 1_000,
             transfer_countries: Vec::new(),
             tones: Tones {
                 positive: "Be friendly and efficient.".to_owned(),
@@ -422,7 +447,10 @@ impl Default for Settings {
                 transport: SipTransport::Udp,
                 listen: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
                 proxy: None,
+                ca_file: None,
+                nameserver: None,
                 user: None,
+                realm: None,
                 domain: None,
                 target_domain: None,
             },

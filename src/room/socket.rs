@@ -1,11 +1,9 @@
 //! Dialling a room: WebSocket over TCP or TLS, with the bearer token and the subprotocol ([`Dialer`]).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -21,6 +19,7 @@ use url::{Host, Url};
 use super::error::RoomError;
 use super::message::{MAX_FRAME, SUBPROTOCOL};
 use crate::config::secret::Secret;
+use crate::tls::{self, TlsError};
 
 /// A connection to a room, before any message.
 pub type RoomSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -134,26 +133,10 @@ fn bearer(token: &Secret) -> Result<HeaderValue, RoomError> {
 }
 
 fn tls_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, RoomError> {
-    let setup = |e: rustls::Error| RoomError::TlsSetup { problem: e.to_string() };
-    let extra = ca_file.map(read_certificates).transpose()?.unwrap_or_default();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier =
-        rustls_platform_verifier::Verifier::new_with_extra_roots(extra, Arc::clone(&provider)).map_err(setup)?;
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(setup)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RoomError> {
-    let fail = |problem: String| RoomError::CaFile { path: PathBuf::from(path).display().to_string(), problem };
-    let pem = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
-    let found: Vec<_> =
-        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|e| fail(e.to_string()))?;
-    if found.is_empty() { Err(fail("it holds no certificate".to_owned())) } else { Ok(found) }
+    tls::client_config(ca_file).map_err(|error| match error {
+        TlsError::CaFile { path, problem } => RoomError::CaFile { path: path.display().to_string(), problem },
+        TlsError::Setup { problem } => RoomError::TlsSetup { problem },
+    })
 }
 
 /// What a failed dial means.

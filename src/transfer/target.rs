@@ -1,8 +1,10 @@
-//! The one place where a transfer's target comes from: a phone number in the settings, strictly E.164.
+//! The one place where a transfer's target comes from: a phone number in the settings, strictly E.164, and none that
+//! costs whoever calls it.
 
 use std::fmt;
 use std::str::FromStr;
 
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 /// A phone number in E.164 form (ITU-T E.164): `+`, a country code, 7 to 15 digits in all.
@@ -11,6 +13,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct E164(String);
+
+/// Why nobody should be transferred to a number: calling it brings money to whoever has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Costly {
+    /// A premium-rate number.
+    Premium,
+    /// A shared-cost number.
+    Shared,
+}
+
+impl Costly {
+    /// What the number is, in words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Premium => "a premium-rate number",
+            Self::Shared => "a shared-cost number",
+        }
+    }
+}
+
+/// Country code, kind and pattern of national numbers per line, made by `src/build.rs`.
+const COSTLY: &str = include_str!(concat!(env!("OUT_DIR"), "/costly.tsv"));
 
 /// Why something is not a phone number to transfer to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +75,19 @@ impl E164 {
     #[must_use]
     pub fn country_code(&self) -> &str {
         country_code(self.digits())
+    }
+
+    /// Whether the numbering plan of its country has it as premium-rate or shared-cost.
+    #[must_use]
+    pub fn costly(&self) -> Option<Costly> {
+        let code = self.country_code();
+        let national = &self.digits()[code.len()..];
+        let kinds = COSTLY.lines().filter_map(|row| {
+            let (kind, pattern) = row.strip_prefix(code)?.strip_prefix('\t')?.split_once('\t')?;
+            let pattern = Regex::new(&format!("^(?:{pattern})$")).ok()?;
+            pattern.is_match(national).then_some(if kind == "premium" { Costly::Premium } else { Costly::Shared })
+        });
+        kinds.min_by_key(|kind| *kind as u8)
     }
 
     /// The number as it goes on the wire.
@@ -135,6 +173,38 @@ mod tests {
             [("+14155551234", "1"), ("+447700900123", "44"), ("+353861234567", "353"), ("+79991234567", "7")]
         {
             assert_eq!(number.parse::<E164>().unwrap().country_code(), code);
+        }
+    }
+
+    #[test]
+    fn numbers_that_cost_whoever_calls_them_are_told() {
+        for (number, costly) in [
+            ("+14155551234", None),
+            ("+18005551234", None),
+            ("+442079460000", None),
+            ("+447700900123", None),
+            ("+493012345678", None),
+            ("+3935012345678", None),
+            ("+19005551234", Some(Costly::Premium)),
+            ("+449098790000", Some(Costly::Premium)),
+            ("+499001234567", Some(Costly::Premium)),
+            ("+33899123456", Some(Costly::Premium)),
+            ("+979123456789", Some(Costly::Premium)),
+            ("+491803123456", Some(Costly::Shared)),
+            ("+33810123456", Some(Costly::Shared)),
+        ] {
+            assert_eq!(number.parse::<E164>().unwrap().costly(), costly, "{number}");
+        }
+    }
+
+    #[test]
+    fn every_pattern_is_understood() {
+        assert!(COSTLY.lines().count() > 100, "the table is whole");
+        for row in COSTLY.lines() {
+            let [code, kind, pattern] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+            assert_eq!(country_code(&format!("{code}000")), code, "{row}");
+            assert!(matches!(kind, "premium" | "shared"), "{row}");
+            assert!(Regex::new(&format!("^(?:{pattern})$")).is_ok(), "{row}");
         }
     }
 

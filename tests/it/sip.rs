@@ -3,14 +3,18 @@
 mod attended;
 mod attended_real;
 mod corpus;
+mod dnsmasq;
 mod hostile;
 mod human;
 mod linphone;
 mod many;
+mod names;
 pub(crate) mod peers;
 mod real;
+mod secured;
 pub(crate) mod sipp;
 mod streams;
+mod tls_proxy;
 pub(crate) mod ua;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -151,7 +155,8 @@ async fn a_notification_may_come_before_the_acceptance() {
 #[tokio::test]
 async fn a_challenge_is_answered_with_the_next_cseq() {
     let peer = Sipp::start("challenge", SipTransport::Udp, 1, &[]).await;
-    let with_user = Sip { user: Some("sidecar".to_owned()), ..settings(SipTransport::Udp) };
+    let (user, realm) = (Some("sidecar".to_owned()), Some("sipp".to_owned()));
+    let with_user = Sip { user, realm, ..settings(SipTransport::Udp) };
     let agent = SipAgent::start(&with_user, Some(Secret::new("pass"))).await.unwrap();
     let (outcome, told) = in_dialog(&agent, peer.address, 10_000).await;
     assert_eq!(outcome, Outcome::Transferred);

@@ -152,6 +152,7 @@ async fn an_angry_caller_talks_to_a_human_and_one_who_is_busy_is_told_of() {
     for (key, value) in [
         ("sentimentSipListen", json!(listen.to_string())),
         ("sentimentSipUser", json!("kam")),
+        ("sentimentSipRealm", json!("kam")),
         ("sentimentSipTargetDomain", json!(human.address.to_string())),
         ("sentimentTransferDeadlineMs", json!(20_000)),
         ("sentimentRingingTimeoutMs", json!(15_000)),

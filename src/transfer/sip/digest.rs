@@ -7,11 +7,34 @@ use sha2::{Digest as _, Sha256, Sha512_256};
 
 use crate::config::secret::Secret;
 
-/// Who authenticates.
+/// Who authenticates, and to whom.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
     pub(super) user: String,
     pub(super) password: Secret,
+    pub(super) trust: Trust,
+}
+
+/// Whose challenges are answered. What a challenge gets out of us is a hash that a password can be guessed from, so it
+/// is not given to whoever a room's dialog leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Those of the realm `sentimentSipRealm`.
+    Realm(String),
+    /// All, as every request goes to `sentimentSipProxy`.
+    Proxy,
+    /// None.
+    Nobody,
+}
+
+impl Trust {
+    fn includes(&self, realm: &str) -> bool {
+        match self {
+            Self::Realm(ours) => ours == realm,
+            Self::Proxy => true,
+            Self::Nobody => false,
+        }
+    }
 }
 
 /// Why a challenge is not answered.
@@ -19,6 +42,10 @@ pub(super) struct Login {
 pub(super) enum AuthError {
     #[error("the peer asks for credentials; set sentimentSipUser and SIDECAR_SIP_PASSWORD")]
     NoLogin,
+    #[error(
+        "the peer asks for credentials of realm {realm:?}, which gets none; to allow it, set sentimentSipRealm to it"
+    )]
+    OtherRealm { realm: String },
     #[error("the peer does not take our user and password for realm {realm:?}")]
     WrongLogin { realm: String },
     #[error("the peer's challenge cannot be met: {problem}")]
@@ -77,13 +104,15 @@ impl Credentials {
         headers: &[String],
         login: Option<&Login>,
     ) -> Result<(), AuthError> {
-        if login.is_none() {
-            return Err(AuthError::NoLogin);
-        }
+        let Some(login) = login else { return Err(AuthError::NoLogin) };
+        let mut foreign = None;
         let mut problem = "it holds no digest challenge";
         let mut chosen: Vec<Challenge> = Vec::new();
         for params in headers.iter().flat_map(|h| split_challenges(h)) {
             match Challenge::read(&params) {
+                Ok(Challenge { realm, .. }) if !login.trust.includes(&realm) => {
+                    foreign.get_or_insert(realm);
+                }
                 // The peer lists what it likes best first (RFC 8760 section 2.4).
                 Ok(challenge) if chosen.iter().all(|c| c.realm != challenge.realm) => chosen.push(challenge),
                 Ok(_) => {}
@@ -91,13 +120,20 @@ impl Credentials {
             }
         }
         if chosen.is_empty() {
-            return Err(AuthError::Unsupported { problem });
+            let unsupported = AuthError::Unsupported { problem };
+            return Err(foreign.map_or(unsupported, |realm| AuthError::OtherRealm { realm: shown(&realm) }));
         }
         for challenge in chosen {
             let known = self.answered.iter_mut().find(|a| a.asker == asker && a.challenge.realm == challenge.realm);
             match known {
                 Some(known) if challenge.stale => *known = Answered { asker, challenge, nonce_count: 0 },
-                Some(_) => return Err(AuthError::WrongLogin { realm: challenge.realm }),
+                // Ours was answered already; what is left to answer is the other realm's.
+                Some(_) => {
+                    return Err(match foreign {
+                        Some(realm) => AuthError::OtherRealm { realm: shown(&realm) },
+                        None => AuthError::WrongLogin { realm: shown(&challenge.realm) },
+                    });
+                }
                 None => self.answered.push(Answered { asker, challenge, nonce_count: 0 }),
             }
         }
@@ -197,6 +233,11 @@ impl Hash {
     }
 }
 
+/// A realm as an error tells it.
+fn shown(realm: &str) -> String {
+    realm.chars().take(128).collect()
+}
+
 /// Splits a header's value into its digest challenges: `Digest a=b, c="d", Digest e=f` holds two.
 fn split_challenges(value: &str) -> Vec<Vec<(String, String)>> {
     let mut challenges: Vec<Option<Vec<(String, String)>>> = Vec::new();
@@ -247,7 +288,7 @@ mod tests {
     use super::*;
 
     fn login(password: &str) -> Login {
-        Login { user: "Mufasa".to_owned(), password: Secret::new(password) }
+        Login { user: "Mufasa".to_owned(), password: Secret::new(password), trust: Trust::Proxy }
     }
 
     fn challenge(value: &str) -> Challenge {
@@ -314,6 +355,25 @@ mod tests {
             credentials.challenged(Asker::Proxy, &proxy("3", ""), Some(&login)),
             Err(AuthError::WrongLogin { realm: "p".to_owned() })
         );
+    }
+
+    #[test]
+    fn only_the_realm_that_is_set_gets_credentials() {
+        let of = |realm: &str| format!("Digest realm=\"{realm}\", nonce=\"1\", qop=\"auth\"");
+        let other = |realm: &str| Err(AuthError::OtherRealm { realm: realm.to_owned() });
+        let ours = Login { trust: Trust::Realm("ours".to_owned()), ..login("x") };
+        let mut credentials = Credentials::default();
+        assert_eq!(credentials.challenged(Asker::Server, &[of("theirs")], Some(&ours)), other("theirs"));
+        assert!(credentials.headers(Some(&ours), "REFER", "u").is_empty());
+        // One of two: ours is answered, and if that is not enough it is said whose is missing.
+        let both = [of("theirs"), of("ours")];
+        assert_eq!(credentials.challenged(Asker::Proxy, &both, Some(&ours)), Ok(()));
+        let sent = credentials.headers(Some(&ours), "REFER", "u");
+        assert!(sent.len() == 1 && sent[0].value().contains("realm=\"ours\""), "{sent:?}");
+        assert_eq!(credentials.challenged(Asker::Proxy, &both, Some(&ours)), other("theirs"));
+        let nobody = Login { trust: Trust::Nobody, ..login("x") };
+        let refused = Credentials::default().challenged(Asker::Server, &[of("any")], Some(&nobody)).unwrap_err();
+        assert!(refused.to_string().contains("sentimentSipRealm"), "{refused}");
     }
 
     #[test]

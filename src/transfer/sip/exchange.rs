@@ -1,5 +1,7 @@
-//! One request to its final answer: sent, authenticated where asked, never longer than the stack's timer F per try.
+//! One request to its final answer: authenticated where asked, sent elsewhere where a target fails (RFC 3263 section
+//! 4.3), by a stream where it is too large for a datagram, never longer than the stack's timer F per try.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,15 +9,22 @@ use rsipstack::sip::{HasHeaders as _, Request, Response, SipMessage};
 use rsipstack::transaction::Transaction;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::random_text;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::debug;
 
 use super::digest::{Asker, AuthError, Credentials, Login};
 use super::inbox::{InFlight, Inbox};
 use super::refer::Message;
 use super::sipfrag::printable;
 use super::wire::{Path, Wire};
+use crate::config::settings::SipTransport;
 
 /// Most sendings of one request: a proxy and a server that challenge, each with a stale nonce, make five.
 pub(super) const MAX_SENDINGS: u32 = 6;
+/// RFC 3261 section 18.1.1: larger requests go over a transport with congestion control.
+const MAX_DATAGRAM: usize = 1300;
+/// How long opening a stream for a large request may take before it goes as a datagram after all.
+const STREAM_TIME: Duration = Duration::from_secs(2);
 
 /// How long an answer that came before its stream ended may take to be seen.
 const STRAGGLER_TIME: Duration = Duration::from_millis(500);
@@ -23,10 +32,14 @@ const STRAGGLER_TIME: Duration = Duration::from_millis(500);
 /// What an exchange is about to do or has seen on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
+    /// The request goes to this peer, which has proved who it is if `secure`.
+    To { peer: IpAddr, secure: bool },
     /// The request goes out with this CSeq.
     Sending(u32),
     /// It has gone out.
     Sent,
+    /// The target failed; another one is tried.
+    Elsewhere,
     /// 401 or 407.
     Challenged(u16),
     /// 1xx.
@@ -56,54 +69,119 @@ pub(super) async fn exchange(
     mut sign: impl FnMut(Sign) + Send,
 ) -> Answer {
     let mut credentials = Credentials::default();
-    for cseq in message.cseq..message.cseq + MAX_SENDINGS {
-        let branch = new_branch();
-        let headers = credentials.headers(login, &message.method.to_string(), &message.request_uri);
-        let request = message.request(path.leg, &branch, cseq, headers);
-        let in_flight = inbox.expect(&branch, path.peer.ip());
-        let mut transaction = match transaction(wire, path, request) {
-            Ok(transaction) => transaction,
-            Err(problem) => return Answer::NotSent(problem),
-        };
-        sign(Sign::Sending(cseq));
-        if let Err(error) = transaction.send().await {
-            return Answer::NotSent(error.to_string());
+    let mut path = widened(wire, path.clone(), message).await;
+    let (mut cseq, mut challenges_met) = (message.cseq, 0);
+    loop {
+        sign(Sign::To { peer: path.peer.ip(), secure: path.is_secure() });
+        let answer = sending(wire, inbox, &path, message, cseq, &mut credentials, login, &mut sign).await;
+        let unavailable = matches!(&answer, Answer::Final(response) if response.status_code.code() == 503);
+        if unavailable || matches!(answer, Answer::Unanswered(_) | Answer::NotSent(_)) {
+            let Ok(other) = wire.elsewhere(&path).await else { return answer };
+            debug!(peer = %path.peer, "a SIP target failed; the next one is tried");
+            sign(Sign::Elsewhere);
+            path = widened(wire, other, message).await;
+            // Who answered 503 has seen this CSeq. After silence it is kept: should the first target have passed the
+            // request on, then whoever gets it twice can tell.
+            cseq += u32::from(unavailable);
+            continue;
         }
-        sign(Sign::Sent);
-        let broken = broken(path, &in_flight);
-        tokio::pin!(broken);
-        let response = loop {
-            let received = tokio::select! {
-                biased;
-                received = transaction.receive() => received,
-                () = &mut broken => return Answer::NotSent(format!("the connection to {} broke", path.peer)),
-            };
-            match received {
-                Some(SipMessage::Response(response)) if response.status_code.code() >= 200 => break response,
-                Some(SipMessage::Response(response)) => sign(Sign::Provisional(response.status_code.code())),
-                Some(SipMessage::Request(_)) => {}
-                None => return Answer::Unanswered("the SIP stack ended".to_owned()),
-            }
-        };
+        let Answer::Final(response) = answer else { return answer };
         let status = response.status_code.code();
-        if !in_flight.heard() {
-            // The stack makes up a 408 after timer F and a 503 after a broken stream.
-            return match status {
-                408 => Answer::Unanswered(format!("no answer from {}", path.peer)),
-                _ => Answer::NotSent(format!("the connection to {} broke", path.peer)),
-            };
-        }
         let asker = match status {
             401 => Asker::Server,
             407 => Asker::Proxy,
-            _ => return Answer::Final(Box::new(response)),
+            _ => return Answer::Final(response),
         };
         sign(Sign::Challenged(status));
         if let Err(error) = credentials.challenged(asker, &challenges(&response, asker), login) {
             return Answer::Unauthorized { status, error };
         }
+        (cseq, challenges_met) = (cseq + 1, challenges_met + 1);
+        if challenges_met == MAX_SENDINGS {
+            return Answer::Unanswered("the peer challenges without end".to_owned());
+        }
     }
-    Answer::Unanswered("the peer challenges without end".to_owned())
+}
+
+/// Sends the request once.
+#[expect(clippy::too_many_arguments, reason = "the state of an exchange, used here only")]
+async fn sending(
+    wire: &Wire,
+    inbox: &Arc<Inbox>,
+    path: &Path,
+    message: &Message,
+    cseq: u32,
+    credentials: &mut Credentials,
+    login: Option<&Login>,
+    sign: &mut (impl FnMut(Sign) + Send),
+) -> Answer {
+    let branch = new_branch();
+    let headers = credentials.headers(login, &message.method.to_string(), &message.request_uri);
+    let request = message.request(path.leg, &branch, cseq, headers);
+    let in_flight = inbox.expect(&branch, path.peer.ip());
+    let mut transaction = match transaction(wire, path, request) {
+        Ok(transaction) => transaction,
+        Err(problem) => return Answer::NotSent(problem),
+    };
+    sign(Sign::Sending(cseq));
+    if let Err(error) = transaction.send().await {
+        return Answer::NotSent(error.to_string());
+    }
+    sign(Sign::Sent);
+    // A datagram that nobody answers is not waited for until timer F while there are others to ask.
+    let patience = (path.leg.transport == SipTransport::Udp && path.has_spare()).then(|| wire.patience());
+    let response = tokio::select! {
+        biased;
+        response = answer_to(&mut transaction, &in_flight, patience, sign) => response,
+        () = broken(path, &in_flight) => return Answer::NotSent(format!("the connection to {} broke", path.peer)),
+    };
+    match response {
+        Some(response) if in_flight.heard() => Answer::Final(Box::new(response)),
+        // The stack makes up a 408 after timer F and a 503 after a broken stream.
+        Some(response) if response.status_code.code() != 408 => {
+            Answer::NotSent(format!("the connection to {} broke", path.peer))
+        }
+        Some(_) | None => Answer::Unanswered(format!("no answer from {}", path.peer)),
+    }
+}
+
+/// The final response; none when `patience` ended without any, or the stack did.
+async fn answer_to(
+    transaction: &mut Transaction,
+    in_flight: &InFlight,
+    patience: Option<Duration>,
+    sign: &mut (impl FnMut(Sign) + Send),
+) -> Option<Response> {
+    let until = patience.map(|patience| Instant::now() + patience);
+    loop {
+        let received = match until {
+            Some(until) if !in_flight.heard() => timeout_at(until, transaction.receive()).await.ok()?,
+            _ => transaction.receive().await,
+        };
+        match received? {
+            SipMessage::Response(response) if response.status_code.code() >= 200 => return Some(response),
+            SipMessage::Response(response) => sign(Sign::Provisional(response.status_code.code())),
+            SipMessage::Request(_) => {}
+        }
+    }
+}
+
+/// Switches a request that is too large for a datagram to a stream, where the peer takes one.
+pub(super) async fn widened(wire: &Wire, path: Path, message: &Message) -> Path {
+    if path.leg.transport != SipTransport::Udp {
+        return path;
+    }
+    let size = message.request(path.leg, "z9hG4bK", message.cseq, Vec::new()).to_bytes().len();
+    if size <= MAX_DATAGRAM {
+        return path;
+    }
+    match timeout(STREAM_TIME, wire.by_stream(&path)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(_)) | Err(_) => {
+            debug!(size, "a large request goes as a datagram: the peer takes no stream");
+            path
+        }
+    }
 }
 
 /// Waits until the stream below has ended and no answer can come over it any more. A datagram has none.

@@ -7,16 +7,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage, StatusCode, Version};
+use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage, StatusCode, Transport, Version};
 use rsipstack::transaction::TransactionReceiver;
 use rsipstack::transaction::endpoint::TransportEventInspector;
-use rsipstack::transport::TransportEvent;
+use rsipstack::transport::{SipConnection, TransportEvent};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::checks::is_sound;
-use super::notify::{self, Watch};
+use super::notify::{self, Source, Watch};
 use super::rate::Rate;
 use super::refer::ALLOW;
 use super::subscription::Event;
@@ -213,7 +213,7 @@ impl Inbox {
     }
 
     /// How a request is answered, and whom it concerns is told.
-    pub(super) fn answer(&self, request: &Request, from: IpAddr) -> Reply {
+    pub(super) fn answer(&self, request: &Request, from: Source) -> Reply {
         if request.version != Version::V2 {
             return Reply::from(505);
         }
@@ -251,14 +251,9 @@ impl Inbox {
 /// Answers requests until the stack ends.
 pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) {
     while let Some(mut transaction) = incoming.recv().await {
-        let source = transaction
-            .connection
-            .as_ref()
-            .and_then(|c| c.get_remote_addr())
-            .and_then(|addr| addr.get_socketaddr().ok());
-        let Some(source) = source else { continue };
+        let Some(source) = transaction.connection.as_ref().and_then(source_of) else { continue };
         // In the order of arrival; only the sending is left to run on its own, as a stream may block.
-        let reply = inbox.answer(&transaction.original, source.ip());
+        let reply = inbox.answer(&transaction.original, source);
         debug!(method = %transaction.original.method, sip_status = reply.status, "a request was answered");
         // The stack answers in the request's version, whatever that is; ours is the only one that we speak.
         transaction.original.version = Version::V2;
@@ -273,6 +268,11 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
             }
         });
     }
+}
+
+fn source_of(connection: &SipConnection) -> Option<Source> {
+    let remote = connection.get_remote_addr()?;
+    Some(Source { ip: remote.get_socketaddr().ok()?.ip(), secure: remote.r#type == Some(Transport::Tls) })
 }
 
 /// Stands before the stack's transactions.

@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 
 use super::attended::sdp;
 use super::checks::{self, Frame, Framer};
-use super::digest::{Asker, Credentials, Login};
+use super::digest::{Asker, Credentials, Login, Trust};
 use super::exchange::{Answer, challenges};
 use super::inbox::{Inbox, Watching};
-use super::notify::{Session, Watch};
+use super::notify::{Session, Source, Watch};
 use super::subscription::Subscription;
 use super::{answered, tell};
 use crate::config::secret::Secret;
@@ -99,6 +99,7 @@ impl Desk {
             remote_tag: Some("caller-tag".to_owned()),
             in_dialog: true,
             peers: vec![PEER.ip()],
+            secure: false,
             refer_cseqs: vec![7],
             last_cseq: None,
             session: Some(Session::new(
@@ -133,7 +134,7 @@ impl Desk {
             // The stack sees to these by itself: they belong to requests that it knows, or to none.
             SipMessage::Request(request) if matches!(request.method, Method::Ack | Method::Cancel) => {}
             SipMessage::Request(request) => {
-                self.taken.answers.push(self.inbox.answer(&request, PEER.ip()).status);
+                self.taken.answers.push(self.inbox.answer(&request, Source { ip: PEER.ip(), secure: false }).status);
             }
             SipMessage::Response(response) => self.response(response),
         }
@@ -153,7 +154,8 @@ impl Desk {
                 return;
             }
         };
-        let login = Login { user: "user".to_owned(), password: Secret::new("password") };
+        let login =
+            Login { user: "user".to_owned(), password: Secret::new("password"), trust: Trust::Realm("kam".to_owned()) };
         if self.credentials.challenged(asker, &challenges(&response, asker), Some(&login)).is_ok() {
             let headers = self.credentials.headers(Some(&login), "REFER", "sip:caller@127.0.0.1");
             self.taken.credentials.extend(headers.iter().map(|h| h.value().to_owned()));

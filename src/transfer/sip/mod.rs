@@ -2,16 +2,18 @@
 //! `Target-Dialog` (RFC 4538).
 //!
 //! ```text
-//! SipAgent::transfer ─▶ refer (what is sent) ─▶ exchange (digest) ─▶ wire (UDP, TCP) ─▶ peer
-//!        │                                                                              │
-//!        └──── Outcome ◀── subscription (pure) ◀── notify, inbox (who may say what) ◀───┘
+//! SipAgent::transfer ─▶ refer (what is sent) ─▶ exchange (digest) ─▶ wire (resolve, UDP, TCP, TLS) ─▶ peer
+//!        │                                                                                            │
+//!        └──── Outcome ◀── subscription (pure) ◀──────────── notify, inbox (who may say what) ◀───────┘
 //! ```
 //!
 //! - An accepted REFER is no success: only a notified final status of the new call decides ([`subscription`]).
 //! - Every transfer ends by its deadline.
 //! - Every string of the room that goes into a message is checked first ([`field`], [`uri`]); a bad one ends the transfer as
 //!   `rejected` with the code [`BAD_DIALOG`], and nothing is sent.
-//! - Notifications count only from the addresses that the dialog names; requests that nobody asked for are refused.
+//! - Notifications count only from the addresses that the dialog names, and over TLS only from the peer that proved to
+//!   be the next hop; requests that nobody asked for are refused.
+//! - A hop that is a name may have several targets (RFC 3263): one that fails is followed by the next.
 //!
 //! The SIP stack below logs whole messages, phone numbers included, at `info`: a program's log filter must hold
 //! [`STACK_LOG_FILTER`].
@@ -29,6 +31,8 @@ mod notify;
 pub mod options;
 mod rate;
 mod refer;
+mod resolve;
+mod secure;
 pub mod sipfrag;
 mod stream;
 pub mod subscription;
@@ -47,19 +51,20 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use crate::config::secret::Secret;
-use crate::config::settings::{Sip, SipTransport};
+use crate::config::settings::Sip;
+use crate::tls;
 use crate::transfer::{Outcome, Progress, Route, TransferRequest};
 use attended::sdp;
-use digest::Login;
+use digest::{Login, Trust};
 use exchange::{Answer, Sign, exchange, reason};
 use field::BadField;
 use inbox::{Gate, Inbox, Watching, tell};
 use media::whisper::Whisper;
 use notify::{Session, Watch};
-use refer::{Message, Plan, ReferTo};
+use refer::{Plan, ReferTo};
 use subscription::{Event, Subscription};
 use uri::{Hop, HopUri, Host};
-use wire::{Path, Wire, addresses};
+use wire::{Path, Wire};
 
 /// The code of [`Outcome::Rejected`] when the room's dialog cannot go into a message.
 pub const BAD_DIALOG: &str = "bad_dialog";
@@ -68,10 +73,6 @@ pub const DIALOG_IN_USE: &str = "dialog_in_use";
 /// What a log filter must hold (see the module's text).
 pub const STACK_LOG_FILTER: &str = "rsipstack=off";
 
-/// RFC 3261 section 18.1.1: larger requests go over a transport with congestion control.
-const MAX_DATAGRAM: usize = 1300;
-/// How long opening a stream for a large request may take before it goes as a datagram after all.
-const STREAM_TIME: Duration = Duration::from_secs(2);
 /// The longest deadline; a longer one is cut to it.
 const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 
@@ -92,7 +93,7 @@ pub enum SipError {
         /// The setting.
         key: &'static str,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
     },
     /// The SIP stack did not start.
     #[error("the SIP stack did not start: {detail}")]
@@ -188,9 +189,14 @@ impl SipAgent {
     pub async fn start_with(settings: &Sip, password: Option<Secret>, timing: Timing) -> Result<Self, SipError> {
         check_settings(settings)?;
         let inbox = Arc::new(Inbox::default());
-        let (wire, incoming) = Wire::open(settings.listen, timing, Box::new(Gate(inbox.clone()))).await?;
+        let (wire, incoming) = Wire::open(settings, timing, Box::new(Gate(inbox.clone()))).await?;
         tokio::spawn(inbox::serve(inbox.clone(), incoming));
-        let login = settings.user.clone().zip(password).map(|(user, password)| Login { user, password });
+        let trust = match (&settings.realm, &settings.proxy) {
+            (Some(realm), _) => Trust::Realm(realm.clone()),
+            (None, Some(_)) => Trust::Proxy,
+            (None, None) => Trust::Nobody,
+        };
+        let login = settings.user.clone().zip(password).map(|(user, password)| Login { user, password, trust });
         let whisper = settings.consult.whisper_file.as_deref().map(Whisper::from_file).transpose();
         // The call is more important than how it is announced.
         let whisper = whisper.inspect_err(|error| warn!(%error, "the built-in words are whispered")).ok().flatten();
@@ -292,7 +298,7 @@ impl SipAgent {
         events: &mpsc::UnboundedSender<Event>,
         watching: &mut Option<Watching>,
     ) -> Result<(), Outcome> {
-        let mut path = match self.wire.path(&plan.hop, self.settings.transport).await {
+        let path = match self.wire.path(&plan.hop, self.settings.transport).await {
             Ok(path) => path,
             Err(reason) => {
                 tell(events, Event::NotSent { reason });
@@ -300,7 +306,6 @@ impl SipAgent {
             }
         };
         let message = plan.message(refer_to, &self.settings, path.leg.local).map_err(|bad| bad_dialog(&bad))?;
-        self.widen(&mut path, &message).await;
         let watch = self.watch_of(plan, &path, events.clone()).await;
         let in_use = || Outcome::Rejected {
             code: DIALOG_IN_USE.to_owned(),
@@ -310,8 +315,13 @@ impl SipAgent {
         let watch = self.inbox.watch(key, watch, self.timing.timer_f());
         let watching = watching.insert(watch.ok_or_else(in_use)?);
         let sign = |sign| match sign {
+            Sign::To { peer, secure } => watching.update(|watch| {
+                watch.peers.push(peer);
+                watch.secure = secure;
+            }),
             Sign::Sending(cseq) => watching.update(|watch| watch.refer_cseqs.push(cseq)),
             Sign::Sent => tell(events, Event::Sent),
+            Sign::Elsewhere => tell(events, Event::Elsewhere),
             Sign::Challenged(status) => tell(events, Event::Challenged(status)),
             Sign::Provisional(status) => tell(events, Event::Provisional(status)),
         };
@@ -320,31 +330,21 @@ impl SipAgent {
         Ok(())
     }
 
-    /// Switches a request that is too large for a datagram to a stream, where the peer takes one.
-    async fn widen(&self, path: &mut Path, message: &Message) {
-        let size = message.request(path.leg, "z9hG4bK", message.cseq, Vec::new()).to_bytes().len();
-        if path.leg.transport == SipTransport::Tcp || size <= MAX_DATAGRAM {
-            return;
-        }
-        match tokio::time::timeout(STREAM_TIME, self.wire.path_to(path.peer, SipTransport::Tcp)).await {
-            Ok(Ok(stream)) => *path = stream,
-            Ok(Err(_)) | Err(_) => debug!(size, "a large request goes as a datagram: the peer takes no stream"),
-        }
-    }
-
     /// What is expected of the dialog that a REFER goes to.
     async fn watch_of(&self, plan: &Plan, path: &Path, events: mpsc::UnboundedSender<Event>) -> Watch {
         let mut peers: Vec<IpAddr> = vec![path.peer.ip()];
         for hop in plan.peers() {
-            peers.extend(addresses(hop).await);
+            peers.extend(self.wire.addresses(hop).await);
         }
         let in_dialog = plan.is_in_dialog();
         // A phone may put us on hold before it calls the human; the sound itself is the platform's.
-        let session = || Session::new(sdp::Local::elsewhere(path.leg.local.ip()), path.leg.contact());
+        let contact = path.leg.contact(plan.is_secure());
+        let session = || Session::new(sdp::Local::elsewhere(path.leg.local.ip()), contact);
         Watch {
             remote_tag: plan.remote_tag().filter(|_| in_dialog).map(|tag| tag.as_str().to_owned()),
             in_dialog,
             peers,
+            secure: path.is_secure(),
             refer_cseqs: Vec::new(),
             last_cseq: None,
             session: in_dialog.then(session),
@@ -415,8 +415,19 @@ fn contact_address(contact: &str) -> Option<IpAddr> {
     }
 }
 
-fn check_settings(settings: &Sip) -> Result<(), SipError> {
-    let bad = |key| move |bad: BadField| SipError::Setting { key, problem: bad.problem };
+/// Checks what no grammar can tell of the settings; reads `sentimentSipCaFile`.
+///
+/// # Errors
+/// [`SipError::Setting`] when a setting cannot be used.
+pub fn check_settings(settings: &Sip) -> Result<(), SipError> {
+    let bad = |key| move |bad: BadField| SipError::Setting { key, problem: bad.problem.to_owned() };
+    if let Some(path) = &settings.ca_file {
+        let unusable = |error: tls::TlsError| SipError::Setting {
+            key: "sentimentSipCaFile",
+            problem: format!("is wrong: {error}"),
+        };
+        tls::authorities(path).map_err(unusable)?;
+    }
     if let Some(proxy) = &settings.proxy {
         Hop::parse("proxy", proxy).map_err(bad("sentimentSipProxy"))?;
     }
@@ -424,11 +435,12 @@ fn check_settings(settings: &Sip) -> Result<(), SipError> {
         [("sentimentSipDomain", &settings.domain), ("sentimentSipTargetDomain", &settings.target_domain)]
     {
         if domain.as_ref().is_some_and(|domain| !uri::is_host(domain)) {
-            return Err(SipError::Setting { key, problem: "is not a host name" });
+            return Err(SipError::Setting { key, problem: "is not a host name".to_owned() });
         }
     }
     if settings.user.as_ref().is_some_and(|user| user.is_empty() || user.chars().any(char::is_control)) {
-        return Err(SipError::Setting { key: "sentimentSipUser", problem: "is empty or holds control characters" });
+        let problem = "is empty or holds control characters".to_owned();
+        return Err(SipError::Setting { key: "sentimentSipUser", problem });
     }
     Ok(())
 }

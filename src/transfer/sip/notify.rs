@@ -27,6 +27,8 @@ pub(super) struct Watch {
     pub(super) in_dialog: bool,
     /// The addresses that the dialog's requests may come from.
     pub(super) peers: Vec<IpAddr>,
+    /// Whether our request went over TLS: then only a peer that has proved who it is may speak in the dialog.
+    pub(super) secure: bool,
     /// The CSeq of every REFER sent: with a challenge there are several, and peers name one or another.
     pub(super) refer_cseqs: Vec<u32>,
     /// The CSeq of the peer's last request.
@@ -36,6 +38,14 @@ pub(super) struct Watch {
     pub(super) events: UnboundedSender<Event>,
     /// Set once the transfer is over: until when its dialog is still answered.
     pub(super) ended: Option<Instant>,
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) ip: IpAddr,
+    /// Over a TLS connection: we opened it, and the peer has proved who it is.
+    pub(super) secure: bool,
 }
 
 /// What a call has of a session.
@@ -120,8 +130,8 @@ impl Facts {
 
 impl Watch {
     /// RFC 3261 section 12.2.2: from the dialog's peer, and newer than its last request.
-    fn check(&mut self, facts: &Facts, from: IpAddr) -> Result<(), Reply> {
-        if !self.peers.contains(&from) {
+    fn check(&mut self, facts: &Facts, from: Source) -> Result<(), Reply> {
+        if !self.peers.contains(&from.ip) || (self.secure && !from.secure) {
             return Err(Reply::from(403));
         }
         if self.remote_tag.as_ref().is_some_and(|tag| *tag != facts.from_tag) {
@@ -139,7 +149,7 @@ impl Watch {
     }
 
     /// Answers a re-INVITE.
-    pub(super) fn invite(&mut self, request: &Request, facts: &Facts, from: IpAddr) -> Reply {
+    pub(super) fn invite(&mut self, request: &Request, facts: &Facts, from: Source) -> Reply {
         if let Err(reply) = self.check(facts, from) {
             return reply;
         }
@@ -148,7 +158,7 @@ impl Watch {
     }
 
     /// Answers a BYE in a call's dialog.
-    pub(super) fn bye(&mut self, facts: &Facts, from: IpAddr) -> Reply {
+    pub(super) fn bye(&mut self, facts: &Facts, from: Source) -> Reply {
         if let Err(reply) = self.check(facts, from) {
             return reply;
         }
@@ -164,7 +174,7 @@ pub(super) fn bad_event() -> Reply {
 }
 
 /// Answers a NOTIFY and tells its transfer what it says.
-pub(super) fn answer(watch: Option<&mut Watch>, request: &Request, facts: &Facts, from: IpAddr) -> Reply {
+pub(super) fn answer(watch: Option<&mut Watch>, request: &Request, facts: &Facts, from: Source) -> Reply {
     let Some(event) = once(request, "Event", "o") else { return bad_event() };
     let mut parts = event.split(';').map(str::trim);
     if !parts.next().is_some_and(|package| package.eq_ignore_ascii_case("refer")) {

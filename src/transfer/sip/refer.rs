@@ -23,14 +23,17 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    /// The URI that a peer reaches us by.
-    pub(super) fn contact(self) -> String {
-        let tcp = if self.transport == SipTransport::Tcp { ";transport=tcp" } else { "" };
-        format!("<sip:sentiment-sidecar@{}{tcp}>", self.local)
+    /// The URI that a peer reaches us by; `secure` where RFC 3261 section 8.1.1.8 asks for a `sips:` one.
+    pub(super) fn contact(self, secure: bool) -> String {
+        match self.transport {
+            SipTransport::Tls if secure => format!("<sips:sentiment-sidecar@{}>", self.local),
+            SipTransport::Udp => format!("<sip:sentiment-sidecar@{}>", self.local),
+            named => format!("<sip:sentiment-sidecar@{};transport={}>", self.local, named.name()),
+        }
     }
 
     fn via(self, branch: &str) -> String {
-        let transport = if self.transport == SipTransport::Tcp { "TCP" } else { "UDP" };
+        let transport = self.transport.name().to_ascii_uppercase();
         format!("SIP/2.0/{transport} {};branch={branch};rport", self.local)
     }
 }
@@ -62,7 +65,7 @@ impl Message {
             Header::Via(leg.via(branch).into()),
             Header::MaxForwards("70".into()),
             Header::CSeq(format!("{cseq} {}", self.method).into()),
-            Header::Contact(leg.contact().into()),
+            Header::Contact(leg.contact(self.is_secure()).into()),
         ];
         headers.extend(self.headers.iter().cloned());
         headers.extend(credentials);
@@ -74,6 +77,16 @@ impl Message {
             headers: headers.into(),
             body: self.body.as_ref().map(|body| body.text.clone().into_bytes()).unwrap_or_default(),
         }
+    }
+
+    /// Whether its Request-URI or first route is a `sips:` URI.
+    fn is_secure(&self) -> bool {
+        let first_route = self.headers.iter().find_map(|header| match header {
+            Header::Route(route) => Some(route.value()),
+            _ => None,
+        });
+        let secure = |uri: &str| uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
+        secure(&self.request_uri) || first_route.is_some_and(|route| secure(route.trim_start_matches('<')))
     }
 
     /// A request outside of dialogs, without the headers of its method.
@@ -221,6 +234,12 @@ impl Plan {
         self.in_dialog
     }
 
+    /// Whether its first route or target is a `sips:` URI.
+    pub(super) fn is_secure(&self) -> bool {
+        let first = self.dialog.route_set.first().filter(|_| self.in_dialog).or(self.dialog.remote_target.as_ref());
+        first.is_some_and(HopUri::is_secure)
+    }
+
     /// The handed-over dialog, as requests to us name it.
     pub(super) fn key(&self) -> Option<(String, String)> {
         Some((self.dialog.call_id.as_str().to_owned(), self.dialog.local_tag.as_ref()?.as_str().to_owned()))
@@ -285,17 +304,24 @@ impl Plan {
 
 /// Where a request inside a dialog goes next: the proxy of the settings, the first route, or the remote target.
 pub(super) fn next_hop(sip: &Sip, dialog: &Dialog) -> Result<Hop, BadField> {
-    match (&sip.proxy, dialog.route_set.first().or(dialog.remote_target.as_ref())) {
-        (Some(proxy), _) => Hop::parse("proxy", proxy),
-        (None, Some(uri)) => Ok(uri.hop().clone()),
-        (None, None) => Err(BadField { field: "remote_target", problem: "is missing" }),
-    }
+    let first = dialog.route_set.first().or(dialog.remote_target.as_ref());
+    hop_to(sip, first.ok_or(BadField { field: "remote_target", problem: "is missing" })?)
 }
 
 fn hop_outside(sip: &Sip, dialog: &Dialog) -> Result<Hop, BadField> {
+    hop_to(sip, &target_of(dialog)?)
+}
+
+/// Where a request that is routed to `uri` goes next: the proxy of the settings, or there. A `sips:` URI goes over TLS
+/// either way.
+pub(super) fn hop_to(sip: &Sip, uri: &HopUri) -> Result<Hop, BadField> {
+    let problem = "is for a sips URI, and does not speak TLS";
     match &sip.proxy {
+        Some(proxy) if uri.is_secure() => {
+            Hop::parse("proxy", proxy)?.secured().ok_or(BadField { field: "proxy", problem })
+        }
         Some(proxy) => Hop::parse("proxy", proxy),
-        None => Ok(target_of(dialog)?.hop().clone()),
+        None => Ok(uri.hop().clone()),
     }
 }
 

@@ -11,6 +11,8 @@ use crate::transfer::{Outcome, Progress};
 pub enum Event {
     /// The REFER went out.
     Sent,
+    /// The target failed before it answered: the REFER goes to another one.
+    Elsewhere,
     /// 401 or 407: the REFER goes out again with credentials.
     Challenged(u16),
     /// A 1xx response to the REFER.
@@ -90,6 +92,7 @@ impl Subscription {
         );
         let step = match event {
             Event::Sent => Step::said("refer_sent", None),
+            Event::Elsewhere => Step::said("elsewhere", None),
             Event::Challenged(status) => Step::said("challenged", Some(status)),
             // What the phone's own 1xx say comes by NOTIFY; these are about the REFER.
             Event::Provisional(status) => Step::said("pending", Some(status)),
@@ -213,6 +216,7 @@ mod tests {
     fn events() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::Sent),
+            Just(Event::Elsewhere),
             Just(Event::Challenged(407)),
             Just(Event::Provisional(100)),
             (200u16..300).prop_map(Event::Accepted),

@@ -14,6 +14,7 @@ pub struct AddressUri(String);
 pub struct HopUri {
     text: String,
     hop: Hop,
+    secure: bool,
     loose: bool,
 }
 
@@ -38,13 +39,15 @@ pub enum Host {
 }
 
 /// What a URI says about its transport.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HopTransport {
-    /// Nothing: the settings choose.
+    /// Nothing: DNS or the settings choose.
     Any,
-    /// UDP or TCP.
-    Plain(SipTransport),
-    /// `sips:`, `tls`, `ws`, …: not spoken here.
+    /// `sips:`: TLS, and DNS says where.
+    Secure,
+    /// This one.
+    Named(SipTransport),
+    /// `ws`, `sctp`, `sips:` over UDP, …: not spoken here.
     Unsupported,
 }
 
@@ -116,13 +119,15 @@ impl HopUri {
             })
         };
         let transport = match (secure, param("transport").as_deref()) {
-            (true, _) => HopTransport::Unsupported,
+            (true, None) => HopTransport::Secure,
+            // RFC 3261 section 26.2.2: with `sips`, `tcp` means TLS over TCP; `tls` says the same in an older way.
+            (true, Some("tcp" | "tls")) | (false, Some("tls")) => HopTransport::Named(SipTransport::Tls),
             (false, None) => HopTransport::Any,
-            (false, Some("udp")) => HopTransport::Plain(SipTransport::Udp),
-            (false, Some("tcp")) => HopTransport::Plain(SipTransport::Tcp),
-            (false, Some(_)) => HopTransport::Unsupported,
+            (false, Some("udp")) => HopTransport::Named(SipTransport::Udp),
+            (false, Some("tcp")) => HopTransport::Named(SipTransport::Tcp),
+            (_, Some(_)) => HopTransport::Unsupported,
         };
-        Ok(Self { text: text.to_owned(), hop: Hop { host, port, transport }, loose: param("lr").is_some() })
+        Ok(Self { text: text.to_owned(), hop: Hop { host, port, transport }, secure, loose: param("lr").is_some() })
     }
 
     /// The URI itself, without angle brackets.
@@ -135,6 +140,12 @@ impl HopUri {
     #[must_use]
     pub fn hop(&self) -> &Hop {
         &self.hop
+    }
+
+    /// Whether it is a `sips:` URI, which plain transports must not carry.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// Whether a proxy of this URI routes loosely (`;lr`, RFC 3261 section 16.12).
@@ -156,6 +167,18 @@ impl Hop {
         HopUri::new(field, &format!("sip:{text}"))
             .map(|uri| uri.hop)
             .map_err(|_| BadField { field, problem: "is not host:port" })
+    }
+}
+
+impl Hop {
+    /// The hop as a `sips:` URI may use it: over TLS. `None` where it names a plain transport.
+    #[must_use]
+    pub fn secured(self) -> Option<Self> {
+        match self.transport {
+            HopTransport::Any => Some(Self { transport: HopTransport::Secure, ..self }),
+            HopTransport::Secure | HopTransport::Named(SipTransport::Tls) => Some(self),
+            HopTransport::Named(SipTransport::Udp | SipTransport::Tcp) | HopTransport::Unsupported => None,
+        }
     }
 }
 
@@ -258,11 +281,30 @@ mod tests {
             Hop {
                 host: Host::Ip("::1".parse().unwrap()),
                 port: Some(5070),
-                transport: HopTransport::Plain(SipTransport::Tcp)
+                transport: HopTransport::Named(SipTransport::Tcp)
             }
         );
-        assert_eq!(HopUri::new("u", "sips:h.example").unwrap().hop().transport, HopTransport::Unsupported);
         assert_eq!(Hop::parse("p", "proxy.example:5062").unwrap().port, Some(5062));
+    }
+
+    #[test]
+    fn a_uri_says_by_which_transport() {
+        for (uri, transport) in [
+            ("sip:h.example", HopTransport::Any),
+            ("sip:h.example;transport=UDP", HopTransport::Named(SipTransport::Udp)),
+            ("sip:h.example;transport=tls", HopTransport::Named(SipTransport::Tls)),
+            ("sips:h.example", HopTransport::Secure),
+            ("sips:h.example;transport=tcp", HopTransport::Named(SipTransport::Tls)),
+            ("sips:h.example;transport=udp", HopTransport::Unsupported),
+            ("sip:h.example;transport=ws", HopTransport::Unsupported),
+        ] {
+            let uri = HopUri::new("u", uri).unwrap();
+            assert_eq!(uri.hop().transport, transport, "{uri:?}");
+            assert_eq!(uri.is_secure(), uri.as_str().starts_with("sips"));
+        }
+        let hop = |text| Hop::parse("p", text).unwrap().secured().map(|hop| hop.transport);
+        assert_eq!(hop("proxy.example:5061"), Some(HopTransport::Secure));
+        assert_eq!(hop("sip:proxy.example;transport=udp"), None);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The sockets below the SIP stack: one port for UDP and TCP, checks on raw datagrams, and the way to a peer.
+//!
+//! Over TLS nobody can call us back, as we have no certificate to listen with: requests of the peer, NOTIFY above all,
+//! come over the connection that we opened (in the manner of RFC 5923). So Via and Contact name that connection's own
+//! address, and all that goes to the same peer shares it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,24 +25,29 @@ use tracing::debug;
 
 use super::checks;
 use super::refer::{Leg, USER_AGENT};
+use super::resolve::{Directory, Target};
+use super::secure::{Secured, Tls};
 use super::stream::{Opener, Streams};
-use super::uri::{Hop, HopTransport, Host};
+use super::uri::{Hop, Host};
 use super::{SipError, Timing};
-use crate::config::settings::SipTransport;
+use crate::config::settings::{Sip, SipTransport};
 
-/// How long the name of a further peer may take to resolve before the REFER goes out without it.
-const PEER_LOOKUP_TIME: Duration = Duration::from_secs(1);
-/// The port of SIP where none is said (RFC 3261 section 19.1.2).
-const DEFAULT_PORT: u16 = 5060;
+/// How long one target may take to be connected, TLS included, before the next one is tried.
+const DIAL_TIME: Duration = Duration::from_secs(5);
 
 /// The open sockets and the stack above them.
 pub(super) struct Wire {
     pub(super) stack: EndpointInnerRef,
     streams: Arc<Streams>,
     listen: SocketAddr,
+    preferred: SipTransport,
+    timing: Timing,
+    directory: Directory,
+    tls: Tls,
     cancel: CancellationToken,
-    /// One connection at a time is opened to a peer, so that transfers at the same moment share it.
-    dialling: Mutex<HashMap<SocketAddr, Arc<tokio::sync::Mutex<()>>>>,
+    /// One connection at a time is opened to a peer, so that transfers at the same moment share it; with those over TLS
+    /// that are open.
+    dialling: Mutex<HashMap<SocketAddr, Arc<tokio::sync::Mutex<Vec<Secured>>>>>,
 }
 
 /// A way to a peer that is ready to send.
@@ -48,15 +57,32 @@ pub(super) struct Path {
     pub(super) connection: SipConnection,
     pub(super) destination: SipAddr,
     pub(super) peer: SocketAddr,
+    /// The hop's host, which a certificate must name.
+    host: Host,
+    /// Where else the hop can be found, best first.
+    spare: VecDeque<Target>,
+}
+
+impl Path {
+    /// Whether the peer has proved who it is.
+    pub(super) fn is_secure(&self) -> bool {
+        self.leg.transport == SipTransport::Tls
+    }
+
+    /// Whether the hop can be found elsewhere too.
+    pub(super) fn has_spare(&self) -> bool {
+        !self.spare.is_empty()
+    }
 }
 
 impl Wire {
-    /// Binds `listen` and starts to serve. Ends when dropped.
+    /// Binds `sentimentSipListen` and starts to serve. Ends when dropped.
     pub(super) async fn open(
-        listen: SocketAddr,
+        settings: &Sip,
         timing: Timing,
         inspector: Box<dyn TransportEventInspector>,
     ) -> Result<(Self, TransactionReceiver), SipError> {
+        let listen = settings.listen;
         let bind = |source| SipError::Bind { listen, source };
         let (udp, tcp) = bind_both(listen).await.map_err(bind)?;
         let bound = udp.local_addr().map_err(bind)?;
@@ -85,7 +111,18 @@ impl Wire {
         tokio::spawn(async move { endpoint.serve().await });
         let streams = Streams::new(stack.clone(), cancel.clone());
         tokio::spawn(accept(tcp, streams.clone(), cancel.clone()));
-        Ok((Self { stack, streams, listen: bound, cancel, dialling: Mutex::default() }, incoming))
+        let wire = Self {
+            stack,
+            streams,
+            listen: bound,
+            preferred: settings.transport,
+            timing,
+            directory: Directory::new(settings.nameserver),
+            tls: Tls::new(settings.ca_file.clone()),
+            cancel,
+            dialling: Mutex::default(),
+        };
+        Ok((wire, incoming))
     }
 
     /// Where we listen.
@@ -93,44 +130,84 @@ impl Wire {
         self.listen
     }
 
-    /// Finds the way to `hop`, by `preferred` where the hop does not say.
+    /// How long a datagram may stay without any answer before another target is tried: four sendings, 4 s by default.
+    pub(super) fn patience(&self) -> Duration {
+        self.timing.t1 * 8
+    }
+
+    /// Finds the way to `hop`: to the first of its targets (RFC 3263) that can be reached, by `preferred` where neither
+    /// the hop nor DNS says.
     pub(super) async fn path(&self, hop: &Hop, preferred: SipTransport) -> Result<Path, String> {
-        let transport = match hop.transport {
-            HopTransport::Any => preferred,
-            HopTransport::Plain(transport) => transport,
-            HopTransport::Unsupported => {
-                return Err("the peer's URI asks for a transport other than UDP and TCP".to_owned());
+        let targets = self.targets(hop, preferred).await?;
+        self.first_of(targets.into(), &hop.host).await
+    }
+
+    /// The targets of `hop`, best first, by `preferred` where neither the hop nor DNS says.
+    pub(super) async fn targets(&self, hop: &Hop, preferred: SipTransport) -> Result<Vec<Target>, String> {
+        self.directory.targets(hop, preferred).await
+    }
+
+    /// The way to the next target of the same hop that can be reached.
+    pub(super) async fn elsewhere(&self, path: &Path) -> Result<Path, String> {
+        self.first_of(path.spare.clone(), &path.host).await
+    }
+
+    /// The same target by TCP, for what is too large for a datagram.
+    pub(super) async fn by_stream(&self, path: &Path) -> Result<Path, String> {
+        let target = Target { address: path.peer, transport: SipTransport::Tcp };
+        let stream = self.path_to(target, &path.host).await?;
+        Ok(Path { spare: path.spare.clone(), ..stream })
+    }
+
+    /// The addresses that a hop may send from; a name that does not resolve soon adds none.
+    pub(super) async fn addresses(&self, hop: &Hop) -> Vec<IpAddr> {
+        self.directory.addresses(hop, self.preferred).await
+    }
+
+    async fn first_of(&self, mut targets: VecDeque<Target>, host: &Host) -> Result<Path, String> {
+        let mut failure = format!("{host} has no address that we can send to");
+        while let Some(target) = targets.pop_front() {
+            match tokio::time::timeout(DIAL_TIME, self.path_to(target, host)).await {
+                Ok(Ok(path)) => return Ok(Path { spare: targets, ..path }),
+                Ok(Err(problem)) => failure = problem,
+                Err(_) => failure = format!("no connection to {} in {} s", target.address, DIAL_TIME.as_secs()),
             }
-        };
-        let mut failure = format!("{} has no address that we can send to", hop.host);
-        for peer in resolve(hop).await.map_err(|e| format!("{} did not resolve: {e}", hop.host))? {
-            match self.path_to(peer, transport).await {
-                Ok(path) => return Ok(path),
-                Err(e) => failure = e,
-            }
+            debug!(problem = failure, left = targets.len(), "a SIP target cannot be reached");
         }
         Err(failure)
     }
 
-    /// The way to one address.
-    pub(super) async fn path_to(&self, peer: SocketAddr, transport: SipTransport) -> Result<Path, String> {
+    /// The way to one target.
+    async fn path_to(&self, target: Target, host: &Host) -> Result<Path, String> {
+        let Target { address: peer, transport } = target;
         let local = self.local_for(peer).map_err(|e| format!("no route to {peer}: {e}"))?;
         let kind = match transport {
             SipTransport::Udp => Transport::Udp,
             SipTransport::Tcp => Transport::Tcp,
+            SipTransport::Tls => Transport::Tls,
         };
         let destination = SipAddr::new(kind, peer.into());
-        let (connection, destination) = match transport {
-            SipTransport::Udp => self.stack.transport_layer.lookup(&destination, None).await.map_err(|e| e.to_string()),
-            SipTransport::Tcp => self.stream_to(peer, &destination).await.map(|stream| (stream, destination)),
+        let (connection, local) = match transport {
+            SipTransport::Udp => {
+                let found = self.stack.transport_layer.lookup(&destination, None).await;
+                found.map(|(connection, _)| (connection, local)).map_err(|e| e.to_string())
+            }
+            SipTransport::Tcp => self.stream_to(peer, &destination).await.map(|stream| (stream, local)),
+            SipTransport::Tls => self.secured_to(peer, host).await,
         }
-        .map_err(|e| format!("no connection to {peer}: {e}"))?;
-        Ok(Path { leg: Leg { transport, local }, connection, destination, peer })
+        .map_err(|e| format!("no connection to {peer} over {}: {e}", transport.name()))?;
+        let spare = VecDeque::new();
+        Ok(Path { leg: Leg { transport, local }, connection, destination, peer, host: host.clone(), spare })
+    }
+
+    /// Lets one at a time open a connection to `peer`.
+    fn dialling(&self, peer: SocketAddr) -> Arc<tokio::sync::Mutex<Vec<Secured>>> {
+        self.dialling.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone()
     }
 
     /// The open stream to an address, or a new one.
     async fn stream_to(&self, peer: SocketAddr, destination: &SipAddr) -> Result<SipConnection, String> {
-        let lock = self.dialling.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone();
+        let lock = self.dialling(peer);
         let _guard = lock.lock().await;
         if let Some(open) = self.streams.get(destination) {
             return Ok(open);
@@ -141,14 +218,31 @@ impl Wire {
         served.map_err(|e| e.to_string())
     }
 
-    /// Our address as `peer` sees it, as far as this host knows.
+    /// The open connection to an address that proved to be `host`, or a new one; with its own address.
+    async fn secured_to(&self, peer: SocketAddr, host: &Host) -> Result<(SipConnection, SocketAddr), String> {
+        let lock = self.dialling(peer);
+        let mut open = lock.lock().await;
+        open.retain(Secured::is_alive);
+        if let Some(found) = open.iter().find(|secured| secured.host == *host) {
+            return Ok((found.connection.clone(), found.local));
+        }
+        let (stream, local) = self.tls.dial(peer, host).await?;
+        let served = self.streams.serve(stream, peer, Transport::Tls, Opener::Us).await;
+        let connection = served.map_err(|e| e.to_string())?;
+        open.push(Secured { host: host.clone(), connection: connection.clone(), local });
+        Ok((connection, local))
+    }
+
+    /// Our address as `peer` sees it, as far as this host knows. `[::]` speaks IPv4 too.
     fn local_for(&self, peer: SocketAddr) -> io::Result<SocketAddr> {
-        let ip = if self.listen.ip().is_unspecified() {
-            let probe = std::net::UdpSocket::bind((self.listen.ip(), 0))?;
+        let listen = self.listen.ip();
+        let ip = if listen.is_unspecified() && (listen.is_ipv6() || peer.is_ipv4()) {
+            let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let probe = std::net::UdpSocket::bind((any, 0))?;
             probe.connect(peer)?;
             probe.local_addr()?.ip()
-        } else if self.listen.is_ipv4() == peer.is_ipv4() {
-            self.listen.ip()
+        } else if listen.is_ipv4() == peer.is_ipv4() {
+            listen
         } else {
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "we listen on the other IP version"));
         };
@@ -159,23 +253,6 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         self.cancel.cancel();
-    }
-}
-
-/// The addresses behind a hop, best first.
-pub(super) async fn resolve(hop: &Hop) -> io::Result<Vec<SocketAddr>> {
-    let port = hop.port.unwrap_or(DEFAULT_PORT);
-    match &hop.host {
-        Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
-        Host::Name(name) => Ok(tokio::net::lookup_host((name.as_str(), port)).await?.collect()),
-    }
-}
-
-/// The addresses that a hop may send from; a name that does not resolve soon adds none.
-pub(super) async fn addresses(hop: &Hop) -> Vec<IpAddr> {
-    match tokio::time::timeout(PEER_LOOKUP_TIME, resolve(hop)).await {
-        Ok(Ok(found)) => found.iter().map(SocketAddr::ip).collect(),
-        Ok(Err(_)) | Err(_) => Vec::new(),
     }
 }
 
@@ -237,6 +314,8 @@ impl StackSocket for CheckedSocket {
                         continue;
                     }
                 };
+                // A socket of `[::]` shows an IPv4 peer as a mapped address.
+                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                 match checks::datagram(&buf[..len]) {
                     Ok(None) => return Ok((len, from)),
                     Ok(Some(repaired)) if repaired.len() <= buf.len() => {
@@ -256,7 +335,13 @@ impl StackSocket for CheckedSocket {
         'b: 'a,
         Self: 'a,
     {
-        Box::pin(async move { Ok(self.0.send_to(buf, addr).await?) })
+        Box::pin(async move {
+            let to = match (addr, self.0.local_addr()?) {
+                (SocketAddr::V4(v4), SocketAddr::V6(_)) => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())),
+                _ => addr,
+            };
+            Ok(self.0.send_to(buf, to).await?)
+        })
     }
 
     fn local_addr(&self) -> rsipstack::Result<SocketAddr> {

@@ -183,7 +183,8 @@ async fn a_hold_is_answered_in_kind() {
 #[tokio::test]
 async fn credentials_and_recorded_routes_lead_through_a_proxy() {
     let human = Sipp::start("human_behind_proxy", SipTransport::Udp, 1, &[]).await;
-    let settings = Sip { user: Some("sidecar".to_owned()), ..hasty(attended(human.address)) };
+    let (user, realm) = (Some("sidecar".to_owned()), Some("pbx".to_owned()));
+    let settings = Sip { user, realm, ..hasty(attended(human.address)) };
     let (agent, caller) = (SipAgent::start(&settings, Some(Secret::new("pass"))).await.unwrap(), caller().await);
     let (outcome, told) = transfer(&agent, ask(caller.local_addr().unwrap())).await;
     assert_eq!(outcome, Outcome::NoAnswer);

@@ -81,8 +81,9 @@ impl Kamailio {
             std::fs::write(folder.path().join("kamailio.cfg"), config).unwrap();
             let args = ["-DD", "-E", "-f", "kamailio.cfg", "-M", "8", "-m", "32"];
             let mut program = Program::start("kamailio", &args, folder);
-            if program.is_ready(|_| is_bound("udp", port) && is_bound("tcp", port)).await {
-                return Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), program };
+            let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            if program.is_ready(|_| is_bound("udp", at) && is_bound("tcp", at)).await {
+                return Self { address: at, program };
             }
         }
         panic!("no port stays free for kamailio");

@@ -29,7 +29,12 @@ struct Scene {
 impl Scene {
     async fn set(transport: SipTransport, target: SocketAddr) -> Self {
         let (kamailio, mut caller) = tokio::join!(Kamailio::start(), Baresip::start("caller", Answers::Itself, ""));
-        let sip = Sip { user: Some("kam".to_owned()), target_domain: Some(target.to_string()), ..settings(transport) };
+        let sip = Sip {
+            user: Some("kam".to_owned()),
+            realm: Some("kam".to_owned()),
+            target_domain: Some(target.to_string()),
+            ..settings(transport)
+        };
         let agent = SipAgent::start(&sip, Some(Secret::new("p"))).await.unwrap();
         let by_tcp = if transport == SipTransport::Tcp { ";transport=tcp" } else { "" };
         let callee = format!("{}{by_tcp}", caller.uri());
@@ -178,7 +183,7 @@ async fn a_caller_who_hangs_up_while_the_phone_rings_is_gone() {
 #[tokio::test]
 async fn a_proxy_that_does_not_know_our_password_refuses() {
     let mut scene = Scene::set(SipTransport::Udp, SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))).await;
-    let wrong = Sip { user: Some("kam".to_owned()), ..settings(SipTransport::Udp) };
+    let wrong = Sip { user: Some("kam".to_owned()), realm: Some("kam".to_owned()), ..settings(SipTransport::Udp) };
     scene.agent = SipAgent::start(&wrong, Some(Secret::new("wrong"))).await.unwrap();
     let (outcome, _) = scene.transfer().await;
     assert!(matches!(outcome, Outcome::Rejected { ref code, .. } if code == "407"), "{outcome:?}");

@@ -1,6 +1,6 @@
 //! SIPp (sip-tester) as the other side, one process per scenario.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -28,8 +28,19 @@ pub(crate) struct Seen {
 impl Sipp {
     /// Starts `tests/it/sipp/SCENARIO.xml` for so many calls and waits until it listens.
     pub(crate) async fn start(scenario: &str, transport: SipTransport, calls: usize, keys: &[(&str, &str)]) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), scenario, transport, calls, keys).await
+    }
+
+    /// The same at another loopback address.
+    pub(crate) async fn start_at(
+        ip: IpAddr,
+        scenario: &str,
+        transport: SipTransport,
+        calls: usize,
+        keys: &[(&str, &str)],
+    ) -> Self {
         for _ in 0..20 {
-            if let Some(sipp) = Self::try_start(scenario, transport, calls, keys).await {
+            if let Some(sipp) = Self::try_start(ip, scenario, transport, calls, keys).await {
                 return sipp;
             }
         }
@@ -37,12 +48,19 @@ impl Sipp {
     }
 
     /// The same; none when another test was quicker to take the port.
-    async fn try_start(scenario: &str, transport: SipTransport, calls: usize, keys: &[(&str, &str)]) -> Option<Self> {
+    async fn try_start(
+        ip: IpAddr,
+        scenario: &str,
+        transport: SipTransport,
+        calls: usize,
+        keys: &[(&str, &str)],
+    ) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let (mode, table) = match transport {
             SipTransport::Udp => ("u1", "udp"),
             SipTransport::Tcp => ("t1", "tcp"),
+            SipTransport::Tls => panic!("Debian builds SIPp without TLS"),
         };
         let path = format!("{}/tests/it/sipp/{scenario}.xml", env!("CARGO_MANIFEST_DIR"));
         // SIPp's own keys cannot stand where it reads a status code.
@@ -56,7 +74,7 @@ impl Sipp {
                 "-sf",
                 "scenario.xml",
                 "-i",
-                "127.0.0.1",
+                &ip.to_string(),
                 "-p",
                 &port.to_string(),
                 "-t",
@@ -71,8 +89,8 @@ impl Sipp {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let child = command.spawn().expect("sipp does not start; apt-get install sip-tester");
-        let mut sipp = Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), child, folder };
-        while !is_bound(table, port) {
+        let mut sipp = Self { address: SocketAddr::from((ip, port)), child, folder };
+        while !is_bound(table, sipp.address) {
             if sipp.child.try_wait().unwrap().is_some() {
                 let errors = sipp.errors();
                 assert!(errors.contains("Address already in use"), "sipp ended at once: {errors}");
@@ -139,9 +157,14 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-pub(crate) fn is_bound(table: &str, port: u16) -> bool {
+/// Whether something listens at a loopback address; `table` is `udp` or `tcp`.
+pub(crate) fn is_bound(table: &str, address: SocketAddr) -> bool {
+    let (table, ip) = match address {
+        SocketAddr::V4(_) => (table.to_owned(), "0100007F"),
+        SocketAddr::V6(_) => (format!("{table}6"), "00000000000000000000000001000000"),
+    };
     let listing = std::fs::read_to_string(format!("/proc/net/{table}")).unwrap();
-    listing.contains(&format!("0100007F:{port:04X} 00000000:0000"))
+    listing.contains(&format!(" {ip}:{:04X} {}:0000", address.port(), "0".repeat(ip.len())))
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

@@ -18,14 +18,14 @@ use super::sdp::{self, Remote};
 use crate::config::settings::Sip;
 use crate::transfer::sip::Timing;
 use crate::transfer::sip::digest::{Asker, Credentials, Login};
-use crate::transfer::sip::exchange::{self, MAX_SENDINGS, challenges, exchange, new_branch, reason, values};
+use crate::transfer::sip::exchange::{self, MAX_SENDINGS, challenges, exchange, new_branch, reason, values, widened};
 use crate::transfer::sip::field::{BadField, Dialog, Tag};
 use crate::transfer::sip::inbox::{InFlight, Inbox, Watching};
 use crate::transfer::sip::notify::{Session, Watch};
 use crate::transfer::sip::refer::{ALLOW, Body, Message, Replaced, USER_AGENT, next_hop};
 use crate::transfer::sip::subscription;
 use crate::transfer::sip::uri::{AddressUri, HopUri};
-use crate::transfer::sip::wire::{Path, Wire, addresses};
+use crate::transfer::sip::wire::{Path, Wire};
 
 /// What the call tells its transfer.
 #[derive(Debug)]
@@ -105,6 +105,7 @@ impl Invitation {
     /// Calls, and sees the call through to its end.
     pub(super) async fn run(mut self) {
         self.message.body = Some(Body { kind: sdp::CONTENT_TYPE, text: self.session.offer() });
+        self.path = widened(&self.wire, self.path, &self.message).await;
         let (sender, mut answers) = mpsc::unbounded_channel();
         let invited = Instant::now();
         let call = Arc::new(self);
@@ -388,13 +389,14 @@ impl Invitation {
     async fn watch(&self, standing: &Standing, events: mpsc::UnboundedSender<subscription::Event>) -> Option<Watching> {
         let mut peers = vec![self.path.peer.ip(), standing.path.peer.ip()];
         for hop in standing.dialog.remote_target.iter().chain(&standing.dialog.route_set) {
-            peers.extend(addresses(hop.hop()).await);
+            peers.extend(self.wire.addresses(hop.hop()).await);
         }
-        let session = Session::new(self.session.clone(), self.path.leg.contact());
+        let session = Session::new(self.session.clone(), self.path.leg.contact(false));
         let watch = Watch {
             remote_tag: standing.dialog.remote_tag.as_ref().map(|tag| tag.as_str().to_owned()),
             in_dialog: true,
             peers,
+            secure: standing.path.is_secure(),
             refer_cseqs: Vec::new(),
             last_cseq: None,
             session: Some(session),

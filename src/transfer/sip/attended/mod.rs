@@ -25,8 +25,8 @@ use super::inbox::Watching;
 use super::media::dtmf::Digit;
 use super::media::whisper::Whisper;
 use super::media::{Media, Mood};
-use super::refer::{Plan, ReferTo, Replaced, own_domain, own_uri, target_uri};
-use super::uri::{AddressUri, Hop};
+use super::refer::{Plan, ReferTo, Replaced, hop_to, own_domain, own_uri, target_uri};
+use super::uri::AddressUri;
 use super::{SipAgent, Stop, bad_dialog, subscription, tell_progress};
 use crate::call::escalation::Severity;
 use crate::transfer::{E164, Outcome, Progress, TransferRequest};
@@ -152,10 +152,7 @@ impl SipAgent {
     ) -> Result<Media, Outcome> {
         let unreachable = |reason: String| Outcome::Unreachable { reason };
         let target = target_uri(target, &self.settings).map_err(|bad| bad_dialog(&bad))?;
-        let hop = match &self.settings.proxy {
-            Some(proxy) => Hop::parse("proxy", proxy).map_err(|bad| bad_dialog(&bad))?,
-            None => target.hop().clone(),
-        };
+        let hop = hop_to(&self.settings, &target).map_err(|bad| bad_dialog(&bad))?;
         let path = self.wire.path(&hop, self.settings.transport).await.map_err(unreachable)?;
         let local = path.leg.local;
         let media = Media::bind(local.ip()).await.map_err(|e| unreachable(format!("no port for sound: {e}")))?;
