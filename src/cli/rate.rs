@@ -7,8 +7,10 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::exit::{Exit, Failure};
+use super::raters::{Asks, CassetteArgs, Unhurried};
+use super::settings_args::SourceArgs;
 use crate::sentiment::{
-    ContextTurn, Cue, Label, RateError, Rater, Rating, Sentiment, Speaker, TurnInContext, Unit, Valence, embedded,
+    ContextTurn, Cue, Label, RateError, Rater, Rating, RatingSource, Sentiment, Speaker, TurnInContext, Unit, Valence,
 };
 
 /// The longest line that is read; what is longer is an error for that line, so that memory stays constant.
@@ -19,18 +21,28 @@ const MAX_LINE: usize = 1024 * 1024;
 /// A line is plain text, or an object `{"text":…}` with, where known, the call's earlier turns
 /// `"earlier":[{"speaker":"caller"|"agent","text":…}]` and `"lang"`. Each input line gives one JSON line, in order and
 /// at once. A line that cannot be read gives `{"error":…,"line":…}`, and the exit code is then 5.
+///
+/// With llmUrl set, the LLM is asked about every line that is no filler and its answer is awaited, however long
+/// llmDeadlineMs is; ratings that it had a part in say `"source":"blend"`, or `"llm"` where it rated alone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   echo 'how do i reset my password' | sentiment-sidecar rate
   sentiment-sidecar rate --context < call.txt
+  sentiment-sidecar rate --set llmUrl=https://host/v1 < call.txt
 
 Exit codes: 0 every line was rated, 2 usage, 5 a line could not be read or
-rated.")]
+rated, 6 a setting is wrong.")]
 pub struct RateArgs {
     /// Take the lines as one call: each is rated in the light of those before it.
     #[arg(long)]
     context: bool,
+
+    #[command(flatten)]
+    cassette: CassetteArgs,
+
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 /// An input line as JSON.
@@ -55,6 +67,8 @@ struct Rated<'a> {
     confidence: Unit,
     filler: bool,
     cues: &'a [Cue],
+    #[serde(skip_serializing_if = "RatingSource::is_embedded")]
+    source: RatingSource,
 }
 
 /// An output line for an input line that could not be rated.
@@ -68,11 +82,18 @@ struct Refused {
 ///
 /// # Errors
 /// [`Exit::BadRecording`] when a line could not be read or rated, after all others were; [`Exit::Other`] when stdin or
-/// stdout fails. A reader that goes away ends it quietly.
+/// stdout fails; [`Exit::BadSettings`] for a wrong setting. A reader that goes away ends it quietly.
 pub async fn run(args: RateArgs) -> Result<Exit, Failure> {
+    let settings = args.sources.load()?.settings;
+    let mut raters = Unhurried::new(&args.cassette, Asks::WhereSet)?;
+    let rater = raters.rater(&settings)?;
     // Nothing else runs in this process, so blocking reads hold up nobody.
     let (input, output) = (io::stdin().lock(), BufWriter::new(io::stdout().lock()));
-    match filter(&embedded(), args.context, input, output).await {
+    let rated = filter(rater.as_ref(), args.context, input, output).await;
+    if let Some(said) = raters.finish()? {
+        anstream::eprintln!("{said}");
+    }
+    match rated {
         Ok(0) => Ok(Exit::Ok),
         Ok(bad) => Err(Failure::new(Exit::BadRecording, format!("{bad} of the lines could not be rated"))
             .help("each has an output line with `error` and `line`; the others were rated")),
@@ -82,12 +103,7 @@ pub async fn run(args: RateArgs) -> Result<Exit, Failure> {
 }
 
 /// Rates every line, and counts those that could not be.
-async fn filter(
-    rater: &impl Rater,
-    one_call: bool,
-    mut input: impl BufRead,
-    mut output: impl Write,
-) -> io::Result<u64> {
+async fn filter(rater: &dyn Rater, one_call: bool, mut input: impl BufRead, mut output: impl Write) -> io::Result<u64> {
     let (mut bad, mut number) = (0, 0);
     let mut call: VecDeque<ContextTurn> = VecDeque::new();
     while let Some(line) = next_line(&mut input)? {
@@ -119,7 +135,7 @@ enum BadLine {
 
 /// Rates one line; with `call`, in the light of the lines before, which it then joins.
 async fn rate_line(
-    rater: &impl Rater,
+    rater: &dyn Rater,
     call: Option<&mut VecDeque<ContextTurn>>,
     line: Result<Vec<u8>, BadLine>,
 ) -> Result<(String, Rating), BadLine> {
@@ -133,7 +149,7 @@ async fn rate_line(
     let turn = TurnInContext { text: asked.text, lang: asked.lang, earlier };
     let rating = rater.rate(&turn).await?;
     if let Some(call) = call {
-        let sentiment = Some(rating.sentiment);
+        let sentiment = rating.by_embedded();
         call.push_back(ContextTurn { speaker: Speaker::Caller, text: turn.text.clone(), sentiment });
         if call.len() > TurnInContext::MAX_EARLIER {
             call.pop_front();
@@ -151,8 +167,8 @@ fn read(line: &str) -> Result<Asked, serde_json::Error> {
 }
 
 fn rated<'a>(text: &'a str, rating: &'a Rating) -> Rated<'a> {
-    let Rating { sentiment, valence, frustration, urgency, label, confidence, filler, ref cues, .. } = *rating;
-    Rated { text, sentiment, valence, frustration, urgency, label, confidence, filler, cues }
+    let Rating { sentiment, valence, frustration, urgency, label, confidence, filler, ref cues, source, .. } = *rating;
+    Rated { text, sentiment, valence, frustration, urgency, label, confidence, filler, cues, source }
 }
 
 fn write_line(output: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
@@ -197,6 +213,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::sentiment::embedded;
 
     fn run_filter(one_call: bool, input: &[u8]) -> (u64, Vec<Value>) {
         let mut output = Vec::new();

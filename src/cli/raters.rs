@@ -1,6 +1,6 @@
 //! The rater that settings and flags ask for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::config::secret::Secret;
 use crate::config::settings::{Llm, Settings};
 use crate::sentiment::blend::{BlendedRater, Wait};
 use crate::sentiment::cassette::{Cassette, CassetteError};
-use crate::sentiment::llm::{LIVE_LIMIT, LlmRater, LlmStart, LlmStats, RECORDING_LIMIT};
+use crate::sentiment::llm::{LlmRater, LlmStart, LlmStats, Pace};
 use crate::sentiment::{self, Rater};
 
 impl From<CassetteError> for Failure {
@@ -32,29 +32,9 @@ fn no_llm() -> Failure {
         .help("set llmUrl to the base address of an OpenAI-compatible endpoint, e.g. --set llmUrl=https://host/v1")
 }
 
-/// The rater of a live call, and the LLM behind it where there is one.
-pub(super) struct Live {
-    pub(super) rater: Arc<dyn Rater>,
-    pub(super) llm: Option<Arc<LlmRater>>,
-}
-
-impl Live {
-    /// The embedded rater, with the LLM that the settings name.
-    pub(super) fn new(settings: &Settings, key: Option<&Secret>, record: Option<&Path>) -> Result<Self, Failure> {
-        let embedded: Arc<dyn Rater> = Arc::new(sentiment::embedded());
-        if settings.llm.url.is_none() {
-            return if record.is_some() { Err(no_llm()) } else { Ok(Self { rater: embedded, llm: None }) };
-        }
-        let cassette = record.map(Cassette::record).transpose()?.map(Arc::new);
-        let llm = Arc::new(LlmRater::new(&settings.llm, key, cassette, LIVE_LIMIT)?);
-        let wait = Wait::Until(Duration::from_millis(settings.llm.deadline_ms));
-        let rater = Arc::new(BlendedRater::new(embedded, Arc::clone(&llm), wait));
-        Ok(Self { rater, llm: Some(llm) })
-    }
-}
-
-/// What an LLM has to do with a replay: nothing, unless it is asked for.
+/// What an LLM has to do with calls, besides what `llmUrl` says.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "LLM (an OpenAI-compatible endpoint at llmUrl; its key is SIDECAR_LLM_API_KEY)")]
 pub struct CassetteArgs {
     /// Blends in the answers of an LLM that are on this cassette; no LLM is asked. Turns that are not on it are rated
     /// by the embedded rater alone, counted, and said.
@@ -66,69 +46,113 @@ pub struct CassetteArgs {
     pub record_cassette: Option<PathBuf>,
 }
 
-enum Tape {
-    Play(Arc<Cassette>),
-    Record { cassette: Arc<Cassette>, key: Option<Secret> },
+/// The rater of a live call, and the LLM behind it where there is one.
+pub(super) struct Live {
+    pub(super) rater: Arc<dyn Rater>,
+    pub(super) llm: Option<Arc<LlmRater>>,
 }
 
-/// The raters of replayed calls. Calls with the same LLM settings share one.
-pub(super) struct Replaying {
+impl Live {
+    /// The embedded rater, with the LLM that the settings name, or with a cassette in its place.
+    pub(super) fn new(settings: &Settings, key: Option<&Secret>, args: &CassetteArgs) -> Result<Self, Failure> {
+        let embedded: Arc<dyn Rater> = Arc::new(sentiment::embedded());
+        let llm = match (&args.llm_cassette, &args.record_cassette) {
+            (Some(tape), _) => LlmRater::from_cassette(&settings.llm, Arc::new(Cassette::play(tape)?)),
+            (None, None) if settings.llm.url.is_none() => return Ok(Self { rater: embedded, llm: None }),
+            (None, Some(_)) if settings.llm.url.is_none() => return Err(no_llm()),
+            (None, record) => {
+                let cassette = record.as_deref().map(Cassette::record).transpose()?.map(Arc::new);
+                LlmRater::new(&settings.llm, key, cassette, Pace::Live)?
+            }
+        };
+        let llm = Arc::new(llm);
+        let wait = Wait::Until(Duration::from_millis(settings.llm.deadline_ms));
+        let rater = Arc::new(BlendedRater::new(embedded, Arc::clone(&llm), wait));
+        Ok(Self { rater, llm: Some(llm) })
+    }
+}
+
+/// When a command asks an LLM about calls that nobody is on the phone for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// Wherever the settings name one.
+    WhereSet,
+    /// Only to record a cassette.
+    ToRecord,
+}
+
+/// Where an LLM's answers come from.
+enum Answers {
+    Nobody,
+    Tape(Arc<Cassette>),
+    Endpoint { cassette: Option<Arc<Cassette>> },
+}
+
+/// The raters of calls that nobody is on the phone for: every turn has its LLM's answer before it is counted. Calls with
+/// the same LLM settings share one.
+pub(super) struct Unhurried {
     embedded: Arc<dyn Rater>,
-    tape: Option<Tape>,
+    answers: Answers,
     llms: Vec<(Llm, Arc<LlmRater>)>,
 }
 
-impl Replaying {
-    pub(super) fn new(args: &CassetteArgs) -> Result<Self, Failure> {
-        let tape = match (&args.llm_cassette, &args.record_cassette) {
-            (Some(path), _) => Some(Tape::Play(Arc::new(Cassette::play(path)?))),
-            (None, Some(path)) => {
-                let key = secrets::load()?.llm_api_key;
-                Some(Tape::Record { cassette: Arc::new(Cassette::record(path)?), key })
-            }
-            (None, None) => None,
+impl Unhurried {
+    pub(super) fn new(args: &CassetteArgs, asks: Asks) -> Result<Self, Failure> {
+        let answers = match (&args.llm_cassette, &args.record_cassette, asks) {
+            (Some(path), ..) => Answers::Tape(Arc::new(Cassette::play(path)?)),
+            (None, Some(path), _) => Answers::Endpoint { cassette: Some(Arc::new(Cassette::record(path)?)) },
+            (None, None, Asks::WhereSet) => Answers::Endpoint { cassette: None },
+            (None, None, Asks::ToRecord) => Answers::Nobody,
         };
-        Ok(Self { embedded: Arc::new(sentiment::embedded()), tape, llms: Vec::new() })
+        Ok(Self { embedded: Arc::new(sentiment::embedded()), answers, llms: Vec::new() })
     }
 
     /// The rater of one call.
+    ///
+    /// # Errors
+    /// When answers are to be recorded and nobody is there to give them, and when the client of the LLM does not start.
     pub(super) fn rater(&mut self, settings: &Settings) -> Result<Arc<dyn Rater>, Failure> {
-        let Some(tape) = &self.tape else { return Ok(Arc::clone(&self.embedded)) };
-        let known = self.llms.iter().find(|(llm, _)| *llm == settings.llm).map(|(_, rater)| Arc::clone(rater));
-        let llm = match (known, tape) {
-            (Some(llm), _) => llm,
-            (None, Tape::Record { .. }) if settings.llm.url.is_none() => return Err(no_llm()),
-            (None, tape) => {
-                let llm = Arc::new(match tape {
-                    Tape::Play(cassette) => LlmRater::from_cassette(&settings.llm, Arc::clone(cassette)),
-                    Tape::Record { cassette, key } => {
-                        LlmRater::new(&settings.llm, key.as_ref(), Some(Arc::clone(cassette)), RECORDING_LIMIT)?
-                    }
-                });
-                self.llms.push((settings.llm.clone(), Arc::clone(&llm)));
-                llm
-            }
-        };
+        let Some(llm) = self.llm(&settings.llm)? else { return Ok(Arc::clone(&self.embedded)) };
         Ok(Arc::new(BlendedRater::new(Arc::clone(&self.embedded), llm, Wait::ForTheAnswer)))
     }
 
-    /// What the cassette came to, for people; nothing without one.
+    fn llm(&mut self, settings: &Llm) -> Result<Option<Arc<LlmRater>>, Failure> {
+        if let Some((_, known)) = self.llms.iter().find(|(llm, _)| llm == settings) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let llm = match &self.answers {
+            Answers::Nobody => return Ok(None),
+            Answers::Tape(cassette) => LlmRater::from_cassette(settings, Arc::clone(cassette)),
+            Answers::Endpoint { cassette: None } if settings.url.is_none() => return Ok(None),
+            Answers::Endpoint { .. } if settings.url.is_none() => return Err(no_llm()),
+            Answers::Endpoint { cassette } => {
+                let key = secrets::load()?.llm_api_key;
+                LlmRater::new(settings, key.as_ref(), cassette.clone(), Pace::Unhurried)?
+            }
+        };
+        let llm = Arc::new(llm);
+        self.llms.push((settings.clone(), Arc::clone(&llm)));
+        Ok(Some(llm))
+    }
+
+    /// What asking came to, for people; nothing where nobody was asked.
     ///
     /// # Errors
     /// When an answer could not be recorded.
     pub(super) fn finish(&self) -> Result<Option<String>, Failure> {
         let stats = LlmStats::total(self.llms.iter().map(|(_, llm)| llm.stats()));
-        let played = stats.of(LlmStats::FROM_CASSETTE);
-        match &self.tape {
-            None => Ok(None),
-            Some(Tape::Play(_)) => {
-                let missed = stats.of("not_on_cassette");
+        match &self.answers {
+            Answers::Nobody => Ok(None),
+            Answers::Tape(_) => {
+                let (played, missed) = (stats.of(LlmStats::FROM_CASSETTE), stats.of("not_on_cassette"));
                 Ok(Some(format!(
                     "LLM: {played} answers from the cassette, {missed} turns not on it and rated by the embedded rater \
                      alone"
                 )))
             }
-            Some(Tape::Record { cassette, .. }) => match cassette.problem() {
+            Answers::Endpoint { cassette: None } if self.llms.is_empty() => Ok(None),
+            Answers::Endpoint { cassette: None } => Ok(Some(format!("LLM: {stats}"))),
+            Answers::Endpoint { cassette: Some(cassette) } => match cassette.problem() {
                 Some(problem) => Err(problem.into()),
                 None => Ok(Some(format!("LLM: {stats}; {} answers on the cassette", cassette.len()))),
             },

@@ -1,15 +1,17 @@
 //! `replay`: recorded transcripts through the same core that live calls use.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::cores::Cores;
 use super::exit::{Exit, Failure};
-use super::raters::{CassetteArgs, Replaying};
+use super::progress::Progress;
+use super::raters::{Asks, CassetteArgs, Unhurried};
 use super::settings_args::SettingsArgs;
 use crate::call::event::Entry;
 use crate::config::settings::Settings;
@@ -22,6 +24,7 @@ use crate::replay::problem::{Problem, RecordingError};
 use crate::replay::recording::CutLine;
 use crate::replay::report::{Json, Printer, Replayed, Tally};
 use crate::replay::table::Table;
+use crate::sentiment::Rater;
 
 /// Replay recorded calls and check what they expect.
 ///
@@ -80,7 +83,7 @@ pub enum Format {
 /// # Errors
 /// [`Failure`] for wrong settings, a journal for several calls, and an output that cannot be written.
 pub async fn run(args: ReplayArgs) -> Result<Exit, Failure> {
-    match Run::new(&args)?.all(&args).await {
+    match Run::new(&args).all(&args).await {
         // Whoever read our output has enough of it.
         Err(failure) if failure.broken_pipe => Ok(Exit::Ok),
         Err(failure) => Err(failure.failure),
@@ -108,8 +111,76 @@ impl From<Failure> for Stop {
     }
 }
 
+/// What there is for one call of the files, or in its place.
+enum Found {
+    /// A call, and how it is to be replayed.
+    Call(Box<Prepared>),
+    /// What cannot be read.
+    Bad(RecordingError),
+    /// What stops the whole replay.
+    Stopped(Failure),
+}
+
+struct Prepared {
+    source: Source,
+    settings: Settings,
+    rater: Arc<dyn Rater>,
+    journaled: bool,
+}
+
+/// What came of it.
+enum Done {
+    Call(Box<Replayed>, Vec<Entry>),
+    Bad(RecordingError),
+    Stopped(Failure),
+}
+
+impl Found {
+    async fn replayed(self) -> Done {
+        let Prepared { source, settings, rater, journaled } = match self {
+            Self::Call(prepared) => *prepared,
+            Self::Bad(error) => return Done::Bad(error),
+            Self::Stopped(failure) => return Done::Stopped(failure),
+        };
+        let mut entries = Vec::new();
+        let mut keep = |entry: Entry| entries.push(entry);
+        let journal: Option<engine::Journal<'_>> = if journaled { Some(&mut keep) } else { None };
+        let played = engine::replay(&source.recording, &settings, rater.as_ref(), journal).await;
+        Done::Call(Box::new(Replayed::new(source, settings, played)), entries)
+    }
+}
+
+/// All calls of all files, opened and prepared one after the other as they are fetched.
+fn prepared<'a>(args: &'a ReplayArgs, raters: &'a mut Unhurried) -> Result<impl Iterator<Item = Found> + 'a, Failure> {
+    let cut = if args.mend { CutLine::LeaveOut } else { CutLine::Refuse };
+    let journaled = args.journal.is_some();
+    let found = files::find(&args.paths);
+    if journaled && found.len() > 1 {
+        return Err(one_journal());
+    }
+    let sources = found.into_iter().flat_map(move |file| match file.and_then(|path| files::open(&path, cut)) {
+        Ok(sources) if journaled && sources.len() > 1 => vec![Err(Found::Stopped(one_journal()))],
+        Ok(sources) => sources.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(Found::Bad(error))],
+    });
+    Ok(sources.map(move |source| {
+        let source = match source {
+            Ok(source) => source,
+            Err(found) => return found,
+        };
+        let settings = match settings(&args.settings, &source) {
+            Ok(settings) => settings,
+            Err(WrongSettings::Given(failure)) => return Found::Stopped(failure),
+            Err(WrongSettings::Recorded(error)) => return Found::Bad(error),
+        };
+        match raters.rater(&settings) {
+            Ok(rater) => Found::Call(Box::new(Prepared { source, settings, rater, journaled })),
+            Err(failure) => Found::Stopped(failure),
+        }
+    }))
+}
+
 struct Run {
-    raters: Replaying,
     printer: Box<dyn Printer>,
     out: Box<dyn Write>,
     progress: Progress,
@@ -117,63 +188,47 @@ struct Run {
 }
 
 impl Run {
-    fn new(args: &ReplayArgs) -> Result<Self, Failure> {
+    fn new(args: &ReplayArgs) -> Self {
         let (printer, out): (Box<dyn Printer>, Box<dyn Write>) = match args.format {
             Format::Table => (Box::new(Table), Box::new(anstream::stdout())),
             Format::Json => (Box::new(Json), Box::new(BufWriter::new(io::stdout()))),
             Format::Junit => (Box::new(Junit::default()), Box::new(BufWriter::new(io::stdout()))),
         };
-        let raters = Replaying::new(&args.cassette)?;
-        Ok(Self { raters, printer, out, progress: Progress::new(), tally: Tally::default() })
+        Self { printer, out, progress: Progress::new(), tally: Tally::default() }
     }
 
     async fn all(mut self, args: &ReplayArgs) -> Result<Tally, Stop> {
-        let cut = if args.mend { CutLine::LeaveOut } else { CutLine::Refuse };
-        let found = files::find(&args.paths);
-        if args.journal.is_some() && found.len() > 1 {
-            return Err(one_journal().into());
-        }
-        let files = found.len();
-        for (index, file) in found.into_iter().enumerate() {
-            match file.and_then(|path| files::open(&path, cut)) {
-                Ok(sources) if args.journal.is_some() && sources.len() > 1 => return Err(one_journal().into()),
-                Ok(sources) => {
-                    for source in sources {
-                        self.one(args, source).await?;
-                        self.progress.tell(self.tally.calls, index, files);
-                    }
-                }
-                Err(error) => self.bad(&error)?,
-            }
-        }
-        self.finish(args.format)
+        let mut raters = Unhurried::new(&args.cassette, Asks::ToRecord)?;
+        let cores = Cores::new()?;
+        let calls = prepared(args, &mut raters)?.map(Found::replayed);
+        cores.in_order(calls, |done| self.done(args, done)).await?;
+        self.finish(args.format, &raters)
     }
 
-    async fn one(&mut self, args: &ReplayArgs, source: Source) -> Result<(), Stop> {
-        let settings = match settings(&args.settings, &source) {
-            Ok(settings) => settings,
-            Err(WrongSettings::Given(failure)) => return Err(failure.into()),
-            Err(WrongSettings::Recorded(error)) => return self.bad(&error),
-        };
-        let rater = self.raters.rater(&settings)?;
-        let mut entries = Vec::new();
-        let mut keep = |entry: Entry| entries.push(entry);
-        let journal: Option<engine::Journal<'_>> = if args.journal.is_some() { Some(&mut keep) } else { None };
-        let played = engine::replay(&source.recording, &settings, rater.as_ref(), journal).await;
+    fn done(&mut self, args: &ReplayArgs, done: Done) -> Result<(), Stop> {
+        match done {
+            Done::Call(call, entries) => self.one(args, &call, &entries),
+            Done::Bad(error) => self.bad(&error),
+            Done::Stopped(failure) => Err(failure.into()),
+        }
+    }
+
+    fn one(&mut self, args: &ReplayArgs, call: &Replayed, entries: &[Entry]) -> Result<(), Stop> {
         if let Some(path) = &args.journal {
-            write_journal(path, &entries).map_err(|error| {
+            write_journal(path, entries).map_err(|error| {
                 Failure::new(Exit::Other, format!("the journal {} cannot be written: {error}", path.display()))
             })?;
         }
-        let call = Replayed::new(source, settings, played);
-        self.tally.count(&call);
-        self.printer.call(&mut self.out, &call)?;
+        self.tally.count(call);
+        self.printer.call(&mut self.out, call)?;
         if args.format != Format::Table {
             self.progress.clear();
             for mismatch in &call.mismatches {
                 anstream::eprintln!("{}: {mismatch}", call.source.name);
             }
         }
+        let calls = self.tally.calls;
+        self.progress.tell(|| format!("{calls} calls replayed, the last one {}", call.source.name));
         Ok(())
     }
 
@@ -188,7 +243,7 @@ impl Run {
         Ok(())
     }
 
-    fn finish(mut self, format: Format) -> Result<Tally, Stop> {
+    fn finish(mut self, format: Format, raters: &Unhurried) -> Result<Tally, Stop> {
         self.progress.clear();
         self.printer.finish(&mut self.out)?;
         if format == Format::Table {
@@ -197,7 +252,7 @@ impl Run {
             anstream::eprintln!("{}", self.tally);
         }
         self.out.flush()?;
-        if let Some(said) = self.raters.finish()? {
+        if let Some(said) = raters.finish()? {
             anstream::eprintln!("{said}");
         }
         Ok(self.tally)
@@ -214,7 +269,7 @@ enum WrongSettings {
 
 /// The settings of one call.
 fn settings(args: &SettingsArgs, source: &Source) -> Result<Settings, WrongSettings> {
-    let header = source.recording.header.agent.as_ref().filter(|_| args.agent.is_none());
+    let header = source.recording.header.agent.as_ref().filter(|_| args.sources.agent.is_none());
     let document = header.map(|agent| AgentFile { path: source.name.clone().into(), text: json!(agent).to_string() });
     let failure = match args.load_over(document.clone()) {
         Ok(loaded) => return Ok(loaded.settings),
@@ -241,38 +296,4 @@ fn write_journal(path: &std::path::Path, entries: &[Entry]) -> io::Result<()> {
         out.write_all(b"\n")?;
     }
     out.flush()
-}
-
-/// Says on a terminal how far a long replay has come.
-struct Progress {
-    since: Instant,
-    last: Instant,
-    shown: bool,
-    terminal: bool,
-}
-
-impl Progress {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    const EVERY: Duration = Duration::from_millis(200);
-
-    fn new() -> Self {
-        let now = Instant::now();
-        Self { since: now, last: now, shown: false, terminal: io::stderr().is_terminal() }
-    }
-
-    fn tell(&mut self, calls: usize, file: usize, files: usize) {
-        let now = Instant::now();
-        if !self.terminal || now - self.since < Self::PATIENCE || now - self.last < Self::EVERY {
-            return;
-        }
-        self.last = now;
-        self.shown = true;
-        anstream::eprint!("\r\x1b[K{calls} calls replayed, file {} of {files}", file + 1);
-    }
-
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            anstream::eprint!("\r\x1b[K");
-        }
-    }
 }

@@ -7,16 +7,35 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use crate::config::{AgentFile, Env, FlagValue, Layers, Loaded, load};
 
-/// Settings: an agent document, then SIDECAR_* variables, then flags; each overrides those before it.
+const HEADING: &str = "Settings (file < SIDECAR_* environment < flags)";
+
+/// Where settings come from, for commands that use them but do not count or act.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Settings (file < SIDECAR_* environment < flags)")]
-pub struct SettingsArgs {
+#[command(next_help_heading = HEADING)]
+pub struct SourceArgs {
     /// Read settings from an agent document: any JSON object that holds them somewhere.
     ///
     /// The body of a platform's `POST /v1/agents` works unchanged: keys that are not settings are ignored, but a
     /// misspelt `sentiment*` key is an error.
     #[arg(long, value_name = "FILE")]
     pub agent: Option<PathBuf>,
+
+    /// Set any setting, e.g. --set turnSilenceMs=900; may be repeated.
+    ///
+    /// KEY is a key of the agent document; lists are separated by commas, and an empty VALUE unsets what is optional.
+    /// The same settings come from the environment as SIDECAR_ and the key in capitals, e.g. SIDECAR_TURN_SILENCE_MS.
+    /// Secrets are not settings: they come from the environment or from files only.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+}
+
+/// Settings: an agent document, then SIDECAR_* variables, then flags; each overrides those before it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = HEADING)]
+pub struct SettingsArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for help")]
+    pub sources: SourceArgs,
 
     /// Count a caller turn as low when it is rated strictly below N (1-10) [default: 3].
     ///
@@ -36,14 +55,6 @@ pub struct SettingsArgs {
     /// webhook to sentimentNotifyWebhook, `flag` marks the session for review.
     #[arg(long, value_name = "transfer|notify|flag")]
     pub action: Option<String>,
-
-    /// Set any setting, e.g. --set turnSilenceMs=900; may be repeated.
-    ///
-    /// KEY is a key of the agent document; lists are separated by commas, and an empty VALUE unsets what is optional.
-    /// The same settings come from the environment as SIDECAR_ and the key in capitals, e.g. SIDECAR_TURN_SILENCE_MS.
-    /// Secrets are not settings: they come from the environment or from files only.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
-    pub set: Vec<(String, String)>,
 }
 
 /// Splits `KEY=VALUE`. The value is not repeated in the error: somebody may have typed a secret.
@@ -81,16 +92,6 @@ impl SettingsArgs {
     }
 
     fn layer(&self, env: &Env, document: Option<AgentFile>) -> Result<Loaded, Failure> {
-        let wrong = |errors| {
-            Failure::new(Exit::BadSettings, errors)
-                .help("sentiment-sidecar doctor checks settings; sentiment-sidecar schema prints every key")
-        };
-        let named = self.agent.as_deref().map(AgentFile::read).transpose().map_err(wrong)?;
-        let agent = named.or(document);
-        load(&Layers { agent, env: env.clone(), flags: self.flags() }).map_err(wrong)
-    }
-
-    fn flags(&self) -> Vec<FlagValue> {
         let short = [
             ("--threshold", "sentimentThreshold", &self.threshold),
             ("--window", "sentimentWindowTurns", &self.window),
@@ -100,11 +101,33 @@ impl SettingsArgs {
             let value = value.clone()?;
             Some(FlagValue { flag: flag.to_owned(), key: key.to_owned(), value })
         });
+        self.sources.layer(env, document, short.collect())
+    }
+}
+
+impl SourceArgs {
+    /// Reads the agent document, this process's environment, and the flags.
+    ///
+    /// # Errors
+    /// [`Exit::BadSettings`] with everything that is wrong.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        self.layer(&Env::of_process(), None, Vec::new())
+    }
+
+    /// `short` are flags of their own, before those of `--set`.
+    fn layer(&self, env: &Env, document: Option<AgentFile>, short: Vec<FlagValue>) -> Result<Loaded, Failure> {
+        let wrong = |errors| {
+            Failure::new(Exit::BadSettings, errors)
+                .help("sentiment-sidecar doctor checks settings; sentiment-sidecar schema prints every key")
+        };
+        let named = self.agent.as_deref().map(AgentFile::read).transpose().map_err(wrong)?;
+        let agent = named.or(document);
         let set = self.set.iter().map(|(key, value)| FlagValue {
             flag: "--set".to_owned(),
             key: key.clone(),
             value: value.clone(),
         });
-        short.chain(set).collect()
+        let flags = short.into_iter().chain(set).collect();
+        load(&Layers { agent, env: env.clone(), flags }).map_err(wrong)
     }
 }

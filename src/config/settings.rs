@@ -285,6 +285,12 @@ impl LlmUrl {
         &self.0
     }
 
+    /// The base address as it may be shown: without its query, which may hold a secret.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!("{}{}", self.0.origin().ascii_serialization(), self.0.path())
+    }
+
     /// Where chat completions are posted: the base, `/chat/completions`, and the base's query.
     #[must_use]
     pub fn completions(&self) -> Url {

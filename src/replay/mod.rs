@@ -5,6 +5,7 @@
 //! - [`import`]: other transcripts that QA has, turned into recordings; [`files`]: finds and opens them.
 //! - [`engine`]: drives one call; [`played`]: what came of it.
 //! - [`expect`]: what a recording says should come of it.
+//! - [`labels`], [`figures`], [`swap`]: calls that people have labelled, and how good ratings are against them.
 //! - [`report`], [`table`], [`junit`]: what `replay` prints.
 
 pub mod engine;
@@ -19,6 +20,7 @@ pub mod problem;
 pub mod recorder;
 pub mod recording;
 pub mod report;
+pub mod swap;
 pub mod table;
 
 /// The first `max` characters of `text`, on one line, with an ellipsis where it goes on.

@@ -20,18 +20,22 @@
 //! calls filler are not asked about. The description is the LLM's where the blend is negative.
 //!
 //! The embedded rating hangs on earlier turns as the embedded rater alone rated them ([`Rating::by_embedded`]), not on
-//! their blends: an LLM cannot pull the anchor away bit by bit. Where the embedded rater cannot rate (a language that it does not know), the LLM's rating stands alone.
+//! their blends: an LLM cannot pull the anchor away bit by bit.
+//!
+//! Where the embedded rater cannot rate (a language that it does not know), the LLM's rating stands alone, and without
+//! a bound. It is asked about such a turn without any context, so that whatever was said before cannot move it.
 //!
 //! # Time
 //! Both start together. A turn waits for the LLM until the deadline and not a moment longer: then the embedded rating
 //! stands, and an answer that still comes is given as a later opinion ([`Opinions::later`]).
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::llm::{LLM_CONFIDENCE, LlmRater, LlmRating, LlmStats};
+use super::llm::{LLM_CONFIDENCE, LlmError, LlmRater, LlmRating, LlmStats};
 use super::{
     Cue, CueKind, Label, Opinions, OpinionsFuture, RateError, RateFuture, Rater, Rating, RatingSource, Sentiment,
     TurnInContext, Unit, Valence,
@@ -58,6 +62,9 @@ pub enum Wait {
     ForTheAnswer,
 }
 
+/// A question that is under way.
+type Asked<'a> = Pin<Box<dyn Future<Output = Result<LlmRating, LlmError>> + Send + 'a>>;
+
 /// The embedded rater and an LLM as one rater.
 pub struct BlendedRater {
     embedded: Arc<dyn Rater>,
@@ -75,7 +82,7 @@ impl BlendedRater {
     async fn both<'a>(&'a self, turn: &'a TurnInContext) -> Opinions<'a> {
         let start = Instant::now();
         let mut rating = self.embedded.rate(turn);
-        let mut asked = Box::pin(self.llm.ask(turn));
+        let mut asked: Asked<'a> = Box::pin(self.llm.ask(turn));
         // The embedded one goes first: it takes milliseconds, and says which turns need no second opinion.
         let (embedded, early) = tokio::select! {
             biased;
@@ -85,6 +92,14 @@ impl BlendedRater {
         if embedded.as_ref().is_ok_and(|rating| rating.filler) {
             return Opinions::only(embedded);
         }
+        let early = if embedded.is_err() {
+            // Nothing bounds the LLM's word here, so it hears nothing but the turn itself.
+            let alone = TurnInContext { earlier: Vec::new(), ..turn.clone() };
+            asked = Box::pin(async move { self.llm.ask(&alone).await });
+            None
+        } else {
+            early
+        };
         let answer = match (early, self.wait) {
             (Some(answer), _) => answer,
             (None, Wait::ForTheAnswer) => asked.await,
@@ -94,7 +109,7 @@ impl BlendedRater {
                     self.llm.stats().count(LlmStats::LATE);
                     let first = embedded.clone();
                     let later = async move {
-                        let failed = |error: super::llm::LlmError| RateError::Failed { detail: error.to_string() };
+                        let failed = |error: LlmError| RateError::Failed { detail: error.to_string() };
                         asked.await.map_err(failed).map(|llm| merged(embedded, &llm, &turn.text))
                     };
                     return Opinions { first, later: Some(Box::pin(later)) };

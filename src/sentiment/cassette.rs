@@ -158,12 +158,16 @@ impl Cassette {
         self.inside().problem.clone()
     }
 
-    /// Appends an answer, in one write. When that fails, the answer is kept for this process, and
-    /// [`Cassette::problem`] says what happened; nothing more is written, so that at most the last line is cut.
-    pub(super) fn add(&self, key: &str, model: &str, answer: &LlmRating) {
+    /// Appends an answer, in one write, and returns the answer that stands: the first one to a question. When writing
+    /// fails, the answer is kept for this process, and [`Cassette::problem`] says what happened; nothing more is
+    /// written, so that at most the last line is cut.
+    pub(super) fn add(&self, key: &str, model: &str, answer: LlmRating) -> LlmRating {
         let mut inside = self.inside();
-        if inside.out.is_none() || inside.answers.contains_key(key) {
-            return;
+        if let Some(first) = inside.answers.get(key) {
+            return first.clone();
+        }
+        if inside.out.is_none() {
+            return answer;
         }
         inside.answers.insert(key.to_owned(), answer.clone());
         let (key, model) = (key.to_owned(), model.to_owned());
@@ -178,6 +182,7 @@ impl Cassette {
             tracing::error!(%problem, "answers are no longer recorded");
             (inside.out, inside.problem) = (None, Some(problem));
         }
+        answer
     }
 }
 
@@ -208,16 +213,16 @@ mod tests {
         let path = folder.path().join("tape.jsonl");
         let cassette = Cassette::record(&path).unwrap();
         assert!(cassette.is_empty());
-        cassette.add("a", "m", &answer(2.0));
-        cassette.add("a", "m", &answer(9.0));
+        assert_eq!(cassette.add("a", "m", answer(2.0)), answer(2.0));
+        assert_eq!(cassette.add("a", "m", answer(9.0)), answer(2.0), "the first answer stands");
         assert_eq!(cassette.get("a"), Some(answer(2.0)));
         let again = Cassette::record(&path).unwrap();
-        again.add("a", "m", &answer(9.0));
-        again.add("b", "m", &answer(5.0));
+        again.add("a", "m", answer(9.0));
+        again.add("b", "m", answer(5.0));
         assert_eq!(cassette.problem(), None);
         let played = Cassette::play(&path).unwrap();
         assert_eq!((played.len(), played.get("a"), played.get("b")), (2, Some(answer(2.0)), Some(answer(5.0))));
-        played.add("c", "m", &answer(5.0));
+        played.add("c", "m", answer(5.0));
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
         #[cfg(unix)]
         {
@@ -230,7 +235,7 @@ mod tests {
     fn a_broken_cassette_is_refused_with_the_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tape.jsonl");
-        Cassette::record(&path).unwrap().add("a", "m", &answer(2.0));
+        Cassette::record(&path).unwrap().add("a", "m", answer(2.0));
         let good = std::fs::read_to_string(&path).unwrap();
         for (second, problem) in [
             ("{\"type\":\"llm_answer\"}\n".to_owned(), "missing field"),

@@ -1,13 +1,18 @@
 //! `doctor`: each thing that can be wrong with a platform's setup, as the platform would see it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sentiment_sidecar::config::settings::SipTransport;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use wiremock::matchers::{header, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::room::tls;
+use crate::sip::peers::Kamailio;
 use crate::sip::sipp::Sipp;
+use crate::sip::tls_proxy::TlsProxy;
 use crate::support::{Hook, Program, Room, SECRET, soon};
 
 /// What `doctor` found and how it ended.
@@ -31,8 +36,12 @@ impl Diagnosis {
 }
 
 async fn doctor(program: &Program, flags: &[&str]) -> Diagnosis {
+    doctor_with(program, flags, &[]).await
+}
+
+async fn doctor_with(program: &Program, flags: &[&str], env: &[(&str, &str)]) -> Diagnosis {
     let args = [&["doctor"], flags].concat();
-    let output = soon("doctor", program.command(&args).output()).await.unwrap();
+    let output = soon("doctor", program.command(&args).envs(env.iter().copied()).output()).await.unwrap();
     let findings = String::from_utf8(output.stdout).unwrap();
     assert!(!findings.contains(SECRET), "a secret is shown");
     Diagnosis { findings, exit: output.status.code() }
@@ -168,4 +177,146 @@ async fn a_webhook_to_a_forbidden_address_is_refused_and_not_dialled() {
     assert_eq!((found.exit, found.failures()), (Some(1), 1), "{}", found.findings);
     assert!(found.line("fail", "webhook").contains("127.0.0.1 is refused: loopback"), "{}", found.findings);
     assert!(hook.is_quiet_for(std::time::Duration::from_millis(100)).await, "a forbidden address was dialled");
+}
+
+#[tokio::test]
+async fn an_llm_is_asked_one_neutral_question_with_the_key() {
+    let program = Program::new();
+    let key = ("SIDECAR_LLM_API_KEY", "k3y-hunter2");
+    let server = MockServer::start().await;
+    let content = json!({"sentiment": 5, "frustration": 0, "urgency": 0.1, "sarcasm": false, "description": ""});
+    let answer = json!({"model": "gpt-4o-mini-2024-07-18", "choices": [
+        {"message": {"content": content.to_string()}, "finish_reason": "stop"}]});
+    Mock::given(path("/v1/chat/completions"))
+        .and(header("authorization", "Bearer k3y-hunter2"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(&answer))
+        .mount(&server)
+        .await;
+    Mock::given(path("/v1/chat/completions")).respond_with(ResponseTemplate::new(401)).mount(&server).await;
+    let slow = ResponseTemplate::new(200).set_body_json(&answer).set_delay(Duration::from_millis(50));
+    Mock::given(path("/slow/chat/completions")).respond_with(slow).mount(&server).await;
+    let chats = json!({"choices": [{"message": {"content": "I would say it is a five."}, "finish_reason": "stop"}]});
+    let chatty = ResponseTemplate::new(200).set_body_json(chats);
+    Mock::given(path("/chatty/chat/completions")).respond_with(chatty).mount(&server).await;
+
+    let url = |at: &str| format!("llmUrl={}/{at}?secret=hunter2", server.uri());
+    let found = doctor_with(&program, &["--set", &url("v1"), "--set", "llmDeadlineMs=1900"], &[key]).await;
+    assert_eq!((found.exit, found.failures()), (Some(0), 0), "{}", found.findings);
+    let line = found.line("ok", "llm");
+    assert!(line.contains("rates a neutral turn with gpt-4o-mini-2024-07-18 for gpt-4o-mini in "), "{line}");
+    assert!(!found.findings.contains("hunter2"), "{}", found.findings);
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+
+    let late = doctor_with(&program, &["--set", &url("slow"), "--set", "llmDeadlineMs=10"], &[key]).await;
+    assert_eq!(late.exit, Some(0), "{}", late.findings);
+    assert!(late.line("warn", "llm").contains("later than llmDeadlineMs (10)"), "{}", late.findings);
+
+    for (at, key, problem, mend) in [
+        ("v1", ("SIDECAR_LLM_API_KEY", "wr0ng-hunter2"), "HTTP status 401", "which it does not take"),
+        ("v1", ("HOME", "/nonexistent"), "HTTP status 401", "set SIDECAR_LLM_API_KEY"),
+        ("v2", key, "HTTP status 404", "the part before /chat/completions"),
+        ("chatty", key, "no rating", "llmModel that keeps to a JSON schema"),
+    ] {
+        let found = doctor_with(&program, &["--set", &url(at)], &[key]).await;
+        assert_eq!((found.exit, found.failures()), (Some(1), 1), "{}", found.findings);
+        assert!(found.line("fail", "llm").contains(problem), "{}", found.findings);
+        assert!(found.findings.contains(mend) && !found.findings.contains("hunter2"), "{}", found.findings);
+    }
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let found = doctor(&program, &["--set", &format!("llmUrl=http://{nobody}/v1")]).await;
+    assert_eq!(found.exit, Some(1), "{}", found.findings);
+    assert!(found.line("fail", "llm").contains("cannot be reached"), "{}", found.findings);
+}
+
+/// The screen of `doctor --sip`, with what changes from run to run left out.
+fn screen(found: &Diagnosis, peer: &str) -> String {
+    let mut shown = String::new();
+    for line in found.findings.replace(peer, "PEER").lines() {
+        let words = line.split(' ').map(|word| if word.starts_with("127.0.0.1:") { "OURS," } else { word });
+        let line = words.collect::<Vec<_>>().join(" ");
+        let line = match line.rsplit_once(" in ").filter(|(_, time)| time.ends_with(" ms")) {
+            Some((before, _)) => format!("{before} in N ms"),
+            None => line,
+        };
+        shown += &format!("{}\n", line.trim_end());
+    }
+    shown
+}
+
+#[tokio::test]
+async fn one_screen_says_that_a_transfer_would_work_and_how() {
+    let (kamailio, mut program) = (Kamailio::start().await, Program::new());
+    program.secrets.push(("SIDECAR_SIP_PASSWORD", "p"));
+    let peer = kamailio.address.to_string();
+    for transport in ["udp", "tcp"] {
+        let agent = agent(
+            &program,
+            &json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+                "sentimentSipListen": "127.0.0.1:0", "sentimentSipTransport": transport, "sentimentSipProxy": peer,
+                "sentimentSipUser": "kam", "sentimentTransferMode": "attended"}),
+        );
+        let found = doctor(&program, &["--agent", &agent, "--sip"]).await;
+        assert_eq!(found.exit, Some(0), "{}", found.findings);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(screen(&found, &peer).replace(transport, "TRANSPORT"), @r"
+            ✓ ok    settings  3 consecutive turns rated below 3 lead to transfer
+            ! warn  settings  a failed transfer only flags the session; set sentimentNotifyWebhook to alert supervisors
+            ✓ ok    secrets   set: webhook secret, SIP password
+            ✓ ok    target    a number of country code 1
+            ✓ ok    listen    OURS, UDP and TCP
+            ✓ ok    resolve   PEER: TRANSPORT PEER
+            ✓ ok    reach     TRANSPORT PEER answers 200 OK in N ms
+            ✓ ok    login     was asked for, and taken
+            ✓ ok    inside    it allows REFER
+            ✓ ok    outside   it supports tdialog, so rooms need not reserve a CSeq
+            ✓ ok    attended  it allows INVITE and supports replaces
+            ");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_screen_says_it_over_tls_too_and_what_the_peer_does_not_say() {
+    let (proxy, program) = (TlsProxy::start(&["127.0.0.1"]).await, Program::new());
+    let peer = proxy.address.to_string();
+    let settings = json!({"sentimentSipListen": "127.0.0.1:0", "sentimentSipTransport": "tls", "sentimentSipCaFile": proxy.ca_file()});
+    let agent = agent(&program, &settings);
+    let found = doctor(&program, &["--agent", &agent, &format!("--sip={peer}")]).await;
+    assert_eq!(found.exit, Some(0), "{}", found.findings);
+    insta::assert_snapshot!(screen(&found, &peer), @r"
+    ✓ ok    settings  3 consecutive turns rated below 3 lead to flag
+    ✓ ok    secrets   set: webhook secret
+    ! warn  target    the action is flag, so nobody is transferred
+    ✓ ok    listen    OURS, UDP and TCP
+    ✓ ok    resolve   PEER: tls PEER
+    ✓ ok    reach     tls PEER answers 200 OK in N ms
+    - skip  login     was not asked for, and there is none
+    ! warn  inside    it does not say whether it allows REFER
+    ! warn  outside   it does not say that it supports tdialog: let rooms hand over a reserved CSeq
+    - skip  attended  sentimentTransferMode is blind
+    ");
+}
+
+#[tokio::test]
+async fn one_screen_says_at_which_step_a_transfer_would_fail() {
+    let (kamailio, program) = (Kamailio::start().await, Program::new());
+    let peer = kamailio.address.to_string();
+    let transfer = json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+        "sentimentSipListen": "127.0.0.1:0"});
+    let agent = agent(&program, &transfer);
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let deaf = Sipp::start("options", SipTransport::Udp, 1, &[("allow", "INVITE, ACK, BYE")]).await;
+    for (peer, step, problem) in [
+        (format!("sip:{peer}"), "login", "set sentimentSipUser and SIDECAR_SIP_PASSWORD"),
+        (format!("sip:{nobody};transport=tcp"), "reach", "refused"),
+        ("sip:a b".to_owned(), "resolve", "not a SIP peer"),
+        (format!("sip:{}", deaf.address), "inside", "does not allow REFER, only INVITE ACK BYE"),
+    ] {
+        let found = doctor(&program, &["--agent", &agent, &format!("--sip={peer}")]).await;
+        assert_eq!((found.exit, found.failures()), (Some(1), 1), "{}", found.findings);
+        assert!(found.line("fail", step).contains(problem), "{}", found.findings);
+    }
+    let found = doctor(&program, &["--agent", &agent, "--sip"]).await;
+    assert!(found.line("fail", "resolve").contains("each call names its peer"), "{}", found.findings);
+    assert!(found.findings.contains("mend: name one of them: --sip=sip:HOST"), "{}", found.findings);
 }

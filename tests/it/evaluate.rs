@@ -49,3 +49,40 @@ fn an_unreadable_label_ends_with_five_and_a_wrong_gate_with_two() {
     evaluate(&CALLS.replace("1.5", "\"low\""), &[]).code(5);
     evaluate(CALLS, &["--min-recall", "90"]).code(2);
 }
+
+#[test]
+fn agents_words_are_swapped_by_a_seed_and_callers_words_are_not() {
+    let calls = CALLS.replace(
+        r#""turns":[{"role":"caller","text":"thank"#,
+        r#""turns":[{"role":"agent","text":"Sorry."},{"role":"caller","text":"thank"#,
+    );
+    let figures = |flags: &[&str]| {
+        let done = evaluate(&calls, &[&["--format", "json"], flags].concat()).success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    assert_eq!(figures(&["--swap-agents", "7"]), figures(&["--swap-agents", "7"]));
+    let swapped: Value = serde_json::from_str(figures(&["--swap-agents", "7"]).lines().next().unwrap()).unwrap();
+    assert_eq!(swapped["figures"]["recall"]["count"], 1, "{swapped}");
+    let alone = evaluate(CALLS, &["--swap-agents", "7"]).code(2);
+    let said = String::from_utf8(alone.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("at least two calls with an agent"), "{said}");
+    evaluate(&calls, &["--swap-agents", "often"]).code(2);
+}
+
+#[test]
+fn what_is_measured_on_all_cores_is_printed_as_on_one() {
+    let calls = CALLS.repeat(100);
+    let once = evaluate(CALLS, &["--format", "json"]).success();
+    let many = evaluate(&calls, &["--format", "json"]).success();
+    let first = |done: &assert_cmd::assert::Assert| -> Value {
+        let text = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+        serde_json::from_str(text.lines().next().unwrap()).unwrap()
+    };
+    let (once, many) = (first(&once), first(&many));
+    assert_eq!(many["figures"]["turns"], 500);
+    for figure in ["auroc", "spearman", "mean_error", "median_late"] {
+        let [once, many] = [&once, &many].map(|line| line["figures"][figure].as_f64().unwrap());
+        assert!((once - many).abs() < 1e-9, "{figure}: {once} {many}");
+    }
+    assert_eq!(first(&evaluate(&calls, &["--format", "json"]).success()), many);
+}

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
 
 mod attach;
+mod attended;
 mod crash;
 mod demo;
 mod doctor;

@@ -372,3 +372,32 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn many_calls_are_printed_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wanted = Vec::new();
+    for file in 0..30 {
+        let calls: String = (0..5)
+            .map(|n| {
+                // Calls of very different length, so that later ones are done before earlier ones.
+                let turns = 1 + (file * 7 + n * 11) % 40;
+                let turn = r#"{"role":"caller","text":"This is the fourth time that I explain it."}"#;
+                format!("{{\"id\":\"{n}\",\"turns\":[{}]}}\n", vec![turn; turns].join(","))
+            })
+            .collect();
+        let path = folder.path().join(format!("{file:02}.jsonl"));
+        std::fs::write(&path, calls).unwrap();
+        wanted.extend((0..5).map(|n| format!("{}#{n}", path.display())));
+    }
+    let run = || {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_sentiment-sidecar"));
+        let done = command.args(["replay", "--format", "json"]).arg(folder.path()).assert().success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    let printed = run();
+    let lines = printed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let files = lines.filter(|line| line["type"] == "summary").map(|line| line["file"].as_str().unwrap().to_owned());
+    assert_eq!(files.collect::<Vec<_>>(), wanted);
+    assert_eq!(run(), printed);
+}

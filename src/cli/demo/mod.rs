@@ -14,12 +14,15 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
+use super::raters::{CassetteArgs, Live};
+use super::secrets;
+use super::settings_args::SourceArgs;
 use crate::call::report::Report;
 use crate::config::settings::ActionKind;
 use crate::room::script::Speed;
 use crate::runtime::{Ending, shutdown};
 use show::Show;
-use stage::Stage;
+use stage::{Stage, Wanted};
 
 /// How long the phone and the receiver may still have something to show after the call.
 const EPILOGUE: Duration = Duration::from_millis(500);
@@ -27,7 +30,9 @@ const EPILOGUE: Duration = Duration::from_millis(500);
 /// Play a phone call on loopback and show how it is rated, counted and acted on.
 ///
 /// A room, a SIP phone and a webhook receiver run inside the program; the sidecar joins the room as it would join a
-/// platform's. Nothing leaves this machine, and nothing is kept.
+/// platform's. Nothing leaves this machine, and nothing is kept; only with llmUrl set, the LLM there is asked as on a
+/// live call. Settings count as they do for attach, except those of the action, the webhook and SIP, which are the demo's
+/// own.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,9 +42,10 @@ Examples:
   sentiment-sidecar demo --busy             finds the line busy: the webhook
                                             falls in
   sentiment-sidecar demo my-recording.jsonl --speed 1
+  sentiment-sidecar demo --set llmUrl=https://host/v1
 
 Exit codes: 0 the call was played to its end, 1 a port or file could not be had,
-2 usage, 5 bad recording.")]
+2 usage, 5 bad recording, 6 a setting is wrong.")]
 pub struct DemoArgs {
     /// Play this recording [default: a caller with three complaints in a row].
     #[arg(value_name = "FILE")]
@@ -53,6 +59,12 @@ pub struct DemoArgs {
     /// Let the supervisor's line be busy.
     #[arg(long)]
     busy: bool,
+
+    #[command(flatten)]
+    cassette: CassetteArgs,
+
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 /// The actions, as flags name them.
@@ -82,7 +94,11 @@ impl From<Act> for ActionKind {
 /// [`Failure`] when the recording cannot be read, or nothing escalated that should have.
 pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     let speed = Speed::new(args.speed).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let mut stage = Stage::set(args.recording.as_deref(), args.action.into(), args.speed, speed, args.busy).await?;
+    let settings = args.sources.load()?.settings;
+    let key = if settings.llm.url.is_some() { secrets::load()?.llm_api_key } else { None };
+    let live = Live::new(&settings, key.as_ref(), &args.cassette)?;
+    let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, live };
+    let mut stage = Stage::set(args.recording.as_deref(), wanted).await?;
     let mut show = Show::begin(&stage)?;
     let (reports, mut heard) = mpsc::unbounded_channel::<Report>();
     let attachment = stage.attachment().await?;

@@ -10,7 +10,7 @@ use super::receiver::Delivery;
 use super::stage::Stage;
 use crate::call::escalation::AlertId;
 use crate::call::report::{Report, TurnReport};
-use crate::config::settings::ActionKind;
+use crate::config::settings::{ActionKind, LlmUrl};
 use crate::replay::shorten;
 use crate::room::message::{CommandKind, Participant, Role, RoomMessage, SidecarMessage};
 use crate::room::server::ServerEvent;
@@ -57,6 +57,11 @@ impl Show {
         writeln!(out, "  room     {:<36} {DIM}plays the call{DIM:#}", stage.room.url())?;
         writeln!(out, "  phone    sip:caller@{:<25} {DIM}the caller's leg{DIM:#}", stage.phone.address())?;
         writeln!(out, "  webhook  {:<36} {DIM}verifies signatures{DIM:#}", stage.receiver.url().as_str())?;
+        if stage.live.llm.is_some() {
+            let llm = &stage.settings.llm;
+            let asked = llm.url.as_ref().map_or_else(|| "a cassette".to_owned(), LlmUrl::shown);
+            writeln!(out, "  llm      {asked:<36} {DIM}{}, a second opinion{DIM:#}", llm.model)?;
+        }
         writeln!(
             out,
             "  rule     {} caller turns in a row below {} {DIM}→ {action}{DIM:#}\n",
@@ -183,6 +188,9 @@ impl Show {
                 Ok(None) => writeln!(self.out, "  {RED}nothing{RED:#}")?,
                 Err(error) => writeln!(self.out, "  {RED}{error}{RED:#}")?,
             }
+        }
+        if let Some(llm) = &stage.live.llm {
+            writeln!(self.out, "\n{BOLD}What came of asking the LLM{BOLD:#}\n  {}", llm.stats())?;
         }
         match &self.outcome {
             Some(outcome) => writeln!(self.out, "\n{GREEN}✔{GREEN:#} escalated: {outcome}"),

@@ -11,7 +11,8 @@ use url::Url;
 use super::phone::{self, Phone, PhoneAnswer};
 use super::receiver::{self, Receiver};
 use crate::cli::exit::{Exit, Failure};
-use crate::config::settings::{Action, ActionKind, AllowEntry, Settings, WebhookUrl};
+use crate::cli::raters::Live;
+use crate::config::settings::{Action, ActionKind, AllowEntry, Settings, Sip, Webhook, WebhookUrl};
 use crate::notify::sign::{Signer, WebhookSecret};
 use crate::notify::{Deliverer, clock};
 use crate::replay::recording::{CutLine, Recording};
@@ -21,7 +22,6 @@ use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};
 use crate::runtime::Attachment;
 use crate::runtime::edges::Workers;
-use crate::sentiment;
 use crate::store::{Store, StoreUrl};
 use crate::transfer::E164;
 
@@ -34,6 +34,17 @@ const RING: Duration = Duration::from_millis(1200);
 /// How long the call goes on after its last words, so that the action can run its course, in ms of real time.
 const AFTERWARDS_MS: f64 = 6_000.0;
 
+/// How the demo is to go.
+pub(super) struct Wanted {
+    pub(super) action: ActionKind,
+    /// How many times faster than life, for the room and for arithmetic.
+    pub(super) speed: Speed,
+    pub(super) factor: f64,
+    pub(super) busy: bool,
+    pub(super) settings: Settings,
+    pub(super) live: Live,
+}
+
 /// Everything on loopback.
 pub(super) struct Stage {
     pub(super) title: String,
@@ -44,6 +55,7 @@ pub(super) struct Stage {
     pub(super) receiver: Receiver,
     pub(super) store: Store,
     pub(super) participants: Vec<Participant>,
+    pub(super) live: Live,
     room_name: String,
     secret: WebhookSecret,
     folder: std::path::PathBuf,
@@ -58,13 +70,8 @@ impl Drop for Stage {
 
 impl Stage {
     /// Starts everything, and waits for the sidecar.
-    pub(super) async fn set(
-        file: Option<&Path>,
-        action: ActionKind,
-        factor: f64,
-        speed: Speed,
-        busy: bool,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn set(file: Option<&Path>, wanted: Wanted) -> Result<Self, Failure> {
+        let Wanted { action, speed, factor, busy, settings, live } = wanted;
         let other = |error: std::io::Error| Failure::new(Exit::Other, error);
         let recording = read(file)?;
         let secret = WebhookSecret::generate().map_err(|e| Failure::new(Exit::Other, e))?;
@@ -77,12 +84,25 @@ impl Stage {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let participants = script.welcome.participants.clone();
         let (room, room_events) = RoomServer::start(listen, script, speed, None).await.map_err(other)?;
-        let settings = Arc::new(settings(action, receiver.url())?);
+        let settings = Arc::new(staged(settings, action, receiver.url())?);
         let folder = std::env::temp_dir().join(format!("sentiment-sidecar-demo-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let url: StoreUrl = parse(&folder.join("store.db").display().to_string())?;
         let store = Store::open(&url).await?;
-        Ok(Self { title, settings, room, room_events, phone, receiver, store, participants, room_name, secret, folder })
+        Ok(Self {
+            title,
+            settings,
+            room,
+            room_events,
+            phone,
+            receiver,
+            store,
+            participants,
+            live,
+            room_name,
+            secret,
+            folder,
+        })
     }
 
     /// The sidecar, as `attach` would have it.
@@ -94,7 +114,7 @@ impl Stage {
             settings: Arc::clone(&self.settings),
             room: RoomConfig::new(url, self.room_name.clone()),
             workers: Workers {
-                rater: Arc::new(sentiment::embedded()),
+                rater: Arc::clone(&self.live.rater),
                 store: self.store.clone(),
                 deliverer: Some(Arc::new(deliverer)),
                 sip_password: None,
@@ -125,21 +145,20 @@ fn read(file: Option<&Path>) -> Result<Recording, Failure> {
     read.map_err(|error| Failure::new(Exit::BadRecording, error))
 }
 
-/// The demo's settings: the seed's defaults, every escalation told to the receiver, and the receiver allowed.
-fn settings(action: ActionKind, receiver: &Url) -> Result<Settings, Failure> {
-    let webhook: WebhookUrl = parse(receiver.as_str())?;
+/// The settings of the demo: whatever goes out goes to its own phone and receiver, and every escalation is told there.
+fn staged(settings: Settings, action: ActionKind, receiver: &Url) -> Result<Settings, Failure> {
+    let url: WebhookUrl = parse(receiver.as_str())?;
     let target: E164 = parse("+14155551234")?;
-    let mut settings = Settings { enabled: true, ..Settings::default() };
-    settings.action = match action {
+    let action = match action {
         ActionKind::Transfer => Action::Transfer { target },
-        ActionKind::Notify => Action::Notify { webhook: webhook.clone() },
+        ActionKind::Notify => Action::Notify { webhook: url.clone() },
         ActionKind::Flag => Action::Flag,
     };
-    settings.webhook.url = Some(webhook);
-    settings.webhook.always = true;
-    settings.webhook.allow = vec![AllowEntry::Net(IpAddr::V4(Ipv4Addr::LOCALHOST).into())];
-    settings.sip.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Ok(settings)
+    let own = Settings::default();
+    let allow = vec![AllowEntry::Net(IpAddr::V4(Ipv4Addr::LOCALHOST).into())];
+    let webhook = Webhook { url: Some(url), always: true, allow, ..own.webhook };
+    let sip = Sip { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..own.sip };
+    Ok(Settings { enabled: true, action, webhook, sip, transfer_countries: Vec::new(), ..settings })
 }
 
 /// What the room plays: the recording up to the point where a platform acted on an escalation, because here the

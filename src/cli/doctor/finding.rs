@@ -34,6 +34,7 @@ pub(super) enum Check {
     Webhook,
     Sip,
     Room,
+    Llm,
     /// The steps of `doctor --sip`.
     Transfer(Step),
 }
@@ -84,6 +85,7 @@ impl Check {
             Self::Sip => "sip",
             Self::Room => "room",
             Self::Transfer(step) => step.name(),
+            Self::Llm => "llm",
         }
     }
 
@@ -93,7 +95,7 @@ impl Check {
             Self::Settings | Self::Secrets => Exit::BadSettings,
             Self::Store => Exit::StoreUnusable,
             Self::Room => Exit::RoomRefused,
-            Self::Webhook | Self::Sip | Self::Transfer(_) => Exit::Other,
+            Self::Webhook | Self::Sip | Self::Llm | Self::Transfer(_) => Exit::Other,
         }
     }
 

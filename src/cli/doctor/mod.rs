@@ -2,6 +2,7 @@
 
 mod checks;
 mod finding;
+mod llm;
 mod sip;
 
 use std::io::Write;
@@ -17,9 +18,10 @@ use crate::room::native::RoomConfig;
 use crate::store::StoreUrl;
 use finding::{Finding, exit_of};
 
-/// Check settings, secrets, store, webhook, SIP peer and room, each on its own, and say how to mend what fails.
+/// Check settings, secrets, store, webhook, SIP peer, room and LLM, each on its own, and say how to mend what fails.
 ///
-/// No alert is sent and nobody is called. The room is joined for a moment when --room-url and --room name one.
+/// No alert is sent and nobody is called. The room is joined for a moment when --room-url and --room name one. The LLM at
+/// llmUrl is asked to rate one neutral sentence.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -27,9 +29,9 @@ Example:
       --room-url wss://rooms.example.com/v1 --room room_abc123
   sentiment-sidecar doctor --agent agent.json --sip
 
-Exit codes: 0 all is well or worth a warning, 1 webhook or SIP peer, 2 usage,
-6 settings or secrets, 7 room, 9 store. Of several, the first in the order
-6, 9, 7, 1 counts.")]
+Exit codes: 0 all is well or worth a warning, 1 webhook, SIP peer or LLM,
+2 usage, 6 settings or secrets, 7 room, 9 store. Of several, the first in the
+order 6, 9, 7, 1 counts.")]
 pub struct DoctorArgs {
     /// Try the room at this WebSocket address (ws:// or wss://).
     #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL", requires = "room")]
@@ -82,13 +84,14 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
         config.ca_file = args.ca_file;
         config
     });
-    let (store, webhook, sip, room) = tokio::join!(
+    let (store, webhook, sip, room, llm) = tokio::join!(
         checks::store(args.store),
         checks::webhook(settings.as_ref()),
         checks::sip(settings.as_ref(), secrets.as_ref()),
         checks::room(room, secrets.as_ref()),
+        llm::llm(settings.as_ref(), secrets.as_ref()),
     );
-    findings.extend([store, webhook, sip, room]);
+    findings.extend([store, webhook, sip, room, llm]);
     findings
 }
 

@@ -21,9 +21,20 @@ pub struct LlmRating {
     pub description: Option<String>,
 }
 
+/// A rating, and the model that says to have given it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The rating.
+    pub rating: LlmRating,
+    /// The model's name in the endpoint's words, which may be anything.
+    pub model: Option<String>,
+}
+
 /// A chat completion, as far as it matters. Tool calls and all else are not even looked at.
 #[derive(Deserialize)]
 struct Completion {
+    #[serde(default)]
+    model: Option<serde_json::Value>,
     choices: Vec<Choice>,
 }
 
@@ -56,7 +67,7 @@ struct Written {
 ///
 /// # Errors
 /// [`LlmError`] for whatever is not a rating within its ranges.
-pub(super) fn read(body: &[u8]) -> Result<LlmRating, LlmError> {
+pub(super) fn read(body: &[u8]) -> Result<Answer, LlmError> {
     let not_one = |detail: String| LlmError::NotACompletion { detail };
     let completion: Completion = serde_json::from_slice(body).map_err(|error| not_one(place(&error)))?;
     let Some(choice) = completion.choices.into_iter().next() else {
@@ -73,7 +84,8 @@ pub(super) fn read(body: &[u8]) -> Result<LlmRating, LlmError> {
     let Some(content) = choice.message.content else {
         return Err(not_one("its message has no content".to_owned()));
     };
-    written(&content)
+    let model = completion.model.and_then(|model| model.as_str().map(str::to_owned));
+    Ok(Answer { rating: written(&content)?, model })
 }
 
 fn written(content: &str) -> Result<LlmRating, LlmError> {
@@ -115,7 +127,7 @@ mod tests {
     fn a_good_answer_is_a_rating() {
         let content = r#"{"sentiment": 2, "frustration": 0.8, "urgency": 0.25, "sarcasm": true,
             "description": "Billing unresolved\nfor the third time, call +44 20 7946 0018"}"#;
-        let rating = read(completion(content).to_string().as_bytes()).unwrap();
+        let rating = read(completion(content).to_string().as_bytes()).unwrap().rating;
         assert_eq!(rating.sentiment.value(), 2.0);
         assert!(rating.sarcasm);
         assert_eq!(rating.description.as_deref(), Some("Billing unresolved for the third time, call [number]"));
@@ -178,7 +190,7 @@ mod tests {
             let _ = read(&body);
             let _ = read(completion(&content).to_string().as_bytes());
             let fields = json!({"sentiment": number, "frustration": 0, "urgency": 1, "sarcasm": true, "description": content});
-            if let Ok(rating) = read(completion(&fields.to_string()).to_string().as_bytes()) {
+            if let Ok(Answer { rating, .. }) = read(completion(&fields.to_string()).to_string().as_bytes()) {
                 prop_assert!((1.0..=10.0).contains(&rating.sentiment.value()));
             }
         }

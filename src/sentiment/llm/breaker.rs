@@ -13,8 +13,10 @@ use std::time::Duration;
 pub const FAILURES: u32 = 3;
 /// How long it is open at first; each failed probe doubles it.
 pub const FIRST_OPEN: Duration = Duration::from_secs(2);
-/// The longest that it is open, whatever `Retry-After` says: an LLM that asks for more is probed sooner.
+/// The longest that it is open after failures.
 pub const LONGEST_OPEN: Duration = Duration::from_secs(300);
+/// The longest that `Retry-After` keeps it open; hardly any call outlasts it.
+pub const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 /// How much jitter may lengthen the time that it is open, as a share of it.
 const SPREAD: f64 = 0.2;
 
@@ -101,7 +103,7 @@ impl Breaker {
     fn open(&mut self, now: Duration, opened: u32, at_least: Duration, jitter: f64) -> Duration {
         let doubled = FIRST_OPEN.saturating_mul(2_u32.saturating_pow(opened));
         let jitter = if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 1.0) };
-        let time = doubled.max(at_least).min(LONGEST_OPEN).mul_f64(1.0 + SPREAD * jitter);
+        let time = doubled.min(LONGEST_OPEN).max(at_least.min(LONGEST_ASKED)).mul_f64(1.0 + SPREAD * jitter);
         self.change(State::Open { until: now.saturating_add(time), opened: opened.saturating_add(1) });
         time
     }
@@ -172,7 +174,7 @@ mod tests {
         assert!(breaker.admit(s(24)).is_ok());
         let mut breaker = Breaker::default();
         let forever = Health::Overloaded { retry_after: s(1_000_000) };
-        assert_eq!(once(&mut breaker, s(0), forever), Some(LONGEST_OPEN));
+        assert_eq!(once(&mut breaker, s(0), forever), Some(LONGEST_ASKED));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The LLM rater: any OpenAI-compatible endpoint as a second opinion on a turn.
 //!
 //! [`LlmRater::ask`] asks once and gives a typed answer: a rating within its ranges, or an [`LlmError`] that is counted.
-//! It never retries, never queues, and leaves an endpoint alone that fails ([`breaker`]).
+//! It never retries, on a live call it never queues, and it leaves an endpoint alone that fails ([`breaker`]).
 //!
 //! What callers say is data. It stands in one JSON string of one user message (`prompt.rs`), the answer can hold nothing
 //! but five checked fields (`answer.rs`), and what reads like instructions is no context of later turns
@@ -24,7 +24,7 @@ use super::cassette::Cassette;
 use super::{Label, RateError, RateFuture, Rater, Rating, RatingSource, TurnInContext, Unit, Valence};
 use crate::config::secret::Secret;
 use crate::config::settings::Llm;
-pub use answer::LlmRating;
+pub use answer::{Answer, LlmRating};
 use breaker::{Breaker, Health, Ticket};
 use endpoint::Endpoint;
 pub use error::{LlmError, LlmStats};
@@ -34,10 +34,25 @@ use prompt::Question;
 /// How sure an LLM's rating counts as: models of the default's size agree with the rubric's writers about so often.
 pub const LLM_CONFIDENCE: f64 = 0.7;
 
-/// How long a live call's question may stay open: an answer that comes later helps nobody.
-pub const LIVE_LIMIT: Duration = Duration::from_secs(10);
-/// The same while a cassette is recorded from a replay, where nobody waits on the phone.
-pub const RECORDING_LIMIT: Duration = Duration::from_secs(60);
+/// What questions may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// A live call's: 10 s, as an answer that comes later helps nobody; and none waits in line for another.
+    Live,
+    /// Those of replays and the like, where nobody is on the phone: 60 s, after waiting in line.
+    Unhurried,
+}
+
+impl Pace {
+    /// How long a question may stay open.
+    #[must_use]
+    pub fn limit(self) -> Duration {
+        match self {
+            Self::Live => Duration::from_secs(10),
+            Self::Unhurried => Duration::from_secs(60),
+        }
+    }
+}
 
 /// Why an LLM rater could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +63,7 @@ pub struct LlmStart(String);
 pub struct LlmRater {
     endpoint: Option<Endpoint>,
     model: String,
-    limit: Duration,
+    pace: Pace,
     open: usize,
     permits: Semaphore,
     breaker: Mutex<Breaker>,
@@ -59,7 +74,7 @@ pub struct LlmRater {
 
 impl LlmRater {
     /// A rater that asks `settings.url` (none without one) for answers that are not on the cassette, and records them
-    /// there if it takes any. A question is given up after `limit`.
+    /// there if it takes any.
     ///
     /// # Errors
     /// [`LlmStart`] when TLS or the HTTP client does not start.
@@ -67,10 +82,10 @@ impl LlmRater {
         settings: &Llm,
         key: Option<&Secret>,
         cassette: Option<Arc<Cassette>>,
-        limit: Duration,
+        pace: Pace,
     ) -> Result<Self, LlmStart> {
         let endpoint = settings.url.as_ref().map(|url| Endpoint::new(url, key)).transpose().map_err(LlmStart)?;
-        Ok(Self { endpoint, limit, ..Self::unconnected(settings, cassette) })
+        Ok(Self { endpoint, pace, ..Self::unconnected(settings, cassette) })
     }
 
     /// A rater that has the answers of a cassette and no others.
@@ -84,7 +99,7 @@ impl LlmRater {
         Self {
             endpoint: None,
             model: settings.model.clone(),
-            limit: LIVE_LIMIT,
+            pace: Pace::Live,
             open,
             permits: Semaphore::new(open),
             breaker: Mutex::default(),
@@ -111,30 +126,41 @@ impl LlmRater {
             self.stats.count(LlmStats::FROM_CASSETTE);
             return Ok(rating);
         }
-        let asked = self.ask_endpoint(&question).await;
-        match &asked {
-            Ok(rating) => {
+        match self.ask_endpoint(&question).await {
+            Ok(Answer { rating, .. }) => {
                 self.stats.count(LlmStats::ANSWERED);
-                if let Some(cassette) = &self.cassette {
-                    cassette.add(&key, &self.model, rating);
-                }
+                // Somebody may have asked the same meanwhile: what is on the cassette stands.
+                Ok(self.cassette.as_ref().map_or(rating.clone(), |cassette| cassette.add(&key, &self.model, rating)))
             }
             Err(error) => {
                 self.stats.count(error.kind());
                 tracing::debug!(%error, "the LLM gave no rating");
+                Err(error)
             }
         }
-        asked
     }
 
-    async fn ask_endpoint(&self, question: &Question) -> Result<LlmRating, LlmError> {
+    /// Asks about one turn, whatever is on the cassette, and leaves it and the statistics as they are: a try.
+    ///
+    /// # Errors
+    /// [`LlmError`].
+    pub async fn probe(&self, turn: &TurnInContext) -> Result<Answer, LlmError> {
+        self.ask_endpoint(&Question::of(turn)).await
+    }
+
+    async fn ask_endpoint(&self, question: &Question) -> Result<Answer, LlmError> {
         let Some(endpoint) = &self.endpoint else { return Err(LlmError::NotOnCassette) };
-        let _permit = self.permits.try_acquire().map_err(|_| LlmError::Busy { open: self.open })?;
+        let permit = match self.pace {
+            Pace::Live => self.permits.try_acquire().ok(),
+            Pace::Unhurried => self.permits.acquire().await.ok(),
+        };
+        let _permit = permit.ok_or(LlmError::Busy { open: self.open })?;
+        let limit = self.pace.limit();
         let mut pass = self.pass()?;
         let body = question.body(&self.model).to_string();
-        let asked = match timeout(self.limit, endpoint.post(body)).await {
+        let asked = match timeout(limit, endpoint.post(body)).await {
             Ok(body) => body.and_then(|body| answer::read(&body)),
-            Err(_) => Err(LlmError::Timeout { limit: self.limit }),
+            Err(_) => Err(LlmError::Timeout { limit }),
         };
         pass.health = asked.as_ref().err().map_or(Health::Healthy, LlmError::health);
         asked

@@ -1,6 +1,7 @@
 //! Attended transfers between phones that nobody here wrote: Linphone and baresip ring, answer, hear the whisper and press
 //! keys; Linphone replaces the call, baresip cannot.
 
+use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::{Consult, Sip, SipTransport};
 use sentiment_sidecar::transfer::sip::{SipAgent, Stop};
 use sentiment_sidecar::transfer::{Outcome, Route, TransferRequest};
@@ -8,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::attended::attended;
 use super::linphone::Linphone;
-use super::peers::{Answers, Baresip};
+use super::peers::{Answers, Baresip, Kamailio};
 use super::ua::Call;
 use super::{request, steps};
 
@@ -64,6 +65,35 @@ async fn a_linphone_that_takes_the_call_replaces_it_by_the_caller_s_linphone() {
     human.says("Media streams established with sip:caller@127.0.0.1 for call 2").await;
     // The caller's phone put the platform on hold first, and the sidecar answered for it.
     caller.says("Call 1 with sip:agent@127.0.0.1 is now paused").await;
+}
+
+/// Kamailio stays in both calls, the caller's and the human's, and wants credentials for the REFER.
+async fn goes_through_a_proxy(transport: SipTransport) {
+    let (kamailio, caller, mut human) =
+        tokio::join!(Kamailio::start(), Linphone::start("caller"), Linphone::start(HUMAN));
+    let sip = Sip {
+        transport,
+        proxy: Some(kamailio.address.to_string()),
+        user: Some("kam".to_owned()),
+        ..patient(attended(human.address))
+    };
+    let agent = SipAgent::start(&sip, Some(Secret::new("p"))).await.unwrap();
+    let mut call = Call::place(transport, kamailio.address, &caller.uri(), Some(agent.listen())).await;
+    let (outcome, told) = transfer(&agent, &mut call, "answered", async |_| human.command("1")).await;
+    assert_eq!(outcome, Outcome::Transferred, "{told:?} {}", kamailio.program.log());
+    assert!(steps(&told).contains(&("challenged", Some(407))), "{told:?}");
+    human.says("Call 1 with sip:kam@127.0.0.1 ended").await;
+    human.says("Media streams established with sip:caller@127.0.0.1 for call 2").await;
+}
+
+#[tokio::test]
+async fn linphones_behind_kamailio_replace_the_call_over_udp() {
+    goes_through_a_proxy(SipTransport::Udp).await;
+}
+
+#[tokio::test]
+async fn linphones_behind_kamailio_replace_the_call_over_tcp() {
+    goes_through_a_proxy(SipTransport::Tcp).await;
 }
 
 #[tokio::test]
