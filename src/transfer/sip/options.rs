@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::SipAgent;
 use super::exchange::{Answer, Sign, exchange, reason, values};
 use super::field::BadField;
-use super::refer::{Message, own_domain, own_uri};
+use super::message::{Message, own_domain, own_uri};
 use super::resolve::Target;
 use super::uri::{Hop, HopUri};
 use crate::config::settings::SipTransport;

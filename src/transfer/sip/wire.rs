@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::checks;
-use super::refer::{Leg, USER_AGENT};
+use super::message::{Leg, USER_AGENT};
 use super::resolve::{Directory, Target};
 use super::secure::{Secured, Tls};
 use super::stream::{Opener, Streams};
