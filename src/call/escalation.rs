@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::settings::ActionKind;
 use crate::sentiment::{Sentiment, Speaker};
-use crate::transfer::Outcome;
+use crate::transfer::{Outcome, Progress};
 
 /// An alert's id, which is also its webhook's `webhook-id`.
 ///
@@ -132,6 +132,9 @@ pub struct Alert {
     /// What a transfer came to, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// The steps of the transfer, as far as it got: at most the first 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Progress>,
     /// Whether it was decided in shadow mode: recorded, nothing done.
     #[serde(default)]
     pub shadow: bool,

@@ -98,6 +98,11 @@ impl From<Result<Rating, RateError>> for RateResult {
 pub enum StoreResult {
     /// It is on disk.
     Written,
+    /// It is on disk, and its transfer has no place among those of this hour ([`StoreWrite::Alert`]).
+    AtCap {
+        /// How many places there are.
+        cap: u32,
+    },
     /// An alert of this id was there already, from an earlier process of the same call: it is not acted on again.
     Existing {
         /// What its action came to, as far as is known.
@@ -165,6 +170,10 @@ pub enum StoreWrite {
         alert: Alert,
         /// Its webhook.
         webhook: WebhookPlan,
+        /// Set when a transfer follows: it takes one of so many places that all processes of a host have in an hour, in
+        /// the same transaction.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer_cap: Option<u32>,
     },
     /// What the alert's action came to; settles a held webhook ([`WebhookPlan::None`] cancels it), in one transaction.
     Outcome {

@@ -13,6 +13,8 @@ use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
 const UNOFFERED_SAY_MS: u64 = 3_000;
 /// How long a final result may still come after the caller's leg is gone.
 const GONE_GRACE_MS: u64 = 2_000;
+/// How many steps an alert keeps.
+const MAX_STEPS: usize = 64;
 
 impl Call {
     /// Says the handover sentence, then transfers.
@@ -84,7 +86,7 @@ impl Call {
             ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Accepted) => {
                 let alert_id = active.alert.id.clone();
                 let progress = Progress { step: "accepted".to_owned(), sip_status: None };
-                self.report(Report::Transfer { alert_id, progress });
+                self.transfer_progress(&alert_id, progress);
             }
             ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Done) => {
                 self.conclude(Outcome::Transferred);
@@ -96,11 +98,13 @@ impl Call {
         }
     }
 
-    /// The SIP edge reports a step.
+    /// A step of the transfer: it is told, and the alert keeps it.
     pub(super) fn transfer_progress(&mut self, alert_id: &AlertId, progress: Progress) {
-        if self.active_in(alert_id).is_some() {
-            self.report(Report::Transfer { alert_id: alert_id.clone(), progress });
+        let Some(active) = self.latch.active.as_mut().filter(|active| active.alert.id == *alert_id) else { return };
+        if active.alert.steps.len() < MAX_STEPS {
+            active.alert.steps.push(progress.clone());
         }
+        self.report(Report::Transfer { alert_id: alert_id.clone(), progress });
     }
 
     /// The SIP edge is done.

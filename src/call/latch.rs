@@ -20,7 +20,7 @@ use crate::config::settings::{Action, ActionKind};
 use crate::room::message::{CommandKind, SidecarMessage};
 use crate::sentiment::Sentiment;
 use crate::sentiment::describe::{self, LowTurn};
-use crate::transfer::Outcome;
+use crate::transfer::{HOURLY_CAP, Outcome};
 
 /// How long the store may take before the call goes on without it.
 pub(super) const STORE_PATIENCE_MS: u64 = 3_000;
@@ -199,6 +199,7 @@ impl Call {
             history: self.history(),
             last_turns: self.last_turns(),
             outcome: None,
+            steps: Vec::new(),
             shadow: self.options.shadow,
         };
         self.latch.last = Some(followed);
@@ -214,7 +215,9 @@ impl Call {
         });
         let id = alert.id.clone();
         let webhook = self.webhook_plan();
-        self.out.push_back(Output::Store { write: StoreWrite::Alert { alert: alert.clone(), webhook } });
+        self.out.push_back(Output::Store {
+            write: StoreWrite::Alert { alert: alert.clone(), webhook, transfer_cap: self.transfer_cap() },
+        });
         let until = self.now.plus(STORE_PATIENCE_MS);
         self.latch.active = Some(Box::new(Active {
             alert,
@@ -226,6 +229,12 @@ impl Call {
             stored: false,
         }));
         id
+    }
+
+    /// How many transfers there may be in an hour, where one follows.
+    fn transfer_cap(&self) -> Option<u32> {
+        let cap = self.settings.transfer_hourly_cap;
+        (self.settings.action.kind() == ActionKind::Transfer && !self.options.shadow && cap > 0).then_some(cap)
     }
 
     /// A platform may use a session's id again; the ids of the phone call tell two of them apart.
@@ -292,6 +301,7 @@ impl Call {
         match (active.phase, result) {
             (Phase::Storing, StoreResult::Existing { outcome }) => self.take_over(outcome),
             (Phase::Storing, StoreResult::Written) => self.act(true),
+            (Phase::Storing, StoreResult::AtCap { cap }) => self.refuse_at_cap(cap),
             (Phase::Storing, StoreResult::Failed { .. }) => self.act(false),
             (Phase::Closing { fallback }, result) => {
                 self.release(fallback, matches!(result, StoreResult::Failed { .. }));
@@ -352,6 +362,18 @@ impl Call {
             }
             ActionKind::Transfer => self.announce(&key),
         }
+    }
+
+    /// This host has begun as many transfers as it may in an hour: this one is not tried (rule 5's fallback follows).
+    fn refuse_at_cap(&mut self, cap: u32) {
+        let Some(active) = &mut self.latch.active else { return };
+        active.stored = true;
+        if self.webhook_plan() == WebhookPlan::Send {
+            self.deliver();
+        }
+        let reason =
+            format!("this host has begun {cap} transfers within an hour, as many as sentimentTransferHourlyCap allows");
+        self.conclude(Outcome::Rejected { code: HOURLY_CAP.to_owned(), reason });
     }
 
     fn done(&mut self, alert_id: AlertId, action: ActionKind) {

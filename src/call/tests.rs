@@ -531,6 +531,35 @@ fn nothing_is_sent_before_the_store_has_the_alert() {
 }
 
 #[test]
+fn a_transfer_beyond_the_cap_of_the_hour_is_not_tried_and_falls_back() {
+    let mut sim = Sim::new(transfer());
+    sim.store_result = Some(StoreResult::AtCap { cap: 7 });
+    angry(&mut sim);
+    let outcomes = sim.outcomes();
+    let [(Some(Outcome::Rejected { code, reason }), true)] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!(code, "hourly_cap");
+    assert!(reason.contains("7 transfers") && reason.contains("sentimentTransferHourlyCap"), "{reason}");
+    assert_eq!(sim.commands(), ["say-fallback-u3"], "nobody is rung, and the caller is not left in silence");
+    assert_eq!(sim.delivered(), 1);
+}
+
+#[test]
+fn only_transfers_that_are_carried_out_take_a_place() {
+    let cap = |settings: Settings, shadow: bool| {
+        let mut sim = Sim::shadowed(settings, shadow);
+        angry(&mut sim);
+        sim.outputs.iter().find_map(|output| match output {
+            Output::Store { write: StoreWrite::Alert { transfer_cap, .. } } => Some(*transfer_cap),
+            _ => None,
+        })
+    };
+    assert_eq!(cap(transfer(), false), Some(Some(1_000)));
+    assert_eq!(cap(Settings { transfer_hourly_cap: 0, ..transfer() }, false), Some(None), "0 sets no cap");
+    assert_eq!(cap(transfer(), true), Some(None));
+    assert_eq!(cap(flag(), false), Some(None));
+}
+
+#[test]
 fn an_alert_of_an_earlier_process_is_not_acted_on_again() {
     for (outcome, outcomes) in [
         (None, vec![(Some(Outcome::Unknown), true)]),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::escalation::{Alert, AlertId, AlertTurn, Rule, Severity};
 use crate::config::settings::{ActionKind, WebhookDetail};
 use crate::sentiment::Sentiment;
-use crate::transfer::Outcome;
+use crate::transfer::{Outcome, Progress};
 
 /// What a webhook tells of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,6 +58,9 @@ pub struct FullPayload {
     /// What the transfer came to, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Outcome>,
+    /// The steps of the transfer, as far as it got.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfer_steps: Vec<Progress>,
 }
 
 impl SeedPayload {
@@ -89,6 +92,7 @@ impl FullPayload {
             history: alert.history.clone(),
             last_turns: alert.last_turns.clone(),
             transfer: alert.outcome.clone(),
+            transfer_steps: alert.steps.clone(),
         }
     }
 }
@@ -139,6 +143,7 @@ pub(crate) mod tests {
                 turn(Speaker::Caller, "I want to speak to someone who can actually help.", Some(2.9)),
             ],
             outcome: None,
+            steps: Vec::new(),
             shadow: false,
         }
     }
@@ -153,9 +158,13 @@ pub(crate) mod tests {
         let mut alert = alert("t3");
         alert.action = ActionKind::Transfer;
         alert.outcome = Some(Outcome::Rejected { code: "488".to_owned(), reason: "Not Acceptable Here".to_owned() });
+        alert.steps = vec![
+            Progress { step: "refer_sent".to_owned(), sip_status: None },
+            Progress { step: "refused".to_owned(), sip_status: Some(488) },
+        ];
         let full = body(&alert, WebhookDetail::Full);
         assert_eq!(serde_json::from_str::<FullPayload>(&full).unwrap(), FullPayload::of(&alert));
-        insta::assert_snapshot!(full, @r#"{"event":"sentiment.alert","room_name":"room_abc123","sentiment_score":2,"description":"Caller frustrated about unresolved \"billing\" issue for 3 days","action":"transfer","alert_id":"alert_9bcdee26c19c12b9800c83ba","severity":"medium","reason":"3 consecutive turns below 3","rule":"streak","session_id":"session_1","turn":3,"history":[2.0,2.4,2.9],"last_turns":[{"speaker":"agent","text":"How can I help?"},{"speaker":"caller","text":"I want to speak to someone who can actually help.","sentiment":2.9}],"transfer":{"outcome":"rejected","code":"488","reason":"Not Acceptable Here"}}"#);
+        insta::assert_snapshot!(full, @r#"{"event":"sentiment.alert","room_name":"room_abc123","sentiment_score":2,"description":"Caller frustrated about unresolved \"billing\" issue for 3 days","action":"transfer","alert_id":"alert_9bcdee26c19c12b9800c83ba","severity":"medium","reason":"3 consecutive turns below 3","rule":"streak","session_id":"session_1","turn":3,"history":[2.0,2.4,2.9],"last_turns":[{"speaker":"agent","text":"How can I help?"},{"speaker":"caller","text":"I want to speak to someone who can actually help.","sentiment":2.9}],"transfer":{"outcome":"rejected","code":"488","reason":"Not Acceptable Here"},"transfer_steps":[{"step":"refer_sent"},{"step":"refused","sip_status":488}]}"#);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Workers {
 
 /// Something for the store, in order.
 enum Job {
-    Write(StoreWrite),
+    Write(Box<StoreWrite>),
     Started { session_id: String, room_name: String },
     Ended { session_id: String, room_name: String, reason: String, turns: u32, escalated: bool },
 }
@@ -136,7 +136,7 @@ impl Edges {
             Output::Rate { turn_id, rev, turn } => self.rate(turn_id, rev, turn),
             Output::Store { write } => {
                 self.unstored += 1;
-                self.job(Job::Write(write));
+                self.job(Job::Write(Box::new(write)));
             }
             Output::Deliver { alert_id, unstored } => self.deliver(alert_id, unstored),
             Output::Transfer { request } => self.transfer(request),

@@ -19,6 +19,9 @@ pub struct StoredAlert {
     pub review: String,
 }
 
+/// How long a transfer counts, in ms.
+const HOUR_MS: u64 = 3_600_000;
+
 /// What to do when the alert is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum IfThere {
@@ -36,6 +39,9 @@ const PUT_ALERT: &str = "INSERT INTO alerts (alert_id, room_name, session_id, tu
 impl Store {
     /// Writes an alert or its outcome, with all that follows from it, in one transaction that is on disk when this returns.
     ///
+    /// A transfer that follows takes a place of this hour with it; without one left, the alert is written all the same
+    /// ([`StoreResult::AtCap`]).
+    ///
     /// A new alert flags its session and queues its webhook as planned (a shadow alert queues none). An alert that is
     /// there already is left as it is, and its outcome told. An outcome settles a webhook that is held: it is
     /// released now, with the body that tells the outcome; cancelled; or kept. What was attempted once is not changed.
@@ -51,13 +57,19 @@ impl Store {
     ) -> Result<StoreResult, StoreError> {
         let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
+        let mut result = StoreResult::Written;
         match write {
-            StoreWrite::Alert { alert, webhook } => {
+            StoreWrite::Alert { alert, webhook, transfer_cap } => {
                 if !self.put(&mut tx, alert, IfThere::Keep, now_unix_ms).await? {
                     let outcome = self.outcome(&mut tx, &alert.id).await?;
                     return Ok(StoreResult::Existing { outcome });
                 }
                 self.queue(&mut tx, alert, *webhook, outgoing, now_unix_ms).await?;
+                if let Some(cap) = *transfer_cap
+                    && !self.take_place(&mut tx, &alert.id, cap, now_unix_ms).await?
+                {
+                    result = StoreResult::AtCap { cap };
+                }
             }
             StoreWrite::Outcome { alert, webhook } => {
                 self.put(&mut tx, alert, IfThere::Update, now_unix_ms).await?;
@@ -65,7 +77,7 @@ impl Store {
             }
         }
         tx.commit().await.map_err(|error| self.failed(&error))?;
-        Ok(StoreResult::Written)
+        Ok(result)
     }
 
     /// An alert, if it is there.
@@ -86,6 +98,29 @@ impl Store {
             Ok(StoredAlert { alert, created_ms: uint(created), review })
         })
         .transpose()
+    }
+
+    /// Takes one of `cap` places of the last hour for an alert's transfer; whether there was one.
+    async fn take_place(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        id: &AlertId,
+        cap: u32,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        // Rows of a clock that was put back must not hold their places for longer than an hour either.
+        let statement = sqlx::query("DELETE FROM transfers WHERE started_ms <= ? OR started_ms > ?")
+            .bind(int(now_ms.saturating_sub(HOUR_MS)))
+            .bind(int(now_ms.saturating_add(HOUR_MS)));
+        self.execute(tx, statement).await?;
+        let statement = sqlx::query(
+            "INSERT INTO transfers (alert_id, started_ms) SELECT ?, ? WHERE (SELECT count(*) FROM transfers) < ? \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(id.as_str())
+        .bind(int(now_ms))
+        .bind(i64::from(cap));
+        Ok(self.execute(tx, statement).await? == 1)
     }
 
     /// Inserts the alert with its flag; whether it did, or updated what was there.

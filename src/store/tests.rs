@@ -34,7 +34,7 @@ fn outgoing(detail: WebhookDetail) -> Outgoing {
 }
 
 fn decided(alert: &Alert, webhook: WebhookPlan) -> StoreWrite {
-    StoreWrite::Alert { alert: alert.clone(), webhook }
+    StoreWrite::Alert { alert: alert.clone(), webhook, transfer_cap: None }
 }
 
 fn came_to(alert: &Alert, outcome: Outcome, webhook: WebhookPlan) -> StoreWrite {
@@ -256,6 +256,45 @@ async fn many_processes_may_open_a_new_store_at_once() {
     assert_eq!(store.pending_count().await.unwrap(), 16);
 }
 
+fn transferring(key: &str, cap: u32) -> StoreWrite {
+    StoreWrite::Alert { alert: alert(key), webhook: WebhookPlan::Send, transfer_cap: Some(cap) }
+}
+
+#[tokio::test]
+async fn a_place_of_this_hour_is_free_again_in_the_next() {
+    let (_folder, store) = new_store().await;
+    let at_cap = StoreResult::AtCap { cap: 2 };
+    assert_eq!(write(&store, &transferring("t1", 2), NOW).await, StoreResult::Written);
+    assert_eq!(write(&store, &transferring("t2", 2), NOW + 1).await, StoreResult::Written);
+    assert_eq!(write(&store, &transferring("t3", 2), NOW + 3_599_999).await, at_cap);
+    assert!(store.alert(&alert("t3").id).await.unwrap().is_some(), "the alert itself is kept");
+    assert_eq!(write(&store, &transferring("t4", 2), NOW + 3_600_000).await, StoreResult::Written);
+    assert_eq!(write(&store, &transferring("t5", 2), NOW + 3_600_000).await, at_cap);
+    // A process that takes over takes no second place, nor does what is no transfer.
+    assert_eq!(write(&store, &transferring("t4", 9), NOW + 3_600_000).await, StoreResult::Existing { outcome: None });
+    assert_eq!(write(&store, &decided(&alert("t6"), WebhookPlan::Send), NOW + 3_600_000).await, StoreResult::Written);
+    assert_eq!(write(&store, &transferring("t7", 3), NOW + 3_600_000).await, StoreResult::Written);
+    // A clock that was put back by a day.
+    assert_eq!(write(&store, &transferring("t8", 1), NOW - 86_400_000).await, StoreResult::Written);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_processes_that_race_for_the_last_places_exactly_so_many_get_one() {
+    let folder = TempDir::new().unwrap();
+    let mut racers = tokio::task::JoinSet::new();
+    for at in 0..16 {
+        let url = url_in(&folder);
+        racers.spawn(async move {
+            let store = Store::open(&url).await.unwrap();
+            write(&store, &transferring(&format!("t{at}"), 3), NOW + at).await
+        });
+    }
+    let results = racers.join_all().await;
+    let placed = results.iter().filter(|result| **result == StoreResult::Written).count();
+    let refused = results.iter().filter(|result| **result == StoreResult::AtCap { cap: 3 }).count();
+    assert_eq!((placed, refused), (3, 13));
+}
+
 #[tokio::test]
 async fn a_session_is_kept_from_its_start_over_a_take_over_to_its_end() {
     let (_folder, store) = new_store().await;
@@ -324,7 +363,7 @@ async fn a_store_of_a_newer_version_is_left_alone() {
     let (folder, store) = new_store().await;
     sql(&store, "PRAGMA user_version = 99").await;
     let problem = problem_of_opening(&folder.path().join("store.db")).await;
-    assert_eq!(problem, StoreProblem::TooNew { version: 99, known: 1 });
+    assert_eq!(problem, StoreProblem::TooNew { version: 99, known: 2 });
 }
 
 #[tokio::test]

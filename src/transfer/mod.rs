@@ -12,6 +12,9 @@ use crate::room::message::{SipDialog, Welcome, capability};
 pub use sip::media::dtmf::Digit;
 pub use target::{E164, NotE164};
 
+/// The code of [`Outcome::Rejected`] when the host has begun as many transfers as it may in an hour.
+pub const HOURLY_CAP: &str = "hourly_cap";
+
 /// What a transfer came to. 202 Accepted is not an outcome: only a final result is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
@@ -93,7 +96,7 @@ impl Outcome {
 }
 
 /// A step on the way to an outcome.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// What happened: `refer_sent`, `accepted`, `trying`, `ringing`, …
     pub step: String,

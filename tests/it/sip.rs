@@ -14,7 +14,7 @@ mod real;
 mod secured;
 pub(crate) mod sipp;
 mod streams;
-mod tls_proxy;
+pub(crate) mod tls_proxy;
 pub(crate) mod ua;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -73,6 +73,30 @@ async fn in_dialog(agent: &SipAgent, peer: SocketAddr, deadline_ms: u64) -> (Out
     transfer(agent, Route::ReferInDialog { dialog: dialog(peer) }, deadline_ms).await
 }
 
+/// All that may stand in a request of ours.
+const HEADERS: &[&str] = &[
+    "Via",
+    "Route",
+    "Max-Forwards",
+    "From",
+    "To",
+    "Call-ID",
+    "CSeq",
+    "Contact",
+    "Content-Length",
+    "Content-Type",
+    "Authorization",
+    "Proxy-Authorization",
+    "Refer-To",
+    "Referred-By",
+    "Target-Dialog",
+    "Require",
+    "Supported",
+    "Accept",
+    "Allow",
+    "User-Agent",
+];
+
 /// SIPp went through its scenario, and an independent parser reads all that we sent.
 fn assert_sound(seen: &Seen) {
     assert!(seen.passed, "{}", seen.errors);
@@ -89,6 +113,10 @@ fn assert_sound(seen: &Seen) {
                 assert!(request.contact_header().unwrap().typed().is_ok(), "{text}");
             }
             assert_eq!(request.max_forwards_header().unwrap().to_string(), "Max-Forwards: 70");
+            for line in text.split("\r\n\r\n").next().unwrap().split("\r\n").skip(1) {
+                let name = line.split(':').next().unwrap();
+                assert!(HEADERS.contains(&name), "{name} is no header that we send: {text}");
+            }
         }
     }
 }
@@ -165,6 +193,42 @@ async fn a_challenge_is_answered_with_the_next_cseq() {
     assert_sound(&seen);
     let second = String::from_utf8_lossy(&seen.received[1]).into_owned();
     assert!(second.contains("CSeq: 8 REFER\r\n"), "{second}");
+}
+
+#[tokio::test]
+async fn a_proxy_and_a_server_that_challenge_in_turn_are_both_answered() {
+    let peer = Sipp::start("challenges", SipTransport::Udp, 1, &[]).await;
+    let (user, realm) = (Some("sidecar".to_owned()), Some("sipp".to_owned()));
+    let sip = Sip { user, realm, ..settings(SipTransport::Udp) };
+    let agent = SipAgent::start(&sip, Some(Secret::new("pass"))).await.unwrap();
+    let (outcome, told) = in_dialog(&agent, peer.address, 10_000).await;
+    assert_eq!(outcome, Outcome::Transferred);
+    let challenged: Vec<_> = told.iter().filter(|(step, _)| step == "challenged").filter_map(|(_, s)| *s).collect();
+    assert_eq!(challenged, [407, 401, 407]);
+    let seen = peer.finish().await;
+    assert_sound(&seen);
+    let refers: Vec<String> = seen.received.iter().map(|m| String::from_utf8_lossy(m).into_owned()).collect();
+    for (at, cseq) in (7..=10).enumerate() {
+        assert!(refers[at].contains(&format!("CSeq: {cseq} REFER\r\n")), "{}", refers[at]);
+    }
+    let first = ["\r\nAuthorization: Digest ", "nonce=\"s1\"", "algorithm=SHA-512-256", "nc=00000001"];
+    assert!(first.iter().all(|part| refers[2].contains(part)), "{}", refers[2]);
+    assert!(refers[3].contains("nonce=\"s1\"") && refers[3].contains("nc=00000002"), "{}", refers[3]);
+}
+
+#[tokio::test]
+async fn a_realm_that_is_not_ours_gets_no_credentials() {
+    let (user, other) = (Some("sidecar".to_owned()), Some("another".to_owned()));
+    for realm in [None, other] {
+        let peer = Sipp::start("challenge", SipTransport::Udp, 1, &[]).await;
+        let sip = Sip { user: user.clone(), realm, ..settings(SipTransport::Udp) };
+        let agent = SipAgent::start(&sip, Some(Secret::new("pass"))).await.unwrap();
+        let (outcome, told) = in_dialog(&agent, peer.address, 10_000).await;
+        let Outcome::Rejected { code, reason } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(code, "407");
+        assert!(reason.contains("realm \"sipp\"") && reason.contains("sentimentSipRealm"), "{reason}");
+        assert_eq!(told.iter().filter(|(step, _)| step == "refer_sent").count(), 1);
+    }
 }
 
 #[tokio::test]

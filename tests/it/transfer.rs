@@ -83,10 +83,65 @@ async fn a_busy_human_comforts_the_caller_and_falls_back_to_the_webhook() {
     attempt.verify();
     let body: Value = serde_json::from_str(&attempt.body).unwrap();
     assert_eq!((&body["action"], &body["transfer"]["outcome"]), (&json!("transfer"), &json!("busy")), "{body}");
+    assert_eq!(
+        body["transfer_steps"],
+        json!([{"step": "refer_sent"}, {"step": "accepted", "sip_status": 202}, {"step": "trying", "sip_status": 100},
+            {"step": "ringing", "sip_status": 180}, {"step": "result", "sip_status": 486}])
+    );
     attempt.answer(200).await;
     sidecar.event("delivery").await;
     connection.end(5).await;
     assert_eq!(sidecar.exit().await, Some(0));
+}
+
+/// One of two calls whose callers are angry at the same moment; how its transfer ended.
+async fn race(program: &Program, session: &str, settings: Value) -> (Value, bool) {
+    let room = Room::start().await;
+    let mut sidecar = program.attach(&room, settings);
+    let (mut connection, _) = room.accept().await;
+    connection
+        .send(json!({"type": "welcome", "version": 1, "session_id": session, "room_name": "room_abc123",
+            "capabilities": ["transfer"], "participants": [{"id": "c", "role": "caller"}]}))
+        .await;
+    sidecar.event("attached").await;
+    connection.seed_turns(1).await;
+    let ring = async {
+        let command = connection.command("transfer").await;
+        connection.result(4, &command, "done", None).await;
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = sidecar.event("outcome") => outcome["transfer"].clone(),
+        () = ring => Value::Null,
+    };
+    let rung = outcome["outcome"] == "transferred";
+    connection.end(5).await;
+    assert_eq!(sidecar.exit().await, Some(0));
+    (outcome, rung)
+}
+
+#[tokio::test]
+async fn two_processes_that_race_for_the_last_place_of_the_hour_transfer_one_caller() {
+    let (hook, program) = (Hook::start().await, Program::new());
+    let mut settings = settings(&hook, SipTransport::Udp);
+    settings["sentimentTransferHourlyCap"] = json!(1);
+    settings["sentimentHandoverSentence"] = json!("");
+    let told = async {
+        let attempt = hook.attempt().await;
+        attempt.verify();
+        let body: Value = serde_json::from_str(&attempt.body).unwrap();
+        attempt.answer(200).await;
+        body
+    };
+    let (one, two, body) = tokio::join!(
+        race(&program, "session-1", settings.clone()),
+        race(&program, "session-2", settings.clone()),
+        told
+    );
+    assert!(one.1 != two.1, "exactly one: {one:?} {two:?}");
+    let refused = if one.1 { two.0 } else { one.0 };
+    assert_eq!((&refused["outcome"], &refused["code"]), (&json!("rejected"), &json!("hourly_cap")), "{refused}");
+    assert_eq!(body["transfer"], refused, "its supervisors are told");
 }
 
 #[tokio::test]

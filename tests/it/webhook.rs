@@ -40,6 +40,7 @@ fn alert(key: &str) -> Alert {
         history: vec![Sentiment::clamped(2.4)],
         last_turns: Vec::new(),
         outcome: None,
+        steps: Vec::new(),
         shadow: false,
     }
 }
@@ -78,7 +79,7 @@ impl Host {
     async fn decide(&self, key: &str, outgoing: &Outgoing) -> AlertId {
         let alert = alert(key);
         let id = alert.id.clone();
-        let write = StoreWrite::Alert { alert, webhook: WebhookPlan::Send };
+        let write = StoreWrite::Alert { alert, webhook: WebhookPlan::Send, transfer_cap: None };
         let now = self.clock.load(Ordering::Relaxed);
         assert_eq!(self.store.write(&write, Some(outgoing), now).await.unwrap(), StoreResult::Written);
         id

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::digest::{Asker, AuthError, Credentials, Login};
 use super::inbox::{InFlight, Inbox};
-use super::refer::Message;
+use super::message::Message;
 use super::sipfrag::printable;
 use super::wire::{Path, Wire};
 use crate::config::settings::SipTransport;

@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::checks::is_sound;
+use super::message::ALLOW;
 use super::notify::{self, Source, Watch};
 use super::rate::Rate;
-use super::refer::ALLOW;
 use super::subscription::Event;
 use super::uri::HopUri;
 

@@ -1,5 +1,5 @@
 //! Transfer over SIP: a REFER (RFC 3515) inside the dialog that the room handed over, or outside of it with
-//! `Target-Dialog` (RFC 4538).
+//! `Target-Dialog` (RFC 4538); at once, or after the human was called and took the caller ([`attended`]).
 //!
 //! ```text
 //! SipAgent::transfer ─▶ refer (what is sent) ─▶ exchange (digest) ─▶ wire (resolve, UDP, TCP, TLS) ─▶ peer
@@ -7,12 +7,15 @@
 //!        └──── Outcome ◀── subscription (pure) ◀──────────── notify, inbox (who may say what) ◀───────┘
 //! ```
 //!
+//! - What is received goes through `checks`, on datagrams and on streams (`stream`), before the stack's parser sees it;
+//!   `intake` is the whole way in without sockets, for the fuzz target in `tests/fuzz`.
 //! - An accepted REFER is no success: only a notified final status of the new call decides ([`subscription`]).
 //! - Every transfer ends by its deadline.
 //! - Every string of the room that goes into a message is checked first ([`field`], [`uri`]); a bad one ends the transfer as
 //!   `rejected` with the code [`BAD_DIALOG`], and nothing is sent.
 //! - Notifications count only from the addresses that the dialog names, and over TLS only from the peer that proved to
 //!   be the next hop; requests that nobody asked for are refused.
+//! - Who was called is released, whatever comes of the transfer and whenever it ends.
 //! - A hop that is a name may have several targets (RFC 3263): one that fails is followed by the next.
 //!
 //! The SIP stack below logs whole messages, phone numbers included, at `info`: a program's log filter must hold
@@ -27,6 +30,7 @@ mod inbox;
 #[doc(hidden)]
 pub mod intake;
 pub mod media;
+mod message;
 mod notify;
 pub mod options;
 mod rate;

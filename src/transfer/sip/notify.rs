@@ -7,10 +7,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::attended::invite::uris;
 use super::attended::sdp::{self, Remote};
+use super::attended::standing::uris;
 use super::inbox::{DialogKey, Reply, tell};
-use super::refer::ALLOW;
+use super::message::ALLOW;
 use super::sipfrag;
 use super::subscription::Event;
 use super::uri::HopUri;

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::checks;
-use super::refer::{Leg, USER_AGENT};
+use super::message::{Leg, USER_AGENT};
 use super::resolve::{Directory, Target};
 use super::secure::{Secured, Tls};
 use super::stream::{Opener, Streams};
@@ -138,8 +138,13 @@ impl Wire {
     /// Finds the way to `hop`: to the first of its targets (RFC 3263) that can be reached, by `preferred` where neither
     /// the hop nor DNS says.
     pub(super) async fn path(&self, hop: &Hop, preferred: SipTransport) -> Result<Path, String> {
-        let targets = self.directory.targets(hop, preferred).await?;
+        let targets = self.targets(hop, preferred).await?;
         self.first_of(targets.into(), &hop.host).await
+    }
+
+    /// The targets of `hop`, best first, by `preferred` where neither the hop nor DNS says.
+    pub(super) async fn targets(&self, hop: &Hop, preferred: SipTransport) -> Result<Vec<Target>, String> {
+        self.directory.targets(hop, preferred).await
     }
 
     /// The way to the next target of the same hop that can be reached.

@@ -10,13 +10,15 @@ use sentiment_sidecar::transfer::{Outcome, Route, TransferRequest};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use super::dnsmasq::Dnsmasq;
 use super::human::Phone;
 use super::sipp::{Sipp, free_port};
+use super::tls_proxy::TlsProxy;
 use super::{assert_sound, dialog, request, settings, steps};
 
 /// Settings of an attended transfer to the human at `human`.
 pub(super) fn attended(human: SocketAddr) -> Sip {
-    let consult = Consult { accept_timeout_ms: 3_000, ..Settings::default().sip.consult };
+    let consult = Consult { accept_timeout_ms: 6_000, ..Settings::default().sip.consult };
     let target_domain = Some(human.to_string());
     Sip { mode: TransferMode::Attended, consult, target_domain, ..settings(SipTransport::Udp) }
 }
@@ -74,7 +76,7 @@ async fn transfer_until(
 
 /// The same human, who is given up soon.
 fn hasty(sip: Sip) -> Sip {
-    Sip { consult: Consult { accept_timeout_ms: 700, ..sip.consult.clone() }, ..sip }
+    Sip { consult: Consult { accept_timeout_ms: 1_500, ..sip.consult.clone() }, ..sip }
 }
 
 async fn transfer(agent: &SipAgent, request: TransferRequest) -> (Outcome, Told) {
@@ -124,7 +126,7 @@ async fn a_caller_who_hangs_up_and_a_process_that_stops_end_the_ringing_at_once(
             let started = tokio::time::Instant::now();
             let (outcome, _) = transfer_until(&agent, ask(caller.local_addr().unwrap()), "ringing", stop).await;
             assert_eq!(outcome, Outcome::Cancelled);
-            assert!(started.elapsed() < Duration::from_secs(2), "long before the phone gives up");
+            assert!(started.elapsed() < Duration::from_secs(4), "before the phone gives up");
             assert_sound(&human.finish().await);
             assert_untouched(&caller);
         }
@@ -140,6 +142,46 @@ async fn an_answer_that_crosses_the_cancel_is_hung_up() {
     assert_eq!(outcome, Outcome::Cancelled);
     assert_sound(&human.finish().await);
     assert_untouched(&caller);
+}
+
+#[tokio::test]
+async fn a_call_that_is_called_off_before_any_sign_of_life_is_cancelled_at_the_first() {
+    let phone = Phone::ring("127.0.0.1").await;
+    let agent = SipAgent::start(&attended(phone.address()), None).await.unwrap();
+    let caller = caller().await;
+    let (stopped, stop_seen) = tokio::sync::oneshot::channel();
+    let human = tokio::spawn(async move {
+        let call = phone.take("human").await;
+        stop_seen.await.unwrap();
+        call.respond("180 Ringing", "human").await;
+        call.is_cancelled().await;
+    });
+    let stop = |stop: &Stop| {
+        stop.asking.cancel();
+        stopped.send(()).unwrap();
+    };
+    let (outcome, told) = transfer_until(&agent, ask(caller.local_addr().unwrap()), "invite_sent", stop).await;
+    assert_eq!(outcome, Outcome::Cancelled);
+    assert_eq!(steps(&told), [("invite_sent", None), ("called_off", None)]);
+    human.await.unwrap();
+    assert_untouched(&caller);
+}
+
+#[tokio::test]
+async fn a_phone_behind_a_nat_hears_and_is_heard() {
+    let phone = Phone::ring("127.0.0.1").await;
+    let agent = SipAgent::start(&attended(phone.address()), None).await.unwrap();
+    let caller = caller().await;
+    let human = tokio::spawn(async move {
+        let mut call = phone.answer("human").await;
+        call.sounds_elsewhere().await;
+        call.press(5, 1_000).await;
+        assert!(call.hears_the_whisper().await, "where it presses from");
+        call.press(2, 2_000).await;
+        call.is_hung_up().await;
+    });
+    assert_eq!(transfer(&agent, ask(caller.local_addr().unwrap())).await.0, Outcome::Declined);
+    human.await.unwrap();
 }
 
 #[tokio::test]
@@ -239,6 +281,61 @@ async fn the_accept_digit_hands_the_caller_over_with_replaces() {
 }
 
 #[tokio::test]
+async fn the_human_and_the_caller_are_reached_through_a_proxy_over_tls() {
+    let proxy = TlsProxy::start(&["127.0.0.1"]).await;
+    let caller = Sipp::start("result", SipTransport::Udp, 1, &[("final", "200 OK")]).await;
+    let phone = Phone::ring("127.0.0.1").await;
+    let sip = Sip {
+        transport: SipTransport::Tls,
+        proxy: Some(proxy.address.to_string()),
+        ca_file: Some(proxy.ca_file()),
+        ..attended(phone.address())
+    };
+    let agent = SipAgent::start(&sip, None).await.unwrap();
+    let human = tokio::spawn(async move {
+        let call = phone.answer("human").await;
+        assert!(call.hears_the_whisper().await);
+        call.press(1, 9_000).await;
+        call.is_hung_up().await;
+    });
+    let (outcome, told) = transfer(&agent, patient(ask(caller.address))).await;
+    assert_eq!(outcome, Outcome::Transferred, "{told:?}");
+    human.await.unwrap();
+    assert!(caller.finish().await.passed);
+}
+
+#[tokio::test]
+async fn a_server_of_the_human_s_that_fails_is_followed_by_the_next_one() {
+    let silent = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let down = Sipp::start("human_refuses", SipTransport::Udp, 1, &[("status", "503 Service Unavailable")]).await;
+    let human = Sipp::start("human_refuses", SipTransport::Udp, 1, &[("status", "486 Busy Here")]).await;
+    let mut records = vec!["host-record=pbx.test,127.0.0.1".to_owned()];
+    for (priority, address) in [(10, silent), (20, down.address), (30, human.address)] {
+        records.push(format!("srv-host=_sip._udp.voice.test,pbx.test,{},{priority},0", address.port()));
+    }
+    let dns = Dnsmasq::start(&records).await;
+    let sip = Sip { target_domain: Some("voice.test".to_owned()), nameserver: Some(dns.address), ..attended(silent) };
+    let timing = Timing { t1: Duration::from_millis(50), t2: Duration::from_millis(400) };
+    let (agent, caller) = (SipAgent::start_with(&sip, None, timing).await.unwrap(), caller().await);
+    let (outcome, told) = transfer(&agent, ask(caller.local_addr().unwrap())).await;
+    assert_eq!(outcome, Outcome::Busy, "{told:?}");
+    let told: Vec<_> = steps(&told).into_iter().filter(|(step, _)| *step != "ringing").collect();
+    assert_eq!(
+        told,
+        [
+            ("invite_sent", None),
+            ("elsewhere", None),
+            ("invite_sent", None),
+            ("elsewhere", None),
+            ("invite_sent", None),
+            ("refused", Some(486))
+        ]
+    );
+    assert_sound(&down.finish().await);
+    assert_sound(&human.finish().await);
+}
+
+#[tokio::test]
 async fn the_decline_digit_declines() {
     let phone = Phone::ring("127.0.0.1").await;
     let agent = SipAgent::start(&attended(phone.address()), None).await.unwrap();
@@ -251,6 +348,23 @@ async fn the_decline_digit_declines() {
     let (outcome, told) = transfer(&agent, ask(caller.local_addr().unwrap())).await;
     assert_eq!(outcome, Outcome::Declined);
     assert_eq!(steps(&told).last(), Some(&("declined", None)));
+    human.await.unwrap();
+    assert_untouched(&caller);
+}
+
+#[tokio::test]
+async fn a_human_over_ipv6_is_asked_alike() {
+    let phone = Phone::ring("::1").await;
+    let sip = Sip { listen: "[::1]:0".parse().unwrap(), ..attended(phone.address()) };
+    let agent = SipAgent::start(&sip, None).await.unwrap();
+    let caller = UdpSocket::bind("[::1]:0").await.unwrap();
+    let human = tokio::spawn(async move {
+        let call = phone.answer("human").await;
+        assert!(call.hears_the_whisper().await);
+        call.press(2, 1_000).await;
+        call.is_hung_up().await;
+    });
+    assert_eq!(transfer(&agent, ask(caller.local_addr().unwrap())).await.0, Outcome::Declined);
     human.await.unwrap();
     assert_untouched(&caller);
 }

@@ -33,18 +33,29 @@ impl Phone {
 
     /// The next message; it begins with `start`.
     pub(crate) async fn receive(&self, start: &str) -> (String, SocketAddr) {
-        let mut buffer = [0; 4096];
-        let received = timeout(PATIENCE, self.socket.recv_from(&mut buffer)).await;
-        let (length, from) = received.unwrap_or_else(|_| panic!("no {start} came")).unwrap();
-        let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
-        assert!(text.starts_with(start), "{start}: {text}");
-        (text, from)
+        loop {
+            let mut buffer = [0; 4096];
+            let received = timeout(PATIENCE, self.socket.recv_from(&mut buffer)).await;
+            let (length, from) = received.unwrap_or_else(|_| panic!("no {start} came")).unwrap();
+            let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
+            // On a busy machine an INVITE may come again before we have answered it.
+            if text.starts_with("INVITE ") && start != "INVITE " {
+                continue;
+            }
+            assert!(text.starts_with(start), "{start}: {text}");
+            return (text, from);
+        }
+    }
+
+    /// Takes the INVITE, and says nothing yet.
+    pub(crate) async fn take(self, tag: &str) -> Call {
+        let (invite, agent) = self.receive("INVITE ").await;
+        Call { phone: self, agent, invite, tag: tag.to_owned() }
     }
 
     /// Rings and picks up, with the To tag `tag`.
     pub(crate) async fn answer(self, tag: &str) -> Call {
-        let (invite, agent) = self.receive("INVITE ").await;
-        let call = Call { phone: self, agent, invite, tag: tag.to_owned() };
+        let call = self.take(tag).await;
         call.respond("180 Ringing", &call.tag).await;
         call.pick_up(&call.tag).await;
         let (ack, _) = call.phone.receive("ACK ").await;
@@ -58,10 +69,11 @@ impl Call {
     pub(crate) async fn pick_up(&self, tag: &str) {
         let (address, sound) = (self.phone.address(), self.phone.sound.local_addr().unwrap());
         let sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=audio {1} RTP/AVP 8 101\r\n\
+            "v=0\r\no=- 1 1 IN {2} {0}\r\ns=-\r\nc=IN {2} {0}\r\nt=0 0\r\nm=audio {1} RTP/AVP 8 101\r\n\
              a=rtpmap:101 telephone-event/8000\r\n",
             sound.ip(),
-            sound.port()
+            sound.port(),
+            if sound.is_ipv6() { "IP6" } else { "IP4" }
         );
         let headers = format!(
             "Contact: <sip:human@{address}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
@@ -72,6 +84,19 @@ impl Call {
 
     pub(crate) async fn respond(&self, status: &str, tag: &str) {
         self.send(&self.response(&self.invite, status, tag, "Content-Length: 0\r\n\r\n")).await;
+    }
+
+    /// Takes the CANCEL of the INVITE.
+    pub(crate) async fn is_cancelled(&self) {
+        let (cancel, _) = self.phone.receive("CANCEL ").await;
+        self.send(&self.response(&cancel, "200 OK", &self.tag, "Content-Length: 0\r\n\r\n")).await;
+        self.respond("487 Request Terminated", &self.tag).await;
+        self.phone.receive("ACK ").await;
+    }
+
+    /// Moves the phone's sound to another port, as it looks from behind a NAT.
+    pub(crate) async fn sounds_elsewhere(&mut self) {
+        self.phone.sound = UdpSocket::bind((self.phone.address().ip(), 0)).await.unwrap();
     }
 
     /// Takes the BYE of a call with the To tag `tag`.
@@ -92,7 +117,7 @@ impl Call {
     /// Whether sound comes in A-law that is not silence, at the pace of speech.
     pub(crate) async fn hears_the_whisper(&self) -> bool {
         let (mut packet, mut loud) = ([0; 400], 0);
-        for _ in 0..30 {
+        for _ in 0..60 {
             let length = timeout(PATIENCE, self.phone.sound.recv(&mut packet)).await.expect("no sound").unwrap();
             assert_eq!((length, packet[1] & 0x7F), (172, 8));
             loud += packet[12..length].iter().filter(|code| (**code ^ 0x55) & 0x70 > 0x30).count();

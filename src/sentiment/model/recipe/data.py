@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import os
 import random
 import re
 from collections import Counter
@@ -46,10 +48,27 @@ def read(path: str) -> list[dict]:
         return [json.loads(line) for line in file]
 
 
-def calls_of(path: str, folds: int = 5) -> list[Call]:
+def written(path: str) -> list[dict]:
+    """Calls in the short form of `calls/`: "# id style kind escalate at", then "A text" and "C sentiment frustration urgency filler text"."""
+    rows: list[dict] = []
+    with open(path, encoding="utf-8") as file:
+        for line in filter(None, map(str.strip, file)):
+            mark, rest = line.split(" ", 1)
+            if mark == "#":
+                name, style, kind, escalate, at = rest.split()
+                rows.append({"id": name, "style": style, "kind": kind, "escalate": escalate == "yes", "at": None if at == "-" else int(at), "turns": []})
+            elif mark == "A":
+                rows[-1]["turns"].append({"role": "agent", "text": rest})
+            else:
+                s, f, u, filler, text = rest.split(" ", 4)
+                rows[-1]["turns"].append({"role": "caller", "text": text, "sentiment": float(s), "frustration": float(f), "urgency": float(u), "filler": filler == "f"})
+    return rows
+
+
+def calls_of(*paths: str, folds: int = 5) -> list[Call]:
     """Whole calls; folds keep each writer's calls together, so that held-out figures are for unseen writers."""
     calls = []
-    for number, row in enumerate(read(path)):
+    for number, row in enumerate(row for path in paths for row in (written if path.endswith(".txt") else read)(path)):
         call = Call(row["id"], row["style"], row["kind"], row["escalate"], row["at"], [(t["role"], t["text"]) for t in row["turns"]])
         writer = int(re.match(r"[A-Z]+(\d+)", row["id"]).group(1))
         for place, t in enumerate(row["turns"]):
@@ -60,6 +79,16 @@ def calls_of(path: str, folds: int = 5) -> list[Call]:
     for call in calls:
         set_context(call, call.lines)
     return calls
+
+
+def training_calls(folder: str) -> list[Call]:
+    """Those of `folder`, and those that stand beside this file."""
+    return calls_of(f"{folder}/train-calls.jsonl", *sorted(glob.glob(f"{os.path.dirname(os.path.abspath(__file__))}/calls/train-*.txt")))
+
+
+def held_out_calls() -> list[Call]:
+    """Calls by two writers of their own, that nothing is trained on."""
+    return calls_of(*sorted(glob.glob(f"{os.path.dirname(os.path.abspath(__file__))}/calls/held-out-*.txt")))
 
 
 def set_context(call: Call, lines: list) -> None:

@@ -23,22 +23,28 @@ ODD = ["", " ", "?!", "no", "No.", "yes yes yes", "a person", "\U0001f621\U0001f
 AGENTS = ["Could I take your account number?", "I'm sorry to hear that, anything else?", "Your call matters to us."]
 
 
-def main():
-    out = sys.argv[1]
-    model = pickle.load(open(f"{out}/model.pkl", "rb"))
-    rng = random.Random(11)
-    texts = ODD + [f"{rng.choice(BEGINNINGS)} {rng.choice(MIDDLES)}{rng.choice(ENDINGS)}" for _ in range(175)]
-    rows = []
+def turns(rng, count):
+    """Odd texts and `count` sentences, each with some turns before it."""
+    texts = ODD + [f"{rng.choice(BEGINNINGS)} {rng.choice(MIDDLES)}{rng.choice(ENDINGS)}" for _ in range(count)]
     for text in texts:
         earlier = []
         for _ in range(rng.choice([0, 0, 1, 2, 5, 8])):
             earlier.append({"speaker": "agent", "text": rng.choice(AGENTS)})
-            earlier.append({"speaker": "caller", "text": rng.choice(MIDDLES), "sentiment": rng.choice([None, 1.5, 2.4, 3.2, 4.4, 5.0, 6.1])})
+            rating = rng.choice([None, 1.5, 2.4, 3.2, 4.4, 5.0, 6.1])
+            earlier.append({"speaker": "caller", "text": rng.choice(MIDDLES)} | ({"sentiment": rating} if rating else {}))
+        yield text, earlier
+
+
+def main():
+    out = sys.argv[1]
+    model = pickle.load(open(f"{out}/model.pkl", "rb"))
+    rows = []
+    for text, earlier in turns(random.Random(11), 175):
         seen = earlier[-F.MAX_EARLIER:]
         view = F.View(text, [(e["speaker"], e["text"]) for e in seen])
         ratings = [e["sentiment"] for e in seen if e.get("sentiment") is not None]
         own, context = model.own.score(view), model.context.score(view)
-        rows.append({"text": text, "earlier": [{k: v for k, v in e.items() if v is not None} for e in earlier], "words": view.words,
+        rows.append({"text": text, "earlier": earlier, "words": view.words,
                      "own": [round(float(x), 5) for x in own], "context": [round(float(x), 5) for x in context],
                      "outputs": [round(float(x), 5) for x in model.score(view, ratings)]})
     with open(f"{out}/golden.json", "w", encoding="utf-8") as file:

@@ -49,14 +49,12 @@ def forest_score(packed, row):
 class Model:
     """The whole rater, as the program runs it."""
 
-    def __init__(self, own, context, forests, knots):
-        self.own, self.context, self.forests, self.knots = own, context, forests, knots
+    def __init__(self, own, context, forests):
+        self.own, self.context, self.forests = own, context, forests
 
     def score(self, view, ratings):
         row = F.summary(view, self.own.score(view), self.context.score(view), ratings)
-        raw = [forest_score(f, row) for f in self.forests]
-        raw[0] = float(np.clip(np.interp(raw[0], *self.knots), 1.0, 10.0))
-        return raw
+        return [forest_score(f, row) for f in self.forests]
 
     def rate_calls(self, calls):
         """Every caller turn of whole calls in order, on the model's own earlier ratings."""
@@ -66,16 +64,15 @@ class Model:
             for turn, view in zip(call.turns, views_of(call.turns)):
                 ratings = [said[k] for who, _, k in turn.earlier if who == "caller"]
                 raw = self.score(view, ratings)
-                said.append(round(raw[0], 1))
+                said.append(round(float(np.clip(raw[0], 1.0, 10.0)), 1))
                 out.append(raw)
         return np.array(out)
 
     def write(self, path):
         with open(path, "wb") as file:
-            file.write(b"SSLM" + struct.pack("<IIIII", 1, F.fingerprint(), F.BITS, len(F.HEADS), len(self.forests)))
+            file.write(b"SSLM" + struct.pack("<IIIII", 2, F.fingerprint(), F.BITS, len(F.HEADS), len(self.forests)))
             for stage in (self.own, self.context):
                 file.write(stage.scale.tobytes() + stage.bias.tobytes())
-            file.write(struct.pack("<I", len(self.knots[0])) + np.array(self.knots, "<f4").tobytes())
             for base, roots, nodes in self.forests:
                 file.write(struct.pack("<fII", base, len(roots), len(nodes)) + np.array(roots, "<u4").tobytes())
                 for feature, value, left, right in nodes:

@@ -19,6 +19,8 @@ pub const NO_SESSION: &str = "no_session";
 pub enum Event {
     /// The INVITE went out.
     Sent,
+    /// The target failed; another one is tried.
+    Elsewhere,
     /// 401 or 407: it goes out again with credentials.
     Challenged(u16),
     /// A 1xx response.
@@ -145,6 +147,7 @@ impl Consultation {
     fn ringing(&mut self, now: Duration, event: Event) -> Step {
         match event {
             Event::Sent => Step::said("invite_sent", None),
+            Event::Elsewhere => Step::said("elsewhere", None),
             Event::Challenged(status) => Step::said("challenged", Some(status)),
             Event::Provisional(status) if self.last_told.replace(status) == Some(status) => Step::default(),
             Event::Provisional(100) => Step::said("trying", Some(100)),
@@ -286,6 +289,7 @@ mod tests {
     fn events() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::Sent),
+            Just(Event::Elsewhere),
             Just(Event::Challenged(401)),
             (100u16..200).prop_map(Event::Provisional),
             Just(Event::Answered(200)),

@@ -6,24 +6,22 @@
 
 use std::sync::Arc;
 
-use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage};
+use rsipstack::sip::{Header, Method, Request, Response, SipMessage};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::debug;
 
-use super::consult::{Event, NO_SESSION};
+use super::consult::Event;
 use super::sdp::{self, Remote};
-use crate::config::settings::Sip;
+use crate::config::settings::{Sip, SipTransport};
 use crate::transfer::sip::Timing;
 use crate::transfer::sip::digest::{Asker, Credentials, Login};
-use crate::transfer::sip::exchange::{self, MAX_SENDINGS, challenges, exchange, new_branch, reason, values, widened};
-use crate::transfer::sip::field::{BadField, Dialog, Tag};
-use crate::transfer::sip::inbox::{InFlight, Inbox, Watching};
-use crate::transfer::sip::notify::{Session, Watch};
-use crate::transfer::sip::refer::{ALLOW, Body, Message, Replaced, USER_AGENT, next_hop};
-use crate::transfer::sip::subscription;
+use crate::transfer::sip::exchange::{MAX_SENDINGS, broken, challenges, new_branch, reason, transaction, widened};
+use crate::transfer::sip::inbox::{InFlight, Inbox};
+use crate::transfer::sip::message::{ALLOW, Body, Message, USER_AGENT};
+use crate::transfer::sip::refer::Replaced;
 use crate::transfer::sip::uri::{AddressUri, HopUri};
 use crate::transfer::sip::wire::{Path, Wire};
 
@@ -62,13 +60,16 @@ pub(super) struct Invitation {
     pub(super) release: CancellationToken,
     /// The agent goes, and with it the call.
     pub(super) closing: CancellationToken,
+    /// What has yet to end before the human is released.
+    pub(super) calls: TaskTracker,
 }
 
 /// One sending of the INVITE.
-struct Attempt {
-    cseq: u32,
+pub(super) struct Attempt {
+    pub(super) path: Path,
+    pub(super) cseq: u32,
+    pub(super) credentials: Vec<Header>,
     request: Request,
-    credentials: Vec<Header>,
     in_flight: InFlight,
     responses: mpsc::UnboundedReceiver<Response>,
     /// Moves the INVITE's transaction on, and that of its CANCEL.
@@ -79,14 +80,11 @@ struct Attempt {
 enum Ending {
     Answered(Box<Response>),
     Other(Box<Response>),
-    Silent(String),
-}
-
-/// A call that stands.
-struct Standing {
-    dialog: Dialog,
-    path: Path,
-    ack: Request,
+    /// Nothing final came, or it could not be sent; `heard` is whether anything came at all.
+    Silent {
+        reason: String,
+        heard: bool,
+    },
 }
 
 impl Invitation {
@@ -95,7 +93,6 @@ impl Invitation {
         let mut message = Message::outside(Method::Invite, target, from.as_str(), domain);
         message.headers.extend([
             Header::Allow(ALLOW.into()),
-            Header::Supported("replaces".into()),
             Header::Accept(sdp::CONTENT_TYPE.into()),
             Header::UserAgent(USER_AGENT.into()),
         ]);
@@ -110,86 +107,116 @@ impl Invitation {
         let invited = Instant::now();
         let call = Arc::new(self);
         let Some((attempt, answer)) = call.invite(&sender, &mut answers).await else { return };
-        let cseq = attempt.cseq;
-        let own_tag = call.talk(&attempt, &answer, &mut answers).await;
+        let attempt = Arc::new(attempt);
+        let stood = call.talk(&attempt, &answer, &mut answers).await;
         // What still comes of this INVITE is not left without an answer, for as long as it may come.
         let until = invited + call.timing.timer_f();
         let closing = call.closing.clone();
         let stragglers = async move {
-            while let Ok(Some(response)) = tokio::time::timeout_at(until, answers.recv()).await {
-                match (&own_tag, to_tag(&response)) {
+            while let Ok(Some(response)) = timeout_at(until, answers.recv()).await {
+                match &stood {
                     _ if response.status_code.code() < 200 => {}
-                    (Some((own, standing)), Some(tag)) if *own == tag => call.acknowledge(standing).await,
-                    _ => call.turn_away(cseq, &attempt.credentials, &response).await,
+                    Some(standing) if standing.is_of(&response) => call.acknowledge(standing).await,
+                    _ => call.turn_away(&attempt, &response).await,
                 }
             }
-            drop(attempt);
         };
         tokio::spawn(async move { closing.run_until_cancelled(stragglers).await });
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         self.publish(News::Event(event));
     }
 
-    fn publish(&self, news: News) {
+    pub(super) fn publish(&self, news: News) {
         if self.news.send(news).is_err() {
             debug!("news of a call that nobody waits for");
         }
     }
 
-    /// Sends the INVITE until it is answered, with credentials where they are asked for.
+    /// Sends the INVITE until it is answered: with credentials where they are asked for, and to the next target where one
+    /// fails (RFC 3263 section 4.3).
     async fn invite(
         &self,
         sender: &mpsc::UnboundedSender<Response>,
         answers: &mut mpsc::UnboundedReceiver<Response>,
     ) -> Option<(Attempt, Box<Response>)> {
         let mut credentials = Credentials::default();
-        for cseq in self.message.cseq..self.message.cseq + MAX_SENDINGS {
-            if self.release.is_cancelled() {
+        let (mut path, mut cseq, mut challenges_met) = (self.path.clone(), self.message.cseq, 0);
+        while !self.release.is_cancelled() {
+            let headers = credentials.headers(self.login.as_ref(), "INVITE", &self.message.request_uri);
+            let ending = match self.send(&path, cseq, headers, sender).await {
+                Err(reason) => Ending::Silent { reason, heard: false },
+                Ok(mut attempt) => {
+                    self.tell(Event::Sent);
+                    match self.ending(&mut attempt, answers).await {
+                        Ending::Answered(answer) => return Some((attempt, answer)),
+                        other => other,
+                    }
+                }
+            };
+            let failed = match &ending {
+                Ending::Silent { heard, .. } => !heard,
+                Ending::Other(response) => response.status_code.code() == 503,
+                Ending::Answered(_) => false,
+            };
+            if failed && let Ok(other) = self.wire.elsewhere(&path).await {
+                debug!(peer = %path.peer, "a SIP target failed; the next one is tried");
+                self.tell(Event::Elsewhere);
+                path = widened(&self.wire, other, &self.message).await;
+                cseq += u32::from(matches!(ending, Ending::Other(_)));
+                continue;
+            }
+            let Ending::Other(response) = ending else {
+                if let Ending::Silent { reason, .. } = ending {
+                    self.tell(Event::Unanswered { reason });
+                }
+                return None;
+            };
+            if !self.is_challenged(&response, &mut credentials) {
                 return None;
             }
-            let headers = credentials.headers(self.login.as_ref(), "INVITE", &self.message.request_uri);
-            let sending = self.send(cseq, headers, sender).await;
-            let mut attempt = sending.map_err(|reason| self.tell(Event::Unanswered { reason })).ok()?;
-            self.tell(Event::Sent);
-            let response = match self.ending(&mut attempt, answers).await {
-                Ending::Answered(answer) => return Some((attempt, answer)),
-                Ending::Silent(reason) => {
-                    self.tell(Event::Unanswered { reason });
-                    return None;
-                }
-                Ending::Other(response) => response,
-            };
-            let status = response.status_code.code();
-            let asker = match status {
-                401 => Asker::Server,
-                407 => Asker::Proxy,
-                _ => {
-                    self.tell(Event::Refused { status, reason: reason(&response) });
-                    return None;
-                }
-            };
-            self.tell(Event::Challenged(status));
-            if let Err(error) = credentials.challenged(asker, &challenges(&response, asker), self.login.as_ref()) {
-                self.tell(Event::Unusable { status, code: status.to_string(), reason: error.to_string() });
+            (cseq, challenges_met) = (cseq + 1, challenges_met + 1);
+            if challenges_met == MAX_SENDINGS {
+                self.tell(Event::Unanswered { reason: "the peer challenges without end".to_owned() });
                 return None;
             }
         }
-        self.tell(Event::Unanswered { reason: "the peer challenges without end".to_owned() });
         None
+    }
+
+    /// Whether a final response only asks for credentials that we have; otherwise what it says is told.
+    fn is_challenged(&self, response: &Response, credentials: &mut Credentials) -> bool {
+        let status = response.status_code.code();
+        let asker = match status {
+            401 => Asker::Server,
+            407 => Asker::Proxy,
+            _ => {
+                self.tell(Event::Refused { status, reason: reason(response) });
+                return false;
+            }
+        };
+        self.tell(Event::Challenged(status));
+        match credentials.challenged(asker, &challenges(response, asker), self.login.as_ref()) {
+            Ok(()) => true,
+            Err(error) => {
+                self.tell(Event::Unusable { status, code: status.to_string(), reason: error.to_string() });
+                false
+            }
+        }
     }
 
     async fn send(
         &self,
+        path: &Path,
         cseq: u32,
         credentials: Vec<Header>,
         answers: &mpsc::UnboundedSender<Response>,
     ) -> Result<Attempt, String> {
         let branch = new_branch();
-        let request = self.message.request(self.path.leg, &branch, cseq, credentials.clone());
-        let in_flight = self.inbox.expect_answers(&branch, self.path.peer.ip(), answers.clone());
-        let mut transaction = exchange::transaction(&self.wire, &self.path, request.clone())?;
+        let request = self.message.request(path.leg, &branch, cseq, credentials.clone());
+        let in_flight = self.inbox.expect_answers(&branch, path.peer.ip(), answers.clone());
+        let mut transaction = transaction(&self.wire, path, request.clone())?;
         transaction.send().await.map_err(|e| e.to_string())?;
         let (sender, responses) = mpsc::unbounded_channel();
         // A task of its own, as a transaction must not be left in the middle of what it does.
@@ -201,43 +228,51 @@ impl Invitation {
             }
         });
         let drivers = vec![AbortOnDropHandle::new(driver)];
-        Ok(Attempt { cseq, request, credentials, in_flight, responses, drivers })
+        Ok(Attempt { path: path.clone(), cseq, request, credentials, in_flight, responses, drivers })
     }
 
     /// Waits for the end of an INVITE, and cancels it when the call is called off.
     async fn ending(&self, attempt: &mut Attempt, answers: &mut mpsc::UnboundedReceiver<Response>) -> Ending {
-        let (mut alive, mut cancelled) = (false, None);
+        let (mut heard, mut until) = (false, self.patience(&attempt.path).map(|patience| Instant::now() + patience));
+        let mut cancelled = false;
         loop {
-            if alive && self.release.is_cancelled() && cancelled.is_none() {
-                self.cancel(attempt).await;
-                cancelled = Some(Instant::now() + self.timing.timer_f());
-            }
             let called_off = self.release.is_cancelled();
+            if called_off && heard && !cancelled {
+                cancelled = true;
+                self.cancel(attempt).await;
+                until = Some(Instant::now() + self.timing.timer_f());
+            }
+            let path = attempt.path.clone();
             tokio::select! {
                 biased;
                 // Passed on before the transaction hears of it, which may be over by then.
                 Some(answer) = answers.recv() => match answer.status_code.code() {
                     status @ 100..200 => {
-                        alive = true;
+                        // A CANCEL has its own time.
+                        until = until.filter(|_| cancelled);
+                        heard = true;
                         self.tell(Event::Provisional(status));
                     }
                     _ => return Ending::Answered(Box::new(answer)),
                 },
-                response = attempt.responses.recv() => {
-                    let Some(response) = response else { return Ending::Silent("the SIP stack ended".to_owned()) };
-                    match response.status_code.code() {
-                        100..300 => {}
-                        // The stack makes up a 408 after timer B and a 503 after a broken stream.
-                        408 | 503 if !attempt.in_flight.heard() => {
-                            return Ending::Silent(format!("no answer from {}", self.path.peer));
-                        }
-                        _ => return Ending::Other(Box::new(response)),
+                response = attempt.responses.recv() => match response {
+                    // The stack makes up a 408 after timer B and a 503 after a broken stream.
+                    Some(response) if response.status_code.code() >= 300 && attempt.in_flight.heard() => {
+                        return Ending::Other(Box::new(response));
                     }
-                }
+                    Some(response) if response.status_code.code() < 300 => {}
+                    Some(_) | None => return Ending::silent(&path, heard),
+                },
                 () = self.release.cancelled(), if !called_off => {}
-                () = until(cancelled) => return Ending::Silent("cancelled, and no final answer".to_owned()),
+                () = broken(&path, &attempt.in_flight) => return Ending::silent(&path, heard),
+                () = moment(until) => return Ending::silent(&path, heard),
             }
         }
+    }
+
+    /// How long the first sign of life may take while there are other targets to ask.
+    fn patience(&self, path: &Path) -> Option<std::time::Duration> {
+        (path.leg.transport == SipTransport::Udp && path.has_spare()).then(|| self.wire.patience())
     }
 
     /// RFC 3261 section 9.1: the same request but for the method, and no more.
@@ -257,7 +292,7 @@ impl Invitation {
             )
         });
         request.headers.push(Header::CSeq(format!("{} CANCEL", attempt.cseq).into()));
-        let Ok(mut transaction) = exchange::transaction(&self.wire, &self.path, request) else { return };
+        let Ok(mut transaction) = transaction(&self.wire, &attempt.path, request) else { return };
         if let Err(error) = transaction.send().await {
             debug!(%error, "a CANCEL was not sent");
         }
@@ -265,228 +300,17 @@ impl Invitation {
         let driver = tokio::spawn(async move { while transaction.receive().await.is_some() {} });
         attempt.drivers.push(AbortOnDropHandle::new(driver));
     }
+}
 
-    /// Acknowledges the first answer and keeps the call up until somebody ends it. Returns its tag, for what may still
-    /// come of it.
-    async fn talk(
-        self: &Arc<Self>,
-        attempt: &Attempt,
-        answer: &Response,
-        answers: &mut mpsc::UnboundedReceiver<Response>,
-    ) -> Option<(String, Standing)> {
-        let tag = to_tag(answer)?;
-        let standing = match self.standing(attempt.cseq, &attempt.credentials, answer).await {
-            Ok(standing) => standing,
-            Err(bad) => {
-                let (status, code) = (answer.status_code.code(), NO_SESSION.to_owned());
-                self.tell(Event::Unusable { status, code, reason: bad.to_string() });
-                return None;
-            }
-        };
-        let (events, mut heard) = mpsc::unbounded_channel();
-        let watching = self.watch(&standing, events).await;
-        self.acknowledge(&standing).await;
-        if !self.release.is_cancelled() {
-            self.announce(&standing, watching.as_ref(), answer);
-        }
-        let is_over = loop {
-            tokio::select! {
-                biased;
-                Some(event) = heard.recv() => if event == subscription::Event::Bye {
-                    self.tell(Event::HungUp);
-                    break true;
-                },
-                Some(response) = answers.recv() => match to_tag(&response) {
-                    _ if response.status_code.code() < 200 => {}
-                    Some(again) if again == tag => self.acknowledge(&standing).await,
-                    _ => {
-                        // Another phone of the human answered too.
-                        let (call, credentials, cseq) = (Arc::clone(self), attempt.credentials.clone(), attempt.cseq);
-                        tokio::spawn(async move { call.turn_away(cseq, &credentials, &response).await });
-                    }
-                },
-                () = self.release.cancelled() => break false,
-            }
-        };
-        if !is_over {
-            let target = watching.as_ref().and_then(Watching::target);
-            self.hang_up(&standing, target).await;
-        }
-        Some((tag, standing))
-    }
-
-    /// Tells what was answered, with where the sound goes.
-    fn announce(&self, standing: &Standing, watching: Option<&Watching>, answer: &Response) {
-        let status = answer.status_code.code();
-        let is_sdp = values(answer, "Content-Type")
-            .chain(values(answer, "c"))
-            .all(|kind| kind.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case(sdp::CONTENT_TYPE)));
-        let read = if is_sdp { sdp::read_answer(&answer.body) } else { Err(sdp::NoSession::Unreadable) };
-        let remote = match read {
-            Ok(remote) => remote,
-            Err(problem) => {
-                let reason = problem.to_string();
-                return self.tell(Event::Unusable { status, code: NO_SESSION.to_owned(), reason });
-            }
-        };
-        let (sender, remote) = watch::channel(remote);
-        if let Some(watching) = watching {
-            watching.update(|watch| {
-                if let Some(session) = &mut watch.session {
-                    session.remote = Some(sender);
-                }
-            });
-        }
-        if let Some(replaced) = Replaced::new(&standing.dialog) {
-            self.publish(News::Answered(Answer { status, remote, replaced }));
-        }
-    }
-
-    /// The dialog of a 2xx (RFC 3261 section 12.1.2), and the way into it.
-    async fn standing(&self, cseq: u32, credentials: &[Header], answer: &Response) -> Result<Standing, BadField> {
-        let missing = |field| BadField { field, problem: "is missing" };
-        let tag = to_tag(answer).ok_or(missing("To tag"))?;
-        let contact = answer.contact_header().map_err(|_| missing("Contact"))?;
-        let contact = uris(contact.value()).into_iter().next().ok_or(missing("Contact"))?;
-        let mut route_set = Vec::new();
-        for route in values(answer, "Record-Route").flat_map(uris) {
-            route_set.push(HopUri::new("Record-Route", route)?);
-        }
-        route_set.reverse();
-        let dialog = Dialog {
-            call_id: self.message.call_id.clone(),
-            local_tag: Some(self.message.local_tag.clone()),
-            remote_tag: Some(Tag::new("To tag", &tag)?),
-            local_uri: Some(self.from.clone()),
-            remote_uri: Some(AddressUri::new("target", self.target.as_str())?),
-            remote_target: Some(HopUri::new("Contact", contact)?),
-            route_set,
-            cseq: Some(cseq + 1),
-        };
-        let hop = next_hop(&self.settings, &dialog)?;
-        let path = match self.wire.path(&hop, self.path.leg.transport).await {
-            Ok(path) => path,
-            // Phones behind a NAT say where nobody reaches them; the INVITE came through.
-            Err(problem) => {
-                debug!(problem, "the human's phone is reached where the INVITE went");
-                self.path.clone()
-            }
-        };
-        let mut message = Message::within(&dialog, Method::Ack)?;
-        message.headers.push(Header::ContentLength(0.into()));
-        let ack = message.request(path.leg, &new_branch(), cseq, credentials.to_vec());
-        Ok(Standing { dialog, path, ack })
-    }
-
-    async fn acknowledge(&self, standing: &Standing) {
-        let ack = SipMessage::Request(standing.ack.clone());
-        if let Err(error) = standing.path.connection.send(ack, Some(&standing.path.destination)).await {
-            debug!(%error, "an ACK was not sent");
-        }
-    }
-
-    /// Takes requests of the call from now on.
-    async fn watch(&self, standing: &Standing, events: mpsc::UnboundedSender<subscription::Event>) -> Option<Watching> {
-        let mut peers = vec![self.path.peer.ip(), standing.path.peer.ip()];
-        for hop in standing.dialog.remote_target.iter().chain(&standing.dialog.route_set) {
-            peers.extend(self.wire.addresses(hop.hop()).await);
-        }
-        let session = Session::new(self.session.clone(), self.path.leg.contact(false));
-        let watch = Watch {
-            remote_tag: standing.dialog.remote_tag.as_ref().map(|tag| tag.as_str().to_owned()),
-            in_dialog: true,
-            peers,
-            secure: standing.path.is_secure(),
-            refer_cseqs: Vec::new(),
-            last_cseq: None,
-            session: Some(session),
-            events,
-            ended: None,
-        };
-        let key = (self.message.call_id.as_str().to_owned(), self.message.local_tag.as_str().to_owned());
-        self.inbox.watch(key, watch, self.timing.timer_f())
-    }
-
-    /// Ends a call that stands.
-    async fn hang_up(&self, standing: &Standing, target: Option<HopUri>) {
-        let mut dialog = standing.dialog.clone();
-        if target.is_some() {
-            dialog.remote_target = target;
-        }
-        let message = match Message::within(&dialog, Method::Bye) {
-            Ok(message) => message,
-            Err(error) => return debug!(%error, "a call could not be hung up"),
-        };
-        let answer = exchange(&self.wire, &self.inbox, &standing.path, &message, self.login.as_ref(), |_| {}).await;
-        debug!(?answer, "a call was hung up");
-    }
-
-    /// A phone that nobody waits for any more: acknowledged and hung up (RFC 3261 section 13.2.2.4).
-    async fn turn_away(&self, cseq: u32, credentials: &[Header], answer: &Response) {
-        match self.standing(cseq, credentials, answer).await {
-            Ok(standing) => {
-                self.acknowledge(&standing).await;
-                self.hang_up(&standing, None).await;
-            }
-            Err(error) => debug!(%error, "an answer that cannot be acknowledged"),
-        }
+impl Ending {
+    fn silent(path: &Path, heard: bool) -> Self {
+        Self::Silent { reason: format!("no answer from {}", path.peer), heard }
     }
 }
 
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
+async fn moment(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,
-    }
-}
-
-fn to_tag(response: &Response) -> Option<String> {
-    let tag = response.to_header().ok()?.tag().ok()??;
-    Some(tag.value().to_owned()).filter(|tag| !tag.is_empty())
-}
-
-/// The URIs of a header's value: those in angle brackets outside of quoted names, else the value up to its parameters.
-pub(in crate::transfer::sip) fn uris(value: &str) -> Vec<&str> {
-    let (mut found, mut start, mut quoted, mut escaped) = (Vec::new(), None, false, false);
-    for (at, c) in value.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' if start.is_none() => quoted = !quoted,
-            '<' if !quoted && start.is_none() => start = Some(at + 1),
-            '>' if !quoted => found.extend(start.take().map(|start| &value[start..at])),
-            _ => {}
-        }
-    }
-    if found.is_empty() && !value.contains('<') {
-        found.extend(value.split(';').next().map(str::trim).filter(|uri| !uri.is_empty()));
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn uris_are_found_among_names_and_parameters() {
-        for (value, found) in [
-            ("<sip:a@b;lr>, \"x, <y>\\\"\" <sip:c@d>;q=1,<sip:e>", &["sip:a@b;lr", "sip:c@d", "sip:e"][..]),
-            ("sip:a@b:5070;transport=udp", &["sip:a@b:5070"]),
-            ("Ann <sip:a@b>;+sip.instance=\"<urn:uuid:1>\"", &["sip:a@b"]),
-            ("<sip:a", &[]),
-            ("", &[]),
-        ] {
-            assert_eq!(uris(value), found, "{value}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_value_is_read_without_panic(value in "[ -~é<>\",;\\\\]{0,60}") {
-            prop_assert!(uris(&value).iter().all(|uri| value.contains(uri)));
-        }
     }
 }

@@ -10,9 +10,11 @@
 //! Until the REFER, nothing touches the caller. Whatever comes of it, the human's call is ended at last.
 
 pub mod consult;
-pub(in crate::transfer::sip) mod invite;
+mod invite;
 pub(crate) mod sdp;
+pub(in crate::transfer::sip) mod standing;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +27,8 @@ use super::inbox::Watching;
 use super::media::dtmf::Digit;
 use super::media::whisper::Whisper;
 use super::media::{Media, Mood};
-use super::refer::{Plan, ReferTo, Replaced, hop_to, own_domain, own_uri, target_uri};
+use super::message::{own_domain, own_uri};
+use super::refer::{Plan, ReferTo, Replaced, hop_to, target_uri};
 use super::uri::AddressUri;
 use super::{SipAgent, Stop, bad_dialog, subscription, tell_progress};
 use crate::call::escalation::Severity;
@@ -79,7 +82,7 @@ impl SipAgent {
         let (news, mut heard) = mpsc::unbounded_channel();
         let release = CancellationToken::new();
         let guard = release.clone().drop_guard();
-        let media = tokio::select! {
+        let (media, peer) = tokio::select! {
             media = self.call(plan, &request.target, news, release) => media?,
             () = stop.any() => return Err(Outcome::Cancelled),
             () = tokio::time::sleep_until(deadline) => {
@@ -88,7 +91,9 @@ impl SipAgent {
         };
         let (mut media, (mood, feeling)) = (Some(media), watch::channel(Mood::Whisper));
         let (events, mut caller) = mpsc::unbounded_channel();
-        let _watching = self.watch_caller(plan, events).await;
+        // Finding the way to the caller's side holds nothing up.
+        let (watch_caller, mut watching) = (self.watch_caller(plan, events), None);
+        tokio::pin!(watch_caller);
         let (keys, mut digits) = mpsc::unbounded_channel();
         let (mut sound, mut replaced) = (None, None);
         let mut consultation = Consultation::new(self.terms(request, deadline.saturating_duration_since(started)));
@@ -107,13 +112,17 @@ impl SipAgent {
                         replaced = Some(answer.replaced);
                         sound = media.take().map(|media| {
                             let whisper = self.whisper(request.severity.unwrap_or(Severity::Medium));
-                            let playing = media.run(whisper, answer.remote, feeling.clone(), keys.clone());
+                            let playing = media.run(whisper, peer, answer.remote, feeling.clone(), keys.clone());
                             AbortOnDropHandle::new(tokio::spawn(playing))
                         });
                         Event::Answered(answer.status)
                     }
                 },
                 Some(digit) = digits.recv() => Event::Pressed(digit),
+                found = &mut watch_caller, if watching.is_none() => {
+                    watching = Some(found);
+                    continue;
+                }
                 () = tokio::time::sleep_until(due) => Event::Tick,
             };
             let Step { progress: told, act, outcome } = consultation.handle(started.elapsed(), event);
@@ -142,19 +151,19 @@ impl SipAgent {
         }
     }
 
-    /// Starts the call to the human; the socket of its sound comes back.
+    /// Starts the call to the human; the socket of its sound comes back, and where their SIP comes from.
     async fn call(
         &self,
         plan: &Plan,
         target: &E164,
         news: mpsc::UnboundedSender<News>,
         release: CancellationToken,
-    ) -> Result<Media, Outcome> {
+    ) -> Result<(Media, IpAddr), Outcome> {
         let unreachable = |reason: String| Outcome::Unreachable { reason };
         let target = target_uri(target, &self.settings).map_err(|bad| bad_dialog(&bad))?;
         let hop = hop_to(&self.settings, &target).map_err(|bad| bad_dialog(&bad))?;
         let path = self.wire.path(&hop, self.settings.transport).await.map_err(unreachable)?;
-        let local = path.leg.local;
+        let (local, peer) = (path.leg.local, path.peer.ip());
         let media = Media::bind(local.ip()).await.map_err(|e| unreachable(format!("no port for sound: {e}")))?;
         let from = own_uri(&self.settings, plan.local_uri(), local);
         let from = AddressUri::new("local_uri", &from).map_err(|bad| bad_dialog(&bad))?;
@@ -173,9 +182,10 @@ impl SipAgent {
             news,
             release,
             closing: self.closing.clone(),
+            calls: self.calls.clone(),
         };
         self.calls.spawn(async move { invitation.closing.clone().run_until_cancelled(invitation.run()).await });
-        Ok(media)
+        Ok((media, peer))
     }
 
     /// Takes the caller's BYE, where they are in a dialog of ours; the REFER takes over from here.

@@ -56,15 +56,21 @@ impl Media {
 
     /// Plays to `remote` at its codec, one packet every 20 ms, and tells each key that is pressed there. Ends when
     /// nobody listens to `digits` any more.
+    ///
+    /// Behind a NAT a phone names an address that only it can use: sound from where its SIP comes from (`peer`) counts
+    /// as well, and once some has come, ours goes where it came from.
     pub(crate) async fn run(
         self,
         whisper: Whisper,
+        peer: IpAddr,
         mut remote: watch::Receiver<Remote>,
         mood: watch::Receiver<Mood>,
         digits: mpsc::UnboundedSender<Digit>,
     ) {
         let mut stream = rtp::Stream::new();
         let (mut presses, mut played) = (Presses::default(), 0);
+        // Where its sound came from, and where it had said that ours should go.
+        let mut latched: Option<(SocketAddr, SocketAddr)> = None;
         let mut pace = tokio::time::interval(PACE);
         let mut buffer = [0; 2048];
         loop {
@@ -78,7 +84,8 @@ impl Media {
                     played += usize::from(hears);
                     let payload_type = Codec::payload_type(codec);
                     let Some(packet) = stream.packet(payload_type, &frame).filter(|_| hears) else { continue };
-                    if let Err(error) = self.socket.send_to(&packet, address).await {
+                    let to = latched.filter(|(_, said)| *said == address).map_or(address, |(from, _)| from);
+                    if let Err(error) = self.socket.send_to(&packet, to).await {
                         debug!(%error, "a packet was not sent");
                     }
                 }
@@ -89,11 +96,11 @@ impl Media {
                         continue;
                     };
                     let Remote { address, event, .. } = *remote.borrow();
-                    // Phones behind a NAT send from another port, but not from another host.
-                    if from.ip() != address.ip() {
+                    if from.ip() != address.ip() && from.ip() != peer {
                         continue;
                     }
                     let Some(packet) = rtp::read(&buffer[..length]) else { continue };
+                    latched = Some((from, address));
                     if packet.payload_type != EVENT_TYPE && Some(packet.payload_type) != event {
                         continue;
                     }
@@ -137,7 +144,7 @@ mod tests {
         let (remote, seen) = watch::channel(remote);
         let (mood, feeling) = watch::channel(Mood::Whisper);
         let (digits, mut pressed) = mpsc::unbounded_channel();
-        let running = tokio::spawn(media.run(whisper, seen, feeling, digits));
+        let running = tokio::spawn(media.run(whisper, localhost, seen, feeling, digits));
         let (mut buffer, started) = ([0; 500], tokio::time::Instant::now());
         for n in 0..25 {
             let length = phone.recv(&mut buffer).await.unwrap();

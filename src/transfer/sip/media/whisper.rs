@@ -16,6 +16,8 @@ use crate::call::escalation::Severity;
 
 /// Silence between two words that are joined, in samples.
 const GAP: usize = 800;
+/// Silence before the sentence, in samples: phones swallow the beginning of what they play.
+const LEAD: usize = 3_200;
 /// Silence after the sentence, before it is said again, in samples.
 const PAUSE: usize = 12_000;
 
@@ -112,13 +114,14 @@ impl Whisper {
     /// How many packets it takes to say it once, without the pause.
     #[must_use]
     pub fn frames(&self) -> usize {
-        self.samples.len().div_ceil(FRAME)
+        (LEAD + self.samples.len()).div_ceil(FRAME)
     }
 
     /// The packet of a position, without end: after the sentence a pause, and the sentence again.
     pub(super) fn frame(&self, at: usize, codec: Codec) -> [u8; FRAME] {
-        let start = at % (self.samples.len() + PAUSE).div_ceil(FRAME) * FRAME;
-        std::array::from_fn(|n| codec.encode(self.samples.get(start + n).copied().unwrap_or(0)))
+        let start = at % (LEAD + self.samples.len() + PAUSE).div_ceil(FRAME) * FRAME;
+        let sample = |n: usize| (start + n).checked_sub(LEAD).and_then(|at| self.samples.get(at)).copied();
+        std::array::from_fn(|n| codec.encode(sample(n).unwrap_or(0)))
     }
 }
 
@@ -140,8 +143,8 @@ mod tests {
             .flat_map(|severity| ["1", "7", "#"].map(|key| words(*severity, key)))
             .collect();
         for (n, whisper) in all.iter().enumerate() {
-            // Between 3 and 7 seconds.
-            assert!((150..350).contains(&whisper.frames()), "{}", whisper.frames());
+            // Between 4 and 8 seconds.
+            assert!((200..400).contains(&whisper.frames()), "{}", whisper.frames());
             assert!(all[..n].iter().all(|other| other != whisper), "each is another sentence");
         }
     }
@@ -150,11 +153,12 @@ mod tests {
     fn it_is_said_again_after_a_pause() {
         let whisper = words(Severity::High, "1");
         let quiet = [Codec::Pcmu.encode(0); FRAME];
-        let period = (whisper.samples.len() + PAUSE).div_ceil(FRAME);
+        let period = (LEAD + whisper.samples.len() + PAUSE).div_ceil(FRAME);
+        assert_eq!(whisper.frame(LEAD / FRAME - 1, Codec::Pcmu), quiet);
         assert!((0..whisper.frames()).filter(|n| whisper.frame(*n, Codec::Pcmu) != quiet).count() > 100);
         assert!((whisper.frames()..period).all(|n| whisper.frame(n, Codec::Pcmu) == quiet));
-        assert_eq!(whisper.frame(period + 30, Codec::Pcma), whisper.frame(30, Codec::Pcma));
-        assert_ne!(whisper.frame(30, Codec::Pcma), whisper.frame(30, Codec::Pcmu));
+        assert_eq!(whisper.frame(period + 40, Codec::Pcma), whisper.frame(40, Codec::Pcma));
+        assert_ne!(whisper.frame(40, Codec::Pcma), whisper.frame(40, Codec::Pcmu));
     }
 
     #[test]
@@ -162,7 +166,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("whisper.wav");
         std::fs::write(&path, wav(1, 1, 8000, 16, &[5; 1000])).unwrap();
-        assert_eq!(Whisper::from_file(&path).unwrap().frames(), 4);
+        assert_eq!(Whisper::from_file(&path).unwrap().frames(), (LEAD + 500).div_ceil(FRAME));
         std::fs::write(&path, wav(1, 2, 44_100, 16, &[5; 1000])).unwrap();
         let error = Whisper::from_file(&path).unwrap_err().to_string();
         assert!(error.starts_with("sentimentWhisperFile ") && error.contains("44100 Hz"), "{error}");
