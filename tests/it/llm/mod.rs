@@ -6,13 +6,14 @@ mod injections;
 mod late;
 mod real;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use sentiment_sidecar::config::settings::{Llm, Settings};
 use sentiment_sidecar::sentiment::blend::{BlendedRater, Wait};
-use sentiment_sidecar::sentiment::embedded;
 use sentiment_sidecar::sentiment::llm::{LlmRater, Pace};
+use sentiment_sidecar::sentiment::{RateError, RateFuture, Rater, Rating, TurnInContext, embedded};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
@@ -51,4 +52,26 @@ pub(crate) async fn server(answer: impl Respond + 'static) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(method("POST")).and(path("/v1/chat/completions")).respond_with(answer).mount(&server).await;
     server
+}
+
+/// The embedded rater, which rates the same turn in the same context only once in all tests: without optimisation it is
+/// slow, and the same calls are played over and over to servers of all kinds.
+pub(crate) struct Remembering;
+
+impl Rater for Remembering {
+    fn rate<'a>(&'a self, turn: &'a TurnInContext) -> RateFuture<'a> {
+        static KNOWN: LazyLock<Mutex<HashMap<String, Result<Rating, RateError>>>> = LazyLock::new(Mutex::default);
+        Box::pin(async move {
+            let name = serde_json::to_string(turn).unwrap();
+            let known = KNOWN.lock().unwrap().get(&name).cloned();
+            match known {
+                Some(rating) => rating,
+                None => {
+                    let rating = embedded().rate(turn).await;
+                    KNOWN.lock().unwrap().insert(name, rating.clone());
+                    rating
+                }
+            }
+        })
+    }
 }
