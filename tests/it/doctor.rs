@@ -10,7 +10,9 @@ use wiremock::matchers::{header, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::room::tls;
+use crate::sip::peers::Kamailio;
 use crate::sip::sipp::Sipp;
+use crate::sip::tls_proxy::TlsProxy;
 use crate::support::{Hook, Program, Room, SECRET, soon};
 
 /// What `doctor` found and how it ended.
@@ -224,4 +226,97 @@ async fn an_llm_is_asked_one_neutral_question_with_the_key() {
     let found = doctor(&program, &["--set", &format!("llmUrl=http://{nobody}/v1")]).await;
     assert_eq!(found.exit, Some(1), "{}", found.findings);
     assert!(found.line("fail", "llm").contains("cannot be reached"), "{}", found.findings);
+}
+
+/// The screen of `doctor --sip`, with what changes from run to run left out.
+fn screen(found: &Diagnosis, peer: &str) -> String {
+    let mut shown = String::new();
+    for line in found.findings.replace(peer, "PEER").lines() {
+        let words = line.split(' ').map(|word| if word.starts_with("127.0.0.1:") { "OURS," } else { word });
+        let line = words.collect::<Vec<_>>().join(" ");
+        let line = match line.rsplit_once(" in ").filter(|(_, time)| time.ends_with(" ms")) {
+            Some((before, _)) => format!("{before} in N ms"),
+            None => line,
+        };
+        shown += &format!("{}\n", line.trim_end());
+    }
+    shown
+}
+
+#[tokio::test]
+async fn one_screen_says_that_a_transfer_would_work_and_how() {
+    let (kamailio, mut program) = (Kamailio::start().await, Program::new());
+    program.secrets.push(("SIDECAR_SIP_PASSWORD", "p"));
+    let peer = kamailio.address.to_string();
+    for transport in ["udp", "tcp"] {
+        let agent = agent(
+            &program,
+            &json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+                "sentimentSipListen": "127.0.0.1:0", "sentimentSipTransport": transport, "sentimentSipProxy": peer,
+                "sentimentSipUser": "kam", "sentimentTransferMode": "attended"}),
+        );
+        let found = doctor(&program, &["--agent", &agent, "--sip"]).await;
+        assert_eq!(found.exit, Some(0), "{}", found.findings);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(screen(&found, &peer).replace(transport, "TRANSPORT"), @r"
+            ✓ ok    settings  3 consecutive turns rated below 3 lead to transfer
+            ! warn  settings  a failed transfer only flags the session; set sentimentNotifyWebhook to alert supervisors
+            ✓ ok    secrets   set: webhook secret, SIP password
+            ✓ ok    target    a number of country code 1
+            ✓ ok    listen    OURS, UDP and TCP
+            ✓ ok    resolve   PEER: TRANSPORT PEER
+            ✓ ok    reach     TRANSPORT PEER answers 200 OK in N ms
+            ✓ ok    login     was asked for, and taken
+            ✓ ok    inside    it allows REFER
+            ✓ ok    outside   it supports tdialog, so rooms need not reserve a CSeq
+            ✓ ok    attended  it allows INVITE and supports replaces
+            ");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_screen_says_it_over_tls_too_and_what_the_peer_does_not_say() {
+    let (proxy, program) = (TlsProxy::start(&["127.0.0.1"]).await, Program::new());
+    let peer = proxy.address.to_string();
+    let settings = json!({"sentimentSipListen": "127.0.0.1:0", "sentimentSipTransport": "tls", "sentimentSipCaFile": proxy.ca_file()});
+    let agent = agent(&program, &settings);
+    let found = doctor(&program, &["--agent", &agent, &format!("--sip={peer}")]).await;
+    assert_eq!(found.exit, Some(0), "{}", found.findings);
+    insta::assert_snapshot!(screen(&found, &peer), @r"
+    ✓ ok    settings  3 consecutive turns rated below 3 lead to flag
+    ✓ ok    secrets   set: webhook secret
+    ! warn  target    the action is flag, so nobody is transferred
+    ✓ ok    listen    OURS, UDP and TCP
+    ✓ ok    resolve   PEER: tls PEER
+    ✓ ok    reach     tls PEER answers 200 OK in N ms
+    - skip  login     was not asked for, and there is none
+    ! warn  inside    it does not say whether it allows REFER
+    ! warn  outside   it does not say that it supports tdialog: let rooms hand over a reserved CSeq
+    - skip  attended  sentimentTransferMode is blind
+    ");
+}
+
+#[tokio::test]
+async fn one_screen_says_at_which_step_a_transfer_would_fail() {
+    let (kamailio, program) = (Kamailio::start().await, Program::new());
+    let peer = kamailio.address.to_string();
+    let transfer = json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+        "sentimentSipListen": "127.0.0.1:0"});
+    let agent = agent(&program, &transfer);
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let deaf = Sipp::start("options", SipTransport::Udp, 1, &[("allow", "INVITE, ACK, BYE")]).await;
+    for (peer, step, problem) in [
+        (format!("sip:{peer}"), "login", "set sentimentSipUser and SIDECAR_SIP_PASSWORD"),
+        (format!("sip:{nobody};transport=tcp"), "reach", "refused"),
+        ("sip:a b".to_owned(), "resolve", "not a SIP peer"),
+        (format!("sip:{}", deaf.address), "inside", "does not allow REFER, only INVITE ACK BYE"),
+    ] {
+        let found = doctor(&program, &["--agent", &agent, &format!("--sip={peer}")]).await;
+        assert_eq!((found.exit, found.failures()), (Some(1), 1), "{}", found.findings);
+        assert!(found.line("fail", step).contains(problem), "{}", found.findings);
+    }
+    let found = doctor(&program, &["--agent", &agent, "--sip"]).await;
+    assert!(found.line("fail", "resolve").contains("each call names its peer"), "{}", found.findings);
+    assert!(found.findings.contains("mend: name one of them: --sip=sip:HOST"), "{}", found.findings);
 }

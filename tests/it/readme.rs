@@ -46,7 +46,10 @@ fn the_frames_in_the_readme_are_messages() {
 fn every_transfer_that_the_readme_shows_has_its_test() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
     let files = std::fs::read_dir(folder.join("sip")).unwrap().map(|entry| entry.unwrap().path());
-    let code: String = files.chain([folder.join("sip.rs")]).map(|f| std::fs::read_to_string(f).unwrap()).collect();
+    let code: String = files
+        .chain([folder.join("sip.rs"), folder.join("transfer.rs")])
+        .map(|f| std::fs::read_to_string(f).unwrap())
+        .collect();
     let table = README.split("**Shown to work**").nth(1).unwrap().split("\n**").next().unwrap();
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).skip(2).collect();
     assert!(rows.len() > 10, "{table}");

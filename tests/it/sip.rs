@@ -14,7 +14,7 @@ mod real;
 mod secured;
 pub(crate) mod sipp;
 mod streams;
-mod tls_proxy;
+pub(crate) mod tls_proxy;
 pub(crate) mod ua;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -24,7 +24,7 @@ use crate::transfer::sip::SipAgent;
 use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
 
 /// How long a peer may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Settings fit, alone and together.
 pub(super) fn settings(loaded: &Result<Loaded, Failure>) -> Vec<Finding> {

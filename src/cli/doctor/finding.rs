@@ -35,6 +35,44 @@ pub(super) enum Check {
     Sip,
     Room,
     Llm,
+    /// The steps of `doctor --sip`.
+    Transfer(Step),
+}
+
+/// What a transfer over SIP needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A number to transfer to.
+    Target,
+    /// An address of ours that answers come to.
+    Listen,
+    /// The peer's places.
+    Resolve,
+    /// An answer from one of them.
+    Reach,
+    /// That the peer knows us.
+    Login,
+    /// REFER in a dialog that the room hands over.
+    Inside,
+    /// REFER from outside of the dialog.
+    Outside,
+    /// A call to the human first.
+    Attended,
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Target => "target",
+            Self::Listen => "listen",
+            Self::Resolve => "resolve",
+            Self::Reach => "reach",
+            Self::Login => "login",
+            Self::Inside => "inside",
+            Self::Outside => "outside",
+            Self::Attended => "attended",
+        }
+    }
 }
 
 impl Check {
@@ -46,6 +84,7 @@ impl Check {
             Self::Webhook => "webhook",
             Self::Sip => "sip",
             Self::Room => "room",
+            Self::Transfer(step) => step.name(),
             Self::Llm => "llm",
         }
     }
@@ -56,7 +95,7 @@ impl Check {
             Self::Settings | Self::Secrets => Exit::BadSettings,
             Self::Store => Exit::StoreUnusable,
             Self::Room => Exit::RoomRefused,
-            Self::Webhook | Self::Sip | Self::Llm => Exit::Other,
+            Self::Webhook | Self::Sip | Self::Llm | Self::Transfer(_) => Exit::Other,
         }
     }
 

@@ -3,6 +3,7 @@
 mod checks;
 mod finding;
 mod llm;
+mod sip;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use finding::{Finding, exit_of};
 Example:
   sentiment-sidecar doctor --agent agent.json \\
       --room-url wss://rooms.example.com/v1 --room room_abc123
+  sentiment-sidecar doctor --agent agent.json --sip
 
 Exit codes: 0 all is well or worth a warning, 1 webhook, SIP peer or LLM,
 2 usage, 6 settings or secrets, 7 room, 9 store. Of several, the first in the
@@ -43,6 +45,10 @@ pub struct DoctorArgs {
     /// Trust these certificate authorities (PEM) for the room, besides the system's.
     #[arg(long, value_name = "FILE", requires = "room_url")]
     ca_file: Option<PathBuf>,
+    /// Check only what a transfer over SIP needs, step by step, with this peer: host[:port] or a SIP URI [default:
+    /// sentimentSipProxy].
+    #[arg(long, value_name = "PEER", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    sip: Option<String>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -68,6 +74,11 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
     let settings = loaded.ok().map(|loaded| loaded.settings);
     findings.extend(checks::secrets(&secrets, settings.as_ref()));
     let secrets = secrets.ok();
+    if let Some(peer) = &args.sip {
+        let peer = Some(peer.as_str()).filter(|peer| !peer.is_empty());
+        findings.extend(sip::examine(settings.as_ref(), secrets.as_ref(), peer).await);
+        return findings;
+    }
     let room = args.room_url.zip(args.room).map(|(url, name)| {
         let mut config = RoomConfig::new(url, name);
         config.ca_file = args.ca_file;

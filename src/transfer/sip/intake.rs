@@ -154,7 +154,8 @@ impl Desk {
                 return;
             }
         };
-        let login = Login { user: "user".to_owned(), password: Secret::new("password"), trust: Trust::Proxy };
+        let login =
+            Login { user: "user".to_owned(), password: Secret::new("password"), trust: Trust::Realm("kam".to_owned()) };
         if self.credentials.challenged(asker, &challenges(&response, asker), Some(&login)).is_ok() {
             let headers = self.credentials.headers(Some(&login), "REFER", "sip:caller@127.0.0.1");
             self.taken.credentials.extend(headers.iter().map(|h| h.value().to_owned()));

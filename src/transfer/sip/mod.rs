@@ -7,6 +7,8 @@
 //!        └──── Outcome ◀── subscription (pure) ◀──────────── notify, inbox (who may say what) ◀───────┘
 //! ```
 //!
+//! - What is received goes through `checks`, on datagrams and on streams (`stream`), before the stack's parser sees it;
+//!   `intake` is the whole way in without sockets, for the fuzz target in `tests/fuzz`.
 //! - An accepted REFER is no success: only a notified final status of the new call decides ([`subscription`]).
 //! - Every transfer ends by its deadline.
 //! - Every string of the room that goes into a message is checked first ([`field`], [`uri`]); a bad one ends the transfer as

@@ -9,7 +9,8 @@ use super::SipAgent;
 use super::exchange::{Answer, Sign, exchange, reason, values};
 use super::field::BadField;
 use super::message::{Message, own_domain, own_uri};
-use super::uri::HopUri;
+use super::resolve::Target;
+use super::uri::{Hop, HopUri};
 use crate::config::settings::SipTransport;
 
 /// What a peer says of itself.
@@ -40,11 +41,32 @@ impl PeerReport {
         (!self.allow.is_empty()).then(|| self.allow.iter().any(|m| m == "REFER"))
     }
 
+    /// Whether it takes an INVITE, which an attended transfer begins with; `None` when it does not say.
+    #[must_use]
+    pub fn allows_invite(&self) -> Option<bool> {
+        (!self.allow.is_empty()).then(|| self.allow.iter().any(|m| m == "INVITE"))
+    }
+
+    /// Whether it takes a call that replaces another one (RFC 3891), which an attended transfer ends with.
+    #[must_use]
+    pub fn supports_replaces(&self) -> bool {
+        self.supported.iter().any(|tag| tag == "replaces")
+    }
+
     /// Whether it takes REFER outside of dialogs with `Target-Dialog` (RFC 4538).
     #[must_use]
     pub fn supports_target_dialog(&self) -> bool {
         self.supported.iter().any(|tag| tag == "tdialog")
     }
+}
+
+/// Where a peer can be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// How it is reached.
+    pub transport: SipTransport,
+    /// Its address.
+    pub address: SocketAddr,
 }
 
 /// Why a peer could not be asked.
@@ -76,22 +98,43 @@ pub enum PingError {
 }
 
 impl SipAgent {
-    /// Asks `peer` (`host:port` or a SIP URI) what it can do; waits at most `within`.
+    /// Where requests to `peer` (`host[:port]` or a SIP URI) go: the places of `sentimentSipProxy`, where it is set, or
+    /// its own, best first (RFC 3263).
+    ///
+    /// # Errors
+    /// [`PingError`] when there is none.
+    pub async fn places(&self, peer: &str) -> Result<Vec<Place>, PingError> {
+        let hop = self.first_hop(&peer_uri(peer)?)?;
+        let found = self
+            .wire
+            .targets(&hop, self.settings.transport)
+            .await
+            .map_err(|detail| PingError::Unreachable { detail })?;
+        Ok(found.into_iter().map(|Target { address, transport }| Place { transport, address }).collect())
+    }
+
+    /// Asks `peer` (`host[:port]` or a SIP URI) what it can do, by way of `sentimentSipProxy` where it is set; waits at
+    /// most `within`.
     ///
     /// # Errors
     /// [`PingError`] when there is no final answer to report.
     pub async fn ping(&self, peer: &str, within: Duration) -> Result<PeerReport, PingError> {
-        let has_scheme =
-            peer.get(..4).is_some_and(|s| s.eq_ignore_ascii_case("sip:") || s.eq_ignore_ascii_case("sips"));
-        let uri = if has_scheme { peer.to_owned() } else { format!("sip:{peer}") };
-        let uri = HopUri::new("peer", &uri).map_err(PingError::Peer)?;
+        let uri = peer_uri(peer)?;
         let silent = PingError::Silent { within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX) };
         tokio::time::timeout(within, self.ask(&uri, silent.clone())).await.unwrap_or(Err(silent))
     }
 
+    fn first_hop(&self, uri: &HopUri) -> Result<Hop, PingError> {
+        match &self.settings.proxy {
+            Some(proxy) => Hop::parse("proxy", proxy).map_err(PingError::Peer),
+            None => Ok(uri.hop().clone()),
+        }
+    }
+
     async fn ask(&self, uri: &HopUri, silent: PingError) -> Result<PeerReport, PingError> {
-        let found = self.wire.path(uri.hop(), self.settings.transport).await;
-        let path = found.map_err(|detail| PingError::Unreachable { detail })?;
+        let hop = self.first_hop(uri)?;
+        let path = self.wire.path(&hop, self.settings.transport).await;
+        let path = path.map_err(|detail| PingError::Unreachable { detail })?;
         let local = path.leg.local;
         let (from, domain) = (own_uri(&self.settings, None, local), own_domain(&self.settings, None, local));
         let message = Message::options(uri, &from, &domain);
@@ -117,4 +160,11 @@ impl SipAgent {
             round_trip: started.elapsed(),
         })
     }
+}
+
+fn peer_uri(peer: &str) -> Result<HopUri, PingError> {
+    let has_scheme =
+        peer.split_once(':').is_some_and(|(s, _)| s.eq_ignore_ascii_case("sip") || s.eq_ignore_ascii_case("sips"));
+    let uri = if has_scheme { peer.to_owned() } else { format!("sip:{peer}") };
+    HopUri::new("peer", &uri).map_err(PingError::Peer)
 }

@@ -138,8 +138,13 @@ impl Wire {
     /// Finds the way to `hop`: to the first of its targets (RFC 3263) that can be reached, by `preferred` where neither
     /// the hop nor DNS says.
     pub(super) async fn path(&self, hop: &Hop, preferred: SipTransport) -> Result<Path, String> {
-        let targets = self.directory.targets(hop, preferred).await?;
+        let targets = self.targets(hop, preferred).await?;
         self.first_of(targets.into(), &hop.host).await
+    }
+
+    /// The targets of `hop`, best first, by `preferred` where neither the hop nor DNS says.
+    pub(super) async fn targets(&self, hop: &Hop, preferred: SipTransport) -> Result<Vec<Target>, String> {
+        self.directory.targets(hop, preferred).await
     }
 
     /// The way to the next target of the same hop that can be reached.

@@ -29,6 +29,8 @@ impl Program {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new("timeout");
         command.args(["-s", "KILL", "120", program]).args(args).current_dir(folder.path()).process_group(0);
+        // Kamailio lies where only administrators look.
+        command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().unwrap();
         Self { child, folder }
