@@ -24,11 +24,19 @@ impl ModelRater {
     /// # Errors
     /// [`RateError::Language`] when the turn is not English.
     pub fn rate_now(self, turn: &TurnInContext) -> Result<Rating, RateError> {
+        self.scores(turn).map(|scores| rating(&turn.text, &scores, Sentiment::clamped(scores.sentiment().into())))
+    }
+
+    /// How the model sees one turn.
+    ///
+    /// # Errors
+    /// [`RateError::Language`] when the turn is not English.
+    pub fn scores(self, turn: &TurnInContext) -> Result<Scores, RateError> {
         let view = View::of(turn);
         if let Some(lang) = foreign(&turn.text, turn.lang.as_deref(), &view.words) {
             return Err(RateError::Language { lang });
         }
-        Ok(rating(&turn.text, &Model::embedded().score_view(&view, turn)))
+        Ok(Model::embedded().score_view(&view, turn))
     }
 }
 
@@ -38,8 +46,8 @@ impl Rater for ModelRater {
     }
 }
 
-fn rating(text: &str, scores: &Scores) -> Rating {
-    let sentiment = Sentiment::clamped(scores.sentiment.into());
+/// The scores as a rating of this sentiment.
+pub(in crate::sentiment) fn rating(text: &str, scores: &Scores, sentiment: Sentiment) -> Rating {
     Rating {
         sentiment,
         valence: Valence::of(sentiment),

@@ -38,8 +38,7 @@ fn the_program_scores_as_the_recipe_does() {
         let context = model.weights.context.score(&[&words, &letters, &last, &older, &agent]);
         close(&own, &row.own, "own", &row.text);
         close(&context, &row.context, "context", &row.text);
-        let mut outputs = model.outputs(&view, &own, &context, &turn);
-        outputs[0] = model.weights.curve.at(outputs[0]).clamp(1.0, 10.0);
+        let outputs = model.outputs(&view, &own, &context, &turn);
         close(&outputs, &row.outputs, "outputs", &row.text);
     }
 }
@@ -134,10 +133,13 @@ fn short_or_odd_english_is_rated() {
 
 #[test]
 fn weights_for_other_features_or_cut_short_are_refused() {
-    assert_eq!(Model::read(b"nope").err(), Some(WeightsError::Magic));
-    assert!(matches!(Model::read(&WEIGHTS[..100]).err(), Some(WeightsError::Size { .. })));
+    assert_eq!(Model::read(b"nope", ENCODER).err(), Some(WeightsError::Magic));
+    assert!(matches!(Model::read(&WEIGHTS[..100], ENCODER).err(), Some(WeightsError::Size { .. })));
     let mut other = WEIGHTS.to_vec();
     other[8] ^= 1;
     let other: &'static [u8] = other.leak();
-    assert!(matches!(Model::read(other).err(), Some(WeightsError::Mismatch { what: "feature fingerprint", .. })));
+    assert!(matches!(
+        Model::read(other, ENCODER).err(),
+        Some(WeightsError::Mismatch { what: "feature fingerprint", .. })
+    ));
 }

@@ -9,7 +9,7 @@ pub(super) const HEADS: usize = 7;
 pub(super) const OUTPUTS: usize = 5;
 
 const MAGIC: &[u8; 4] = b"SSLM";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const LEAF: u16 = 255;
 
 /// Why a weights file cannot be used.
@@ -130,32 +130,17 @@ impl Forest {
     }
 }
 
-/// A straight line between each two knots; flat beyond the ends.
-pub(super) struct Curve(Vec<(f32, f32)>);
-
-impl Curve {
-    pub(super) fn at(&self, x: f32) -> f32 {
-        let after = self.0.partition_point(|(knot, _)| *knot < x);
-        match (after.checked_sub(1).and_then(|before| self.0.get(before)), self.0.get(after)) {
-            (Some((x0, y0)), Some((x1, y1))) => y0 + (x - x0) / (x1 - x0) * (y1 - y0),
-            (Some((_, y)), None) | (None, Some((_, y))) => *y,
-            (None, None) => x,
-        }
-    }
-}
-
 /// All that was trained.
 pub(super) struct Weights {
     pub(super) own: Linear,
     pub(super) context: Linear,
-    pub(super) curve: Curve,
     pub(super) forests: [Forest; OUTPUTS],
 }
 
 impl Weights {
     /// Reads a weights file; the tables stay where they are.
     pub(super) fn read(bytes: &'static [u8]) -> Result<Self, WeightsError> {
-        let mut file = Reader { bytes, at: 0 };
+        let mut file = Reader::new(bytes);
         if file.take(4)? != MAGIC {
             return Err(WeightsError::Magic);
         }
@@ -165,13 +150,6 @@ impl Weights {
         file.expect("number of heads", HEADS as u32)?;
         file.expect("number of outputs", OUTPUTS as u32)?;
         let [own, context] = [(file.heads()?, file.heads()?), (file.heads()?, file.heads()?)];
-        let knots = file.word()?;
-        let xs = (0..knots).map(|_| file.real()).collect::<Result<Vec<_>, _>>()?;
-        let ys = (0..knots).map(|_| file.real()).collect::<Result<Vec<_>, _>>()?;
-        if !xs.is_sorted_by(|a, b| a < b) {
-            return Err(WeightsError::Damaged { what: "the calibration's knots are not in order" });
-        }
-        let curve = Curve(xs.into_iter().zip(ys).collect());
         let mut forests = Vec::with_capacity(OUTPUTS);
         for _ in 0..OUTPUTS {
             forests.push(Forest::read(&mut file)?);
@@ -179,21 +157,24 @@ impl Weights {
         let forests = forests.try_into().map_err(|_| WeightsError::Damaged { what: "a forest is missing" })?;
         let size = HEADS << BITS;
         let tables = [file.take(size)?, file.take(size)?];
-        if file.at != bytes.len() {
-            return Err(WeightsError::Size { found: bytes.len(), needed: file.at });
-        }
+        file.end()?;
         let linear = |(scale, bias), table| Linear { scale, bias, table };
-        Ok(Self { own: linear(own, tables[0]), context: linear(context, tables[1]), curve, forests })
+        Ok(Self { own: linear(own, tables[0]), context: linear(context, tables[1]), forests })
     }
 }
 
-struct Reader {
+/// Reads a weights file from its beginning to its end.
+pub(super) struct Reader {
     bytes: &'static [u8],
     at: usize,
 }
 
 impl Reader {
-    fn take(&mut self, size: usize) -> Result<&'static [u8], WeightsError> {
+    pub(super) fn new(bytes: &'static [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    pub(super) fn take(&mut self, size: usize) -> Result<&'static [u8], WeightsError> {
         let end = self.at.saturating_add(size);
         let part = self.bytes.get(self.at..end).ok_or(WeightsError::Size { found: self.bytes.len(), needed: end })?;
         self.at = end;
@@ -206,8 +187,17 @@ impl Reader {
         Ok(out)
     }
 
-    fn word(&mut self) -> Result<u32, WeightsError> {
+    pub(super) fn word(&mut self) -> Result<u32, WeightsError> {
         self.array().map(u32::from_le_bytes)
+    }
+
+    /// Nothing may be left.
+    pub(super) fn end(&self) -> Result<(), WeightsError> {
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(WeightsError::Size { found: self.bytes.len(), needed: self.at })
+        }
     }
 
     fn real(&mut self) -> Result<f32, WeightsError> {
@@ -229,7 +219,7 @@ impl Reader {
         Ok(Node { feature, left, right, threshold: self.real()? })
     }
 
-    fn expect(&mut self, what: &'static str, needed: u32) -> Result<(), WeightsError> {
+    pub(super) fn expect(&mut self, what: &'static str, needed: u32) -> Result<(), WeightsError> {
         let found = self.word()?;
         if found == needed { Ok(()) } else { Err(WeightsError::Mismatch { what, found, needed }) }
     }

@@ -123,13 +123,14 @@ struct Heard {
 }
 
 /// What an English caller says, and between the first and the last something else.
-const ENGLISH: [&str; 6] = [
+const ENGLISH: [&str; 7] = [
     "My internet has been down since Monday and nobody called me back.",
     "So when is the technician going to come?",
     "That is the third time I have to explain all this, it's a joke.",
     "You people are useless, I want to speak to somebody who can help.",
     "This is ridiculous, nobody there seems to care.",
     "I am sick of this, get me a real person.",
+    "You are all liars and you have wasted my whole day.",
 ];
 /// What a German one says.
 const GERMAN: [&str; 3] = [
