@@ -114,6 +114,8 @@ impl Call {
             Phase::Transferring if outcome == Outcome::Unknown && !active.caller_left => {
                 self.enter(Phase::Settling, SETTLE_MS);
             }
+            // Both wait for one deadline, and either may notice first: the room has the same time to settle it.
+            Phase::Settling if outcome == Outcome::Unknown && !active.caller_left => {}
             Phase::Transferring | Phase::Settling => self.conclude(outcome),
             Phase::Storing | Phase::Announcing | Phase::Closing { .. } => {}
         }
@@ -125,6 +127,8 @@ impl Call {
         if active.alert.action == ActionKind::Transfer
             && matches!(active.phase, Phase::Announcing | Phase::Transferring | Phase::Settling)
         {
+            // Another human's phone may ring for nothing, or be about to take the caller away.
+            self.stop_asking();
             self.conclude(Outcome::Transferred);
         }
     }

@@ -450,11 +450,18 @@ fn the_callers_leg_may_go_just_before_the_success() {
 
 /// A call whose room hands over a SIP dialog, whose human is asked first.
 fn attended() -> Sim {
+    over_sip(TransferMode::Attended)
+}
+
+fn over_sip(mode: TransferMode) -> Sim {
+    // A room that transfers by itself does so, unless a human is to be asked.
+    let offered =
+        if mode == TransferMode::Attended { vec!["transfer", "say", "set_flag"] } else { vec!["say", "set_flag"] };
     let mut settings = transfer();
-    settings.sip.mode = TransferMode::Attended;
+    settings.sip.mode = mode;
     let mut sim = Sim::new(settings);
     sim.room(json!({"type": "welcome", "version": 1, "session_id": "s1", "room_name": "room_abc123", "resumed": true,
-        "capabilities": ["transfer", "say", "set_flag"],
+        "capabilities": offered,
         "participants": [{"id": "c", "role": "caller"}, {"id": "a", "role": "agent"}],
         "call": {"sip": {"call_id": "c1", "local_tag": "a", "remote_tag": "b"}}}));
     angry(&mut sim);
@@ -509,6 +516,33 @@ fn a_caller_who_hangs_up_while_the_human_is_asked_ends_the_asking_at_once() {
     sim.transfer_done(Outcome::Cancelled);
     assert_eq!(sim.outcomes(), [(Some(Outcome::Cancelled), true)]);
     assert!(sim.ended);
+}
+
+#[test]
+fn a_human_who_joins_by_themselves_ends_the_asking() {
+    let mut sim = attended();
+    sim.result("say-u3", "done", None);
+    sim.room(json!({"type": "participant.joined", "participant": {"id": "h", "role": "supervisor"}}));
+    assert_eq!(sim.stops_asking(), 1);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+}
+
+#[test]
+fn the_room_may_settle_it_for_as_long_whoever_notices_the_deadline_first() {
+    for sip_notices_first in [true, false] {
+        let mut sim = over_sip(TransferMode::Blind);
+        sim.result("say-u3", "done", None);
+        if sip_notices_first {
+            sim.transfer_done(Outcome::Unknown);
+        } else {
+            sim.pass(45_000);
+            sim.transfer_done(Outcome::Unknown);
+        }
+        sim.pass(4_900);
+        assert_eq!(sim.outcomes(), [], "the SIP edge first: {sip_notices_first}");
+        sim.room(json!({"type": "participant.joined", "participant": {"id": "h", "role": "supervisor"}}));
+        assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+    }
 }
 
 #[test]

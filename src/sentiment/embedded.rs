@@ -19,14 +19,14 @@ struct Weights {
 }
 
 /// Where the caller has spoken before.
-const IN_CONTEXT: Weights = Weights { transformer: 0.4, trees: 0.45, table: 0.15 };
+const IN_CONTEXT: Weights = Weights { transformer: 0.4, trees: 0.5, table: 0.1 };
 /// At the caller's first turn.
 const AT_FIRST: Weights = Weights { transformer: 0.4, trees: 0.1, table: 0.5 };
 /// Where the table hears sarcasm: to the model, mocking praise is praise.
 const IN_SARCASM: Weights = Weights { transformer: 0.1, trees: 0.05, table: 0.85 };
 /// Means, and the ratings that they become: averaging draws ratings to the middle, so that what careful readers call
-/// "frustrated or angry at us" (below 3) lies below 3.33 there. From 4.6 on the mean is left as it is.
-const CURVE: [(f64, f64); 4] = [(1.0, 1.0), (3.33, 2.97), (4.6, 4.6), (10.0, 10.0)];
+/// "frustrated or angry at us" (below 3) lies below 3.35 there. From 4.6 on the mean is left as it is.
+const CURVE: [(f64, f64); 4] = [(1.0, 1.0), (3.335, 2.97), (4.6, 4.6), (10.0, 10.0)];
 /// From here up to 5.0 nothing was heard: the rubric's neutral is exactly 5.
 const NEUTRAL_FROM: f64 = 4.75;
 

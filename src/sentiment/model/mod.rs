@@ -32,7 +32,11 @@ use weights::{HEADS, Weights};
 use words::Word;
 
 static WEIGHTS: &[u8] = include_bytes!("weights.bin");
-static ENCODER: &[u8] = include_bytes!("encoder.bin");
+static ENCODER: &[u8] = &Aligned(*include_bytes!("encoder.bin")).0;
+
+/// Begins where a line of the processor's cache does, as the encoder's matrices do within its file.
+#[repr(C, align(64))]
+struct Aligned<T>(T);
 
 #[expect(clippy::expect_used, reason = "the weights are part of the program, and a test reads them")]
 static EMBEDDED: LazyLock<Model> =

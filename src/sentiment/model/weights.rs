@@ -181,6 +181,11 @@ impl Reader {
         Ok(part)
     }
 
+    /// Goes on at the next multiple of `size`.
+    pub(super) fn skip_to(&mut self, size: usize) -> Result<(), WeightsError> {
+        self.take(self.at.next_multiple_of(size) - self.at).map(|_| ())
+    }
+
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WeightsError> {
         let mut out = [0; N];
         out.copy_from_slice(self.take(N)?);

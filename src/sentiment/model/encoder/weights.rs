@@ -1,14 +1,12 @@
 //! The encoder file: pieces, embeddings and layers, each a view of the program's own bytes.
 
-use std::ops::Range;
-
 use super::super::features::crc32;
 use super::super::weights::{HEADS, Reader, WeightsError};
 use super::tokens::MAX_TOKENS;
 
 const MAGIC: &[u8; 4] = b"SSLE";
 /// What a file was made for; another one is refused.
-const SPEC: &str = "minilm 384 12 1536 own 12+44 last 16 agent 10 older 12 v1";
+const SPEC: &str = "minilm 384 12 1536 own 12+44 last 16 agent 10 older 12 v2";
 /// Numbers per token between layers.
 pub(super) const WIDTH: usize = 384;
 /// Attention heads.
@@ -51,41 +49,60 @@ impl Table {
     }
 }
 
-/// A matrix in eight-bit numbers, with a scale and a bias per output.
-pub(super) struct Linear {
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
-    pub(super) scale: Reals,
-    pub(super) bias: Reals,
-    /// `outputs` rows of `inputs` numbers.
-    pub(super) matrix: &'static [i8],
+/// Outputs of a matrix that stand together: as many sums as the widest registers hold.
+pub(super) const LANES: usize = 16;
+/// Inputs of a matrix that stand together: as many as a dot product of bytes adds into one sum.
+pub(super) const QUAD: usize = 4;
+
+/// [`WIDTH`] in [`QUAD`]s.
+pub(super) const NARROW: usize = WIDTH / QUAD;
+/// [`INNER`] in [`QUAD`]s.
+pub(super) const WIDE: usize = INNER / QUAD;
+
+/// A matrix in eight-bit numbers, with a scale and a bias per output; so many [`QUAD`]s of inputs.
+pub(super) struct Linear<const QUADS: usize> {
+    scale: Reals,
+    bias: Reals,
+    /// The sum of each output's weights.
     totals: &'static [u8],
+    weights: &'static [[[i8; LANES * QUAD]; QUADS]],
 }
 
-impl Linear {
-    /// The sum of each output's row.
-    pub(super) fn totals(&self, outputs: Range<usize>) -> impl Iterator<Item = i32> {
-        self.totals[outputs.start * 4..outputs.end * 4]
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| i32::from_le_bytes(*bytes))
+/// [`LANES`] outputs of a matrix.
+pub(super) struct Panel<const QUADS: usize> {
+    pub(super) scale: [f32; LANES],
+    pub(super) bias: [f32; LANES],
+    pub(super) totals: [i32; LANES],
+    /// For each four inputs, the four weights of the first output, of the second, and so on.
+    pub(super) weights: &'static [[i8; LANES * QUAD]; QUADS],
+}
+
+impl<const QUADS: usize> Linear<QUADS> {
+    pub(super) fn panel(&self, panel: usize) -> Panel<QUADS> {
+        let from = panel * LANES;
+        let totals = &self.totals.as_chunks::<4>().0[from..from + LANES];
+        Panel {
+            scale: std::array::from_fn(|lane| self.scale.at(from + lane)),
+            bias: std::array::from_fn(|lane| self.bias.at(from + lane)),
+            totals: std::array::from_fn(|lane| i32::from_le_bytes(totals[lane])),
+            weights: &self.weights[panel],
+        }
     }
 }
 
 /// Layer normalisation: gain and bias.
 pub(super) struct Norm {
-    pub(super) gain: Reals,
-    pub(super) bias: Reals,
+    pub(super) gain: [f32; WIDTH],
+    pub(super) bias: [f32; WIDTH],
 }
 
 /// One layer of the transformer.
 pub(super) struct Layer {
-    pub(super) qkv: Linear,
-    pub(super) out: Linear,
+    pub(super) qkv: Linear<NARROW>,
+    pub(super) out: Linear<NARROW>,
     pub(super) norm1: Norm,
-    pub(super) up: Linear,
-    pub(super) down: Linear,
+    pub(super) up: Linear<NARROW>,
+    pub(super) down: Linear<WIDE>,
     pub(super) norm2: Norm,
 }
 
@@ -192,24 +209,29 @@ fn table(file: &mut Reader, rows: usize) -> Result<Table, WeightsError> {
     Ok(Table { scale: reals(file, rows)?, rows: file.take(rows.saturating_mul(WIDTH))? })
 }
 
-fn linear(file: &mut Reader, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
+fn linear<const QUADS: usize>(file: &mut Reader, outputs: usize) -> Result<Linear<QUADS>, WeightsError> {
     let (scale, bias) = (reals(file, outputs)?, reals(file, outputs)?);
     let totals = file.take(outputs * 4)?;
-    let matrix = bytemuck::cast_slice(file.take(inputs * outputs)?);
-    Ok(Linear { inputs, outputs, scale, bias, matrix, totals })
+    file.skip_to(LANES * QUAD)?;
+    let rows: &[[i8; LANES * QUAD]] = bytemuck::cast_slice(file.take(outputs * QUADS * QUAD)?);
+    Ok(Linear { scale, bias, totals, weights: rows.as_chunks().0 })
 }
 
 fn norm(file: &mut Reader) -> Result<Norm, WeightsError> {
-    Ok(Norm { gain: reals(file, WIDTH)?, bias: reals(file, WIDTH)? })
+    let mut row = || {
+        let reals = reals(file, WIDTH)?;
+        Ok(std::array::from_fn(|place| reals.at(place)))
+    };
+    Ok(Norm { gain: row()?, bias: row()? })
 }
 
 fn layer(file: &mut Reader) -> Result<Layer, WeightsError> {
     Ok(Layer {
-        qkv: linear(file, WIDTH, 3 * WIDTH)?,
-        out: linear(file, WIDTH, WIDTH)?,
+        qkv: linear(file, 3 * WIDTH)?,
+        out: linear(file, WIDTH)?,
         norm1: norm(file)?,
-        up: linear(file, WIDTH, INNER)?,
-        down: linear(file, INNER, WIDTH)?,
+        up: linear(file, INNER)?,
+        down: linear(file, WIDTH)?,
         norm2: norm(file)?,
     })
 }

@@ -19,15 +19,22 @@ import golden
 from encoder import HEADS, MAX_TOKENS, WordPiece
 from features import View
 
-SPEC = "minilm 384 12 1536 own 12+44 last 16 agent 10 older 12 v1"
+SPEC = "minilm 384 12 1536 own 12+44 last 16 agent 10 older 12 v2"
 WIDTH, ATTENTION = 384, 12
 LEVELS = np.float32(127)
+LANES, QUAD = 16, 4  # outputs and inputs that stand together, as the program multiplies them
 
 
 def by_row(table):
     """Eight-bit rows, each with a scale of its own."""
     scale = np.maximum(np.abs(table).max(1), 1e-12).astype(np.float32) / np.float32(127)
     return np.clip(np.round(table / scale[:, None]), -127, 127).astype(np.int8), scale
+
+
+def panels(table):
+    """Sixteen outputs by sixteen; of these, four inputs by four."""
+    outputs, inputs = table.shape
+    return table.reshape(outputs // LANES, LANES, inputs // QUAD, QUAD).transpose(0, 2, 1, 3)
 
 
 class Packed:
@@ -64,7 +71,8 @@ class Packed:
                         real(*block)
                     else:
                         real(block[1], block[2])
-                        file.write(block[0].astype("<i4").sum(1, dtype="<i4").tobytes() + block[0].tobytes())
+                        file.write(block[0].astype("<i4").sum(1, dtype="<i4").tobytes())
+                        file.write(bytes(-file.tell() % (LANES * QUAD)) + panels(block[0]).tobytes())
             real(*self.head)
 
     def score(self, rows: list[int], kinds: list[int]) -> np.ndarray:
