@@ -10,6 +10,7 @@ mod evaluate;
 mod llm;
 mod rate;
 mod readme;
+mod recognisers;
 mod replay;
 mod room;
 mod sip;
