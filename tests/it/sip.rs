@@ -2,6 +2,7 @@
 
 mod attended;
 mod attended_real;
+mod challenges;
 mod corpus;
 mod dnsmasq;
 mod hostile;
