@@ -10,6 +10,7 @@ pub(crate) mod human;
 mod linphone;
 mod many;
 mod names;
+mod outcomes;
 pub(crate) mod peers;
 mod real;
 mod secured;
