@@ -13,6 +13,7 @@ mod names;
 mod outcomes;
 pub(crate) mod peers;
 mod real;
+mod received;
 mod secured;
 pub(crate) mod sipp;
 mod streams;
