@@ -356,6 +356,8 @@ async fn a_login_is_taken_only_where_the_peer_s_answer_says_so() {
             assert_eq!(mends.iter().any(|mend| found.findings.contains(mend)), verdict == "fail", "{}", found.findings);
             let seen = peer.finish().await;
             assert!(seen.passed, "{}", seen.errors);
+            let header = if challenge.is_empty() { "Proxy-Authorization" } else { "Authorization" };
+            assert_eq!(seen.with_header(header), 1, "{header}");
         }
     }
 }

@@ -10,8 +10,10 @@ use super::attended::attended;
 use super::sipp::{SERVER_ASKS, Sipp};
 use super::{assert_sound, dialog, settings, steps, transfer};
 
-/// Who asks, as keys of a scenario, with the status of it.
-const ASKERS: [(&[(&str, &str)], u16); 2] = [(&SERVER_ASKS, 401), (&[], 407)];
+type Keys = &'static [(&'static str, &'static str)];
+
+/// Who asks, as keys of a scenario, with the status of it and the header that answers it.
+const ASKERS: [(Keys, u16, &str); 2] = [(&SERVER_ASKS, 401, "Authorization"), (&[], 407, "Proxy-Authorization")];
 
 async fn with_login(sip: Sip) -> SipAgent {
     let sip = Sip { user: Some("sidecar".to_owned()), realm: Some("pbx".to_owned()), ..sip };
@@ -25,7 +27,7 @@ fn asking() -> Route {
 
 #[tokio::test]
 async fn whoever_asks_gets_credentials_for_the_call_and_for_its_end() {
-    for (keys, status) in ASKERS {
+    for (keys, status, header) in ASKERS {
         let human = Sipp::start("human_behind_proxy", SipTransport::Udp, 1, keys).await;
         let sip = attended(human.address);
         let consult = Consult { accept_timeout_ms: 300, ..sip.consult.clone() };
@@ -34,25 +36,29 @@ async fn whoever_asks_gets_credentials_for_the_call_and_for_its_end() {
         assert_eq!(outcome, Outcome::NoAnswer, "{told:?}");
         assert!(steps(&told).contains(&("challenged", Some(status))), "{told:?}");
         agent.released().await;
-        assert_sound(&human.finish().await);
+        let seen = human.finish().await;
+        assert_sound(&seen);
+        assert_eq!(seen.with_header(header), 3, "{header} in INVITE, ACK and BYE");
     }
 }
 
 #[tokio::test]
 async fn a_nonce_that_went_stale_is_replaced_in_a_call_too() {
-    for (keys, status) in ASKERS {
+    for (keys, status, header) in ASKERS {
         let human = Sipp::start("human_stale", SipTransport::Udp, 1, keys).await;
         let agent = with_login(attended(human.address)).await;
         let (outcome, told) = transfer(&agent, asking(), 10_000).await;
         assert_eq!(outcome, Outcome::Busy, "{told:?}");
         assert_eq!(steps(&told).iter().filter(|step| **step == ("challenged", Some(status))).count(), 2, "{told:?}");
-        assert_sound(&human.finish().await);
+        let seen = human.finish().await;
+        assert_sound(&seen);
+        assert!(seen.with_header(header) >= 2, "{header} in two INVITEs");
     }
 }
 
 #[tokio::test]
 async fn a_challenge_for_auth_int_alone_is_refused_with_its_reason() {
-    for (keys, status) in ASKERS {
+    for (keys, status, _) in ASKERS {
         for (scenario, kind) in [("auth_int", "REFER"), ("human_auth_int", "INVITE")] {
             let peer = Sipp::start(scenario, SipTransport::Udp, 1, keys).await;
             let (route, sip) = match kind {

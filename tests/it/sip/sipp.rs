@@ -34,6 +34,14 @@ pub(crate) struct Seen {
     pub(crate) errors: String,
 }
 
+impl Seen {
+    /// How many of the messages have a header of exactly this name; to SIPp, one name may be the end of another.
+    pub(crate) fn with_header(&self, name: &str) -> usize {
+        let start = format!("\r\n{name}: ");
+        self.received.iter().filter(|message| find(message, start.as_bytes()).is_some()).count()
+    }
+}
+
 impl Sipp {
     /// Starts `tests/it/sipp/SCENARIO.xml` for so many calls and waits until it listens.
     pub(crate) async fn start(scenario: &str, transport: SipTransport, calls: usize, keys: &[(&str, &str)]) -> Self {
