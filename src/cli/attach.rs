@@ -77,7 +77,7 @@ pub struct AttachArgs {
     /// Trust these certificate authorities (PEM) for the room, besides the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Choose how log lines look. SIDECAR_LOG chooses which there are, as in SIDECAR_LOG=debug.
+    /// Choose how log lines look. SIDECAR_LOG chooses which there are: SIDECAR_LOG=info shows each step of a transfer.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
     // Last, as its heading would also stand over what follows.

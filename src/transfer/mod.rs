@@ -23,7 +23,7 @@ pub enum Outcome {
     Transferred,
     /// The human's line was busy (486, 600).
     Busy,
-    /// The human declined (603, 403 from the phone).
+    /// The human declined (603, 607).
     Declined,
     /// Nobody answered in time (408, 480, 487).
     NoAnswer,

@@ -7,6 +7,7 @@ use sentiment_sidecar::config::settings::SipTransport;
 use serde_json::{Value, json};
 
 use crate::sip::human::Phone;
+use crate::sip::peers::wav;
 use crate::sip::sipp::Sipp;
 use crate::support::{Connection, Hook, Program, Room, Running};
 
@@ -128,6 +129,50 @@ async fn a_process_that_stops_ends_the_ringing_before_it_ends() {
     let seen = human.finish().await;
     assert!(seen.passed, "{}", seen.errors);
     drained.abort();
+}
+
+/// How loud a frame is, and how loud the part of it that is a tone of 1000 Hz, both as the amplitude of a tone.
+fn loudness(frame: &[i16]) -> (f64, f64) {
+    let (mut square, mut sine, mut cosine) = (0.0, 0.0, 0.0);
+    for (n, sample) in frame.iter().map(|sample| f64::from(*sample)).enumerate() {
+        let turn = std::f64::consts::TAU * n as f64 / 8.0;
+        (square, sine, cosine) = (square + sample * sample, sine + sample * turn.sin(), cosine + sample * turn.cos());
+    }
+    let length = frame.len() as f64;
+    ((2.0 * square / length).sqrt(), sine.hypot(cosine) * 2.0 / length)
+}
+
+#[tokio::test]
+async fn a_whisper_of_the_settings_is_what_the_human_hears() {
+    let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+    let caller = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let file = program.folder.path().join("whisper.wav");
+    // A second of 1000 Hz, as loud as no word of the built-in prompt for long.
+    let tone = (0..8000).map(|n| (9000.0 * (std::f64::consts::TAU * f64::from(n) / 8.0).sin()) as i16);
+    std::fs::write(&file, wav(&tone.collect::<Vec<_>>())).unwrap();
+    let phone = Phone::ring("127.0.0.1").await;
+    let mut settings = settings(&hook, phone.address());
+    settings["sentimentWhisperFile"] = json!(file);
+    let answering = tokio::spawn(async move {
+        let call = phone.answer("human").await;
+        // A moment of silence, and then the tone.
+        let heard = call.hears(90).await;
+        call.press(2, 1_000).await;
+        call.is_hung_up().await;
+        heard
+    });
+    let (mut sidecar, connection) = escalate(&program, &room, caller.local_addr().unwrap(), settings).await;
+    hook.attempt().await.answer(200).await;
+    assert_eq!(sidecar.event("outcome").await["transfer"]["outcome"], "declined");
+    sidecar.event("delivery").await;
+    let frames = answering.await.unwrap();
+    let loud: Vec<(f64, f64)> = frames.iter().map(|frame| loudness(frame)).filter(|(all, _)| *all > 100.0).collect();
+    assert_eq!(loud.len(), 50, "a second: {loud:?}");
+    for (all, tone) in loud {
+        assert!((all - 9000.0).abs() < 300.0 && tone > 0.99 * all, "{all} {tone}");
+    }
+    connection.end(5).await;
+    assert_eq!(sidecar.exit().await, Some(0));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::room::tls;
 use crate::sip::peers::Kamailio;
-use crate::sip::sipp::Sipp;
+use crate::sip::sipp::{SERVER_ASKS, Sipp};
 use crate::sip::tls_proxy::TlsProxy;
 use crate::support::{Hook, Program, Room, SECRET, soon};
 
@@ -319,4 +319,45 @@ async fn one_screen_says_at_which_step_a_transfer_would_fail() {
     let found = doctor(&program, &["--agent", &agent, "--sip"]).await;
     assert!(found.line("fail", "resolve").contains("each call names its peer"), "{}", found.findings);
     assert!(found.findings.contains("mend: name one of them: --sip=sip:HOST"), "{}", found.findings);
+}
+
+#[tokio::test]
+async fn a_login_is_taken_only_where_the_peer_s_answer_says_so() {
+    let mut program = Program::new();
+    program.secrets.push(("SIDECAR_SIP_PASSWORD", "pass"));
+    let (server, proxy) = (&SERVER_ASKS[..], &[][..]);
+    for (challenge, status, verdict, check, said) in [
+        (server, "200 OK", "ok", "login", "was asked for, and taken"),
+        (proxy, "200 OK", "ok", "login", "was asked for, and taken"),
+        (server, "403 Forbidden", "fail", "login", "it does not take our user and password (Forbidden)"),
+        (proxy, "403 Forbidden", "fail", "login", "it does not take our user and password (Forbidden)"),
+        (proxy, "404 Not Found", "warn", "login", "404 does not say whether it was taken"),
+        (proxy, "503 Service Unavailable", "fail", "reach", "answers 503 Service Unavailable"),
+        (proxy, "501 Not Implemented", "warn", "reach", "answers 501 Not Implemented"),
+    ] {
+        let failures = usize::from(verdict == "fail");
+        // Step by step, and in one line without the flag.
+        for flags in [&["--sip"][..], &[]] {
+            let keys = [challenge, &[("status", status)]].concat();
+            let peer = Sipp::start("options_challenged", SipTransport::Udp, 1, &keys).await;
+            let mut settings = transfer_by(&peer, "udp");
+            settings["sentimentSipUser"] = json!("sidecar");
+            let agent = agent(&program, &settings);
+            let found = doctor(&program, &[&["--agent", &agent], flags].concat()).await;
+            assert_eq!((found.exit, found.failures()), (i32::try_from(failures).ok(), failures), "{}", found.findings);
+            if flags.is_empty() {
+                let taken = found.findings.contains(", login taken");
+                assert_eq!(taken, status == "200 OK", "{}", found.findings);
+                found.line(verdict, "sip");
+            } else {
+                assert!(found.line(verdict, check).contains(said), "{}", found.findings);
+            }
+            let mends = ["check sentimentSipUser", "SIDECAR_SIP_PASSWORD", "look into its own log"];
+            assert_eq!(mends.iter().any(|mend| found.findings.contains(mend)), verdict == "fail", "{}", found.findings);
+            let seen = peer.finish().await;
+            assert!(seen.passed, "{}", seen.errors);
+            let header = if challenge.is_empty() { "Proxy-Authorization" } else { "Authorization" };
+            assert_eq!(seen.with_header(header), 1, "{header}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod attended;
 mod attended_real;
+mod challenges;
 mod corpus;
 mod dnsmasq;
 mod hostile;
@@ -9,8 +10,10 @@ pub(crate) mod human;
 mod linphone;
 mod many;
 mod names;
+mod outcomes;
 pub(crate) mod peers;
 mod real;
+mod received;
 mod secured;
 pub(crate) mod sipp;
 mod streams;

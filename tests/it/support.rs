@@ -257,18 +257,21 @@ impl Program {
 
     /// Attaches to a room with settings beside `sentimentEscalationEnabled`.
     pub(crate) fn attach(&self, room: &Room, settings: Value) -> Running {
+        Running::new(self.attach_command(room, settings))
+    }
+
+    /// What does that, for more flags.
+    pub(crate) fn attach_command(&self, room: &Room, settings: Value) -> Command {
         let mut agent = json!({"name": "Support Agent", "sentimentEscalationEnabled": true});
         agent.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let file = self.folder.path().join("agent.json");
         std::fs::write(&file, agent.to_string()).unwrap();
         let file = file.display().to_string();
-        self.run(&["attach", "--room-url", &room.url, "--room", "room_abc123", "--agent", &file])
+        self.command(&["attach", "--room-url", &room.url, "--room", "room_abc123", "--agent", &file])
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Running {
-        let mut child = self.command(args).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Running { child, lines, seen: Vec::new() }
+        Running::new(self.command(args))
     }
 
     /// Runs `deliver` to its end and returns its exit code.
@@ -288,6 +291,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn new(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines, seen: Vec::new() }
+    }
+
     /// The next event of a type; all events are kept in `seen`.
     pub(crate) async fn event(&mut self, kind: &str) -> Value {
         soon(kind, async {

@@ -28,16 +28,23 @@ async fn escalate(
     settings: Value,
     cseq: Option<u32>,
 ) -> (Running, Connection) {
+    escalate_in(program, room, dialog(peer, cseq), settings).await
+}
+
+fn dialog(peer: &Sipp, cseq: Option<u32>) -> Value {
     let address = peer.address;
-    let dialog = json!({"call_id": "handed-over@127.0.0.1", "local_tag": "agent-tag", "remote_tag": "caller-tag",
+    json!({"call_id": "handed-over@127.0.0.1", "local_tag": "agent-tag", "remote_tag": "caller-tag",
         "local_uri": "sip:agent@127.0.0.1", "remote_uri": format!("sip:caller@{address}"),
-        "remote_target": format!("sip:caller@{address}"), "cseq": cseq});
-    escalate_in(program, room, dialog, settings).await
+        "remote_target": format!("sip:caller@{address}"), "cseq": cseq})
 }
 
 /// The same in any dialog.
 async fn escalate_in(program: &Program, room: &Room, dialog: Value, settings: Value) -> (Running, Connection) {
-    let mut sidecar = program.attach(room, settings);
+    anger(program.attach(room, settings), room, dialog).await
+}
+
+/// The same with a program that runs already.
+async fn anger(mut sidecar: Running, room: &Room, dialog: Value) -> (Running, Connection) {
     let (mut connection, _) = room.accept().await;
     connection
         .send(json!({"type": "welcome", "version": 1, "session_id": "session-1", "room_name": "room_abc123",
@@ -92,6 +99,60 @@ async fn a_busy_human_comforts_the_caller_and_falls_back_to_the_webhook() {
     sidecar.event("delivery").await;
     connection.end(5).await;
     assert_eq!(sidecar.exit().await, Some(0));
+}
+
+#[tokio::test]
+async fn each_step_is_in_the_log_and_in_the_journal_with_its_sip_status() {
+    for (mode, scenario, status, expected) in [
+        (
+            "blind",
+            "result",
+            ("final", "486 Busy Here"),
+            json!([{"step": "refer_sent"}, {"step": "accepted", "sip_status": 202}, {"step": "trying", "sip_status": 100},
+                {"step": "ringing", "sip_status": 180}, {"step": "result", "sip_status": 486}]),
+        ),
+        (
+            "attended",
+            "human_refuses",
+            ("status", "603 Decline"),
+            json!([{"step": "invite_sent"}, {"step": "ringing", "sip_status": 180},
+                {"step": "refused", "sip_status": 603}]),
+        ),
+    ] {
+        let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+        let peer = Sipp::start(scenario, SipTransport::Udp, 1, &[status]).await;
+        let mut settings = settings(&hook, SipTransport::Udp);
+        settings["sentimentTransferMode"] = json!(mode);
+        settings["sentimentSipTargetDomain"] = json!(peer.address.to_string());
+        settings["sentimentTransferDeadlineMs"] = json!(60_000);
+        let [log, journal] = ["log", "journal"].map(|name| program.folder.path().join(name));
+        let mut command = program.attach_command(&room, settings);
+        command.args(["--log-format", "json", "--journal"]).arg(&journal).stderr(std::fs::File::create(&log).unwrap());
+        // Whatever is asked of the SIP stack's own logs, which hold whole messages.
+        command.env("SIDECAR_LOG", "info,rsipstack::transport=trace,rsipstack::transaction=trace");
+        let (mut sidecar, connection) = anger(Running::new(command), &room, dialog(&peer, Some(7))).await;
+        hook.attempt().await.answer(200).await;
+        sidecar.event("delivery").await;
+        connection.end(5).await;
+        assert_eq!(sidecar.exit().await, Some(0));
+
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert!(!text.contains("4155551234"), "a phone number: {text}");
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let logged = lines.filter(|line| line["fields"]["message"] == "transfer");
+        let logged = logged.map(|mut line| {
+            assert_eq!(line["level"], "INFO");
+            line["fields"].as_object_mut().unwrap().remove("message");
+            line["fields"].take()
+        });
+        assert_eq!(Value::from_iter(logged), expected, "{mode}");
+
+        let text = std::fs::read_to_string(&journal).unwrap();
+        let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let entries = entries.filter(|entry| entry["in"]["event"]["input"] == "transfer_progress");
+        let noted = entries.map(|mut entry| entry["in"]["event"]["progress"].take());
+        assert_eq!(Value::from_iter(noted), expected, "{mode}");
+    }
 }
 
 /// One of two calls whose callers are angry at the same moment; how its transfer ended.

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::finding::{Check, Finding};
+use super::sip::MEND_FAILING;
 use crate::cli::exit::Failure;
 use crate::config::Loaded;
 use crate::config::plain;
@@ -164,6 +165,8 @@ pub(super) async fn sip(settings: Option<&Settings>, secrets: Option<&Secrets>) 
             format!("{proxy}: {}", plain(&error.to_string())),
             "check sentimentSipProxy, sentimentSipTransport, sentimentSipUser and SIDECAR_SIP_PASSWORD",
         ),
+        Ok(peer) if peer.fails() => Check::Sip
+            .fail(format!("{proxy} at {} answers {} {}", peer.address, peer.status, plain(&peer.reason)), MEND_FAILING),
         Ok(peer) if peer.allows_refer() == Some(false) => Check::Sip.fail(
             format!("{proxy} answers {} and does not allow REFER, only {}", peer.status, plain(&peer.allow.join(" "))),
             "let the SIP peer take REFER, or offer the transfer command in the room",

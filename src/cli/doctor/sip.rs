@@ -9,6 +9,8 @@ use crate::transfer::sip::SipAgent;
 use crate::transfer::sip::options::{PeerReport, PingError, Place};
 
 const MEND_PEER: &str = "check sentimentSipProxy, sentimentSipTransport, sentimentSipNameserver and sentimentSipCaFile";
+pub(super) const MEND_FAILING: &str =
+    "the SIP peer is there and fails: look into its own log, and check sentimentSipProxy";
 const MEND_LOGIN: &str = "check sentimentSipUser, sentimentSipRealm and SIDECAR_SIP_PASSWORD";
 
 /// Goes through the steps, as far as each lets the next one begin. `peer` is the one to ask; without it the proxy is.
@@ -88,11 +90,15 @@ fn answered(report: &PeerReport, settings: &Settings, secrets: &Secrets) -> Vec<
         plain(&report.reason),
         report.round_trip.as_millis(),
     );
+    if report.fails() {
+        return vec![reach.fail(said, MEND_FAILING)];
+    }
     let reach = if (200..300).contains(&report.status) { reach.ok(said) } else { reach.warn(said) };
     let login = Check::Transfer(Step::Login);
     let can_log_in = settings.sip.user.is_some() && secrets.sip_password.is_some();
-    let login = match (report.authenticated, can_log_in) {
-        (true, _) => login.ok("was asked for, and taken"),
+    let login = match (report.challenged, can_log_in) {
+        (true, _) if report.authenticated => login.ok("was asked for, and taken"),
+        (true, _) => login.warn(format!("was asked for, and {} does not say whether it was taken", report.status)),
         (false, true) => login.ok("was not asked for; it is ready for when a REFER is challenged"),
         (false, false) => login.skip("was not asked for, and there is none"),
     };

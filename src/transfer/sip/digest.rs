@@ -309,6 +309,8 @@ mod tests {
         for (algorithm, response) in [
             ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
             ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
+            // Not in the RFC: the same example, worked out with Python's hashlib.
+            ("SHA-512-256", "430d05014cecc49cab6fbe03176d41a1da86cbfe24a16580e22aaad928d960d0"),
         ] {
             let new = challenge(&format!(
                 "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm={algorithm}, \

@@ -288,10 +288,12 @@ impl TransportEventInspector for Gate {
         Self: 'a,
     {
         Box::pin(async move {
-            let admitted = match &event {
-                TransportEvent::Incoming(message, _, from) => {
-                    from.get_socketaddr().is_ok_and(|from| self.0.admits(message, from.ip()))
-                }
+            let mut event = event;
+            let admitted = match &mut event {
+                TransportEvent::Incoming(message, _, from) => from.get_socketaddr().is_ok_and(|from| {
+                    mend_received(message, from.ip());
+                    self.0.admits(message, from.ip())
+                }),
                 TransportEvent::New(_) | TransportEvent::Closed(_) => true,
             };
             if !admitted {
@@ -299,6 +301,17 @@ impl TransportEventInspector for Gate {
             }
             admitted.then_some(event)
         })
+    }
+}
+
+/// The stack notes an IPv6 source as `received=[[::1]]`, which neither it nor the peer can read: without this, answers
+/// would go to the Via's host, wherever that is.
+fn mend_received(message: &mut SipMessage, from: IpAddr) {
+    if let (SipMessage::Request(request), IpAddr::V6(ip)) = (message, from)
+        && let Ok(via) = request.via_header_mut()
+    {
+        let mended = via.value().replacen(&format!(";received=[[{ip}]]"), &format!(";received={ip}"), 1);
+        via.replace(mended);
     }
 }
 

@@ -28,13 +28,21 @@ pub struct PeerReport {
     pub allow: Vec<String>,
     /// The option tags that it supports, lower case.
     pub supported: Vec<String>,
-    /// Whether it asked for our credentials, and took them.
+    /// Whether it asked for our credentials.
+    pub challenged: bool,
+    /// Whether it took them, which only a success says.
     pub authenticated: bool,
     /// From sending to the final answer.
     pub round_trip: Duration,
 }
 
 impl PeerReport {
+    /// Whether the peer is there and does not work. 501 says only that it knows no OPTIONS.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        (500..600).contains(&self.status) && self.status != 501
+    }
+
     /// Whether it takes REFER; `None` when it does not say.
     #[must_use]
     pub fn allows_refer(&self) -> Option<bool> {
@@ -87,10 +95,10 @@ pub enum PingError {
         /// How long we waited, in ms.
         within_ms: u64,
     },
-    /// It asks for credentials that we cannot give.
+    /// It asks for credentials that we cannot give, or does not take ours.
     #[error("the SIP peer refused with {status}: {detail}")]
     Unauthorized {
-        /// 401 or 407.
+        /// 401 or 407, or what it answered to our credentials.
         status: u16,
         /// What is missing or wrong.
         detail: String,
@@ -138,8 +146,8 @@ impl SipAgent {
         let local = path.leg.local;
         let (from, domain) = (own_uri(&self.settings, None, local), own_domain(&self.settings, None, local));
         let message = Message::options(uri, &from, &domain);
-        let (started, mut authenticated) = (Instant::now(), false);
-        let sign = |sign| authenticated |= matches!(sign, Sign::Challenged(_));
+        let (started, mut challenged) = (Instant::now(), false);
+        let sign = |sign| challenged |= matches!(sign, Sign::Challenged(_));
         let response = match exchange(&self.wire, &self.inbox, &path, &message, self.login.as_ref(), sign).await {
             Answer::Final(response) => response,
             Answer::Unauthorized { status, error } => {
@@ -148,15 +156,21 @@ impl SipAgent {
             Answer::Unanswered(_) => return Err(silent),
             Answer::NotSent(detail) => return Err(PingError::Unreachable { detail }),
         };
+        let (status, reason) = (response.status_code.code(), reason(&response));
+        if challenged && matches!(status, 401 | 403 | 407) {
+            let detail = format!("it does not take our user and password ({reason})");
+            return Err(PingError::Unauthorized { status, detail });
+        }
         let list = |name| values(&response, name).flat_map(|v| v.split(',')).map(str::trim).filter(|v| !v.is_empty());
         Ok(PeerReport {
             address: path.peer,
             transport: path.leg.transport,
-            status: response.status_code.code(),
-            reason: reason(&response),
+            status,
+            reason,
             allow: list("Allow").map(str::to_ascii_uppercase).collect(),
             supported: list("Supported").map(str::to_ascii_lowercase).collect(),
-            authenticated,
+            challenged,
+            authenticated: challenged && (200..300).contains(&status),
             round_trip: started.elapsed(),
         })
     }

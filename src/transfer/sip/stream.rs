@@ -294,3 +294,50 @@ async fn write_all<S: AsyncWrite>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use rsipstack::EndpointBuilder;
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    /// A stream that `opener` opens, by its other end.
+    async fn open(streams: &Arc<Streams>, peer: &str, opener: Opener) -> Result<DuplexStream, Unserved> {
+        let (ours, theirs) = tokio::io::duplex(100);
+        streams.serve(ours, peer.parse().unwrap(), Transport::Tcp, opener).await?;
+        // Each is heard of at another time.
+        tokio::time::advance(Duration::from_millis(1)).await;
+        Ok(theirs)
+    }
+
+    fn is_closed(stream: &mut DuplexStream) -> bool {
+        use futures_util::FutureExt as _;
+        stream.read(&mut [0]).now_or_never().is_some_and(|read| read.unwrap() == 0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_places_are_taken_the_quietest_that_a_peer_opened_gives_its_own_up() {
+        let endpoint = EndpointBuilder::new().build();
+        let streams = Streams::new(endpoint.inner.clone(), CancellationToken::new());
+        let mut ours = open(&streams, "10.1.0.1:5060", Opener::Us).await.unwrap();
+        let mut theirs = Vec::new();
+        for n in 1..MAX_STREAMS {
+            let peer = format!("10.0.0.{}:{}", n / MAX_OF_ADDRESS, 1000 + n);
+            theirs.push(open(&streams, &peer, Opener::Peer).await.unwrap());
+        }
+        // One address has what it may have, whether there are places left or not.
+        assert!(matches!(open(&streams, "10.0.0.1:1", Opener::Peer).await, Err(Unserved::TooMany)));
+        assert!(!theirs.iter_mut().any(is_closed));
+
+        let mut late = open(&streams, "10.0.1.1:1000", Opener::Peer).await.unwrap();
+        assert!(is_closed(&mut theirs[0]), "the first that a peer opened");
+        let mut ours_too = open(&streams, "10.1.0.2:5060", Opener::Us).await.unwrap();
+        assert!(is_closed(&mut theirs[1]), "what we need goes before what others want");
+        assert!(!theirs[2..].iter_mut().any(is_closed));
+        assert!(![&mut ours, &mut late, &mut ours_too].into_iter().any(is_closed));
+        assert_eq!(streams.lock().len(), MAX_STREAMS);
+    }
+}

@@ -1,15 +1,14 @@
 //! dnsmasq as the name server, with the records of one test.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
+use super::peers::Program;
 use super::sipp::{free_port, is_bound};
 
-/// A running dnsmasq that knows the domain `test` only, killed when dropped.
+/// A running dnsmasq that knows the domain `test` only.
 pub(crate) struct Dnsmasq {
     pub(crate) address: SocketAddr,
-    child: Child,
+    _program: Program,
 }
 
 impl Dnsmasq {
@@ -25,31 +24,21 @@ impl Dnsmasq {
 
     async fn try_start(records: &[String]) -> Option<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let mut command = Command::new("dnsmasq");
-        command
-            .args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="])
-            .args(["--user=root", "--local=/test/", "--bind-interfaces", "--listen-address=127.0.0.1"])
-            .arg(format!("--port={}", address.port()))
-            .args(records.iter().map(|record| format!("--{record}")))
-            .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = command.spawn().expect("dnsmasq does not start; apt-get install dnsmasq-base");
-        let mut server = Self { address, child };
-        while !is_bound("udp", address) {
-            if server.child.try_wait().unwrap().is_some() {
-                return None;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Some(server)
-    }
-}
-
-impl Drop for Dnsmasq {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        let mut args: Vec<String> = [
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--pid-file=",
+            "--user=root",
+        ]
+        .map(str::to_owned)
+        .into();
+        args.extend(["--local=/test/", "--bind-interfaces", "--listen-address=127.0.0.1"].map(str::to_owned));
+        args.push(format!("--port={}", address.port()));
+        args.extend(records.iter().map(|record| format!("--{record}")));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut program = Program::start("dnsmasq", &args, tempfile::tempdir().unwrap());
+        program.is_ready(|_| is_bound("udp", address)).await.then_some(Self { address, _program: program })
     }
 }

@@ -125,6 +125,17 @@ impl Call {
         loud > 100
     }
 
+    /// The next frames of sound, of 20 ms each, as samples.
+    pub(crate) async fn hears(&self, frames: usize) -> Vec<Vec<i16>> {
+        let (mut packet, mut heard) = ([0; 400], Vec::new());
+        while heard.len() < frames {
+            let length = timeout(PATIENCE, self.phone.sound.recv(&mut packet)).await.expect("no sound").unwrap();
+            assert_eq!((length, packet[1] & 0x7F), (172, 8));
+            heard.push(packet[12..length].iter().map(|code| a_law(*code)).collect());
+        }
+        heard
+    }
+
     /// Presses a key for 100 ms: the packets of RFC 4733 section 2.5, the end three times.
     pub(crate) async fn press(&self, code: u8, timestamp: u32) {
         let port = self.invite.split("m=audio ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
@@ -164,4 +175,15 @@ impl Call {
     async fn send(&self, text: &str) {
         self.phone.socket.send_to(text.as_bytes(), self.agent).await.unwrap();
     }
+}
+
+/// The sample of an A-law code (ITU-T G.711 table 1a).
+fn a_law(code: u8) -> i16 {
+    let code = code ^ 0x55;
+    let (exponent, mantissa) = ((code >> 4) & 7, i16::from(code & 0x0F));
+    let magnitude = match exponent {
+        0 => (mantissa << 4) + 8,
+        _ => ((mantissa << 4) + 0x108) << (exponent - 1),
+    };
+    if code & 0x80 == 0 { -magnitude } else { magnitude }
 }

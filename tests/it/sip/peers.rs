@@ -1,8 +1,9 @@
-//! Programs that nobody here wrote, as proxies and phones: Kamailio and baresip. Each runs in a process group of its own,
+//! Programs that nobody here wrote, as proxies, phones and servers. Each runs in a process group of its own,
 //! which ends with the test whatever happens.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ impl Program {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new("timeout");
         command.args(["-s", "KILL", "120", program]).args(args).current_dir(folder.path()).process_group(0);
-        // Kamailio lies where only administrators look.
+        // Kamailio and dnsmasq lie where only administrators look.
         command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().unwrap();
@@ -41,8 +42,13 @@ impl Program {
         String::from_utf8_lossy(&std::fs::read(self.folder.path().join("log")).unwrap()).into_owned()
     }
 
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Waits until it is ready; false when it ended because a port was taken.
-    async fn is_ready(&mut self, ready: impl Fn(&str) -> bool) -> bool {
+    pub(crate) async fn is_ready(&mut self, ready: impl Fn(&str) -> bool) -> bool {
         let waiting = async {
             loop {
                 let log = self.log();
@@ -178,7 +184,9 @@ impl Baresip {
 fn configure(user: &str, answers: Answers, port: u16, control: u16, config: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let tone = folder.path().join("tone.wav");
-    std::fs::write(&tone, wav()).unwrap();
+    // Two minutes, as the phone hangs up at its end.
+    let samples: Vec<i16> = (0..960_000).map(|n| if n % 16 < 8 { 4000 } else { -4000 }).collect();
+    std::fs::write(&tone, wav(&samples)).unwrap();
     let answermode = match answers {
         Answers::Itself => "auto",
         Answers::WhenTold => "manual",
@@ -197,16 +205,16 @@ fn configure(user: &str, answers: Answers, port: u16, control: u16, config: &str
     folder
 }
 
-/// Two minutes of a tone, as the phone hangs up at its end: 8000 samples of 16 bits each second, one channel.
-fn wav() -> Vec<u8> {
-    const SAMPLES: u32 = 960_000;
+/// A sound as a WAV file: 8000 samples of 16 bits each second, one channel.
+pub(crate) fn wav(samples: &[i16]) -> Vec<u8> {
+    let size = u32::try_from(samples.len() * 2).unwrap();
     let mut wav = b"RIFF".to_vec();
-    wav.extend((36 + SAMPLES * 2).to_le_bytes());
+    wav.extend((36 + size).to_le_bytes());
     wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
     wav.extend(8000u32.to_le_bytes());
     wav.extend(16_000u32.to_le_bytes());
     wav.extend(b"\x02\0\x10\0data");
-    wav.extend((SAMPLES * 2).to_le_bytes());
-    wav.extend((0..SAMPLES).flat_map(|n| (if n % 16 < 8 { 4000i16 } else { -4000 }).to_le_bytes()));
+    wav.extend(size.to_le_bytes());
+    wav.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     wav
 }

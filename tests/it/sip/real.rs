@@ -192,9 +192,15 @@ async fn a_proxy_that_does_not_know_our_password_refuses() {
 
 #[tokio::test]
 async fn a_phone_that_does_not_know_target_dialog_refuses_a_refer_from_outside() {
-    let scene = Scene::set(SipTransport::Udp, SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))).await;
-    let (outcome, _) = transfer(&scene.agent, Route::ReferTargetDialog { dialog: scene.call.describe() }, 20_000).await;
-    assert!(matches!(outcome, Outcome::Rejected { .. }), "{outcome:?}");
+    let mut scene = Scene::set(SipTransport::Udp, SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))).await;
+    let proxy = Some(scene.kamailio.address.to_string());
+    scene.agent = SipAgent::start(&Sip { proxy, ..settings(SipTransport::Udp) }, None).await.unwrap();
+    let (outcome, told) =
+        transfer(&scene.agent, Route::ReferTargetDialog { dialog: scene.call.describe() }, 20_000).await;
+    // It takes no REFER at all but in a call.
+    assert_eq!(outcome, Outcome::Rejected { code: "501".to_owned(), reason: "Not Implemented".to_owned() });
+    assert_eq!(steps(&told).last(), Some(&("refused", Some(501))));
+    scene.call.hang_up().await;
 }
 
 /// This phone does not take the Contact of a REFER for the new remote target (RFC 5057 section 5): it notifies where the

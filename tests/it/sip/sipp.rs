@@ -8,6 +8,15 @@ use std::time::Duration;
 use sentiment_sidecar::config::settings::SipTransport;
 use tempfile::TempDir;
 
+/// The keys of who asks for credentials: a server. Where a test does not say, a proxy does.
+pub(crate) const SERVER_ASKS: [(&str, &str); 3] =
+    [("challenge", "401 Unauthorized"), ("asks", "WWW-Authenticate"), ("answers", "Authorization")];
+const PROXY_ASKS: [(&str, &str); 3] = [
+    ("challenge", "407 Proxy Authentication Required"),
+    ("asks", "Proxy-Authenticate"),
+    ("answers", "Proxy-Authorization"),
+];
+
 /// A running SIPp, killed when dropped.
 pub(crate) struct Sipp {
     pub(crate) address: SocketAddr,
@@ -23,6 +32,14 @@ pub(crate) struct Seen {
     pub(crate) received: Vec<Vec<u8>>,
     /// SIPp's own complaints.
     pub(crate) errors: String,
+}
+
+impl Seen {
+    /// How many of the messages have a header of exactly this name; to SIPp, one name may be the end of another.
+    pub(crate) fn with_header(&self, name: &str) -> usize {
+        let start = format!("\r\n{name}: ");
+        self.received.iter().filter(|message| find(message, start.as_bytes()).is_some()).count()
+    }
 }
 
 impl Sipp {
@@ -64,7 +81,7 @@ impl Sipp {
         };
         let path = format!("{}/tests/it/sipp/{scenario}.xml", env!("CARGO_MANIFEST_DIR"));
         // SIPp's own keys cannot stand where it reads a status code.
-        let text = keys.iter().fold(std::fs::read_to_string(path).unwrap(), |text, (key, value)| {
+        let text = keys.iter().chain(&PROXY_ASKS).fold(std::fs::read_to_string(path).unwrap(), |text, (key, value)| {
             text.replace(&format!("[{key}]"), value)
         });
         std::fs::write(folder.path().join("scenario.xml"), text).unwrap();

@@ -2,20 +2,18 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
+use super::peers::Program;
 use super::sipp::{free_port, is_bound};
 
-/// A running Kamailio, killed with its children when dropped.
+/// A running Kamailio.
 pub(crate) struct TlsProxy {
     /// Where it speaks TLS.
     pub(crate) address: SocketAddr,
-    child: Child,
-    folder: TempDir,
+    program: Program,
 }
 
 impl TlsProxy {
@@ -38,41 +36,18 @@ impl TlsProxy {
             .replace("TLS_PORT", &address.port().to_string())
             .replace("FOLDER", folder.path().to_str().unwrap());
         std::fs::write(folder.path().join("kamailio.cfg"), config).unwrap();
-        let mut command = Command::new("kamailio");
-        command
-            .args(["-DD", "-E", "-f", "kamailio.cfg", "-m", "64", "-M", "8", "-Y", "."])
-            .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(folder.path().join("log")).unwrap());
-        let child = command.spawn().expect("kamailio does not start; apt-get install kamailio kamailio-tls-modules");
-        let mut proxy = Self { address, child, folder };
-        while !(is_bound("tcp", address) && is_bound("udp", SocketAddr::from((Ipv4Addr::LOCALHOST, udp)))) {
-            if proxy.child.try_wait().unwrap().is_some() {
-                let log = std::fs::read_to_string(proxy.folder.path().join("log")).unwrap_or_default();
-                assert!(log.contains("Address already in use"), "kamailio ended at once: {log}");
-                return None;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Some(proxy)
+        let args = ["-DD", "-E", "-f", "kamailio.cfg", "-m", "64", "-M", "8", "-Y", "."];
+        let mut program = Program::start("kamailio", &args, folder);
+        let udp = SocketAddr::from((Ipv4Addr::LOCALHOST, udp));
+        program
+            .is_ready(|_| is_bound("tcp", address) && is_bound("udp", udp))
+            .await
+            .then_some(Self { address, program })
     }
 
     /// The authority that vouches for it, as `sentimentSipCaFile`.
     pub(crate) fn ca_file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-}
-
-impl Drop for TlsProxy {
-    fn drop(&mut self) {
-        // SIGTERM, so that its children end with it.
-        let id = self.child.id().to_string();
-        if Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|s| s.success()) {
-            self.child.wait().ok();
-        }
-        self.child.kill().ok();
+        self.program.folder().join("ca.pem")
     }
 }
 

@@ -132,7 +132,8 @@ mod tests {
         packet
     }
 
-    #[tokio::test]
+    // In virtual time, which moves on only where everybody waits: what is sent on loopback is there at once.
+    #[tokio::test(start_paused = true)]
     async fn the_whisper_is_heard_at_its_pace_and_keys_come_back_once() {
         let localhost = IpAddr::from(Ipv4Addr::LOCALHOST);
         let phone = UdpSocket::bind((localhost, 0)).await.unwrap();
@@ -150,8 +151,8 @@ mod tests {
             let length = phone.recv(&mut buffer).await.unwrap();
             assert_eq!((length, buffer[1] & 0x7F), (172, 8));
             assert_eq!(buffer[12..length], expected.frame(n, Codec::Pcma), "packet {n}");
+            assert_eq!(started.elapsed().as_millis(), 20 * n as u128, "packet {n}");
         }
-        assert!(started.elapsed() >= PACE * 23, "{:?}", started.elapsed());
 
         // Another host presses a key, which counts for nothing; then the phone does.
         let stranger = UdpSocket::bind("127.0.0.2:0").await.unwrap();
