@@ -278,7 +278,7 @@ async fn nobody_listening_is_unreachable() {
     let over_tcp = agent(SipTransport::Tcp).await;
     assert!(matches!(in_dialog(&over_tcp, nobody, 10_000).await.0, Outcome::Unreachable { .. }));
     // Timer F of 64 x 5 ms instead of 32 s.
-    let timing = Timing { t1: Duration::from_millis(5), t2: Duration::from_millis(40) };
+    let timing = Timing { t1: Duration::from_millis(5), t2: Duration::from_millis(40), ..Timing::default() };
     let over_udp = SipAgent::start_with(&settings(SipTransport::Udp), None, timing).await.unwrap();
     let started = tokio::time::Instant::now();
     let (outcome, _) = in_dialog(&over_udp, nobody, 30_000).await;

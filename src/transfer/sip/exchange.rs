@@ -73,9 +73,15 @@ pub(super) async fn exchange(
     let (mut cseq, mut challenges_met) = (message.cseq, 0);
     loop {
         sign(Sign::To { peer: path.peer.ip(), secure: path.is_secure() });
-        let answer = sending(wire, inbox, &path, message, cseq, &mut credentials, login, &mut sign).await;
+        let mut is_at_work = false;
+        let mut sign_of_this = |seen| {
+            is_at_work |= matches!(seen, Sign::Provisional(_));
+            sign(seen);
+        };
+        let answer = sending(wire, inbox, &path, message, cseq, &mut credentials, login, &mut sign_of_this).await;
         let unavailable = matches!(&answer, Answer::Final(response) if response.status_code.code() == 503);
-        if unavailable || matches!(answer, Answer::Unanswered(_) | Answer::NotSent(_)) {
+        // Who said that it is at work may do what was asked although its final response got lost.
+        if unavailable || (!is_at_work && matches!(answer, Answer::Unanswered(_) | Answer::NotSent(_))) {
             let Ok(other) = wire.elsewhere(&path).await else { return answer };
             debug!(peer = %path.peer, "a SIP target failed; the next one is tried");
             sign(Sign::Elsewhere);
@@ -136,9 +142,9 @@ async fn sending(
         () = broken(path, &in_flight) => return Answer::NotSent(format!("the connection to {} broke", path.peer)),
     };
     match response {
-        Some(response) if in_flight.heard() => Answer::Final(Box::new(response)),
-        // The stack makes up a 408 after timer F and a 503 after a broken stream.
-        Some(response) if response.status_code.code() != 408 => {
+        Some(response) if in_flight.has_sent(&response) => Answer::Final(Box::new(response)),
+        // The stack makes up a 408 after timer F, also when the peer is at work, and a 503 after a broken stream.
+        Some(response) if response.status_code.code() != 408 && !in_flight.heard() => {
             Answer::NotSent(format!("the connection to {} broke", path.peer))
         }
         Some(_) | None => Answer::Unanswered(format!("no answer from {}", path.peer)),

@@ -56,6 +56,8 @@ struct State {
 struct Exchange {
     peer: IpAddr,
     heard: bool,
+    /// The status of the final response, once it has come.
+    final_status: Option<u16>,
     /// Of an INVITE: takes every 1xx and 2xx, also those that the stack's transaction is too old for.
     answers: Option<UnboundedSender<Response>>,
 }
@@ -89,9 +91,15 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// Whether the peer answered at all: what the stack reports after silence it made up itself.
+    /// Whether the peer answered at all, if only that it is at work.
     pub(super) fn heard(&self) -> bool {
         self.inbox.lock().exchanges.get(&self.branch).is_some_and(|e| e.heard)
+    }
+
+    /// Whether the peer sent this final response: the stack makes one up when its timers run out, or a stream breaks.
+    pub(super) fn has_sent(&self, response: &Response) -> bool {
+        let status = Some(response.status_code.code());
+        self.inbox.lock().exchanges.get(&self.branch).is_some_and(|e| e.final_status == status)
     }
 }
 
@@ -158,7 +166,7 @@ impl Inbox {
         peer: IpAddr,
         answers: Option<UnboundedSender<Response>>,
     ) -> InFlight {
-        self.lock().exchanges.insert(branch.to_owned(), Exchange { peer, heard: false, answers });
+        self.lock().exchanges.insert(branch.to_owned(), Exchange { peer, heard: false, final_status: None, answers });
         InFlight { inbox: self.clone(), branch: branch.to_owned() }
     }
 
@@ -193,8 +201,13 @@ impl Inbox {
             return false;
         }
         exchange.heard = true;
-        let is_of_invite = response.cseq_header().and_then(|cseq| cseq.method()).is_ok_and(|m| m == Method::Invite);
-        if let Some(answers) = exchange.answers.as_ref().filter(|_| is_of_invite && response.status_code.code() < 300)
+        let (status, method) = (response.status_code.code(), response.cseq_header().and_then(|cseq| cseq.method()));
+        // A CANCEL has the branch of its INVITE, and answers of its own.
+        if status >= 200 && !method.as_ref().is_ok_and(|method| *method == Method::Cancel) {
+            exchange.final_status.get_or_insert(status);
+        }
+        let is_of_invite = method.is_ok_and(|method| method == Method::Invite);
+        if let Some(answers) = exchange.answers.as_ref().filter(|_| is_of_invite && status < 300)
             && answers.send(response.clone()).is_err()
         {
             debug!("an answer to an INVITE that is over");

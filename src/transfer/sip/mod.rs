@@ -107,18 +107,20 @@ pub enum SipError {
     },
 }
 
-/// The timers of RFC 3261 section 17; [`Timing::default`] has its values.
+/// The timers of RFC 3261 section 17, and one of ours; [`Timing::default`] has its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// T1 (500 ms): the first retransmission; 64 times as much is timer F.
     pub t1: Duration,
     /// T2 (4 s): the longest pause between retransmissions.
     pub t2: Duration,
+    /// How long the result of an accepted REFER may take after the caller's side has hung up (2 s).
+    pub bye_grace: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4) }
+        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4), bye_grace: Duration::from_secs(2) }
     }
 }
 

@@ -29,7 +29,7 @@ use super::resolve::{Directory, Target};
 use super::secure::{Secured, Tls};
 use super::stream::{Opener, Streams};
 use super::uri::{Hop, Host};
-use super::{SipError, Timing};
+use super::{MAX_DEADLINE, SipError, Timing};
 use crate::config::settings::{Sip, SipTransport};
 
 /// How long one target may take to be connected, TLS included, before the next one is tried.
@@ -101,6 +101,8 @@ impl Wire {
                 t1: timing.t1,
                 t2: timing.t2,
                 t1x64: timing.timer_f(),
+                // A phone may ring as long as a transfer may take; who gives up on it sooner cancels its INVITE.
+                timerc: MAX_DEADLINE + timing.timer_f(),
                 // A 2xx is acknowledged where its dialog's route set leads, which the stack does not check.
                 auto_ack_2xx: false,
                 ..EndpointOption::default()
@@ -346,5 +348,22 @@ impl StackSocket for CheckedSocket {
 
     fn local_addr(&self) -> rsipstack::Result<SocketAddr> {
         Ok(self.0.local_addr()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::super::inbox::{Gate, Inbox};
+    use super::*;
+    use crate::config::settings::Settings;
+
+    #[tokio::test]
+    async fn the_stack_gives_up_on_no_phone_that_may_still_ring() {
+        let settings = Sip { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..Settings::default().sip };
+        let gate = Box::new(Gate(Arc::new(Inbox::default())));
+        let (wire, _incoming) = Wire::open(&settings, Timing::default(), gate).await.unwrap();
+        assert!(wire.stack.option.timerc > MAX_DEADLINE);
     }
 }

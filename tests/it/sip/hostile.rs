@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use sentiment_sidecar::config::settings::SipTransport;
 use sentiment_sidecar::room::message::SipDialog;
-use sentiment_sidecar::transfer::sip::BAD_DIALOG;
+use sentiment_sidecar::transfer::sip::{BAD_DIALOG, SipAgent, Timing};
 use sentiment_sidecar::transfer::{Outcome, Route};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{agent, dialog, request, transfer};
+use super::{agent, dialog, request, settings, transfer};
 
 /// A peer that sends what a test tells it to.
 struct Peer {
@@ -37,15 +38,25 @@ impl Peer {
         String::from_utf8(buffer[..len].to_vec()).unwrap()
     }
 
-    async fn accept(&self) {
+    /// Takes a REFER, which may come again, and answers it.
+    async fn answer_refer(&self, status: &str) -> String {
         let refer = self.receive().await;
         assert!(refer.starts_with("REFER "), "{refer}");
-        let copied: String = refer
+        self.respond(&refer, status, "").await;
+        refer
+    }
+
+    async fn accept(&self) {
+        self.answer_refer("202 Accepted").await;
+    }
+
+    async fn respond(&self, request: &str, status: &str, headers: &str) {
+        let copied: String = request
             .lines()
             .filter(|l| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| l.starts_with(name)))
             .map(|l| format!("{l}\r\n"))
             .collect();
-        let answer = format!("SIP/2.0 202 Accepted\r\n{copied}Content-Length: 0\r\n\r\n");
+        let answer = format!("SIP/2.0 {status}\r\n{copied}{headers}Content-Length: 0\r\n\r\n");
         self.socket.send_to(answer.as_bytes(), self.agent).await.unwrap();
     }
 
@@ -65,7 +76,11 @@ impl Peer {
             body.len()
         );
         self.socket.send_to(text.as_bytes(), self.agent).await.unwrap();
-        let answer = self.receive().await;
+        let mut answer = self.receive().await;
+        // A REFER that was sent again before its answer came.
+        while answer.starts_with("REFER ") {
+            answer = self.receive().await;
+        }
         assert!(answer.starts_with("SIP/2.0 "), "{answer}");
         answer[8..11].parse().unwrap()
     }
@@ -184,6 +199,26 @@ async fn a_subscription_that_ends_without_a_result_is_unknown() {
     let (peer, running, _) = under_way(20_000).await;
     assert_eq!(peer.notify(1, "terminated;reason=giveup", "").await, 200);
     assert_eq!(running.await.unwrap(), Outcome::Unknown);
+}
+
+#[tokio::test]
+async fn a_peer_at_work_on_a_refer_is_waited_for_past_timer_f() {
+    // Timer F of 64 x 5 ms instead of 32 s.
+    let timing = Timing { t1: Duration::from_millis(5), t2: Duration::from_millis(40), ..Timing::default() };
+    for (notifies, expected) in [(true, Outcome::Transferred), (false, Outcome::Unknown)] {
+        let agent = SipAgent::start_with(&settings(SipTransport::Udp), None, timing).await.unwrap();
+        let peer = Peer::bind("127.0.0.1", agent.listen()).await;
+        let route = Route::ReferInDialog { dialog: dialog(peer.address()) };
+        let started = Instant::now();
+        let running = tokio::spawn(async move { transfer(&agent, route, 1_500).await.0 });
+        peer.answer_refer("100 Trying").await;
+        tokio::time::sleep(timing.timer_f() * 2).await;
+        if notifies {
+            assert_eq!(peer.notify(1, "terminated", "SIP/2.0 200 OK").await, 200);
+        }
+        assert_eq!(running.await.unwrap(), expected);
+        assert_eq!(started.elapsed() < Duration::from_millis(1_500), notifies, "the deadline, not timer F");
+    }
 }
 
 #[tokio::test]

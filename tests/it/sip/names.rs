@@ -14,10 +14,12 @@ use super::sipp::{Sipp, free_port};
 use super::{agent, assert_sound, dialog, settings, steps, transfer};
 
 /// Patience of 8 x 50 ms with a silent target instead of 4 s.
-const TIMING: Timing = Timing { t1: Duration::from_millis(50), t2: Duration::from_millis(400) };
+fn timing() -> Timing {
+    Timing { t1: Duration::from_millis(50), t2: Duration::from_millis(400), ..Timing::default() }
+}
 
 async fn agent_asking(dns: &Dnsmasq, sip: Sip) -> SipAgent {
-    SipAgent::start_with(&Sip { nameserver: Some(dns.address), ..sip }, None, TIMING).await.unwrap()
+    SipAgent::start_with(&Sip { nameserver: Some(dns.address), ..sip }, None, timing()).await.unwrap()
 }
 
 /// The dialog of a call whose remote target is `uri`.

@@ -256,8 +256,8 @@ impl Invitation {
                     _ => return Ending::Answered(Box::new(answer)),
                 },
                 response = attempt.responses.recv() => match response {
-                    // The stack makes up a 408 after timer B and a 503 after a broken stream.
-                    Some(response) if response.status_code.code() >= 300 && attempt.in_flight.heard() => {
+                    // The stack makes up a 408 after timers B and C and a 503 after a broken stream.
+                    Some(response) if response.status_code.code() >= 300 && attempt.in_flight.has_sent(&response) => {
                         return Ending::Other(Box::new(response));
                     }
                     Some(response) if response.status_code.code() < 300 => {}
