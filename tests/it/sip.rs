@@ -1,6 +1,7 @@
 //! Transfers by REFER against SIPp, against sockets that misbehave, and against the demo's phone.
 
 mod attended;
+mod attended_ends;
 mod attended_real;
 mod corpus;
 mod dnsmasq;
@@ -11,6 +12,7 @@ mod many;
 mod names;
 pub(crate) mod peers;
 mod real;
+mod referrals;
 mod secured;
 pub(crate) mod sipp;
 mod streams;

@@ -54,12 +54,15 @@ struct State {
 }
 
 struct Exchange {
+    method: Method,
     peer: IpAddr,
     heard: bool,
     /// The status of the final response, once it has come.
     final_status: Option<u16>,
     /// Of an INVITE: takes every 1xx and 2xx, also those that the stack's transaction is too old for.
     answers: Option<UnboundedSender<Response>>,
+    /// Of an INVITE that the stack has no transaction for any more: all of its responses are answers.
+    left: bool,
 }
 
 /// How a request is answered.
@@ -94,6 +97,13 @@ impl InFlight {
     /// Whether the peer answered at all, if only that it is at work.
     pub(super) fn heard(&self) -> bool {
         self.inbox.lock().exchanges.get(&self.branch).is_some_and(|e| e.heard)
+    }
+
+    /// From now on refusals of an INVITE come as answers too, instead of going to the stack.
+    pub(super) fn leave(&self) {
+        if let Some(exchange) = self.inbox.lock().exchanges.get_mut(&self.branch) {
+            exchange.left = true;
+        }
     }
 
     /// Whether the peer sent this final response: the stack makes one up when its timers run out, or a stream breaks.
@@ -145,8 +155,8 @@ impl Inbox {
     }
 
     /// Lets in responses of `peer` to the request with this branch.
-    pub(super) fn expect(self: &Arc<Self>, branch: &str, peer: IpAddr) -> InFlight {
-        self.expect_with(branch, peer, None)
+    pub(super) fn expect(self: &Arc<Self>, branch: &str, method: Method, peer: IpAddr) -> InFlight {
+        self.expect_with(branch, method, peer, None)
     }
 
     /// The same for an INVITE: each of its 1xx and 2xx goes to `answers` in order, retransmissions and those of several
@@ -157,16 +167,18 @@ impl Inbox {
         peer: IpAddr,
         answers: UnboundedSender<Response>,
     ) -> InFlight {
-        self.expect_with(branch, peer, Some(answers))
+        self.expect_with(branch, Method::Invite, peer, Some(answers))
     }
 
     fn expect_with(
         self: &Arc<Self>,
         branch: &str,
+        method: Method,
         peer: IpAddr,
         answers: Option<UnboundedSender<Response>>,
     ) -> InFlight {
-        self.lock().exchanges.insert(branch.to_owned(), Exchange { peer, heard: false, final_status: None, answers });
+        let exchange = Exchange { method, peer, heard: false, final_status: None, answers, left: false };
+        self.lock().exchanges.insert(branch.to_owned(), exchange);
         InFlight { inbox: self.clone(), branch: branch.to_owned() }
     }
 
@@ -200,19 +212,21 @@ impl Inbox {
         if exchange.peer != from || !is_sound(response) {
             return false;
         }
-        exchange.heard = true;
-        let (status, method) = (response.status_code.code(), response.cseq_header().and_then(|cseq| cseq.method()));
+        let status = response.status_code.code();
         // A CANCEL has the branch of its INVITE, and answers of its own.
-        if status >= 200 && !method.as_ref().is_ok_and(|method| *method == Method::Cancel) {
+        if !response.cseq_header().and_then(|cseq| cseq.method()).is_ok_and(|method| method == exchange.method) {
+            return true;
+        }
+        exchange.heard = true;
+        if status >= 200 {
             exchange.final_status.get_or_insert(status);
         }
-        let is_of_invite = method.is_ok_and(|method| method == Method::Invite);
-        if let Some(answers) = exchange.answers.as_ref().filter(|_| is_of_invite && status < 300)
+        if let Some(answers) = exchange.answers.as_ref().filter(|_| status < 300 || exchange.left)
             && answers.send(response.clone()).is_err()
         {
             debug!("an answer to an INVITE that is over");
         }
-        true
+        !exchange.left
     }
 
     fn admits_request(&self, from: IpAddr, now: Instant) -> bool {

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rsipstack::EndpointBuilder;
 use rsipstack::platform::net::UdpSocket as StackSocket;
 use rsipstack::sip::Transport;
@@ -59,6 +60,8 @@ pub(super) struct Path {
     pub(super) peer: SocketAddr,
     /// The hop's host, which a certificate must name.
     host: Host,
+    /// Whether the peer was asked for a stream, for what is too large for a datagram, and took none.
+    pub(super) takes_no_stream: bool,
     /// Where else the hop can be found, best first.
     spare: VecDeque<Target>,
 }
@@ -161,9 +164,9 @@ impl Wire {
         Ok(Path { spare: path.spare.clone(), ..stream })
     }
 
-    /// The addresses that a hop may send from; a name that does not resolve soon adds none.
-    pub(super) async fn addresses(&self, hop: &Hop) -> Vec<IpAddr> {
-        self.directory.addresses(hop, self.preferred).await
+    /// The addresses that hops may send from, looked up all at once; a name that does not resolve soon adds none.
+    pub(super) async fn addresses_of(&self, hops: impl Iterator<Item = &Hop>) -> Vec<IpAddr> {
+        join_all(hops.map(|hop| self.directory.addresses(hop, self.preferred))).await.concat()
     }
 
     async fn first_of(&self, mut targets: VecDeque<Target>, host: &Host) -> Result<Path, String> {
@@ -198,8 +201,8 @@ impl Wire {
             SipTransport::Tls => self.secured_to(peer, host).await,
         }
         .map_err(|e| format!("no connection to {peer} over {}: {e}", transport.name()))?;
-        let spare = VecDeque::new();
-        Ok(Path { leg: Leg { transport, local }, connection, destination, peer, host: host.clone(), spare })
+        let (host, spare) = (host.clone(), VecDeque::new());
+        Ok(Path { leg: Leg { transport, local }, connection, destination, peer, host, takes_no_stream: false, spare })
     }
 
     /// Lets one at a time open a connection to `peer`.
