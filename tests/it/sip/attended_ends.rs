@@ -103,6 +103,7 @@ async fn the_time_for_other_phones_runs_from_the_first_answer() {
     let phone = Phone::ring("127.0.0.1").await;
     let agent = SipAgent::start_with(&attended(phone.address()), None, timing).await.unwrap();
     let caller = caller().await;
+    let (ended, has_ended) = tokio::sync::oneshot::channel();
     let human = tokio::spawn(async move {
         let call = phone.take("first").await;
         call.respond("180 Ringing", "first").await;
@@ -111,11 +112,14 @@ async fn the_time_for_other_phones_runs_from_the_first_answer() {
         call.receive("ACK ").await;
         call.press(2, 1_000).await;
         call.is_hung_up_as("first").await;
+        has_ended.await.unwrap();
         call.pick_up("second").await;
         assert!(call.receive("ACK ").await.contains(";tag=second\r\n"));
         call.is_hung_up_as("second").await;
     });
     assert_eq!(transfer(&agent, ask(caller.local_addr().unwrap())).await, Outcome::Declined);
+    agent.released().await;
+    ended.send(()).unwrap();
     human.await.unwrap();
 }
 
