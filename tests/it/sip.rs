@@ -1,6 +1,7 @@
 //! Transfers by REFER against SIPp, against sockets that misbehave, and against the demo's phone.
 
 mod attended;
+mod attended_ends;
 mod attended_real;
 mod challenges;
 mod corpus;
@@ -14,6 +15,7 @@ mod outcomes;
 pub(crate) mod peers;
 mod real;
 mod received;
+mod referrals;
 mod secured;
 pub(crate) mod sipp;
 mod streams;
@@ -281,7 +283,7 @@ async fn nobody_listening_is_unreachable() {
     let over_tcp = agent(SipTransport::Tcp).await;
     assert!(matches!(in_dialog(&over_tcp, nobody, 10_000).await.0, Outcome::Unreachable { .. }));
     // Timer F of 64 x 5 ms instead of 32 s.
-    let timing = Timing { t1: Duration::from_millis(5), t2: Duration::from_millis(40) };
+    let timing = Timing { t1: Duration::from_millis(5), t2: Duration::from_millis(40), ..Timing::default() };
     let over_udp = SipAgent::start_with(&settings(SipTransport::Udp), None, timing).await.unwrap();
     let started = tokio::time::Instant::now();
     let (outcome, _) = in_dialog(&over_udp, nobody, 30_000).await;

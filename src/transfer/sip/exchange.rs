@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsipstack::sip::{HasHeaders as _, Request, Response, SipMessage};
+use rsipstack::sip::{HasHeaders as _, Header, Request, Response, SipMessage};
 use rsipstack::transaction::Transaction;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::random_text;
@@ -69,17 +69,25 @@ pub(super) async fn exchange(
     mut sign: impl FnMut(Sign) + Send,
 ) -> Answer {
     let mut credentials = Credentials::default();
-    let mut path = widened(wire, path.clone(), message).await;
+    let mut path = path.clone();
     let (mut cseq, mut challenges_met) = (message.cseq, 0);
     loop {
         sign(Sign::To { peer: path.peer.ip(), secure: path.is_secure() });
-        let answer = sending(wire, inbox, &path, message, cseq, &mut credentials, login, &mut sign).await;
+        let mut is_at_work = false;
+        let mut sign_of_this = |seen| {
+            is_at_work |= matches!(seen, Sign::Provisional(_));
+            sign(seen);
+        };
+        let answer = sending(wire, inbox, &mut path, message, cseq, &mut credentials, login, &mut sign_of_this).await;
         let unavailable = matches!(&answer, Answer::Final(response) if response.status_code.code() == 503);
-        if unavailable || matches!(answer, Answer::Unanswered(_) | Answer::NotSent(_)) {
+        // Who said that it is at work may do what was asked although its final response got lost.
+        if unavailable || (!is_at_work && matches!(answer, Answer::Unanswered(_) | Answer::NotSent(_))) {
             let Ok(other) = wire.elsewhere(&path).await else { return answer };
             debug!(peer = %path.peer, "a SIP target failed; the next one is tried");
             sign(Sign::Elsewhere);
-            path = widened(wire, other, message).await;
+            path = other;
+            // Its challenge is its own: what the last one got would look like credentials that it refuses.
+            credentials = Credentials::default();
             // Who answered 503 has seen this CSeq. After silence it is kept: should the first target have passed the
             // request on, then whoever gets it twice can tell.
             cseq += u32::from(unavailable);
@@ -108,7 +116,7 @@ pub(super) async fn exchange(
 async fn sending(
     wire: &Wire,
     inbox: &Arc<Inbox>,
-    path: &Path,
+    path: &mut Path,
     message: &Message,
     cseq: u32,
     credentials: &mut Credentials,
@@ -117,8 +125,9 @@ async fn sending(
 ) -> Answer {
     let branch = new_branch();
     let headers = credentials.headers(login, &message.method.to_string(), &message.request_uri);
-    let request = message.request(path.leg, &branch, cseq, headers);
-    let in_flight = inbox.expect(&branch, path.peer.ip());
+    let request = addressed(wire, path, message, &branch, cseq, headers).await;
+    let path = &*path;
+    let in_flight = inbox.expect(&branch, message.method, path.peer.ip());
     let mut transaction = match transaction(wire, path, request) {
         Ok(transaction) => transaction,
         Err(problem) => return Answer::NotSent(problem),
@@ -136,9 +145,9 @@ async fn sending(
         () = broken(path, &in_flight) => return Answer::NotSent(format!("the connection to {} broke", path.peer)),
     };
     match response {
-        Some(response) if in_flight.heard() => Answer::Final(Box::new(response)),
-        // The stack makes up a 408 after timer F and a 503 after a broken stream.
-        Some(response) if response.status_code.code() != 408 => {
+        Some(response) if in_flight.has_sent(&response) => Answer::Final(Box::new(response)),
+        // The stack makes up a 408 after timer F, also when the peer is at work, and a 503 after a broken stream.
+        Some(response) if response.status_code.code() != 408 && !in_flight.heard() => {
             Answer::NotSent(format!("the connection to {} broke", path.peer))
         }
         Some(_) | None => Answer::Unanswered(format!("no answer from {}", path.peer)),
@@ -166,22 +175,36 @@ async fn answer_to(
     }
 }
 
-/// Switches a request that is too large for a datagram to a stream, where the peer takes one.
-pub(super) async fn widened(wire: &Wire, path: Path, message: &Message) -> Path {
-    if path.leg.transport != SipTransport::Udp {
-        return path;
+/// The request as it goes out once. One that is too large for a datagram as it is, credentials included, switches `path` to
+/// a stream, where the peer takes one.
+pub(super) async fn addressed(
+    wire: &Wire,
+    path: &mut Path,
+    message: &Message,
+    branch: &str,
+    cseq: u32,
+    credentials: Vec<Header>,
+) -> Request {
+    let request = message.request(path.leg, branch, cseq, credentials.clone());
+    if path.leg.transport != SipTransport::Udp || path.takes_no_stream || size(&request) <= MAX_DATAGRAM {
+        return request;
     }
-    let size = message.request(path.leg, "z9hG4bK", message.cseq, Vec::new()).to_bytes().len();
-    if size <= MAX_DATAGRAM {
-        return path;
-    }
-    match timeout(STREAM_TIME, wire.by_stream(&path)).await {
-        Ok(Ok(stream)) => stream,
+    match timeout(STREAM_TIME, wire.by_stream(path)).await {
+        Ok(Ok(stream)) => {
+            *path = stream;
+            message.request(path.leg, branch, cseq, credentials)
+        }
         Ok(Err(_)) | Err(_) => {
-            debug!(size, "a large request goes as a datagram: the peer takes no stream");
-            path
+            debug!(size = size(&request), "a large request goes as a datagram: the peer takes no stream");
+            path.takes_no_stream = true;
+            request
         }
     }
+}
+
+/// How large a request is with the Content-Length that the stack adds.
+fn size(request: &Request) -> usize {
+    request.to_bytes().len() + format!("Content-Length: {}\r\n", request.body.len()).len()
 }
 
 /// Waits until the stream below has ended and no answer can come over it any more. A datagram has none.

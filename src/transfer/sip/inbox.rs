@@ -54,10 +54,15 @@ struct State {
 }
 
 struct Exchange {
+    method: Method,
     peer: IpAddr,
     heard: bool,
+    /// The status of the final response, once it has come.
+    final_status: Option<u16>,
     /// Of an INVITE: takes every 1xx and 2xx, also those that the stack's transaction is too old for.
     answers: Option<UnboundedSender<Response>>,
+    /// Of an INVITE that the stack has no transaction for any more: all of its responses are answers.
+    left: bool,
 }
 
 /// How a request is answered.
@@ -89,9 +94,22 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// Whether the peer answered at all: what the stack reports after silence it made up itself.
+    /// Whether the peer answered at all, if only that it is at work.
     pub(super) fn heard(&self) -> bool {
         self.inbox.lock().exchanges.get(&self.branch).is_some_and(|e| e.heard)
+    }
+
+    /// From now on refusals of an INVITE come as answers too, instead of going to the stack.
+    pub(super) fn leave(&self) {
+        if let Some(exchange) = self.inbox.lock().exchanges.get_mut(&self.branch) {
+            exchange.left = true;
+        }
+    }
+
+    /// Whether the peer sent this final response: the stack makes one up when its timers run out, or a stream breaks.
+    pub(super) fn has_sent(&self, response: &Response) -> bool {
+        let status = Some(response.status_code.code());
+        self.inbox.lock().exchanges.get(&self.branch).is_some_and(|e| e.final_status == status)
     }
 }
 
@@ -137,8 +155,8 @@ impl Inbox {
     }
 
     /// Lets in responses of `peer` to the request with this branch.
-    pub(super) fn expect(self: &Arc<Self>, branch: &str, peer: IpAddr) -> InFlight {
-        self.expect_with(branch, peer, None)
+    pub(super) fn expect(self: &Arc<Self>, branch: &str, method: Method, peer: IpAddr) -> InFlight {
+        self.expect_with(branch, method, peer, None)
     }
 
     /// The same for an INVITE: each of its 1xx and 2xx goes to `answers` in order, retransmissions and those of several
@@ -149,16 +167,18 @@ impl Inbox {
         peer: IpAddr,
         answers: UnboundedSender<Response>,
     ) -> InFlight {
-        self.expect_with(branch, peer, Some(answers))
+        self.expect_with(branch, Method::Invite, peer, Some(answers))
     }
 
     fn expect_with(
         self: &Arc<Self>,
         branch: &str,
+        method: Method,
         peer: IpAddr,
         answers: Option<UnboundedSender<Response>>,
     ) -> InFlight {
-        self.lock().exchanges.insert(branch.to_owned(), Exchange { peer, heard: false, answers });
+        let exchange = Exchange { method, peer, heard: false, final_status: None, answers, left: false };
+        self.lock().exchanges.insert(branch.to_owned(), exchange);
         InFlight { inbox: self.clone(), branch: branch.to_owned() }
     }
 
@@ -192,14 +212,21 @@ impl Inbox {
         if exchange.peer != from || !is_sound(response) {
             return false;
         }
+        let status = response.status_code.code();
+        // A CANCEL has the branch of its INVITE, and answers of its own.
+        if !response.cseq_header().and_then(|cseq| cseq.method()).is_ok_and(|method| method == exchange.method) {
+            return true;
+        }
         exchange.heard = true;
-        let is_of_invite = response.cseq_header().and_then(|cseq| cseq.method()).is_ok_and(|m| m == Method::Invite);
-        if let Some(answers) = exchange.answers.as_ref().filter(|_| is_of_invite && response.status_code.code() < 300)
+        if status >= 200 {
+            exchange.final_status.get_or_insert(status);
+        }
+        if let Some(answers) = exchange.answers.as_ref().filter(|_| status < 300 || exchange.left)
             && answers.send(response.clone()).is_err()
         {
             debug!("an answer to an INVITE that is over");
         }
-        true
+        !exchange.left
     }
 
     fn admits_request(&self, from: IpAddr, now: Instant) -> bool {

@@ -14,10 +14,10 @@ use super::attended::sdp;
 use super::checks::{self, Frame, Framer};
 use super::digest::{Asker, Credentials, Login, Trust};
 use super::exchange::{Answer, challenges};
-use super::inbox::{Inbox, Watching};
+use super::inbox::{Inbox, Watching, tell};
 use super::notify::{Session, Source, Watch};
-use super::subscription::Subscription;
-use super::{answered, tell};
+use super::referral::answered;
+use super::subscription::{Event, Subscription};
 use crate::config::secret::Secret;
 use crate::transfer::Outcome;
 
@@ -85,8 +85,8 @@ pub fn take_in(bytes: &[u8], carrier: Carrier) -> Taken {
 struct Desk {
     inbox: Arc<Inbox>,
     watching: Option<Watching>,
-    told: mpsc::UnboundedReceiver<super::Event>,
-    events: mpsc::UnboundedSender<super::Event>,
+    told: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedSender<Event>,
     credentials: Credentials,
     taken: Taken,
 }
@@ -123,7 +123,7 @@ impl Desk {
             SipMessage::Request(request) => TransactionKey::from_request(request, TransactionRole::Server),
             SipMessage::Response(response) => TransactionKey::from_response(response, TransactionRole::Client),
         };
-        let in_flight = self.inbox.expect(BRANCH, PEER.ip());
+        let in_flight = self.inbox.expect(BRANCH, Method::Refer, PEER.ip());
         let admitted = key.is_ok() && self.inbox.admits(&message, PEER.ip());
         drop(in_flight);
         if !admitted {

@@ -32,43 +32,44 @@ pub mod intake;
 pub mod media;
 mod message;
 mod notify;
+mod numbers;
 pub mod options;
 mod rate;
 mod refer;
+mod referral;
 mod resolve;
 mod secure;
 pub mod sipfrag;
+mod steps;
 mod stream;
 pub mod subscription;
 pub mod uri;
 mod wire;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsipstack::sip::HeadersExt as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument as _, debug, info, info_span, warn};
+use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::config::secret::Secret;
 use crate::config::settings::Sip;
 use crate::tls;
 use crate::transfer::{Outcome, Progress, Route, TransferRequest};
-use attended::sdp;
 use digest::{Login, Trust};
-use exchange::{Answer, Sign, exchange, reason};
 use field::BadField;
-use inbox::{Gate, Inbox, Watching, tell};
+use inbox::{Gate, Inbox};
 use media::whisper::Whisper;
-use notify::{Session, Watch};
+use numbers::Numbers;
 use refer::{Plan, ReferTo};
-use subscription::{Event, Subscription};
-use uri::{Hop, HopUri, Host};
-use wire::{Path, Wire};
+use referral::Watched;
+use steps::Steps;
+use uri::Hop;
+use wire::Wire;
 
 /// The code of [`Outcome::Rejected`] when the room's dialog cannot go into a message.
 pub const BAD_DIALOG: &str = "bad_dialog";
@@ -107,18 +108,20 @@ pub enum SipError {
     },
 }
 
-/// The timers of RFC 3261 section 17; [`Timing::default`] has its values.
+/// The timers of RFC 3261 section 17, and one of ours; [`Timing::default`] has its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// T1 (500 ms): the first retransmission; 64 times as much is timer F.
     pub t1: Duration,
     /// T2 (4 s): the longest pause between retransmissions.
     pub t2: Duration,
+    /// How long the result of an accepted REFER may take after the caller's side has hung up (2 s).
+    pub bye_grace: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4) }
+        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4), bye_grace: Duration::from_secs(2) }
     }
 }
 
@@ -138,6 +141,7 @@ pub struct SipAgent {
     wire: Arc<Wire>,
     inbox: Arc<Inbox>,
     timing: Timing,
+    numbers: Numbers,
     /// The sound of `sentimentWhisperFile`.
     whisper: Option<Whisper>,
     /// Calls to humans that have yet to end.
@@ -210,6 +214,7 @@ impl SipAgent {
             wire: Arc::new(wire),
             inbox,
             timing,
+            numbers: Numbers::default(),
             whisper,
             calls: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -236,12 +241,13 @@ impl SipAgent {
         let (span, stop) = (info_span!("transfer", alert_id = %request.alert_id), stop.into());
         let deadline = Instant::now() + Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE);
         async {
+            let steps = Steps::new(progress);
             let outcome = match &request.route {
-                Route::Attended { .. } => self.attend(&request, &progress, &stop, deadline).await,
+                Route::Attended { .. } => self.attend(&request, &steps, &stop, deadline).await,
                 _ => match Plan::new(&request.route, &self.settings) {
                     Ok(plan) => {
                         let refer_to = ReferTo::number(&request.target, &self.settings);
-                        self.refer(&plan, &refer_to, deadline, &progress, &stop.cancel).await
+                        self.refer(&plan, &refer_to, deadline, &steps, &stop.cancel, Watched::new()).await
                     }
                     Err(bad) => bad_dialog(&bad),
                 },
@@ -258,165 +264,11 @@ impl SipAgent {
         self.calls.close();
         self.calls.wait().await;
     }
-
-    async fn refer(
-        &self,
-        plan: &Plan,
-        refer_to: &ReferTo,
-        deadline: Instant,
-        progress: &mpsc::Sender<Progress>,
-        cancel: &CancellationToken,
-    ) -> Outcome {
-        let mut transfer = Transfer { subscription: Subscription::new(), progress };
-        let (events, mut news) = mpsc::unbounded_channel();
-        // Outlives the work below: what is notified after the REFER's response is what counts.
-        let mut watching = None;
-        let work = self.work(plan, refer_to, &events, &mut watching);
-        tokio::pin!(work);
-        let mut working = true;
-        loop {
-            let event = tokio::select! {
-                biased;
-                Some(event) = news.recv() => event,
-                () = cancel.cancelled() => Event::Cancelled,
-                done = &mut work, if working => {
-                    working = false;
-                    match done {
-                        Ok(()) => continue,
-                        Err(outcome) => return outcome,
-                    }
-                }
-                () = tokio::time::sleep_until(deadline) => Event::Deadline,
-            };
-            if let Some(outcome) = transfer.handle(event) {
-                return outcome;
-            }
-        }
-    }
-
-    /// Sends the REFER and sees it through to its response; all that happens goes to `events`.
-    async fn work(
-        &self,
-        plan: &Plan,
-        refer_to: &ReferTo,
-        events: &mpsc::UnboundedSender<Event>,
-        watching: &mut Option<Watching>,
-    ) -> Result<(), Outcome> {
-        let path = match self.wire.path(&plan.hop, self.settings.transport).await {
-            Ok(path) => path,
-            Err(reason) => {
-                tell(events, Event::NotSent { reason });
-                return Ok(());
-            }
-        };
-        let message = plan.message(refer_to, &self.settings, path.leg.local).map_err(|bad| bad_dialog(&bad))?;
-        let watch = self.watch_of(plan, &path, events.clone()).await;
-        let in_use = || Outcome::Rejected {
-            code: DIALOG_IN_USE.to_owned(),
-            reason: "another transfer works in the same dialog".to_owned(),
-        };
-        let key = (message.call_id.as_str().to_owned(), message.local_tag.as_str().to_owned());
-        let watch = self.inbox.watch(key, watch, self.timing.timer_f());
-        let watching = watching.insert(watch.ok_or_else(in_use)?);
-        let sign = |sign| match sign {
-            Sign::To { peer, secure } => watching.update(|watch| {
-                watch.peers.push(peer);
-                watch.secure = secure;
-            }),
-            Sign::Sending(cseq) => watching.update(|watch| watch.refer_cseqs.push(cseq)),
-            Sign::Sent => tell(events, Event::Sent),
-            Sign::Elsewhere => tell(events, Event::Elsewhere),
-            Sign::Challenged(status) => tell(events, Event::Challenged(status)),
-            Sign::Provisional(status) => tell(events, Event::Provisional(status)),
-        };
-        let answer = exchange(&self.wire, &self.inbox, &path, &message, self.login.as_ref(), sign).await;
-        tell(events, answered(answer, watching));
-        Ok(())
-    }
-
-    /// What is expected of the dialog that a REFER goes to.
-    async fn watch_of(&self, plan: &Plan, path: &Path, events: mpsc::UnboundedSender<Event>) -> Watch {
-        let mut peers: Vec<IpAddr> = vec![path.peer.ip()];
-        for hop in plan.peers() {
-            peers.extend(self.wire.addresses(hop).await);
-        }
-        let in_dialog = plan.is_in_dialog();
-        // A phone may put us on hold before it calls the human; the sound itself is the platform's.
-        let contact = path.leg.contact(plan.is_secure());
-        let session = || Session::new(sdp::Local::elsewhere(path.leg.local.ip()), contact);
-        Watch {
-            remote_tag: plan.remote_tag().filter(|_| in_dialog).map(|tag| tag.as_str().to_owned()),
-            in_dialog,
-            peers,
-            secure: path.is_secure(),
-            refer_cseqs: Vec::new(),
-            last_cseq: None,
-            session: in_dialog.then(session),
-            events,
-            ended: None,
-        }
-    }
-}
-
-/// A transfer's state and whom it is told to.
-struct Transfer<'a> {
-    subscription: Subscription,
-    progress: &'a mpsc::Sender<Progress>,
-}
-
-impl Transfer<'_> {
-    fn handle(&mut self, event: Event) -> Option<Outcome> {
-        let step = self.subscription.handle(event);
-        if let Some(told) = step.progress {
-            tell_progress(self.progress, told);
-        }
-        step.outcome
-    }
-}
-
-fn tell_progress(progress: &mpsc::Sender<Progress>, told: Progress) {
-    info!(step = told.step, sip_status = told.sip_status, "transfer");
-    if progress.try_send(told).is_err() {
-        debug!("nobody takes the transfer's progress");
-    }
 }
 
 fn bad_dialog(bad: &BadField) -> Outcome {
     info!(field = bad.field, problem = bad.problem, "the room's SIP dialog cannot be used");
     Outcome::Rejected { code: BAD_DIALOG.to_owned(), reason: bad.to_string() }
-}
-
-/// What an exchange's end means to the transfer.
-fn answered(answer: Answer, watching: &Watching) -> Event {
-    match answer {
-        Answer::Final(response) => {
-            let status = response.status_code.code();
-            if !(200..300).contains(&status) {
-                return Event::Refused { status, reason: reason(&response) };
-            }
-            let tag = response.to_header().ok().and_then(|to| to.tag().ok().flatten()).map(|t| t.value().to_owned());
-            let contact = response.contact_header().ok().and_then(|c| contact_address(c.value()));
-            watching.update(|watch| {
-                watch.peers.extend(contact);
-                if watch.remote_tag.is_none() {
-                    watch.remote_tag = tag;
-                }
-            });
-            Event::Accepted(status)
-        }
-        Answer::Unauthorized { status, error } => Event::Refused { status, reason: error.to_string() },
-        Answer::Unanswered(reason) => Event::Unanswered { reason },
-        Answer::NotSent(reason) => Event::NotSent { reason },
-    }
-}
-
-/// The address of a Contact, where it is one and not a name.
-fn contact_address(contact: &str) -> Option<IpAddr> {
-    let uri = contact.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(contact, |(uri, _)| uri);
-    match HopUri::new("contact", uri).ok()?.hop() {
-        Hop { host: Host::Ip(ip), .. } => Some(*ip),
-        Hop { .. } => None,
-    }
 }
 
 /// Checks what no grammar can tell of the settings; reads `sentimentSipCaFile`.

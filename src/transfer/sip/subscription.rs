@@ -1,7 +1,8 @@
 //! What a REFER came to, as a pure state machine: responses, notifications and time in, one [`Outcome`] out.
 //!
 //! The rules (RFC 3515, RFC 6665): an accepted REFER (2xx) says nothing about the human; only a final status in a
-//! NOTIFY does. A NOTIFY may come before the response. Whatever decides first stays.
+//! NOTIFY does. A NOTIFY may come before the response. Whatever decides first stays. A BYE of a peer that has taken the
+//! REFER may overtake the NOTIFY of its success, so that a little time is left for it.
 
 use super::sipfrag::StatusLine;
 use crate::transfer::{Outcome, Progress};
@@ -58,6 +59,8 @@ pub struct Step {
     pub progress: Option<Progress>,
     /// The outcome, exactly once.
     pub outcome: Option<Outcome>,
+    /// Whether what is still to come has to come soon: [`Event::Deadline`] is due after a short grace.
+    pub is_last_call: bool,
 }
 
 /// A transfer on its way.
@@ -65,6 +68,10 @@ pub struct Step {
 pub struct Subscription {
     /// Whether the peer answered in any way: it is reachable, and may be working on the transfer.
     heard: bool,
+    /// Whether the peer works on the transfer: it accepted the REFER or notified something.
+    taken: bool,
+    /// Whether the remote side has hung up since.
+    hung_up: bool,
     ended: bool,
     last_notified: Option<u16>,
 }
@@ -90,7 +97,8 @@ impl Subscription {
                 | Event::Refused { .. }
                 | Event::Notified { .. }
         );
-        let step = match event {
+        self.taken |= matches!(event, Event::Accepted(_) | Event::Notified { .. });
+        let mut step = match event {
             Event::Sent => Step::said("refer_sent", None),
             Event::Elsewhere => Step::said("elsewhere", None),
             Event::Challenged(status) => Step::said("challenged", Some(status)),
@@ -105,11 +113,20 @@ impl Subscription {
             Event::Unanswered { .. } if heard_before => Step::default(),
             Event::Unanswered { reason } => Step::silent(Outcome::Unreachable { reason }),
             Event::Notified { status, terminated } => self.notified(status, terminated),
+            Event::Bye if self.hung_up => Step::default(),
+            Event::Bye if self.taken => {
+                self.hung_up = true;
+                Step { is_last_call: true, ..Step::said("bye", None) }
+            }
             Event::Bye => Step::ended("bye", None, Outcome::CallerGone),
             Event::Cancelled => Step::silent(Outcome::Cancelled),
             Event::Deadline if heard_before => Step::silent(Outcome::Unknown),
             Event::Deadline => Step::silent(Outcome::Unreachable { reason: "no answer by the deadline".to_owned() }),
         };
+        // Who hung up and is with no human is gone, whatever became of the human.
+        if self.hung_up && !matches!(step.outcome, None | Some(Outcome::Transferred | Outcome::Cancelled)) {
+            step.outcome = Some(Outcome::CallerGone);
+        }
         self.ended = step.outcome.is_some();
         step
     }
@@ -138,11 +155,11 @@ impl Subscription {
 
 impl Step {
     fn said(step: &str, sip_status: Option<u16>) -> Self {
-        Self { progress: Some(Progress { step: step.to_owned(), sip_status }), outcome: None }
+        Self { progress: Some(Progress { step: step.to_owned(), sip_status }), ..Self::default() }
     }
 
     fn silent(outcome: Outcome) -> Self {
-        Self { progress: None, outcome: Some(outcome) }
+        Self { outcome: Some(outcome), ..Self::default() }
     }
 
     fn ended(step: &str, sip_status: Option<u16>, outcome: Outcome) -> Self {
@@ -200,6 +217,23 @@ mod tests {
     }
 
     #[test]
+    fn a_bye_after_the_acceptance_leaves_time_for_the_result() {
+        let gone = Some(Outcome::CallerGone);
+        assert_eq!(run([Event::Sent, Event::Bye, Event::Accepted(202)]), gone);
+        for taken in [Event::Accepted(202), notify(180, false)] {
+            let after = |event: Event| run([Event::Sent, taken.clone(), Event::Bye, event]);
+            assert_eq!(after(notify(200, true)), Some(Outcome::Transferred));
+            assert_eq!(after(notify(487, true)), gone);
+            assert_eq!(after(Event::Notified { status: None, terminated: true }), gone);
+            assert_eq!(after(Event::Deadline), gone);
+            assert_eq!((after(notify(180, false)), after(Event::Bye)), (None, None));
+        }
+        let mut subscription = Subscription::new();
+        assert!(!subscription.handle(Event::Accepted(202)).is_last_call);
+        assert!(subscription.handle(Event::Bye).is_last_call);
+    }
+
+    #[test]
     fn a_subscription_that_ends_without_a_result_is_unknown() {
         assert_eq!(run([Event::Notified { status: None, terminated: true }]), Some(Outcome::Unknown));
         assert_eq!(run([notify(180, true)]), Some(Outcome::Unknown));
@@ -235,17 +269,18 @@ mod tests {
         fn every_history_has_one_right_outcome(history in proptest::collection::vec(events(), 0..12)) {
             let mut subscription = Subscription::new();
             let mut outcome = None;
-            let mut success_seen = false;
+            let (mut success_seen, mut taken) = (false, false);
             for event in history.into_iter().chain([Event::Deadline]) {
                 let success = matches!(&event, Event::Notified { status: Some(s), .. } if (200..300).contains(&s.status));
                 let bye = event == Event::Bye;
+                taken |= matches!(event, Event::Accepted(_) | Event::Notified { .. });
                 let step = subscription.handle(event);
                 if outcome.is_none() {
                     success_seen |= success;
                     // A success ends it as transferred at once, and nothing else does.
                     prop_assert_eq!(step.outcome == Some(Outcome::Transferred), success);
                     if bye {
-                        prop_assert_eq!(step.outcome.clone(), Some(Outcome::CallerGone));
+                        prop_assert_eq!(step.outcome.clone(), (!taken).then_some(Outcome::CallerGone));
                     }
                     outcome = step.outcome;
                 } else {

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rsipstack::EndpointBuilder;
 use rsipstack::platform::net::UdpSocket as StackSocket;
 use rsipstack::sip::Transport;
@@ -29,7 +30,7 @@ use super::resolve::{Directory, Target};
 use super::secure::{Secured, Tls};
 use super::stream::{Opener, Streams};
 use super::uri::{Hop, Host};
-use super::{SipError, Timing};
+use super::{MAX_DEADLINE, SipError, Timing};
 use crate::config::settings::{Sip, SipTransport};
 
 /// How long one target may take to be connected, TLS included, before the next one is tried.
@@ -59,6 +60,8 @@ pub(super) struct Path {
     pub(super) peer: SocketAddr,
     /// The hop's host, which a certificate must name.
     host: Host,
+    /// Whether the peer was asked for a stream, for what is too large for a datagram, and took none.
+    pub(super) takes_no_stream: bool,
     /// Where else the hop can be found, best first.
     spare: VecDeque<Target>,
 }
@@ -101,6 +104,8 @@ impl Wire {
                 t1: timing.t1,
                 t2: timing.t2,
                 t1x64: timing.timer_f(),
+                // A phone may ring as long as a transfer may take; who gives up on it sooner cancels its INVITE.
+                timerc: MAX_DEADLINE + timing.timer_f(),
                 // A 2xx is acknowledged where its dialog's route set leads, which the stack does not check.
                 auto_ack_2xx: false,
                 ..EndpointOption::default()
@@ -159,9 +164,9 @@ impl Wire {
         Ok(Path { spare: path.spare.clone(), ..stream })
     }
 
-    /// The addresses that a hop may send from; a name that does not resolve soon adds none.
-    pub(super) async fn addresses(&self, hop: &Hop) -> Vec<IpAddr> {
-        self.directory.addresses(hop, self.preferred).await
+    /// The addresses that hops may send from, looked up all at once; a name that does not resolve soon adds none.
+    pub(super) async fn addresses_of(&self, hops: impl Iterator<Item = &Hop>) -> Vec<IpAddr> {
+        join_all(hops.map(|hop| self.directory.addresses(hop, self.preferred))).await.concat()
     }
 
     async fn first_of(&self, mut targets: VecDeque<Target>, host: &Host) -> Result<Path, String> {
@@ -196,8 +201,8 @@ impl Wire {
             SipTransport::Tls => self.secured_to(peer, host).await,
         }
         .map_err(|e| format!("no connection to {peer} over {}: {e}", transport.name()))?;
-        let spare = VecDeque::new();
-        Ok(Path { leg: Leg { transport, local }, connection, destination, peer, host: host.clone(), spare })
+        let (host, spare) = (host.clone(), VecDeque::new());
+        Ok(Path { leg: Leg { transport, local }, connection, destination, peer, host, takes_no_stream: false, spare })
     }
 
     /// Lets one at a time open a connection to `peer`.
@@ -346,5 +351,22 @@ impl StackSocket for CheckedSocket {
 
     fn local_addr(&self) -> rsipstack::Result<SocketAddr> {
         Ok(self.0.local_addr()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::super::inbox::{Gate, Inbox};
+    use super::*;
+    use crate::config::settings::Settings;
+
+    #[tokio::test]
+    async fn the_stack_gives_up_on_no_phone_that_may_still_ring() {
+        let settings = Sip { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..Settings::default().sip };
+        let gate = Box::new(Gate(Arc::new(Inbox::default())));
+        let (wire, _incoming) = Wire::open(&settings, Timing::default(), gate).await.unwrap();
+        assert!(wire.stack.option.timerc > MAX_DEADLINE);
     }
 }

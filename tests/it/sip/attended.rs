@@ -246,7 +246,7 @@ async fn credentials_and_recorded_routes_lead_through_a_proxy() {
 #[tokio::test]
 async fn nobody_there_is_unreachable() {
     let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let timing = Timing { t1: Duration::from_millis(5), t2: Duration::from_millis(40) };
+    let timing = Timing { t1: Duration::from_millis(5), t2: Duration::from_millis(40), ..Timing::default() };
     let agent = SipAgent::start_with(&attended(nobody), None, timing).await.unwrap();
     let caller = caller().await;
     let (outcome, _) = transfer(&agent, ask(caller.local_addr().unwrap())).await;
@@ -315,7 +315,7 @@ async fn a_server_of_the_human_s_that_fails_is_followed_by_the_next_one() {
     }
     let dns = Dnsmasq::start(&records).await;
     let sip = Sip { target_domain: Some("voice.test".to_owned()), nameserver: Some(dns.address), ..attended(silent) };
-    let timing = Timing { t1: Duration::from_millis(50), t2: Duration::from_millis(400) };
+    let timing = Timing { t1: Duration::from_millis(50), t2: Duration::from_millis(400), ..Timing::default() };
     let (agent, caller) = (SipAgent::start_with(&sip, None, timing).await.unwrap(), caller().await);
     let (outcome, told) = transfer(&agent, ask(caller.local_addr().unwrap())).await;
     assert_eq!(outcome, Outcome::Busy, "{told:?}");

@@ -6,51 +6,59 @@ use std::time::Duration;
 
 use sentiment_sidecar::config::settings::SipTransport;
 use sentiment_sidecar::room::message::SipDialog;
-use sentiment_sidecar::transfer::sip::BAD_DIALOG;
+use sentiment_sidecar::transfer::sip::{BAD_DIALOG, SipAgent, Timing};
 use sentiment_sidecar::transfer::{Outcome, Route};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{agent, dialog, request, transfer};
+use super::{agent, dialog, request, settings, transfer};
 
 /// A peer that sends what a test tells it to.
-struct Peer {
+pub(super) struct Peer {
     socket: UdpSocket,
     agent: SocketAddr,
 }
 
 impl Peer {
-    async fn bind(ip: &str, agent: SocketAddr) -> Self {
+    pub(super) async fn bind(ip: &str, agent: SocketAddr) -> Self {
         Self { socket: UdpSocket::bind((ip, 0)).await.unwrap(), agent }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(super) async fn bind_to(address: SocketAddr, agent: SocketAddr) -> Self {
+        Self { socket: UdpSocket::bind(address).await.unwrap(), agent }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
         self.socket.local_addr().unwrap()
     }
 
-    async fn receive(&self) -> String {
+    pub(super) async fn receive(&self) -> String {
         let mut buffer = [0; 4096];
         let received = tokio::time::timeout(Duration::from_secs(5), self.socket.recv_from(&mut buffer)).await;
         let (len, _) = received.expect("nothing came").unwrap();
         String::from_utf8(buffer[..len].to_vec()).unwrap()
     }
 
-    async fn accept(&self) {
+    /// Takes a REFER, which may come again, and answers it.
+    pub(super) async fn answer_refer(&self, status: &str) -> String {
         let refer = self.receive().await;
         assert!(refer.starts_with("REFER "), "{refer}");
-        let copied: String = refer
-            .lines()
-            .filter(|l| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| l.starts_with(name)))
-            .map(|l| format!("{l}\r\n"))
-            .collect();
-        let answer = format!("SIP/2.0 202 Accepted\r\n{copied}Content-Length: 0\r\n\r\n");
-        self.socket.send_to(answer.as_bytes(), self.agent).await.unwrap();
+        self.respond(&refer, status, "").await;
+        refer
+    }
+
+    pub(super) async fn accept(&self) {
+        self.answer_refer("202 Accepted").await;
+    }
+
+    pub(super) async fn respond(&self, request: &str, status: &str, headers: &str) {
+        self.socket.send_to(response(request, status, headers).as_bytes(), self.agent).await.unwrap();
     }
 
     /// Sends a request of the handed-over dialog and returns the status of its answer.
-    async fn ask(&self, method: &str, cseq: u32, headers: &str, body: &str) -> u16 {
+    pub(super) async fn ask(&self, method: &str, cseq: u32, headers: &str, body: &str) -> u16 {
         self.ask_in("handed-over@127.0.0.1", "caller-tag", method, cseq, headers, body).await
     }
 
@@ -65,20 +73,38 @@ impl Peer {
             body.len()
         );
         self.socket.send_to(text.as_bytes(), self.agent).await.unwrap();
-        let answer = self.receive().await;
+        let mut answer = self.receive().await;
+        // A REFER that was sent again before its answer came.
+        while answer.starts_with("REFER ") {
+            answer = self.receive().await;
+        }
         assert!(answer.starts_with("SIP/2.0 "), "{answer}");
         answer[8..11].parse().unwrap()
     }
 
-    async fn notify(&self, cseq: u32, state: &str, sipfrag: &str) -> u16 {
+    pub(super) async fn notify(&self, cseq: u32, state: &str, sipfrag: &str) -> u16 {
         let headers = format!("Event: refer\r\nSubscription-State: {state}\r\nContent-Type: message/sipfrag\r\n");
         self.ask("NOTIFY", cseq, &headers, sipfrag).await
     }
 }
 
+/// A response to a request of ours.
+pub(super) fn response(request: &str, status: &str, headers: &str) -> String {
+    let copied: String = request
+        .lines()
+        .filter(|l| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| l.starts_with(name)))
+        .map(|l| format!("{l}\r\n"))
+        .collect();
+    format!("SIP/2.0 {status}\r\n{copied}{headers}Content-Length: 0\r\n\r\n")
+}
+
 /// A transfer under way whose REFER the peer has accepted.
 async fn under_way(deadline_ms: u64) -> (Peer, JoinHandle<Outcome>, CancellationToken) {
-    let agent = agent(SipTransport::Udp).await;
+    under_way_with(Timing::default(), deadline_ms).await
+}
+
+async fn under_way_with(timing: Timing, deadline_ms: u64) -> (Peer, JoinHandle<Outcome>, CancellationToken) {
+    let agent = SipAgent::start_with(&settings(SipTransport::Udp), None, timing).await.unwrap();
     let peer = Peer::bind("127.0.0.1", agent.listen()).await;
     let (route, cancel) = (Route::ReferInDialog { dialog: dialog(peer.address()) }, CancellationToken::new());
     let token = cancel.clone();
@@ -171,12 +197,29 @@ async fn requests_that_nobody_asked_for_are_refused() {
 
 #[tokio::test]
 async fn a_caller_who_hangs_up_first_is_gone() {
-    let (peer, running, _) = under_way(20_000).await;
+    let timing = Timing { bye_grace: Duration::from_millis(200), ..Timing::default() };
+    let (peer, running, _) = under_way_with(timing, 20_000).await;
     assert_eq!(peer.ask("BYE", 1, "", "").await, 200);
     assert_eq!(running.await.unwrap(), Outcome::CallerGone);
     // What its phone still has to say deserves an answer, so that it does not say it again and again.
     assert_eq!(peer.notify(2, "terminated;reason=noresource", "SIP/2.0 487 Request Terminated\r\n").await, 200);
     assert_eq!(peer.notify(2, "terminated;reason=noresource", "SIP/2.0 200 OK\r\n").await, 500, "stale CSeq");
+}
+
+#[tokio::test]
+async fn a_bye_may_overtake_the_result_that_it_follows() {
+    // Long enough that only what is notified ends the transfer.
+    let timing = Timing { bye_grace: Duration::from_secs(30), ..Timing::default() };
+    for (result, expected) in
+        [("SIP/2.0 200 OK", Outcome::Transferred), ("SIP/2.0 487 Request Terminated", Outcome::CallerGone)]
+    {
+        let (peer, running, _) = under_way_with(timing, 60_000).await;
+        assert_eq!(peer.ask("BYE", 1, "", "").await, 200);
+        assert_eq!(peer.notify(2, "active", "SIP/2.0 180 Ringing").await, 200);
+        assert!(!running.is_finished());
+        assert_eq!(peer.notify(3, "terminated;reason=noresource", result).await, 200);
+        assert_eq!(running.await.unwrap(), expected);
+    }
 }
 
 #[tokio::test]

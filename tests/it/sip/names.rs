@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::{Sip, SipTransport};
 use sentiment_sidecar::room::message::SipDialog;
 use sentiment_sidecar::transfer::sip::{SipAgent, Timing};
@@ -10,14 +11,17 @@ use sentiment_sidecar::transfer::{Outcome, Route};
 use tokio::time::Instant;
 
 use super::dnsmasq::Dnsmasq;
+use super::hostile::Peer;
 use super::sipp::{Sipp, free_port};
 use super::{agent, assert_sound, dialog, settings, steps, transfer};
 
 /// Patience of 8 x 50 ms with a silent target instead of 4 s.
-const TIMING: Timing = Timing { t1: Duration::from_millis(50), t2: Duration::from_millis(400) };
+fn timing() -> Timing {
+    Timing { t1: Duration::from_millis(50), t2: Duration::from_millis(400), ..Timing::default() }
+}
 
 async fn agent_asking(dns: &Dnsmasq, sip: Sip) -> SipAgent {
-    SipAgent::start_with(&Sip { nameserver: Some(dns.address), ..sip }, None, TIMING).await.unwrap()
+    SipAgent::start_with(&Sip { nameserver: Some(dns.address), ..sip }, None, timing()).await.unwrap()
 }
 
 /// The dialog of a call whose remote target is `uri`.
@@ -86,6 +90,33 @@ async fn a_server_that_is_out_of_service_is_followed_by_the_next_one() {
     let seen = second.finish().await;
     let refer = String::from_utf8_lossy(&seen.received[0]).into_owned();
     assert!(refer.contains("CSeq: 8 REFER\r\n"), "{refer}");
+}
+
+#[tokio::test]
+async fn the_challenge_of_a_server_that_fails_does_not_count_at_the_next_one() {
+    let next = Sipp::start("challenge", SipTransport::Udp, 1, &[]).await;
+    let failing = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let mut records = hosts(&[10, 20]);
+    records.extend([srv("_sip._udp", failing, 10), srv("_sip._udp", next.address, 20)]);
+    let dns = Dnsmasq::start(&records).await;
+    let (user, realm) = (Some("sidecar".to_owned()), Some("sipp".to_owned()));
+    let sip = Sip { user, realm, nameserver: Some(dns.address), ..settings(SipTransport::Udp) };
+    let agent = SipAgent::start_with(&sip, Some(Secret::new("pass")), timing()).await.unwrap();
+    let failing = Peer::bind_to(failing, agent.listen()).await;
+    let running = tokio::spawn(async move { transfer(&agent, at("sip:caller@voice.test"), 10_000).await.0 });
+    let first = failing.receive().await;
+    let challenge = "Proxy-Authenticate: Digest realm=\"sipp\", nonce=\"of the first\", algorithm=SHA-256\r\n";
+    failing.respond(&first, "407 Proxy Authentication Required", challenge).await;
+    let mut second = first.clone();
+    while second.contains("CSeq: 7 REFER\r\n") {
+        second = failing.receive().await;
+    }
+    assert!(second.contains("of the first"), "{second}");
+    failing.respond(&second, "503 Service Unavailable", "").await;
+    assert_eq!(running.await.unwrap(), Outcome::Transferred);
+    let seen = next.finish().await;
+    assert_sound(&seen);
+    assert!(!String::from_utf8_lossy(&seen.received[0]).contains("Authorization"), "nothing of the first");
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 //!
 //! - Called off while it rings, it is cancelled; before the first sign of life it waits for one, as a CANCEL must.
 //! - A 2xx that crosses a CANCEL is acknowledged and hung up, and so is every further phone that answers one INVITE.
-//! - A 2xx that comes again is acknowledged again, as long as it may come.
+//! - A final response that comes again is acknowledged again, as long as it may come.
+//! - An INVITE that was given up for another target is not left to ring: a sign of life of it is cancelled, a 2xx hung up.
 
 use std::sync::Arc;
 
-use rsipstack::sip::{Header, Method, Request, Response, SipMessage};
+use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use super::sdp::{self, Remote};
 use crate::config::settings::{Sip, SipTransport};
 use crate::transfer::sip::Timing;
 use crate::transfer::sip::digest::{Asker, Credentials, Login};
-use crate::transfer::sip::exchange::{MAX_SENDINGS, broken, challenges, new_branch, reason, transaction, widened};
+use crate::transfer::sip::exchange::{MAX_SENDINGS, addressed, broken, challenges, new_branch, reason, transaction};
 use crate::transfer::sip::inbox::{InFlight, Inbox};
 use crate::transfer::sip::message::{ALLOW, Body, Message, USER_AGENT};
 use crate::transfer::sip::refer::Replaced;
@@ -71,10 +72,20 @@ pub(super) struct Attempt {
     pub(super) credentials: Vec<Header>,
     request: Request,
     in_flight: InFlight,
+    /// Whether a 1xx came, which a CANCEL must wait for.
+    rings: bool,
+    /// Whether a CANCEL went out.
+    cancelled: bool,
+    /// Final responses by way of the INVITE's transaction.
     responses: mpsc::UnboundedReceiver<Response>,
-    /// Moves the INVITE's transaction on, and that of its CANCEL.
-    drivers: Vec<AbortOnDropHandle<()>>,
+    /// Moves the INVITE's transaction on.
+    driver: AbortOnDropHandle<()>,
+    /// The same for that of its CANCEL.
+    canceller: Option<AbortOnDropHandle<()>>,
 }
+
+/// What the inbox passes on of an INVITE.
+pub(super) type Answers = mpsc::UnboundedReceiver<Response>;
 
 /// How an INVITE ended.
 enum Ending {
@@ -102,15 +113,13 @@ impl Invitation {
     /// Calls, and sees the call through to its end.
     pub(super) async fn run(mut self) {
         self.message.body = Some(Body { kind: sdp::CONTENT_TYPE, text: self.session.offer() });
-        self.path = widened(&self.wire, self.path, &self.message).await;
-        let (sender, mut answers) = mpsc::unbounded_channel();
-        let invited = Instant::now();
         let call = Arc::new(self);
-        let Some((attempt, answer)) = call.invite(&sender, &mut answers).await else { return };
+        let Some((attempt, mut answers, answer)) = call.invite().await else { return };
+        // RFC 3261 section 13.2.2.4: the time for other phones runs from the first one that answers.
+        let until = Instant::now() + call.timing.timer_f();
         let attempt = Arc::new(attempt);
         let stood = call.talk(&attempt, &answer, &mut answers).await;
         // What still comes of this INVITE is not left without an answer, for as long as it may come.
-        let until = invited + call.timing.timer_f();
         let closing = call.closing.clone();
         let stragglers = async move {
             while let Ok(Some(response)) = timeout_at(until, answers.recv()).await {
@@ -136,22 +145,21 @@ impl Invitation {
 
     /// Sends the INVITE until it is answered: with credentials where they are asked for, and to the next target where one
     /// fails (RFC 3263 section 4.3).
-    async fn invite(
-        &self,
-        sender: &mpsc::UnboundedSender<Response>,
-        answers: &mut mpsc::UnboundedReceiver<Response>,
-    ) -> Option<(Attempt, Box<Response>)> {
+    async fn invite(self: &Arc<Self>) -> Option<(Attempt, Answers, Box<Response>)> {
         let mut credentials = Credentials::default();
         let (mut path, mut cseq, mut challenges_met) = (self.path.clone(), self.message.cseq, 0);
         while !self.release.is_cancelled() {
             let headers = credentials.headers(self.login.as_ref(), "INVITE", &self.message.request_uri);
-            let ending = match self.send(&path, cseq, headers, sender).await {
+            let ending = match self.send(&mut path, cseq, headers).await {
                 Err(reason) => Ending::Silent { reason, heard: false },
-                Ok(mut attempt) => {
+                Ok((mut attempt, mut answers)) => {
                     self.tell(Event::Sent);
-                    match self.ending(&mut attempt, answers).await {
-                        Ending::Answered(answer) => return Some((attempt, answer)),
-                        other => other,
+                    match self.ending(&mut attempt, &mut answers).await {
+                        Ending::Answered(answer) => return Some((attempt, answers, answer)),
+                        other => {
+                            self.leave(attempt, answers, matches!(other, Ending::Other(_)));
+                            other
+                        }
                     }
                 }
             };
@@ -163,7 +171,9 @@ impl Invitation {
             if failed && let Ok(other) = self.wire.elsewhere(&path).await {
                 debug!(peer = %path.peer, "a SIP target failed; the next one is tried");
                 self.tell(Event::Elsewhere);
-                path = widened(&self.wire, other, &self.message).await;
+                path = other;
+                // Its challenge is its own: what the last one got would look like credentials that it refuses.
+                credentials = Credentials::default();
                 cseq += u32::from(matches!(ending, Ending::Other(_)));
                 continue;
             }
@@ -206,16 +216,11 @@ impl Invitation {
         }
     }
 
-    async fn send(
-        &self,
-        path: &Path,
-        cseq: u32,
-        credentials: Vec<Header>,
-        answers: &mpsc::UnboundedSender<Response>,
-    ) -> Result<Attempt, String> {
+    async fn send(&self, path: &mut Path, cseq: u32, credentials: Vec<Header>) -> Result<(Attempt, Answers), String> {
         let branch = new_branch();
-        let request = self.message.request(path.leg, &branch, cseq, credentials.clone());
-        let in_flight = self.inbox.expect_answers(&branch, path.peer.ip(), answers.clone());
+        let request = addressed(&self.wire, path, &self.message, &branch, cseq, credentials.clone()).await;
+        let (sender, answers) = mpsc::unbounded_channel();
+        let in_flight = self.inbox.expect_answers(&branch, path.peer.ip(), sender);
         let mut transaction = transaction(&self.wire, path, request.clone())?;
         transaction.send().await.map_err(|e| e.to_string())?;
         let (sender, responses) = mpsc::unbounded_channel();
@@ -227,37 +232,46 @@ impl Invitation {
                 }
             }
         });
-        let drivers = vec![AbortOnDropHandle::new(driver)];
-        Ok(Attempt { path: path.clone(), cseq, request, credentials, in_flight, responses, drivers })
+        let attempt = Attempt {
+            path: path.clone(),
+            cseq,
+            credentials,
+            request,
+            in_flight,
+            rings: false,
+            cancelled: false,
+            responses,
+            driver: AbortOnDropHandle::new(driver),
+            canceller: None,
+        };
+        Ok((attempt, answers))
     }
 
     /// Waits for the end of an INVITE, and cancels it when the call is called off.
-    async fn ending(&self, attempt: &mut Attempt, answers: &mut mpsc::UnboundedReceiver<Response>) -> Ending {
-        let (mut heard, mut until) = (false, self.patience(&attempt.path).map(|patience| Instant::now() + patience));
-        let mut cancelled = false;
+    async fn ending(&self, attempt: &mut Attempt, answers: &mut Answers) -> Ending {
+        let mut until = self.patience(&attempt.path).map(|patience| Instant::now() + patience);
         loop {
             let called_off = self.release.is_cancelled();
-            if called_off && heard && !cancelled {
-                cancelled = true;
+            if called_off && attempt.rings && !attempt.cancelled {
                 self.cancel(attempt).await;
                 until = Some(Instant::now() + self.timing.timer_f());
             }
-            let path = attempt.path.clone();
+            let (path, heard) = (attempt.path.clone(), attempt.rings);
             tokio::select! {
                 biased;
                 // Passed on before the transaction hears of it, which may be over by then.
                 Some(answer) = answers.recv() => match answer.status_code.code() {
                     status @ 100..200 => {
                         // A CANCEL has its own time.
-                        until = until.filter(|_| cancelled);
-                        heard = true;
+                        until = until.filter(|_| attempt.cancelled);
+                        attempt.rings = true;
                         self.tell(Event::Provisional(status));
                     }
                     _ => return Ending::Answered(Box::new(answer)),
                 },
                 response = attempt.responses.recv() => match response {
-                    // The stack makes up a 408 after timer B and a 503 after a broken stream.
-                    Some(response) if response.status_code.code() >= 300 && attempt.in_flight.heard() => {
+                    // The stack makes up a 408 after timers B and C and a 503 after a broken stream.
+                    Some(response) if response.status_code.code() >= 300 && attempt.in_flight.has_sent(&response) => {
                         return Ending::Other(Box::new(response));
                     }
                     Some(response) if response.status_code.code() < 300 => {}
@@ -270,15 +284,54 @@ impl Invitation {
         }
     }
 
+    /// Sees to what still comes of an INVITE that nobody waits for any more, for as long as it may come. One without a
+    /// final response is not to ring.
+    fn leave(self: &Arc<Self>, mut attempt: Attempt, mut answers: Answers, refused: bool) {
+        // Its transaction is not to send it again; what it would do with a refusal is done here.
+        attempt.in_flight.leave();
+        attempt.driver.abort();
+        let (call, closing) = (Arc::clone(self), self.closing.clone());
+        let until = Instant::now() + self.timing.timer_f();
+        let leaving = async move {
+            attempt.cancelled |= refused;
+            loop {
+                if attempt.rings && !attempt.cancelled {
+                    call.cancel(&mut attempt).await;
+                }
+                let Ok(Some(response)) = timeout_at(until, answers.recv()).await else { return };
+                match response.status_code.code() {
+                    ..200 => attempt.rings = true,
+                    200..300 => call.turn_away(&attempt, &response).await,
+                    _ => attempt.acknowledge(&response).await,
+                }
+            }
+        };
+        tokio::spawn(async move { closing.run_until_cancelled(leaving).await });
+    }
+
     /// How long the first sign of life may take while there are other targets to ask.
     fn patience(&self, path: &Path) -> Option<std::time::Duration> {
         (path.leg.transport == SipTransport::Udp && path.has_spare()).then(|| self.wire.patience())
     }
 
-    /// RFC 3261 section 9.1: the same request but for the method, and no more.
+    /// RFC 3261 section 9.1.
     async fn cancel(&self, attempt: &mut Attempt) {
-        let mut request = attempt.request.clone();
-        request.method = Method::Cancel;
+        attempt.cancelled = true;
+        let Ok(mut transaction) = transaction(&self.wire, &attempt.path, attempt.along(Method::Cancel)) else { return };
+        if let Err(error) = transaction.send().await {
+            debug!(%error, "a CANCEL was not sent");
+        }
+        // Sent again until it is answered.
+        let driver = tokio::spawn(async move { while transaction.receive().await.is_some() {} });
+        attempt.canceller = Some(AbortOnDropHandle::new(driver));
+    }
+}
+
+impl Attempt {
+    /// A request that goes the way of the INVITE itself: the same but for the method, and no more.
+    fn along(&self, method: Method) -> Request {
+        let mut request = self.request.clone();
+        request.method = method;
         request.body.clear();
         request.headers.retain(|header| {
             matches!(
@@ -291,14 +344,20 @@ impl Invitation {
                     | Header::Route(_)
             )
         });
-        request.headers.push(Header::CSeq(format!("{} CANCEL", attempt.cseq).into()));
-        let Ok(mut transaction) = transaction(&self.wire, &attempt.path, request) else { return };
-        if let Err(error) = transaction.send().await {
-            debug!(%error, "a CANCEL was not sent");
+        request.headers.push(Header::CSeq(format!("{} {method}", self.cseq).into()));
+        request
+    }
+
+    /// The ACK of a refusal (RFC 3261 section 17.1.1.3).
+    async fn acknowledge(&self, refusal: &Response) {
+        let mut ack = self.along(Method::Ack);
+        if let Ok(to) = refusal.to_header() {
+            ack.headers.unique_push(Header::To(to.clone()));
         }
-        // Sent again until it is answered.
-        let driver = tokio::spawn(async move { while transaction.receive().await.is_some() {} });
-        attempt.drivers.push(AbortOnDropHandle::new(driver));
+        ack.headers.push(Header::ContentLength(0.into()));
+        if let Err(error) = self.path.connection.send(SipMessage::Request(ack), Some(&self.path.destination)).await {
+            debug!(%error, "an ACK was not sent");
+        }
     }
 }
 

@@ -29,16 +29,20 @@ use super::media::whisper::Whisper;
 use super::media::{Media, Mood};
 use super::message::{own_domain, own_uri};
 use super::refer::{Plan, ReferTo, Replaced, hop_to, target_uri};
+use super::referral::Watched;
+use super::steps::Steps;
 use super::uri::AddressUri;
-use super::{SipAgent, Stop, bad_dialog, subscription, tell_progress};
+use super::{SipAgent, Stop, bad_dialog, subscription};
 use crate::call::escalation::Severity;
-use crate::transfer::{E164, Outcome, Progress, TransferRequest};
+use crate::transfer::{E164, Outcome, TransferRequest};
 use consult::{Act, Consultation, Event, Step, Terms};
 use invite::{Invitation, News};
 
 /// A human who took the caller; their call ends when this is dropped.
 struct Taken {
     replaced: Replaced,
+    /// The caller's dialog: a BYE is not lost between the human's decision and the REFER.
+    watched: Watched,
     _mood: watch::Sender<Mood>,
     _sound: Option<AbortOnDropHandle<()>>,
     _digits: mpsc::UnboundedReceiver<Digit>,
@@ -50,7 +54,7 @@ impl SipAgent {
     pub(super) async fn attend(
         &self,
         request: &TransferRequest,
-        progress: &mpsc::Sender<Progress>,
+        steps: &Steps,
         stop: &Stop,
         deadline: Instant,
     ) -> Outcome {
@@ -58,13 +62,13 @@ impl SipAgent {
             Ok(plan) => plan,
             Err(bad) => return bad_dialog(&bad),
         };
-        let taken = match self.consult(&plan, request, progress, stop, deadline).await {
+        let taken = match self.consult(&plan, request, steps, stop, deadline).await {
             Ok(taken) => taken,
             Err(outcome) => return outcome,
         };
         // The caller may be gone from the room because they are with the human: from here on only the REFER tells.
         match ReferTo::replacing(&request.target, &self.settings, &taken.replaced) {
-            Ok(refer_to) => self.refer(&plan, &refer_to, deadline, progress, &stop.cancel).await,
+            Ok(refer_to) => self.refer(&plan, &refer_to, deadline, steps, &stop.cancel, taken.watched).await,
             Err(bad) => bad_dialog(&bad),
         }
     }
@@ -74,7 +78,7 @@ impl SipAgent {
         &self,
         plan: &Plan,
         request: &TransferRequest,
-        progress: &mpsc::Sender<Progress>,
+        steps: &Steps,
         stop: &Stop,
         deadline: Instant,
     ) -> Result<Taken, Outcome> {
@@ -92,7 +96,7 @@ impl SipAgent {
         let (mut media, (mood, feeling)) = (Some(media), watch::channel(Mood::Whisper));
         let (events, mut caller) = mpsc::unbounded_channel();
         // Finding the way to the caller's side holds nothing up.
-        let (watch_caller, mut watching) = (self.watch_caller(plan, events), None);
+        let (watch_caller, mut watching) = (self.watch_caller(plan, events.clone()), None);
         tokio::pin!(watch_caller);
         let (keys, mut digits) = mpsc::unbounded_channel();
         let (mut sound, mut replaced) = (None, None);
@@ -127,7 +131,7 @@ impl SipAgent {
             };
             let Step { progress: told, act, outcome } = consultation.handle(started.elapsed(), event);
             if let Some(told) = told {
-                tell_progress(progress, told);
+                steps.tell(told);
             }
             if let Some(outcome) = outcome {
                 return Err(outcome);
@@ -135,7 +139,8 @@ impl SipAgent {
             if act == Some(Act::Refer) {
                 mood.send_replace(Mood::Silence);
                 let replaced = replaced.ok_or(Outcome::Unknown)?;
-                return Ok(Taken { replaced, _mood: mood, _sound: sound, _digits: digits, _release: guard });
+                let watched = Watched { events, news: caller, watching: watching.flatten() };
+                return Ok(Taken { replaced, watched, _mood: mood, _sound: sound, _digits: digits, _release: guard });
             }
         }
     }

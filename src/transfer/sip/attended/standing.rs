@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
 use super::consult::{Event, NO_SESSION};
-use super::invite::{Answer, Attempt, Invitation, News};
+use super::invite::{Answer, Answers, Attempt, Invitation, News};
 use super::sdp;
 use crate::transfer::sip::exchange::{Answer as Exchanged, exchange, new_branch, values};
 use crate::transfer::sip::field::{BadField, Dialog, Tag};
@@ -27,6 +27,13 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    fn new(dialog: Dialog, path: Path, attempt: &Attempt) -> Result<Self, BadField> {
+        let mut message = Message::within(&dialog, Method::Ack)?;
+        message.headers.push(Header::ContentLength(0.into()));
+        let ack = message.request(path.leg, &new_branch(), attempt.cseq, attempt.credentials.clone());
+        Ok(Self { dialog, path, ack })
+    }
+
     /// Whether a 2xx is one of this call, rather than of another phone that answered.
     pub(super) fn is_of(&self, response: &Response) -> bool {
         to_tag(response).as_deref() == self.dialog.remote_tag.as_ref().map(Tag::as_str)
@@ -40,14 +47,17 @@ impl Invitation {
         self: &Arc<Self>,
         attempt: &Arc<Attempt>,
         answer: &Response,
-        answers: &mut mpsc::UnboundedReceiver<Response>,
+        answers: &mut Answers,
     ) -> Option<Standing> {
         let standing = match self.standing(attempt, answer).await {
             Ok(standing) => standing,
             Err(bad) => {
                 let (status, code) = (answer.status_code.code(), NO_SESSION.to_owned());
                 self.tell(Event::Unusable { status, code, reason: bad.to_string() });
-                return None;
+                let standing = self.astray(attempt, answer).ok()?;
+                self.acknowledge(&standing).await;
+                self.hang_up(&standing, None).await;
+                return Some(standing);
             }
         };
         let (events, mut heard) = mpsc::unbounded_channel();
@@ -121,16 +131,8 @@ impl Invitation {
             route_set.push(HopUri::new("Record-Route", route)?);
         }
         route_set.reverse();
-        let dialog = Dialog {
-            call_id: self.message.call_id.clone(),
-            local_tag: Some(self.message.local_tag.clone()),
-            remote_tag: Some(Tag::new("To tag", &tag)?),
-            local_uri: Some(self.from.clone()),
-            remote_uri: Some(AddressUri::new("target", self.target.as_str())?),
-            remote_target: Some(HopUri::new("Contact", contact)?),
-            route_set,
-            cseq: Some(attempt.cseq + 1),
-        };
+        let remote_target = Some(HopUri::new("Contact", contact)?);
+        let dialog = Dialog { remote_target, route_set, ..self.dialog(attempt, &tag)? };
         let hop = next_hop(&self.settings, &dialog)?;
         let path = match self.wire.path(&hop, attempt.path.leg.transport).await {
             Ok(path) => path,
@@ -140,10 +142,27 @@ impl Invitation {
                 attempt.path.clone()
             }
         };
-        let mut message = Message::within(&dialog, Method::Ack)?;
-        message.headers.push(Header::ContentLength(0.into()));
-        let ack = message.request(path.leg, &new_branch(), attempt.cseq, attempt.credentials.clone());
-        Ok(Standing { dialog, path, ack })
+        Standing::new(dialog, path, attempt)
+    }
+
+    /// The call of a 2xx that does not say where its phone is: where the INVITE went, at least, somebody waits for an ACK.
+    fn astray(&self, attempt: &Attempt, answer: &Response) -> Result<Standing, BadField> {
+        let tag = to_tag(answer).ok_or(BadField { field: "To tag", problem: "is missing" })?;
+        Standing::new(self.dialog(attempt, &tag)?, attempt.path.clone(), attempt)
+    }
+
+    /// The dialog of a 2xx as far as the INVITE tells.
+    fn dialog(&self, attempt: &Attempt, tag: &str) -> Result<Dialog, BadField> {
+        Ok(Dialog {
+            call_id: self.message.call_id.clone(),
+            local_tag: Some(self.message.local_tag.clone()),
+            remote_tag: Some(Tag::new("To tag", tag)?),
+            local_uri: Some(self.from.clone()),
+            remote_uri: Some(AddressUri::new("target", self.target.as_str())?),
+            remote_target: Some(self.target.clone()),
+            route_set: Vec::new(),
+            cseq: Some(attempt.cseq + 1),
+        })
     }
 
     pub(super) async fn acknowledge(&self, standing: &Standing) {
@@ -180,10 +199,8 @@ impl Invitation {
     /// Adds the addresses of the hosts that the dialog names. They are looked up after the ACK, which does not wait.
     async fn learn_names(&self, standing: &Standing, watching: &Watching) {
         let Dialog { remote_target, route_set, .. } = &standing.dialog;
-        for hop in remote_target.iter().chain(route_set) {
-            let found = self.wire.addresses(hop.hop()).await;
-            watching.update(|watch| watch.peers.extend(found));
-        }
+        let found = self.wire.addresses_of(remote_target.iter().chain(route_set).map(HopUri::hop)).await;
+        watching.update(|watch| watch.peers.extend(found));
     }
 
     /// Ends a call that stands.
@@ -205,7 +222,11 @@ impl Invitation {
 
     /// A phone that nobody waits for any more: acknowledged and hung up (RFC 3261 section 13.2.2.4).
     pub(super) async fn turn_away(&self, attempt: &Attempt, answer: &Response) {
-        match self.standing(attempt, answer).await {
+        let standing = match self.standing(attempt, answer).await {
+            Ok(standing) => Ok(standing),
+            Err(_) => self.astray(attempt, answer),
+        };
+        match standing {
             Ok(standing) => {
                 self.acknowledge(&standing).await;
                 self.hang_up(&standing, None).await;
