@@ -75,7 +75,7 @@ use wire::Wire;
 pub const BAD_DIALOG: &str = "bad_dialog";
 /// The code of [`Outcome::Rejected`] when another transfer works in the same dialog.
 pub const DIALOG_IN_USE: &str = "dialog_in_use";
-/// What a log filter must hold (see the module's text).
+/// What a log filter must hold, and no directive for a part of the stack beside it, which would count for more.
 pub const STACK_LOG_FILTER: &str = "rsipstack=off";
 
 /// The longest deadline; a longer one is cut to it.
