@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::redirect::Policy;
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -42,4 +43,37 @@ pub(crate) fn innermost(error: &reqwest::Error) -> String {
         innermost = Some(next);
     }
     innermost.map_or_else(|| "no further detail".to_owned(), ToString::to_string)
+}
+
+/// Reads `Retry-After` (RFC 9110 section 10.2.3): whole seconds, or an HTTP date, which is in the past if need be.
+#[must_use]
+pub(crate) fn retry_after(value: &str, now_unix_s: u64) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date: SystemTime = httpdate::parse_http_date(value).ok()?;
+    let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
+    Some(since_epoch.saturating_sub(Duration::from_secs(now_unix_s)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_reads_seconds_and_dates_and_nothing_else() {
+        // RFC 9110's own example date, 784111777 s after the epoch.
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let read = |value, now| retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(read("120", 0), Some(120));
+        assert_eq!(read(" 7 ", 0), Some(7));
+        assert_eq!(read("99999999999999999999999", 0), Some(u64::MAX));
+        assert_eq!(read(date, 784_111_777 - 30), Some(30));
+        assert_eq!(read("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777 - 30), Some(30));
+        assert_eq!(read(date, 784_111_777 + 30), Some(0));
+        for wrong in ["", "-1", "1.5", "+3", "soon", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(read(wrong, 0), None, "{wrong:?}");
+        }
+    }
 }

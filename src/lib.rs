@@ -28,7 +28,8 @@
 //! # The drive loop
 //! ```
 //! use std::sync::Arc;
-//! use sentiment_sidecar::call::event::{Input, Millis, Output};
+//! use sentiment_sidecar::call::event::{Input, Output};
+//! use sentiment_sidecar::clock::Millis;
 //! use sentiment_sidecar::call::{Call, CallOptions};
 //! use sentiment_sidecar::config::settings::Settings;
 //!
@@ -56,11 +57,15 @@
 //! A panic is a bug, never the consequence of bad input. What comes from outside is checked where it comes in, and
 //! what does not fit becomes a typed error that says what and where.
 
+pub mod alert;
 pub mod call;
 pub mod cli;
+pub mod clock;
 pub mod config;
 mod http;
 pub mod notify;
+pub mod number;
+pub mod recording;
 pub mod replay;
 pub mod room;
 pub mod runtime;

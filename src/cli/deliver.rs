@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 use super::secrets;
-use crate::call::escalation::AlertId;
-use crate::call::event::DeliveryResult;
+use crate::alert::AlertId;
+use crate::alert::record::DeliveryResult;
 use crate::call::report::Report;
+use crate::clock::{self, Clock};
 use crate::notify::Deliverer;
-use crate::notify::clock::{self, Clock};
 use crate::notify::sign::{NoSigner, Signer};
 use crate::runtime::shutdown;
 use crate::store::{Store, StoreError, StoreUrl};

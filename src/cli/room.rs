@@ -9,9 +9,9 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::secrets;
+use crate::clock::unix_ms;
 use crate::config::secret::Secret;
-use crate::notify::clock::unix_ms;
-use crate::replay::recording::{CutLine, Recording};
+use crate::recording::{CutLine, Recording};
 use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::env::{Env, NotUtf8};
 use super::error::list_errors;
 use super::shown::plain;
-use crate::notify::sign::{NotASecret, WebhookSecret};
+use super::webhook_secret::{NotASecret, WebhookSecret};
 
 /// Text that `Debug` and logs never show.
 #[derive(Clone, PartialEq, Eq)]

@@ -7,14 +7,14 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::Outgoing;
-use super::clock::Clock;
 use super::http::{Http, Post};
-use super::payload;
 use super::schedule::{Answer, Jitter, Schedule, Verdict};
 use super::sign::Signer;
-use crate::call::escalation::{Alert, AlertId};
-use crate::call::event::DeliveryResult;
+use crate::alert::outgoing::Outgoing;
+use crate::alert::payload;
+use crate::alert::record::DeliveryResult;
+use crate::alert::{Alert, AlertId};
+use crate::clock::Clock;
 use crate::store::{Attempted, Claim, OutboxRow, OutboxState, Store, StoreError};
 
 /// How many attempts one process makes at a time, so that a slow receiver does not hold up the others.

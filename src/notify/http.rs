@@ -9,10 +9,11 @@ use reqwest::Response;
 use reqwest::dns::Resolve;
 use reqwest::header::RETRY_AFTER;
 
-use super::Outgoing;
 use super::guard::{Guard, GuardedResolver, Refusal, SystemResolver};
-use super::schedule::{Answer, retry_after};
+use super::schedule::Answer;
 use super::sign::Signer;
+use crate::alert::outgoing::Outgoing;
+use crate::http::retry_after;
 use crate::http::{self, innermost};
 
 /// How much of an answer's body is read, so that the connection can be used again; what it says does not matter.

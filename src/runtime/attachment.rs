@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::edges::{Edges, Workers};
 use super::journal::Journal;
-use crate::call::event::{Input, Millis, Output};
+use crate::call::event::{Input, Output};
 use crate::call::report::Report;
 use crate::call::{Call, CallOptions};
+use crate::clock::Millis;
 use crate::config::settings::Settings;
-use crate::replay::recorder::Recorder;
+use crate::recording::recorder::Recorder;
 use crate::room::error::{RoomError, RoomEvent};
 use crate::room::message::RoomMessage;
 use crate::room::native::{RoomConfig, RoomHandle, connect};

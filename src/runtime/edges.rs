@@ -8,18 +8,21 @@ use tokio::time::{Duration, Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::call::escalation::{Alert, AlertId};
-use crate::call::event::{DeliveryResult, Input, Output, StoreResult, StoreWrite};
+use crate::alert::outcome::{Outcome, Progress};
+use crate::alert::outgoing::Outgoing;
+use crate::alert::record::{DeliveryResult, StoreResult, StoreWrite};
+use crate::alert::{Alert, AlertId};
+use crate::call::event::{Input, Output};
 use crate::call::report::Report;
+use crate::call::route::{Route, TransferRequest, choose_route};
+use crate::clock::unix_ms;
 use crate::config::secret::Secret;
 use crate::config::settings::{ActionKind, Settings};
-use crate::notify::clock::unix_ms;
-use crate::notify::{Deliverer, Outgoing};
+use crate::notify::Deliverer;
 use crate::room::message::Welcome;
 use crate::sentiment::{Opinions, RateError, Rater, TurnInContext};
 use crate::store::Store;
 use crate::transfer::sip::{SipAgent, Stop};
-use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
 
 /// How often what others left in the outbox is looked for: between so often and twice as rarely, at random, so that the
 /// processes of a host do not all look at once.
@@ -103,8 +106,7 @@ impl Edges {
             self.job(Job::Started { session_id, room_name });
             self.session = Some(session);
         }
-        let over_sip =
-            !matches!(transfer::choose_route(welcome, self.settings.sip.mode), None | Some(Route::RoomCommand));
+        let over_sip = !matches!(choose_route(welcome, self.settings.sip.mode), None | Some(Route::RoomCommand));
         if over_sip && self.settings.action.kind() == ActionKind::Transfer {
             let (sip, settings, password) =
                 (Arc::clone(&self.sip), Arc::clone(&self.settings), self.sip_password.clone());

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::call::event::{Entry, Input, Millis, Output};
+use crate::call::event::{Entry, Input, Output};
+use crate::clock::Millis;
 
 /// Appends [`Entry`]s to a file that only its owner may read, for it holds what the caller said.
 #[derive(Debug)]

@@ -201,7 +201,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::replay::recording::PinnedRating;
+    use crate::recording::PinnedRating;
 
     fn embedded(sentiment: f64, confidence: f64) -> Rating {
         let rating = PinnedRating::from_sentiment(Sentiment::clamped(sentiment));

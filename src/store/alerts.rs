@@ -3,10 +3,11 @@
 use sqlx::{Sqlite, Transaction};
 
 use super::{Store, StoreError, int, uint};
-use crate::call::escalation::{Alert, AlertId, Rule};
-use crate::call::event::{StoreResult, StoreWrite, WebhookPlan};
-use crate::notify::{Outgoing, payload};
-use crate::transfer::Outcome;
+use crate::alert::outcome::Outcome;
+use crate::alert::outgoing::Outgoing;
+use crate::alert::payload;
+use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
+use crate::alert::{Alert, AlertId, Rule};
 
 /// An alert as the store has it.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::exit::{Exit, Failure};
-
 /// A store that cannot be used: which one, why, and what would mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("store {}: {problem}; {}", path.display(), problem.mend())]
@@ -98,13 +96,6 @@ impl StoreError {
     #[must_use]
     pub fn mend(&self) -> &'static str {
         self.problem.mend()
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::new(Exit::StoreUnusable, format_args!("store {}: {}", error.path.display(), error.problem))
-            .help(error.mend())
     }
 }
 

@@ -3,8 +3,8 @@
 use sqlx::{Sqlite, Transaction};
 
 use super::{Store, StoreError, count, int, uint};
-use crate::call::escalation::AlertId;
-use crate::notify::Outgoing;
+use crate::alert::AlertId;
+use crate::alert::outgoing::Outgoing;
 
 /// How much longer than its attempt a claim lasts, in ms. A process that dies in an attempt delays the next one by
 /// no more than that.

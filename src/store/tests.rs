@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use tempfile::TempDir;
 
 use super::*;
-use crate::call::escalation::{Alert, AlertId};
-use crate::call::event::{StoreResult, StoreWrite, WebhookPlan};
+use crate::alert::outcome::Outcome;
+use crate::alert::outgoing::Outgoing;
+use crate::alert::payload;
+use crate::alert::payload::tests::alert;
+use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
+use crate::alert::{Alert, AlertId};
 use crate::config::settings::{AllowEntry, WebhookDetail};
-use crate::notify::payload::tests::alert;
-use crate::notify::{Outgoing, payload};
-use crate::transfer::Outcome;
 
 const NOW: u64 = 1_700_000_000_000;
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sentiment_sidecar::call::escalation::{Alert, AlertId, Rule, Severity};
-use sentiment_sidecar::call::event::{DeliveryResult, StoreResult, StoreWrite, WebhookPlan};
+use sentiment_sidecar::alert::outgoing::Outgoing;
+use sentiment_sidecar::alert::record::{DeliveryResult, StoreResult, StoreWrite, WebhookPlan};
+use sentiment_sidecar::alert::{Alert, AlertId, Rule, Severity};
+use sentiment_sidecar::clock::unix_ms;
 use sentiment_sidecar::config::settings::{ActionKind, AllowEntry, WebhookDetail};
-use sentiment_sidecar::notify::clock::unix_ms;
+use sentiment_sidecar::notify::Deliverer;
 use sentiment_sidecar::notify::schedule::Schedule;
 use sentiment_sidecar::notify::sign::Signer;
-use sentiment_sidecar::notify::{Deliverer, Outgoing};
 use sentiment_sidecar::sentiment::Sentiment;
 use sentiment_sidecar::store::{OutboxState, Store, StoreUrl};
 use tempfile::TempDir;

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use super::phone::{Direction, PhoneEvent};
 use super::receiver::Delivery;
 use super::stage::Stage;
-use crate::call::escalation::AlertId;
+use crate::alert::AlertId;
 use crate::call::report::{Report, TurnReport};
 use crate::config::settings::{ActionKind, LlmUrl};
 use crate::replay::shorten;

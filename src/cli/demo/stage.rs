@@ -12,10 +12,13 @@ use super::phone::{self, Phone, PhoneAnswer};
 use super::receiver::{self, Receiver};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::raters::Live;
+use crate::clock;
 use crate::config::settings::{Action, ActionKind, AllowEntry, Settings, Sip, Webhook, WebhookUrl};
-use crate::notify::sign::{Signer, WebhookSecret};
-use crate::notify::{Deliverer, clock};
-use crate::replay::recording::{CutLine, Recording};
+use crate::config::webhook_secret::WebhookSecret;
+use crate::notify::Deliverer;
+use crate::notify::sign::Signer;
+use crate::number::E164;
+use crate::recording::{CutLine, Recording};
 use crate::room::message::{Participant, RoomMessage, capability};
 use crate::room::native::RoomConfig;
 use crate::room::script::{Script, Speed};
@@ -23,7 +26,6 @@ use crate::room::server::{RoomServer, ServerEvent};
 use crate::runtime::Attachment;
 use crate::runtime::edges::Workers;
 use crate::store::{Store, StoreUrl};
-use crate::transfer::E164;
 
 /// The call that is played when none is given.
 const SEED_CALL: &str = include_str!("../../../fixtures/seed-call.jsonl");

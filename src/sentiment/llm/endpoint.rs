@@ -7,11 +7,11 @@ use reqwest::{Client, Response};
 use url::Url;
 
 use super::error::LlmError;
+use crate::clock::unix_ms;
 use crate::config::secret::Secret;
 use crate::config::settings::LlmUrl;
+use crate::http::retry_after;
 use crate::http::{self, innermost};
-use crate::notify::clock::unix_ms;
-use crate::notify::schedule::retry_after;
 
 /// The largest answer that is read, in bytes; a rating takes one or two thousand.
 const MAX_ANSWER: usize = 64 * 1024;

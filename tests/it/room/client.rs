@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures_util::SinkExt;
-use sentiment_sidecar::call::tool::escalate_sentiment;
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::room::error::RoomEvent;
+use sentiment_sidecar::room::message::tool::escalate_sentiment;
 use sentiment_sidecar::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use sentiment_sidecar::room::native::{RoomHandle, connect};
 use serde_json::{Value, json};

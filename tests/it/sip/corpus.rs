@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use fastrand::Rng;
-use sentiment_sidecar::transfer::Outcome;
+use sentiment_sidecar::alert::outcome::Outcome;
 use sentiment_sidecar::transfer::sip::intake::{Carrier, check, take_in};
 
 fn corpus() -> Vec<(String, Vec<u8>)> {

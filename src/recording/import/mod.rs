@@ -14,13 +14,13 @@ use std::io::BufRead;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::problem::{Problem, RecordingError, kind_of};
-use super::recording::{CutLine, Header, Lines, Recording, Timed};
-use crate::call::event::Millis;
+use crate::clock::Millis;
+use crate::recording::problem::{Problem, RecordingError, kind_of};
+use crate::recording::{CutLine, Header, Lines, Recording, Timed};
 use crate::room::message::{Participant, Role, RoomMessage, TurnEnded};
 
 /// Most bytes of a labelled call or a text transcript's line.
-pub(super) const MAX_CALL: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_CALL: usize = 16 * 1024 * 1024;
 
 /// Milliseconds that a spoken word takes at 150 words a minute.
 const WORD_MS: u64 = 400;
@@ -79,7 +79,7 @@ fn form(head: &[u8]) -> Form {
 }
 
 /// Who speaks, by the names that transcripts use.
-pub(super) fn role(name: &str) -> Option<Role> {
+pub(crate) fn role(name: &str) -> Option<Role> {
     match name.trim().to_ascii_lowercase().as_str() {
         "caller" | "customer" | "user" | "client" | "human" => Some(Role::Caller),
         "agent" | "assistant" | "bot" | "ai" | "system" | "representative" => Some(Role::Agent),

@@ -1,6 +1,7 @@
 //! Where a late segment belongs, by the times of speech: what comes first was not always said first.
 
-use super::turn::{TurnBook, TurnKey};
+use super::segment::TurnKey;
+use super::turn::TurnBook;
 use crate::room::message::Transcript;
 
 impl TurnBook {

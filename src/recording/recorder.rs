@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::recording::VERSION;
-use crate::call::event::Millis;
+use super::VERSION;
+use crate::clock::Millis;
 use crate::room::message::RoomMessage;
 
 /// Why a recording could not be begun or gone on with.
@@ -74,7 +74,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
     use super::*;
-    use crate::replay::recording::{CutLine, Recording};
+    use crate::recording::{CutLine, Recording};
     use crate::room::message::{AgentActivity, Transcript};
 
     fn said(text: &str) -> RoomMessage {

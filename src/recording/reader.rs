@@ -6,12 +6,12 @@ use std::io::BufRead;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::expect::Expectation;
 use super::lines::{CutLine, Lines};
 use super::pinned::RatingFields;
 use super::{Header, Line, MAX_AT_MS, Timed, VERSION};
-use crate::call::event::Millis;
-use crate::replay::expect::Expectation;
-use crate::replay::problem::{Problem, RecordingError, kind_of};
+use crate::clock::Millis;
+use crate::recording::problem::{Problem, RecordingError, kind_of};
 use crate::room::message::RoomMessage;
 
 /// Reads a recording line by line.

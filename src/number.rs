@@ -1,5 +1,4 @@
-//! The one place where a transfer's target comes from: a phone number in the settings, strictly E.164, and none that
-//! costs whoever calls it.
+//! Phone numbers, strictly E.164, what calling them costs, and the keys of a phone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -143,6 +142,65 @@ impl fmt::Debug for E164 {
     }
 }
 
+/// A key of a phone: `0` to `9`, `*`, `#`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digit(u8);
+
+/// The keys in the order of their event codes (RFC 4733 section 3.2).
+const KEYS: &[u8; 12] = b"0123456789*#";
+
+/// Why something is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a key of a phone; write one of 0 to 9, * or #")]
+pub struct NotADigit;
+
+impl Digit {
+    /// The key `1`.
+    pub const ONE: Self = Self(1);
+    /// The key `2`.
+    pub const TWO: Self = Self(2);
+
+    /// The key of an event code.
+    #[must_use]
+    pub fn from_event(code: u8) -> Option<Self> {
+        (usize::from(code) < KEYS.len()).then_some(Self(code))
+    }
+
+    /// The key's event code, 0 to 11.
+    #[must_use]
+    pub fn event(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for Digit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", char::from(KEYS[usize::from(self.0)]))
+    }
+}
+
+impl FromStr for Digit {
+    type Err = NotADigit;
+
+    fn from_str(text: &str) -> Result<Self, NotADigit> {
+        (0..).zip(KEYS).find(|(_, key)| text.as_bytes() == [**key]).map(|(code, _)| Self(code)).ok_or(NotADigit)
+    }
+}
+
+impl TryFrom<String> for Digit {
+    type Error = NotADigit;
+    fn try_from(text: String) -> Result<Self, NotADigit> {
+        text.parse()
+    }
+}
+
+impl From<Digit> for String {
+    fn from(digit: Digit) -> String {
+        digit.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
@@ -212,5 +270,17 @@ mod tests {
     fn debug_hides_the_number() {
         let number: E164 = "+14155551234".parse().unwrap();
         assert_eq!(format!("{number:?}"), "+1…34");
+    }
+
+    #[test]
+    fn keys_have_their_names() {
+        for (code, name) in [(0, "0"), (9, "9"), (10, "*"), (11, "#")] {
+            let digit: Digit = name.parse().unwrap();
+            assert_eq!((digit.event(), digit.to_string().as_str()), (code, name));
+        }
+        for bad in ["", "12", "A", "é", " 1"] {
+            assert!(bad.parse::<Digit>().is_err(), "{bad:?}");
+        }
+        assert_eq!(Digit::from_event(12), None);
     }
 }

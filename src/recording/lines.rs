@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 use serde_json::{Map, Value};
 
 use super::MAX_LINE;
-use crate::replay::problem::{Problem, RecordingError, kind_of};
+use crate::recording::problem::{Problem, RecordingError, kind_of};
 
 /// What to do about a last line that stops in its middle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

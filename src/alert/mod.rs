@@ -1,4 +1,12 @@
-//! The one-per-call decision to act, as a record: [`Alert`].
+//! The nouns of an escalation: [`Alert`], its [`Severity`], the [`Rule`] that decided.
+//!
+//! [`outcome`] is what its action came to, [`record`] what is written of it, [`payload`] what is told of it, and
+//! [`outgoing`] where that goes.
+
+pub mod outcome;
+pub mod outgoing;
+pub mod payload;
+pub mod record;
 
 use std::fmt;
 
@@ -6,9 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::outcome::{Outcome, Progress};
 use crate::config::settings::ActionKind;
 use crate::sentiment::{Sentiment, Speaker};
-use crate::transfer::{Outcome, Progress};
 
 /// An alert's id, which is also its webhook's `webhook-id`.
 ///
@@ -88,6 +96,18 @@ pub enum Rule {
     Trajectory,
     /// The agent's own `escalate_sentiment`.
     Tool,
+}
+
+impl Rule {
+    /// The rule's name, as in alerts and events.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Streak => "streak",
+            Self::Trajectory => "trajectory",
+            Self::Tool => "tool",
+        }
+    }
 }
 
 /// A turn as the alert tells it.

@@ -97,7 +97,7 @@ proptest! {
 
     #[test]
     fn no_damage_to_a_recording_makes_it_panic(at in any::<prop::sample::Index>(), with in any::<u8>(), cut: bool) {
-        let mut bytes = include_bytes!("../../../fixtures/agent-tool-call.jsonl").to_vec();
+        let mut bytes = include_bytes!("../../fixtures/agent-tool-call.jsonl").to_vec();
         let at = at.index(bytes.len());
         bytes[at] = with;
         if cut {

@@ -19,9 +19,13 @@
 //!
 //! `lines` reads lines as JSON objects, `reader` makes them parts of a recording, and `pinned` has the ratings.
 
+pub mod expect;
+pub mod import;
 mod lines;
 mod pinned;
+pub mod problem;
 mod reader;
+pub mod recorder;
 #[cfg(test)]
 mod tests;
 
@@ -31,9 +35,9 @@ use std::io::BufRead;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::expect::Expectation;
-use super::problem::RecordingError;
-use crate::call::event::Millis;
+use self::expect::Expectation;
+use self::problem::RecordingError;
+use crate::clock::Millis;
 use crate::room::message::{MAX_FRAME, Participant, RoomMessage};
 use crate::sentiment::{RateError, Rating};
 

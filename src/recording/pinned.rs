@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::replay::problem::Problem;
+use crate::recording::problem::Problem;
 use crate::sentiment::{Cue, Label, RateError, Rating, RatingSource, Sentiment, Unit, Valence};
 
 /// A rating that a recording gives a turn in the rater's stead.

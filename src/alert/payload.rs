@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::call::escalation::{Alert, AlertId, AlertTurn, Rule, Severity};
+use crate::alert::outcome::{Outcome, Progress};
+use crate::alert::{Alert, AlertId, AlertTurn, Rule, Severity};
 use crate::config::settings::{ActionKind, WebhookDetail};
 use crate::sentiment::Sentiment;
-use crate::transfer::{Outcome, Progress};
 
 /// What a webhook tells of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
