@@ -8,7 +8,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
-use crate::transfer::sip::STACK_LOG_FILTER;
+use crate::transfer::sip::STACK_LOG_TARGET;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -33,7 +33,7 @@ fn subscriber<W>(format: LogFormat, filter: EnvFilter, in_colour: bool, writer: 
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // Not one more directive of the filter: a longer one, such as `rsipstack::transport=info`, would go before it.
+    // No directive of the filter could do that: a longer one, such as `rsipstack::transport=info`, would go before it.
     let filter = filter.and(filter_fn(is_told));
     let layer = tracing_subscriber::fmt::layer::<Registry>().with_writer(writer);
     match format {
@@ -46,7 +46,7 @@ where
 
 /// Whether anything of this origin may be logged at all.
 fn is_told(origin: &Metadata<'_>) -> bool {
-    STACK_LOG_FILTER.strip_suffix("=off").is_none_or(|stack| !origin.target().starts_with(stack))
+    !origin.target().starts_with(STACK_LOG_TARGET)
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@
 //! - Who was called is released, whatever comes of the transfer and whenever it ends.
 //! - A hop that is a name may have several targets (RFC 3263): one that fails is followed by the next.
 //!
-//! The SIP stack below logs whole messages, phone numbers included, at `info`: a program's log filter must hold
-//! [`STACK_LOG_FILTER`].
+//! The SIP stack below logs whole messages, phone numbers included, at `info`: a program must keep [`STACK_LOG_TARGET`] and
+//! all below it out of its logs.
 
 pub mod attended;
 mod checks;
@@ -75,8 +75,8 @@ use wire::Wire;
 pub const BAD_DIALOG: &str = "bad_dialog";
 /// The code of [`Outcome::Rejected`] when another transfer works in the same dialog.
 pub const DIALOG_IN_USE: &str = "dialog_in_use";
-/// What a log filter must hold, and no directive for a part of the stack beside it, which would count for more.
-pub const STACK_LOG_FILTER: &str = "rsipstack=off";
+/// The log target of the SIP stack; those of its parts begin with it.
+pub const STACK_LOG_TARGET: &str = "rsipstack";
 
 /// The longest deadline; a longer one is cut to it.
 const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);

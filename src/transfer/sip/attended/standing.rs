@@ -222,11 +222,7 @@ impl Invitation {
 
     /// A phone that nobody waits for any more: acknowledged and hung up (RFC 3261 section 13.2.2.4).
     pub(super) async fn turn_away(&self, attempt: &Attempt, answer: &Response) {
-        let standing = match self.standing(attempt, answer).await {
-            Ok(standing) => Ok(standing),
-            Err(_) => self.astray(attempt, answer),
-        };
-        match standing {
+        match self.standing(attempt, answer).await.or_else(|_| self.astray(attempt, answer)) {
             Ok(standing) => {
                 self.acknowledge(&standing).await;
                 self.hang_up(&standing, None).await;
