@@ -72,5 +72,5 @@ pub mod runtime;
 pub mod sentiment;
 pub mod store;
 pub mod telemetry;
-mod tls;
+pub mod tls;
 pub mod transfer;

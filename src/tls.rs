@@ -2,7 +2,7 @@
 //! a file of further certificate authorities.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -25,6 +25,33 @@ pub(crate) enum TlsError {
         /// What it said.
         problem: String,
     },
+}
+
+/// Whom a process trusts: the platform's certificate authorities and, where given, those of a file. Clones share what was
+/// loaded, which is loaded when TLS is first needed.
+#[derive(Debug, Clone, Default)]
+pub struct Trust(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    ca_file: Option<PathBuf>,
+    config: OnceLock<Result<Arc<ClientConfig>, TlsError>>,
+}
+
+impl Trust {
+    /// Trusts the certificate authorities of a file (PEM) besides the platform's.
+    #[must_use]
+    pub fn new(ca_file: Option<PathBuf>) -> Self {
+        Self(Arc::new(Inner { ca_file, config: OnceLock::new() }))
+    }
+
+    /// The configuration of TLS clients, the same one whenever asked.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the file or the trust store cannot be used.
+    pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        self.0.config.get_or_init(|| client_config(self.0.ca_file.as_deref())).clone()
+    }
 }
 
 /// What verifies a server: the platform's certificate authorities and those of `ca_file` (PEM).

@@ -17,6 +17,7 @@ pub mod lexical;
 mod lexicon;
 pub mod llm;
 pub mod model;
+pub mod raters;
 mod reading;
 mod text;
 

@@ -6,21 +6,22 @@ mod show;
 mod stage;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
-use super::raters::{CassetteArgs, Live};
+use super::raters::CassetteArgs;
 use super::secrets;
 use super::settings_args::SourceArgs;
 use crate::call::report::Report;
 use crate::config::settings::ActionKind;
 use crate::room::script::Speed;
-use crate::runtime::{Ending, shutdown};
+use crate::runtime::{Ending, Host, RatingPool, shutdown};
+use crate::sentiment;
 use show::Show;
 use stage::{Stage, Wanted};
 
@@ -96,15 +97,15 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     let speed = Speed::new(args.speed).map_err(|error| Failure::new(Exit::Usage, error))?;
     let settings = args.sources.load()?.settings;
     let key = if settings.llm.url.is_some() { secrets::load()?.llm_api_key } else { None };
-    let live = Live::new(&settings, key.as_ref(), &args.cassette)?;
-    let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, live };
+    let embedded = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
+    let raters = args.cassette.live(embedded, key)?;
+    let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, raters };
     let mut stage = Stage::set(args.recording.as_deref(), wanted).await?;
     let mut show = Show::begin(&stage)?;
     let (reports, mut heard) = mpsc::unbounded_channel::<Report>();
-    let attachment = stage.attachment().await?;
-    let stop: CancellationToken = shutdown::on_signal();
-    let mut call =
-        tokio::spawn(async move { attachment.run(move |report| drop(reports.send(report.clone())), stop).await });
+    let (means, attachment) = stage.attachment()?;
+    let host = Host::start(means, shutdown::on_signal());
+    let mut call = host.attach(attachment, move |_, report| drop(reports.send(report.clone())));
     let mut ending: Option<Ending> = None;
     let mut curtain: Option<Instant> = None;
     loop {
@@ -121,6 +122,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
             () = sleep_until(curtain.unwrap_or_else(Instant::now)), if curtain.is_some() => break,
         }
     }
+    host.close().await;
     show.end(&stage).await?;
     match ending {
         Some(Ending::Refused(error)) => Err(Failure::new(Exit::RoomRefused, error)),

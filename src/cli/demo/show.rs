@@ -57,7 +57,7 @@ impl Show {
         writeln!(out, "  room     {:<36} {DIM}plays the call{DIM:#}", stage.room.url())?;
         writeln!(out, "  phone    sip:caller@{:<25} {DIM}the caller's leg{DIM:#}", stage.phone.address())?;
         writeln!(out, "  webhook  {:<36} {DIM}verifies signatures{DIM:#}", stage.receiver.url().as_str())?;
-        if stage.live.llm.is_some() {
+        if !stage.raters.llms().is_empty() {
             let llm = &stage.settings.llm;
             let asked = llm.url.as_ref().map_or_else(|| "a cassette".to_owned(), LlmUrl::shown);
             writeln!(out, "  llm      {asked:<36} {DIM}{}, a second opinion{DIM:#}", llm.model)?;
@@ -189,7 +189,7 @@ impl Show {
                 Err(error) => writeln!(self.out, "  {RED}{error}{RED:#}")?,
             }
         }
-        if let Some(llm) = &stage.live.llm {
+        for llm in stage.raters.llms() {
             writeln!(self.out, "\n{BOLD}What came of asking the LLM{BOLD:#}\n  {}", llm.stats())?;
         }
         match &self.outcome {

@@ -14,8 +14,9 @@ use url::Url;
 use super::exit::{Exit, Failure};
 use super::settings_args::SettingsArgs;
 use crate::config::{Env, load_secrets};
-use crate::room::native::RoomConfig;
+use crate::room::{DialectName, Target};
 use crate::store::StoreUrl;
+use crate::tls::Trust;
 use finding::{Finding, exit_of};
 
 /// Check settings, secrets, store, webhook, SIP peer, room and LLM, each on its own, and say how to mend what fails.
@@ -79,16 +80,16 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
         findings.extend(sip::examine(settings.as_ref(), secrets.as_ref(), peer).await);
         return findings;
     }
+    let trust = Trust::new(args.ca_file);
     let room = args.room_url.zip(args.room).map(|(url, name)| {
-        let mut config = RoomConfig::new(url, name);
-        config.ca_file = args.ca_file;
-        config
+        let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
+        Target::dial(DialectName::Native, url, name, token)
     });
     let (store, webhook, sip, room, llm) = tokio::join!(
         checks::store(args.store),
         checks::webhook(settings.as_ref()),
         checks::sip(settings.as_ref(), secrets.as_ref()),
-        checks::room(room, secrets.as_ref()),
+        checks::room(room, secrets.as_ref(), &trust),
         llm::llm(settings.as_ref(), secrets.as_ref()),
     );
     findings.extend([store, webhook, sip, room, llm]);
