@@ -73,7 +73,7 @@ pub enum Ending {
     Refused(RoomError),
     /// The room was lost and did not come back.
     Lost(RoomError),
-    /// This program broke: a bug. What the call had decided is carried out.
+    /// This program broke: a bug. What the call had decided is in the store.
     Broke,
 }
 
@@ -154,7 +154,8 @@ impl Attachment {
         // After a panic nothing asks the core again: only what holds channels is used, and reports what came.
         let driven = AssertUnwindSafe(driver.drive(&stop)).catch_unwind().await;
         let ending = driven.unwrap_or_else(|_| {
-            tracing::error!("the call broke; what it decided is carried out");
+            tracing::error!("the call broke; what it decided is in the store");
+            driver.salvage();
             let last = driver.tally.broke();
             driver.tell(&last);
             Ending::Broke
@@ -281,6 +282,17 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
             self.room.processed(seq);
         }
         ended
+    }
+
+    /// Of what the core still wanted when the call broke, hands over what must not be lost.
+    fn salvage(&mut self) {
+        loop {
+            match self.call.poll() {
+                write @ Output::Store { .. } => self.edges.carry_out(write),
+                Output::Wait { .. } | Output::Ended { .. } => return,
+                _ => {}
+            }
+        }
     }
 
     fn tell(&mut self, report: &Report) {

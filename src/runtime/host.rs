@@ -79,7 +79,7 @@ impl Host {
 
     /// Joins a room and works until its call ends, the room is lost for good, or the host is asked to stop. `tell` gets
     /// every report in order, with the call that it is of. A call that panics ends alone: it is reported, and what it had
-    /// decided is carried out as if its process had died.
+    /// decided is in the store, as if its process had died a moment later.
     pub fn attach(
         self: &Arc<Self>,
         attachment: Attachment,

@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod evaluate;
+mod host;
 mod llm;
 mod rate;
 mod readme;
