@@ -93,7 +93,7 @@ impl Host {
     /// The program's `deliver` on this store.
     fn deliver(&self, arguments: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sentiment-sidecar"));
-        command.arg("deliver").arg("--store").arg(self.store.path()).args(arguments);
+        command.arg("deliver").arg("--store").arg(self.store.url().to_string()).args(arguments);
         command.env("SIDECAR_WEBHOOK_SECRET", SECRET).env_remove("SIDECAR_WEBHOOK_SECRET_FILE");
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
     }
@@ -421,7 +421,7 @@ async fn deliver_says_what_is_missing_with_its_exit_code() {
     };
     let on_store = || {
         let mut command = bin();
-        command.arg("--store").arg(host.store.path());
+        command.arg("--store").arg(host.store.url().to_string());
         command
     };
     let code = |output: &Output| output.status.code();

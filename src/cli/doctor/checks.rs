@@ -87,7 +87,7 @@ pub(super) async fn store(url: Option<StoreUrl>) -> Finding {
     };
     match Store::open(&url).await {
         Ok(store) => {
-            let said = format!("{} opens", store.path().display());
+            let said = format!("{} opens", store.url());
             store.close().await;
             Check::Store.ok(said)
         }
