@@ -14,7 +14,7 @@ use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
 use crate::clock;
-use crate::config::secret::Secrets;
+use crate::config::secret::{SecretName, Secrets};
 use crate::config::settings::{ActionKind, Settings, TransferMode};
 use crate::notify::Deliverer;
 use crate::notify::sign::{NoSigner, Signer};
@@ -86,6 +86,10 @@ pub struct AttachArgs {
     settings: SettingsArgs,
 }
 
+/// The secrets that it uses.
+const USED: [SecretName; 4] =
+    [SecretName::RoomToken, SecretName::Webhook, SecretName::SipPassword, SecretName::LlmApiKey];
+
 /// The dialects of rooms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dialect {
@@ -109,7 +113,7 @@ fn print(report: &impl serde::Serialize) {
 pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
     telemetry::init(args.log_format);
     let settings = Arc::new(args.settings.load()?.settings);
-    let secrets = secrets::load()?;
+    let secrets = secrets::load(&USED)?;
     if !settings.enabled {
         print(&json!({"type": "disabled", "reason": "sentimentEscalationEnabled is false"}));
         return Ok(Exit::Ok);

@@ -12,6 +12,7 @@ use crate::alert::AlertId;
 use crate::alert::record::DeliveryResult;
 use crate::call::report::Report;
 use crate::clock::{self, Clock};
+use crate::config::secret::SecretName;
 use crate::notify::Deliverer;
 use crate::notify::sign::{NoSigner, Signer};
 use crate::runtime::shutdown;
@@ -84,7 +85,7 @@ impl Tally {
 pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     let url = StoreUrl::or_of_user(args.store.clone()).map_err(|error| Failure::new(Exit::Usage, error))?;
     // Without a secret there may still be nothing to sign, and no harm done.
-    let signer = Signer::new(secrets::load()?.webhook).ok();
+    let signer = Signer::new(secrets::load(&[SecretName::Webhook])?.webhook).ok();
     let stop = shutdown::on_signal();
     let store = Store::open(&url).await?;
     let mut courier = Courier { store: store.clone(), signer, clock: clock::system(), stop, tally: Tally::default() };

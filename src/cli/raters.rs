@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::secrets;
-use crate::config::secret::Secret;
+use crate::config::secret::{Secret, SecretName};
 use crate::config::settings::{Llm, Settings};
 use crate::sentiment::blend::{BlendedRater, Wait};
 use crate::sentiment::cassette::{Cassette, CassetteError};
@@ -126,7 +126,7 @@ impl Unhurried {
             Answers::Endpoint { cassette: None } if settings.url.is_none() => return Ok(None),
             Answers::Endpoint { .. } if settings.url.is_none() => return Err(no_llm()),
             Answers::Endpoint { cassette } => {
-                let key = secrets::load()?.llm_api_key;
+                let key = secrets::load(&[SecretName::LlmApiKey])?.llm_api_key;
                 LlmRater::new(settings, key.as_ref(), cassette.clone(), Pace::Unhurried)?
             }
         };

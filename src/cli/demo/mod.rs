@@ -18,6 +18,7 @@ use super::raters::{CassetteArgs, Live};
 use super::secrets;
 use super::settings_args::SourceArgs;
 use crate::call::report::Report;
+use crate::config::secret::SecretName;
 use crate::config::settings::ActionKind;
 use crate::room::script::Speed;
 use crate::runtime::{Ending, shutdown};
@@ -95,7 +96,10 @@ impl From<Act> for ActionKind {
 pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     let speed = Speed::new(args.speed).map_err(|error| Failure::new(Exit::Usage, error))?;
     let settings = args.sources.load()?.settings;
-    let key = if settings.llm.url.is_some() { secrets::load()?.llm_api_key } else { None };
+    let key = match settings.llm.url {
+        Some(_) => secrets::load(&[SecretName::LlmApiKey])?.llm_api_key,
+        None => None,
+    };
     let live = Live::new(&settings, key.as_ref(), &args.cassette)?;
     let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, live };
     let mut stage = Stage::set(args.recording.as_deref(), wanted).await?;

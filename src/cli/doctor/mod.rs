@@ -13,6 +13,7 @@ use url::Url;
 
 use super::exit::{Exit, Failure};
 use super::settings_args::SettingsArgs;
+use crate::config::secret::SecretName;
 use crate::config::{Env, load_secrets};
 use crate::room::native::RoomConfig;
 use crate::store::StoreUrl;
@@ -69,7 +70,7 @@ pub async fn run(args: DoctorArgs) -> Result<Exit, Failure> {
 /// All findings, in the order of the checks. Those that wait for others run at once.
 async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
     let loaded = args.settings.load_from(env);
-    let secrets = load_secrets(env);
+    let secrets = load_secrets(env, &SecretName::ALL);
     let mut findings = checks::settings(&loaded);
     let settings = loaded.ok().map(|loaded| loaded.settings);
     findings.extend(checks::secrets(&secrets, settings.as_ref()));
