@@ -9,7 +9,6 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::finding::{Check, Finding};
-use super::sip::MEND_FAILING;
 use crate::cli::exit::Failure;
 use crate::config::Loaded;
 use crate::config::plain;
@@ -26,6 +25,10 @@ use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
 
 /// How long a peer may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What mends a SIP peer that answers with a failure of its own.
+pub(super) const MEND_FAILING: &str =
+    "the SIP peer is there and fails: look into its own log, and check sentimentSipProxy";
 
 /// Settings fit, alone and together.
 pub(super) fn settings(loaded: &Result<Loaded, Failure>) -> Vec<Finding> {
