@@ -17,6 +17,7 @@ pub mod lexical;
 mod lexicon;
 pub mod llm;
 pub mod model;
+mod numbers;
 mod reading;
 mod text;
 
