@@ -9,7 +9,7 @@ use serde_json::json;
 use url::Url;
 
 use super::exit::{Exit, Failure};
-use super::raters::{CassetteArgs, Live};
+use super::raters::{CassetteArgs, Live, authorities};
 use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
@@ -26,6 +26,7 @@ use crate::runtime::{Attachment, Ending, shutdown};
 use crate::sentiment::Rater;
 use crate::store::{Store, StoreUrl};
 use crate::telemetry::{self, LogFormat};
+use crate::tls::Authorities;
 use crate::transfer::sip;
 use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
 
@@ -75,7 +76,7 @@ pub struct AttachArgs {
     /// Decide and record, and touch nothing: no command, no webhook, no transfer.
     #[arg(long)]
     shadow: bool,
-    /// Trust these certificate authorities (PEM) for the room, besides the system's.
+    /// Trust these certificate authorities (PEM) for the room, the webhook and the LLM, besides the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Choose how log lines look. SIDECAR_LOG chooses which there are: SIDECAR_LOG=info shows each step of a transfer.
@@ -120,9 +121,10 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
     }
     whisper(&settings)?;
     let stop = shutdown::on_signal();
-    let cassettes = CassetteArgs { record_cassette: args.record_cassette.clone(), llm_cassette: None };
-    let Live { rater, llm } = Live::new(&settings, secrets.llm_api_key.as_ref(), &cassettes)?;
-    let attachment = prepare(args, settings, secrets, rater).await?;
+    let authorities = authorities(args.ca_file.as_deref())?;
+    let cassettes = CassetteArgs { record_cassette: args.record_cassette.clone(), ..CassetteArgs::default() };
+    let Live { rater, llm } = Live::new(&settings, secrets.llm_api_key.as_ref(), &cassettes, &authorities)?;
+    let attachment = prepare(args, settings, secrets, rater, authorities).await?;
     let ending = attachment.run(|report: &Report| print(report), stop).await;
     if let Some(llm) = llm {
         tracing::info!(turns = %llm.stats(), "what came of asking the LLM");
@@ -143,12 +145,13 @@ async fn prepare(
     settings: Arc<Settings>,
     secrets: Secrets,
     rater: Arc<dyn Rater>,
+    authorities: Authorities,
 ) -> Result<Attachment, Failure> {
     if settings.action.kind() == ActionKind::Transfer {
         sip::check_settings(&settings.sip).map_err(|error| Failure::new(Exit::BadSettings, error))?;
     }
     let store = open_store(args.store).await?;
-    let deliverer = deliverer(&settings, &secrets, &store, args.shadow)?;
+    let deliverer = deliverer(&settings, &secrets, &store, authorities, args.shadow)?;
     let unwritable = |path: &PathBuf, error: String| Failure::new(Exit::Other, format!("{}: {error}", path.display()));
     let recorder = match &args.record {
         Some(path) => Some(Recorder::create(path, &args.room).map_err(|e| unwritable(path, e.to_string()))?),
@@ -193,10 +196,11 @@ fn deliverer(
     settings: &Settings,
     secrets: &Secrets,
     store: &Store,
+    authorities: Authorities,
     shadow: bool,
 ) -> Result<Option<Arc<Deliverer>>, Failure> {
     match Signer::new(secrets.webhook.clone()) {
-        Ok(signer) => Ok(Some(Arc::new(Deliverer::new(store.clone(), signer, clock::system())))),
+        Ok(signer) => Ok(Some(Arc::new(Deliverer::new(store.clone(), signer, clock::system(), authorities)))),
         Err(NoSigner) if settings.webhook.url.is_none() || shadow => Ok(None),
         Err(error) => Err(Failure::new(Exit::BadSettings, error).help(NoSigner::MEND)),
     }

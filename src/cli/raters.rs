@@ -1,6 +1,6 @@
 //! The rater that settings and flags ask for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::sentiment::blend::{BlendedRater, Wait};
 use crate::sentiment::cassette::{Cassette, CassetteError};
 use crate::sentiment::llm::{LlmRater, LlmStart, LlmStats, Pace};
 use crate::sentiment::{self, Rater};
+use crate::tls::Authorities;
 
 impl From<CassetteError> for Failure {
     fn from(error: CassetteError) -> Self {
@@ -44,6 +45,19 @@ pub struct CassetteArgs {
     /// Asks the LLM at llmUrl about every turn that is not on this cassette yet, and appends its answers.
     #[arg(long, value_name = "FILE")]
     pub record_cassette: Option<PathBuf>,
+
+    /// Trusts these certificate authorities (PEM) for the LLM, besides the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Who vouches for the servers that a command dials: the system's authorities, and those of `--ca-file`.
+///
+/// # Errors
+/// [`Exit::BadSettings`] when the file cannot be used.
+pub(super) fn authorities(ca_file: Option<&Path>) -> Result<Authorities, Failure> {
+    let mend = "give --ca-file a PEM file with the certificate of each further authority";
+    Authorities::new(ca_file).map_err(|error| Failure::new(Exit::BadSettings, error).help(mend))
 }
 
 /// The rater of a live call, and the LLM behind it where there is one.
@@ -54,7 +68,12 @@ pub(super) struct Live {
 
 impl Live {
     /// The embedded rater, with the LLM that the settings name, or with a cassette in its place.
-    pub(super) fn new(settings: &Settings, key: Option<&Secret>, args: &CassetteArgs) -> Result<Self, Failure> {
+    pub(super) fn new(
+        settings: &Settings,
+        key: Option<&Secret>,
+        args: &CassetteArgs,
+        authorities: &Authorities,
+    ) -> Result<Self, Failure> {
         let embedded: Arc<dyn Rater> = Arc::new(sentiment::embedded());
         let llm = match (&args.llm_cassette, &args.record_cassette) {
             (Some(tape), _) => LlmRater::from_cassette(&settings.llm, Arc::new(Cassette::play(tape)?)),
@@ -62,7 +81,7 @@ impl Live {
             (None, Some(_)) if settings.llm.url.is_none() => return Err(no_llm()),
             (None, record) => {
                 let cassette = record.as_deref().map(Cassette::record).transpose()?.map(Arc::new);
-                LlmRater::new(&settings.llm, key, cassette, Pace::Live)?
+                LlmRater::new(&settings.llm, key, cassette, Pace::Live, authorities)?
             }
         };
         let llm = Arc::new(llm);
@@ -93,6 +112,7 @@ enum Answers {
 pub(super) struct Unhurried {
     embedded: Arc<dyn Rater>,
     answers: Answers,
+    authorities: Authorities,
     llms: Vec<(Llm, Arc<LlmRater>)>,
 }
 
@@ -104,7 +124,8 @@ impl Unhurried {
             (None, None, Asks::WhereSet) => Answers::Endpoint { cassette: None },
             (None, None, Asks::ToRecord) => Answers::Nobody,
         };
-        Ok(Self { embedded: Arc::new(sentiment::embedded()), answers, llms: Vec::new() })
+        let authorities = authorities(args.ca_file.as_deref())?;
+        Ok(Self { embedded: Arc::new(sentiment::embedded()), answers, authorities, llms: Vec::new() })
     }
 
     /// The rater of one call.
@@ -127,7 +148,7 @@ impl Unhurried {
             Answers::Endpoint { .. } if settings.url.is_none() => return Err(no_llm()),
             Answers::Endpoint { cassette } => {
                 let key = secrets::load(&[SecretName::LlmApiKey])?.llm_api_key;
-                LlmRater::new(settings, key.as_ref(), cassette.clone(), Pace::Unhurried)?
+                LlmRater::new(settings, key.as_ref(), cassette.clone(), Pace::Unhurried, &self.authorities)?
             }
         };
         let llm = Arc::new(llm);

@@ -69,8 +69,7 @@ pub enum SecretName {
 
 impl SecretName {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::RoomToken, Self::Webhook, Self::SipPassword, Self::LlmApiKey, Self::ReviewToken];
+    pub const ALL: [Self; 5] = [Self::RoomToken, Self::Webhook, Self::SipPassword, Self::LlmApiKey, Self::ReviewToken];
 
     /// The variable.
     #[must_use]
@@ -332,7 +331,8 @@ mod tests {
 
     #[test]
     fn what_a_command_does_not_use_cannot_stop_it_but_a_wrong_name_can() {
-        let wrong = [("SIDECAR_ROOM_TOKEN", "t0ken"), ("SIDECAR_WEBHOOK_SECRET", ""), ("SIDECAR_SIP_PASSWORD_FILE", "/")];
+        let wrong =
+            [("SIDECAR_ROOM_TOKEN", "t0ken"), ("SIDECAR_WEBHOOK_SECRET", ""), ("SIDECAR_SIP_PASSWORD_FILE", "/")];
         let load = |variables: &[(&str, &str)], used| load_secrets(&variables.iter().copied().collect(), used);
         let read = load(&wrong, &[SecretName::LlmApiKey]).unwrap();
         assert!(read.room_token.is_none() && read.webhook.is_empty());

@@ -39,8 +39,8 @@ use crate::clock::Millis;
 use crate::room::message::{Participant, RoomMessage};
 use crate::sentiment::{RateError, Rating};
 
-pub use self::lines::{CutLine, MAX_LINE};
 pub(crate) use self::lines::Lines;
+pub use self::lines::{CutLine, MAX_LINE};
 pub use self::pinned::PinnedRating;
 pub use self::reader::Reader;
 

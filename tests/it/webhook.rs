@@ -16,6 +16,7 @@ use sentiment_sidecar::notify::schedule::Schedule;
 use sentiment_sidecar::notify::sign::Signer;
 use sentiment_sidecar::sentiment::Sentiment;
 use sentiment_sidecar::store::{OutboxState, Store, StoreUrl};
+use sentiment_sidecar::tls::Authorities;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -69,7 +70,12 @@ impl Host {
         let clock = Arc::new(AtomicU64::new(unix_ms()));
         let now = Arc::clone(&clock);
         let signer = Signer::new(vec![SECRET.parse().unwrap()]).unwrap();
-        let deliverer = Deliverer::new(store.clone(), signer, Arc::new(move || now.load(Ordering::Relaxed)));
+        let deliverer = Deliverer::new(
+            store.clone(),
+            signer,
+            Arc::new(move || now.load(Ordering::Relaxed)),
+            Authorities::default(),
+        );
         Self { folder, store, clock, deliverer }
     }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
-use super::raters::{CassetteArgs, Live};
+use super::raters::{CassetteArgs, Live, authorities};
 use super::secrets;
 use super::settings_args::SourceArgs;
 use crate::call::report::Report;
@@ -100,7 +100,8 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
         Some(_) => secrets::load(&[SecretName::LlmApiKey])?.llm_api_key,
         None => None,
     };
-    let live = Live::new(&settings, key.as_ref(), &args.cassette)?;
+    let authorities = authorities(args.cassette.ca_file.as_deref())?;
+    let live = Live::new(&settings, key.as_ref(), &args.cassette, &authorities)?;
     let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, live };
     let mut stage = Stage::set(args.recording.as_deref(), wanted).await?;
     let mut show = Show::begin(&stage)?;

@@ -26,6 +26,7 @@ use crate::room::server::{RoomServer, ServerEvent};
 use crate::runtime::Attachment;
 use crate::runtime::edges::Workers;
 use crate::store::{Store, StoreUrl};
+use crate::tls::Authorities;
 
 /// The call that is played when none is given.
 const SEED_CALL: &str = include_str!("../../../fixtures/seed-call.jsonl");
@@ -110,7 +111,7 @@ impl Stage {
     /// The sidecar, as `attach` would have it.
     pub(super) async fn attachment(&self) -> Result<Attachment, Failure> {
         let signer = Signer::new(vec![self.secret.clone()]).map_err(|e| Failure::new(Exit::Other, e))?;
-        let deliverer = Deliverer::new(self.store.clone(), signer, clock::system());
+        let deliverer = Deliverer::new(self.store.clone(), signer, clock::system(), Authorities::default());
         let url: Url = parse(&self.room.url())?;
         Ok(Attachment {
             settings: Arc::clone(&self.settings),

@@ -17,6 +17,7 @@ use crate::config::secret::SecretName;
 use crate::config::{Env, load_secrets};
 use crate::room::native::RoomConfig;
 use crate::store::StoreUrl;
+use crate::tls::Authorities;
 use finding::{Finding, exit_of};
 
 /// Check settings, secrets, store, webhook, SIP peer, room and LLM, each on its own, and say how to mend what fails.
@@ -43,8 +44,8 @@ pub struct DoctorArgs {
     /// Try this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
     store: Option<StoreUrl>,
-    /// Trust these certificate authorities (PEM) for the room, besides the system's.
-    #[arg(long, value_name = "FILE", requires = "room_url")]
+    /// Trust these certificate authorities (PEM) for the room and the LLM, besides the system's.
+    #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Check only what a transfer over SIP needs, step by step, with this peer: host[:port] or a SIP URI [default:
     /// sentimentSipProxy].
@@ -80,6 +81,7 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
         findings.extend(sip::examine(settings.as_ref(), secrets.as_ref(), peer).await);
         return findings;
     }
+    let authorities = Authorities::new(args.ca_file.as_deref());
     let room = args.room_url.zip(args.room).map(|(url, name)| {
         let mut config = RoomConfig::new(url, name);
         config.ca_file = args.ca_file;
@@ -90,7 +92,7 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
         checks::webhook(settings.as_ref()),
         checks::sip(settings.as_ref(), secrets.as_ref()),
         checks::room(room, secrets.as_ref()),
-        llm::llm(settings.as_ref(), secrets.as_ref()),
+        llm::llm(settings.as_ref(), secrets.as_ref(), &authorities),
     );
     findings.extend([store, webhook, sip, room, llm]);
     findings
