@@ -11,19 +11,29 @@
 //! implemented twice.
 //!
 //! # Layout
+//! From the ground up. A module uses those that stand before it, and knows nothing of those behind it; a test reads the
+//! imports of every file.
+//!
 //! | module | holds |
 //! | --- | --- |
-//! | [`call`] | the core: turns from segments, streak and trend, the decision, one escalation from decision to outcome |
+//! | [`telemetry`] | logs |
+//! | [`number`] | phone numbers and digits |
+//! | [`clock`] | time, for the core and for the world |
+//! | [`tls`] | the one TLS stack of what we dial, and who vouches for servers |
+//! | `http` | what all our HTTP clients have in common |
+//! | [`config`] | settings with their provenance, secrets |
 //! | [`sentiment`] | how a turn is rated in the context of its call, and why (cues) |
-//! | [`room`] | dialects over WebSocket: messages, client, a room that plays recordings |
+//! | [`alert`] | the nouns of an escalation, what is written of it and what is told of it |
+//! | [`room::message`] | what rooms say and hear, in any dialect |
+//! | [`room`] | dialects over WebSocket: client, a room that plays recordings |
+//! | [`recording`] | recordings, read and written; foreign transcripts |
+//! | [`call`] | the core: turns from segments, streak and trend, the decision, one escalation from decision to outcome |
 //! | [`transfer`] | the ways to a human, SIP among them |
-//! | [`notify`] | the signed webhook: payload, signature, schedule, addresses never dialled |
 //! | [`store`] | sessions, alerts, flags and the outbox, durable and shared by all processes of a host |
+//! | [`notify`] | the signed webhook: signature, schedule, addresses never dialled, delivery |
 //! | [`replay`] | recordings through the core in virtual time, with expectations |
 //! | [`runtime`] | the drive loop of a live call, the only task tree, shutdown |
-//! | [`config`] | settings with their provenance, secrets |
 //! | [`cli`] | one file per subcommand; exit codes |
-//! | [`telemetry`] | logs |
 //!
 //! # The drive loop
 //! ```

@@ -146,22 +146,25 @@ pub enum Output {
     },
 }
 
-/// One line of the journal.
+/// One line of the journal. It is written from what it tells of by reference ([`EntryRef`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Entry {
+pub enum Entry<I = Input, O = Output> {
     /// Something happened.
     In {
         /// When.
         at_ms: Millis,
         /// What.
-        event: Input,
+        event: I,
     },
     /// The core answered.
     Out {
         /// When.
         at_ms: Millis,
         /// What.
-        event: Output,
+        event: O,
     },
 }
+
+/// A line of the journal about something that goes on elsewhere.
+pub type EntryRef<'a> = Entry<&'a Input, &'a Output>;

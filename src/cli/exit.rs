@@ -79,7 +79,6 @@ impl From<std::io::Error> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(Exit::StoreUnusable, format_args!("store {}: {}", error.path.display(), error.problem))
-            .help(error.mend())
+        Self::new(Exit::StoreUnusable, format_args!("store {}: {}", error.store, error.problem)).help(error.mend())
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod attach;
+pub mod calls;
 mod cores;
 pub mod deliver;
 pub mod demo;

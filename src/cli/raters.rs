@@ -1,17 +1,18 @@
 //! The raters that settings and flags ask for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::secrets;
-use crate::config::secret::Secret;
+use crate::config::secret::{Secret, SecretName};
 use crate::sentiment::cassette::{Cassette, CassetteError};
 use crate::sentiment::llm::LlmStats;
 use crate::sentiment::raters::{Answers, Haste, NoRater, Raters};
 use crate::sentiment::{self, Rater};
+use crate::tls::Authorities;
 
 impl From<CassetteError> for Failure {
     fn from(error: CassetteError) -> Self {
@@ -43,6 +44,19 @@ pub struct CassetteArgs {
     /// Asks the LLM at llmUrl about every turn that is not on this cassette yet, and appends its answers.
     #[arg(long, value_name = "FILE")]
     pub record_cassette: Option<PathBuf>,
+
+    /// Trusts these certificate authorities (PEM) for the LLM, besides the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Who vouches for the servers that a command dials: the system's authorities, and those of `--ca-file`.
+///
+/// # Errors
+/// [`Exit::BadSettings`] when the file cannot be used.
+pub(super) fn authorities(ca_file: Option<&Path>) -> Result<Authorities, Failure> {
+    let mend = "give --ca-file a PEM file with the certificate of each further authority";
+    Authorities::new(ca_file).map_err(|error| Failure::new(Exit::BadSettings, error).help(mend))
 }
 
 impl CassetteArgs {
@@ -56,18 +70,24 @@ impl CassetteArgs {
     }
 
     /// The raters of live calls; `embedded` computes where the host wants it to.
-    pub(super) fn live(&self, embedded: Arc<dyn Rater>, key: Option<Secret>) -> Result<Raters, Failure> {
-        Ok(Raters::new(embedded, self.answers(key)?, Haste::Live))
+    pub(super) fn live(
+        &self,
+        embedded: Arc<dyn Rater>,
+        key: Option<Secret>,
+        authorities: &Authorities,
+    ) -> Result<Raters, Failure> {
+        Ok(Raters::new(embedded, self.answers(key)?, Haste::Live, authorities.clone()))
     }
 
     /// The raters of recorded calls.
     pub(super) fn unhurried(&self, asks: Asks) -> Result<Raters, Failure> {
+        let authorities = authorities(self.ca_file.as_deref())?;
         let answers = match asks {
             Asks::ToRecord if self.llm_cassette.is_none() && self.record_cassette.is_none() => Answers::Nobody,
             _ if self.llm_cassette.is_some() => self.answers(None)?,
-            _ => self.answers(secrets::load()?.llm_api_key)?,
+            _ => self.answers(secrets::load(&[SecretName::LlmApiKey])?.llm_api_key)?,
         };
-        Ok(Raters::new(Arc::new(sentiment::embedded()), answers, Haste::None))
+        Ok(Raters::new(Arc::new(sentiment::embedded()), answers, Haste::None, authorities))
     }
 }
 

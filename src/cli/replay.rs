@@ -8,10 +8,11 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::calls::CallsArgs;
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
-use super::raters::{Asks, CassetteArgs, asked};
+use super::raters::{Asks, asked};
 use super::settings_args::SettingsArgs;
 use crate::call::event::Entry;
 use crate::config::settings::Settings;
@@ -45,10 +46,6 @@ Examples:
 Exit codes: 0 all is as expected, 2 usage, 3 an expectation failed, 5 a
 recording cannot be read (the others are still replayed), 6 a setting is wrong.")]
 pub struct ReplayArgs {
-    /// Replay these recordings, transcripts, or folders of recordings.
-    #[arg(value_name = "FILE", required = true)]
-    paths: Vec<PathBuf>,
-
     /// Print a table for people, JSON Lines for programs, or a JUnit report for CI.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -62,10 +59,7 @@ pub struct ReplayArgs {
     mend: bool,
 
     #[command(flatten)]
-    cassette: CassetteArgs,
-
-    #[command(flatten)]
-    settings: SettingsArgs,
+    calls: CallsArgs,
 }
 
 /// What `replay` prints.
@@ -155,7 +149,7 @@ impl Found {
 fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterator<Item = Found> + 'a, Failure> {
     let cut = if args.mend { CutLine::LeaveOut } else { CutLine::Refuse };
     let journaled = args.journal.is_some();
-    let found = files::find(&args.paths);
+    let found = files::find(&args.calls.paths);
     if journaled && found.len() > 1 {
         return Err(one_journal());
     }
@@ -169,7 +163,7 @@ fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterato
             Ok(source) => source,
             Err(found) => return found,
         };
-        let settings = match settings(&args.settings, &source) {
+        let settings = match settings(&args.calls.settings, &source) {
             Ok(settings) => settings,
             Err(WrongSettings::Given(failure)) => return Found::Stopped(failure),
             Err(WrongSettings::Recorded(error)) => return Found::Bad(error),
@@ -199,7 +193,7 @@ impl Run {
     }
 
     async fn all(mut self, args: &ReplayArgs) -> Result<Tally, Stop> {
-        let raters = args.cassette.unhurried(Asks::ToRecord)?;
+        let raters = args.calls.cassette.unhurried(Asks::ToRecord)?;
         let cores = Cores::new()?;
         let calls = prepared(args, &raters)?.map(Found::replayed);
         cores.in_order(calls, |done| self.done(args, done)).await?;

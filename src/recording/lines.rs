@@ -4,8 +4,11 @@ use std::io::{BufRead, Read};
 
 use serde_json::{Map, Value};
 
-use super::MAX_LINE;
 use crate::recording::problem::{Problem, RecordingError, kind_of};
+use crate::room::message::MAX_FRAME;
+
+/// Most bytes of a line: a whole frame, its `at_ms`, and the defaults that writing it out adds.
+pub const MAX_LINE: usize = MAX_FRAME + 1024;
 
 /// What to do about a last line that stops in its middle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -30,27 +30,22 @@ pub mod recorder;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::expect::Expectation;
-use self::problem::RecordingError;
 use crate::clock::Millis;
-use crate::room::message::{MAX_FRAME, Participant, RoomMessage};
+use crate::room::message::{Participant, RoomMessage};
 use crate::sentiment::{RateError, Rating};
 
-pub use self::lines::CutLine;
 pub(crate) use self::lines::Lines;
+pub use self::lines::{CutLine, MAX_LINE};
 pub use self::pinned::PinnedRating;
 pub use self::reader::Reader;
 
 /// The version of the format that this program writes and reads.
 pub const VERSION: u64 = 1;
-
-/// Most bytes of a line: a whole frame, its `at_ms`, and the defaults that writing it out adds.
-pub const MAX_LINE: usize = MAX_FRAME + 1024;
 
 /// Latest `at_ms`: the largest whole number that every JSON reader keeps exactly.
 pub const MAX_AT_MS: u64 = (1 << 53) - 1;
@@ -106,25 +101,4 @@ pub struct Recording {
     pub pinned: BTreeMap<String, Result<Rating, RateError>>,
     /// What is expected of the call.
     pub expectation: Option<Expectation>,
-}
-
-impl Recording {
-    /// Reads a whole recording; `file` names it in errors.
-    ///
-    /// # Errors
-    /// [`RecordingError`] names the line and what would be right.
-    pub fn read(input: impl BufRead, file: &str, cut: CutLine) -> Result<Self, RecordingError> {
-        let reader = Reader::new(input, file, cut)?;
-        let mut recording = Self { header: reader.header().clone(), ..Self::default() };
-        for line in reader {
-            match line? {
-                Line::Message(message) => recording.messages.push(message),
-                Line::Rating(pin) => {
-                    recording.pinned.insert(pin.turn_id, pin.result);
-                }
-                Line::Expect(expectation) => recording.expectation = Some(expectation),
-            }
-        }
-        Ok(recording)
-    }
 }

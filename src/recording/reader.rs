@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::expect::Expectation;
 use super::lines::{CutLine, Lines};
 use super::pinned::RatingFields;
-use super::{Header, Line, MAX_AT_MS, Timed, VERSION};
+use super::{Header, Line, MAX_AT_MS, Recording, Timed, VERSION};
 use crate::clock::Millis;
 use crate::recording::problem::{Problem, RecordingError, kind_of};
 use crate::room::message::RoomMessage;
@@ -22,6 +22,27 @@ pub struct Reader<R> {
     latest: (u64, u64),
     once: BTreeMap<String, u64>,
     done: bool,
+}
+
+impl Recording {
+    /// Reads a whole recording; `file` names it in errors.
+    ///
+    /// # Errors
+    /// [`RecordingError`] names the line and what would be right.
+    pub fn read(input: impl BufRead, file: &str, cut: CutLine) -> Result<Self, RecordingError> {
+        let reader = Reader::new(input, file, cut)?;
+        let mut recording = Self { header: reader.header().clone(), ..Self::default() };
+        for line in reader {
+            match line? {
+                Line::Message(message) => recording.messages.push(message),
+                Line::Rating(pin) => {
+                    recording.pinned.insert(pin.turn_id, pin.result);
+                }
+                Line::Expect(expectation) => recording.expectation = Some(expectation),
+            }
+        }
+        Ok(recording)
+    }
 }
 
 impl<R: BufRead> Reader<R> {

@@ -22,7 +22,7 @@
 //!     capability,
 //! };
 //! use sentiment_sidecar::room::{Target, Way, open};
-//! use sentiment_sidecar::tls::Trust;
+//! use sentiment_sidecar::tls::Authorities;
 //! use tokio_tungstenite::{MaybeTlsStream, accept_async, connect_async};
 //!
 //! #[derive(Default)]
@@ -96,7 +96,7 @@
 //!     let (stream, _) = listener.accept().await.unwrap();
 //!     accepted.send(accept_async(MaybeTlsStream::Plain(stream)).await.unwrap()).await.unwrap();
 //! });
-//! let mut room = open(Target::new(Lines::default(), Way::Accept(connections), "room_abc123"), &Trust::default());
+//! let mut room = open(Target::new(Lines::default(), Way::Accept(connections), "room_abc123"), &Authorities::default());
 //!
 //! let (mut caller, _) = connect_async(url).await.unwrap();
 //! caller.send("room room_abc123".into()).await.unwrap();
@@ -122,7 +122,7 @@ pub use self::link::dialect::Dialect;
 pub use self::link::{Patience, RoomHandle, Way};
 use self::native::Native;
 use crate::config::secret::Secret;
-use crate::tls::Trust;
+use crate::tls::Authorities;
 
 /// The dialects of rooms that we dial.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -172,7 +172,7 @@ impl Target {
 /// Starts to keep a connection to a room. Must be called inside a tokio runtime; what cannot work is the handle's first
 /// event.
 #[must_use]
-pub fn open(target: Target, trust: &Trust) -> RoomHandle {
+pub fn open(target: Target, authorities: &Authorities) -> RoomHandle {
     let Target { dialect, way, room_name, patience } = target;
-    link::keep(dialect, way, room_name, patience, trust.clone())
+    link::keep(dialect, way, room_name, patience, authorities.clone())
 }

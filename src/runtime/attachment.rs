@@ -139,7 +139,7 @@ impl Attachment {
             name: Call { room: self.room.room_name.clone(), session: None },
             call: Core::new(Arc::clone(&self.settings), options),
             edges: Edges::new(Arc::clone(host), self.settings, self.rater, sender),
-            room: open(self.room, &host.trust),
+            room: open(self.room, &host.authorities),
             inputs,
             tell,
             started: Instant::now(),

@@ -18,7 +18,7 @@ use crate::call::report::Report;
 use crate::config::secret::Secret;
 use crate::notify::Deliverer;
 use crate::store::Store;
-use crate::tls::Trust;
+use crate::tls::Authorities;
 
 /// How often what others left in the outbox is looked for: between so often and twice as rarely, at random, so that the
 /// processes of a machine do not all look at once.
@@ -36,8 +36,8 @@ pub struct Means {
     pub deliverer: Option<Arc<Deliverer>>,
     /// Digest password for SIP.
     pub sip_password: Option<Secret>,
-    /// Whom TLS clients trust.
-    pub trust: Trust,
+    /// Who vouches for the servers that are dialled.
+    pub authorities: Authorities,
 }
 
 /// What a process owns once: the store and its one writer, the deliverer, one sweeper, the SIP agents, whom TLS trusts, and
@@ -45,7 +45,7 @@ pub struct Means {
 pub struct Host {
     pub(super) deliverer: Option<Arc<Deliverer>>,
     pub(super) sip: SipAgents,
-    pub(super) trust: Trust,
+    pub(super) authorities: Authorities,
     pub(super) writer: Writer,
     /// Asks all calls to finish.
     stop: CancellationToken,
@@ -68,7 +68,7 @@ impl Host {
         Arc::new(Self {
             deliverer: means.deliverer,
             sip: SipAgents::new(means.sip_password),
-            trust: means.trust,
+            authorities: means.authorities,
             writer,
             stop,
             over,

@@ -10,6 +10,7 @@ use super::cassette::Cassette;
 use super::llm::{LlmRater, LlmStart, Pace};
 use crate::config::secret::Secret;
 use crate::config::settings::{Llm, Settings};
+use crate::tls::Authorities;
 
 /// Where an LLM's answers come from.
 pub enum Answers {
@@ -51,14 +52,16 @@ pub struct Raters {
     embedded: Arc<dyn Rater>,
     answers: Answers,
     haste: Haste,
+    authorities: Authorities,
     llms: Mutex<Vec<(Llm, Arc<LlmRater>)>>,
 }
 
 impl Raters {
-    /// Raters that blend what `embedded` says with an LLM's answers, where the settings name one.
+    /// Raters that blend what `embedded` says with an LLM's answers, where the settings name one;
+    /// `authorities` vouch for it.
     #[must_use]
-    pub fn new(embedded: Arc<dyn Rater>, answers: Answers, haste: Haste) -> Self {
-        Self { embedded, answers, haste, llms: Mutex::default() }
+    pub fn new(embedded: Arc<dyn Rater>, answers: Answers, haste: Haste, authorities: Authorities) -> Self {
+        Self { embedded, answers, haste, authorities, llms: Mutex::default() }
     }
 
     /// The rater that the settings ask for.
@@ -86,7 +89,9 @@ impl Raters {
             Answers::Tape(cassette) => LlmRater::from_cassette(settings, Arc::clone(cassette)),
             Answers::Endpoint { cassette: None, .. } if settings.url.is_none() => return Ok(None),
             Answers::Endpoint { .. } if settings.url.is_none() => return Err(NoRater::NoLlm),
-            Answers::Endpoint { key, cassette } => LlmRater::new(settings, key.as_ref(), cassette.clone(), pace)?,
+            Answers::Endpoint { key, cassette } => {
+                LlmRater::new(settings, key.as_ref(), cassette.clone(), pace, &self.authorities)?
+            }
         };
         let llm = Arc::new(llm);
         llms.push((settings.clone(), Arc::clone(&llm)));

@@ -19,7 +19,7 @@ use sentiment_sidecar::sentiment::{
     Label, RateFuture, Rater, Rating, RatingSource, Sentiment, TurnInContext, Unit, Valence,
 };
 use sentiment_sidecar::store::{Store, StoreUrl};
-use sentiment_sidecar::tls::Trust;
+use sentiment_sidecar::tls::Authorities;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
@@ -154,7 +154,7 @@ async fn five_hundred_calls_share_a_process_and_none_disturbs_another() {
     let receiver = MockServer::start().await;
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
     let signer = Signer::new(vec![SECRET.parse().unwrap()]).unwrap();
-    let deliverer = Some(Arc::new(Deliverer::new(store.clone(), signer, clock::system())));
+    let deliverer = Some(Arc::new(Deliverer::new(store.clone(), signer, clock::system(), Authorities::default())));
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -172,7 +172,7 @@ async fn five_hundred_calls_share_a_process_and_none_disturbs_another() {
     let sip_port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let settings = settings(&receiver.uri(), sip_port);
     let stop = shutdown::on_signal();
-    let means = Means { store: store.clone(), deliverer, sip_password: None, trust: Trust::default() };
+    let means = Means { store: store.clone(), deliverer, sip_password: None, authorities: Authorities::default() };
     let host = Host::start(means, stop.clone());
     let pool = RatingPool::of_machine();
     let (told, mut events) = mpsc::unbounded_channel();

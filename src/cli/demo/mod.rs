@@ -14,10 +14,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::exit::{Exit, Failure};
-use super::raters::CassetteArgs;
+use super::raters::{CassetteArgs, authorities};
 use super::secrets;
 use super::settings_args::SourceArgs;
 use crate::call::report::Report;
+use crate::config::secret::SecretName;
 use crate::config::settings::ActionKind;
 use crate::room::script::Speed;
 use crate::runtime::{Ending, Host, RatingPool, shutdown};
@@ -96,9 +97,12 @@ impl From<Act> for ActionKind {
 pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     let speed = Speed::new(args.speed).map_err(|error| Failure::new(Exit::Usage, error))?;
     let settings = args.sources.load()?.settings;
-    let key = if settings.llm.url.is_some() { secrets::load()?.llm_api_key } else { None };
+    let key = match settings.llm.url {
+        Some(_) => secrets::load(&[SecretName::LlmApiKey])?.llm_api_key,
+        None => None,
+    };
     let embedded = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
-    let raters = args.cassette.live(embedded, key)?;
+    let raters = args.cassette.live(embedded, key, &authorities(args.cassette.ca_file.as_deref())?)?;
     let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, raters };
     let mut stage = Stage::set(args.recording.as_deref(), wanted).await?;
     let mut show = Show::begin(&stage)?;

@@ -26,7 +26,7 @@ use crate::runtime::{Attachment, Means};
 use crate::sentiment::Rater;
 use crate::sentiment::raters::Raters;
 use crate::store::{Store, StoreUrl};
-use crate::tls::Trust;
+use crate::tls::Authorities;
 
 /// The call that is played when none is given.
 const SEED_CALL: &str = include_str!("../../../fixtures/seed-call.jsonl");
@@ -114,13 +114,13 @@ impl Stage {
     /// The sidecar, as `attach` would have it.
     pub(super) fn attachment(&self) -> Result<(Means, Attachment), Failure> {
         let signer = Signer::new(vec![self.secret.clone()]).map_err(|e| Failure::new(Exit::Other, e))?;
-        let deliverer = Deliverer::new(self.store.clone(), signer, clock::system());
+        let deliverer = Deliverer::new(self.store.clone(), signer, clock::system(), Authorities::default());
         let url: Url = parse(&self.room.url())?;
         let means = Means {
             store: self.store.clone(),
             deliverer: Some(Arc::new(deliverer)),
             sip_password: None,
-            trust: Trust::default(),
+            authorities: Authorities::default(),
         };
         let attachment = Attachment {
             settings: Arc::clone(&self.settings),

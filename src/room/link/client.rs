@@ -20,7 +20,7 @@ use super::socket::{Connections, Frame, RoomSocket, cut_error};
 use super::{Patience, Way};
 use crate::room::error::{RoomError, RoomEvent, close_code};
 use crate::room::message::{ErrorMessage, FrameError, Resume, RoomMessage, SidecarMessage, Welcome};
-use crate::tls::Trust;
+use crate::tls::Authorities;
 
 /// How a connection ended.
 enum End {
@@ -54,8 +54,8 @@ impl Client {
         Self { limits, pump, shared, session: None, unreadable_after: None, room_name, patience }
     }
 
-    pub(super) async fn run(mut self, mut dialect: Box<dyn Dialect>, way: Way, trust: Trust) {
-        let connections = Connections::new(way, dialect.handshake(), self.limits.max_frame, &trust);
+    pub(super) async fn run(mut self, mut dialect: Box<dyn Dialect>, way: Way, authorities: Authorities) {
+        let connections = Connections::new(way, dialect.handshake(), self.limits.max_frame, &authorities);
         let last = match connections {
             Ok(connections) => self.keep_connected(&mut *dialect, connections).await,
             Err(error) => Some(RoomEvent::Refused(error)),

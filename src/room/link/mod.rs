@@ -34,7 +34,7 @@ use self::socket::RoomSocket;
 use super::error::RoomEvent;
 use super::message::SidecarMessage;
 use crate::config::secret::Secret;
-use crate::tls::Trust;
+use crate::tls::Authorities;
 
 /// How connections to a room come about.
 pub enum Way {
@@ -93,14 +93,14 @@ pub(super) fn keep(
     way: Way,
     room_name: String,
     patience: Patience,
-    trust: Trust,
+    authorities: Authorities,
 ) -> RoomHandle {
     let shared = Arc::new(Shared::default());
     // One slot: what waits is in the inbox, where interims can still be dropped.
     let (events, incoming) = mpsc::channel(1);
     let close_timeout = patience.close_timeout;
     let client = Client::new(dialect.limits(), room_name, patience, Arc::clone(&shared), events);
-    RoomHandle { shared, incoming, task: tokio::spawn(client.run(dialect, way, trust)), close_timeout }
+    RoomHandle { shared, incoming, task: tokio::spawn(client.run(dialect, way, authorities)), close_timeout }
 }
 
 /// The runtime's end of a room connection. Dropping it cuts the connection; [`RoomHandle::close`] says goodbye.

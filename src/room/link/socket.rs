@@ -21,7 +21,7 @@ use super::Way;
 use super::dialect::{Credentials, Handshake};
 use crate::config::secret::Secret;
 use crate::room::error::RoomError;
-use crate::tls::{TlsError, Trust};
+use crate::tls::{Authorities, TlsError};
 
 /// A connection to a room, before any message.
 pub type RoomSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -66,7 +66,7 @@ impl Dialer {
         token: Option<&Secret>,
         handshake: Handshake,
         max_frame: usize,
-        trust: &Trust,
+        authorities: &Authorities,
     ) -> Result<Self, RoomError> {
         let problem = |problem: &str| RoomError::Url { problem: problem.to_owned() };
         let secure = match url.scheme() {
@@ -84,7 +84,7 @@ impl Dialer {
         }
         let mut url = url.clone();
         url.set_fragment(None);
-        let connector = if secure { Connector::Rustls(tls_config(trust)?) } else { Connector::Plain };
+        let connector = if secure { Connector::Rustls(tls_config(authorities)?) } else { Connector::Plain };
         let authority = format!("{}:{port}", url.host_str().unwrap_or_default());
         let token = token.map(|token| credentials(handshake.credentials, token)).transpose()?;
         Ok(Self { authority, url, subprotocol: handshake.subprotocol, token, connector, max_frame })
@@ -154,10 +154,15 @@ pub(super) enum Connections {
 impl Connections {
     /// # Errors
     /// As for [`Dialer::new`].
-    pub(super) fn new(way: Way, handshake: Handshake, max_frame: usize, trust: &Trust) -> Result<Self, RoomError> {
+    pub(super) fn new(
+        way: Way,
+        handshake: Handshake,
+        max_frame: usize,
+        authorities: &Authorities,
+    ) -> Result<Self, RoomError> {
         match way {
             Way::Dial { url, token } => {
-                Ok(Self::Dialled(Dialer::new(&url, token.as_ref(), handshake, max_frame, trust)?))
+                Ok(Self::Dialled(Dialer::new(&url, token.as_ref(), handshake, max_frame, authorities)?))
             }
             Way::Accept(connections) => Ok(Self::Accepted(connections)),
         }
@@ -199,8 +204,8 @@ fn credentials(how: Credentials, token: &Secret) -> Result<(HeaderName, HeaderVa
     Ok((name, value))
 }
 
-fn tls_config(trust: &Trust) -> Result<Arc<rustls::ClientConfig>, RoomError> {
-    trust.client_config().map_err(|error| match error {
+fn tls_config(authorities: &Authorities) -> Result<Arc<rustls::ClientConfig>, RoomError> {
+    authorities.client_config().map_err(|error| match error {
         TlsError::CaFile { path, problem } => RoomError::CaFile { path: path.display().to_string(), problem },
         TlsError::Setup { problem } => RoomError::TlsSetup { problem },
     })
@@ -229,7 +234,7 @@ mod tests {
     fn check(url: &str, token: Option<&str>) -> Result<Dialer, RoomError> {
         let handshake = Handshake { subprotocol: Some("chat"), credentials: Credentials::Bearer };
         let token = token.map(Secret::new);
-        Dialer::new(&Url::parse(url).unwrap(), token.as_ref(), handshake, 1024, &Trust::default())
+        Dialer::new(&Url::parse(url).unwrap(), token.as_ref(), handshake, 1024, &Authorities::default())
     }
 
     #[test]

@@ -23,6 +23,7 @@
 
 pub mod attended;
 mod checks;
+pub mod dialog;
 mod digest;
 mod exchange;
 pub mod field;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use rsipstack::sip::{Header, Method};
 
-use super::field::{BadField, CallId, Dialog, Tag};
+use super::dialog::Dialog;
+use super::field::{BadField, CallId, Tag};
 use super::message::{ALLOW, Message, USER_AGENT, own_domain, own_uri};
 use super::uri::{AddressUri, Hop, HopUri};
 use crate::call::route::Route;

@@ -8,7 +8,7 @@ use sentiment_sidecar::room::error::RoomEvent;
 use sentiment_sidecar::room::link::pace::Backoff;
 use sentiment_sidecar::room::message::{RoomMessage, Transcript};
 use sentiment_sidecar::room::{DialectName, RoomHandle, Target, open};
-use sentiment_sidecar::tls::Trust;
+use sentiment_sidecar::tls::Authorities;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,7 +42,7 @@ pub(crate) async fn place_with(scheme: &str, token: Option<&str>) -> (TcpListene
 
 /// Opens a room, trusting whom the platform trusts.
 pub(crate) fn connect(target: Target) -> RoomHandle {
-    open(target, &Trust::default())
+    open(target, &Authorities::default())
 }
 
 /// One connection, seen from the room.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use sentiment_sidecar::room::open;
-use sentiment_sidecar::tls::Trust;
+use sentiment_sidecar::tls::Authorities;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -45,8 +45,8 @@ async fn a_room_whose_authority_is_named_is_joined_over_tls() {
     let (pem, acceptor) = authority();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), pem).unwrap();
-    let trust = Trust::new(Some(file.path().to_owned()));
-    let mut room = open(config, &trust);
+    let authorities = Authorities::new(Some(file.path())).unwrap();
+    let mut room = open(config, &authorities);
     let (joined, event) = tokio::join!(join(&listener, &acceptor), brief(&mut room));
     joined.unwrap();
     assert_eq!(event, "welcome one");
@@ -59,8 +59,8 @@ async fn a_room_of_another_authority_is_refused() {
     let (another, _) = authority();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), another).unwrap();
-    let trust = Trust::new(Some(file.path().to_owned()));
-    let mut room = open(config, &trust);
+    let authorities = Authorities::new(Some(file.path())).unwrap();
+    let mut room = open(config, &authorities);
     let (joined, event) = tokio::join!(join(&listener, &acceptor), brief(&mut room));
     assert!(joined.is_err());
     assert!(event.starts_with("refused: the room's certificate cannot be trusted"), "{event}");
@@ -70,7 +70,7 @@ async fn a_room_of_another_authority_is_refused() {
 async fn a_ca_file_without_certificates_is_named() {
     let (_listener, config) = place_with("wss", None).await;
     let file = tempfile::NamedTempFile::new().unwrap();
-    let trust = Trust::new(Some(file.path().to_owned()));
-    let event = brief(&mut open(config, &trust)).await;
+    let authorities = Authorities::new(Some(file.path())).unwrap();
+    let event = brief(&mut open(config, &authorities)).await;
     assert!(event.starts_with("refused: CA file ") && event.contains("it holds no certificate"), "{event}");
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, SqliteConnection};
 
-use super::error::StoreProblem;
+use crate::store::StoreProblem;
 
 /// Marks an SQLite file as ours (`PRAGMA application_id`): "SSCD".
 const APPLICATION_ID: i64 = 0x5353_4344;

@@ -2,26 +2,14 @@
 
 use sqlx::{Sqlite, Transaction};
 
-use super::{Store, StoreError, int, uint};
+use super::{SqliteStore, int, uint};
 use crate::alert::outcome::Outcome;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::payload;
 use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
-use crate::alert::{Alert, AlertId, Rule};
-
-/// An alert as the store has it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredAlert {
-    /// The alert, with its outcome where there is one.
-    pub alert: Alert,
-    /// When it was decided, Unix time in ms.
-    pub created_ms: u64,
-    /// What people made of it: `open`, `confirmed` or `dismissed`.
-    pub review: String,
-}
-
-/// How long a transfer counts, in ms.
-const HOUR_MS: u64 = 3_600_000;
+use crate::alert::{Alert, AlertId};
+use crate::store::StoreError;
+use crate::store::rows::{HOUR_MS, Queued, StoredAlert};
 
 /// What to do when the alert is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,20 +25,8 @@ const PUT_ALERT: &str = "INSERT INTO alerts (alert_id, room_name, session_id, tu
     ON CONFLICT (alert_id) DO UPDATE SET outcome = excluded.outcome, record = excluded.record, \
     updated_ms = excluded.updated_ms WHERE ?13";
 
-impl Store {
-    /// Writes an alert or its outcome, with all that follows from it, in one transaction that is on disk when this returns.
-    ///
-    /// A transfer that follows takes a place of this hour with it; without one left, the alert is written all the same
-    /// ([`StoreResult::AtCap`]).
-    ///
-    /// A new alert flags its session and queues its webhook as planned (a shadow alert queues none). An alert that is
-    /// there already is left as it is, and its outcome told. An outcome settles a webhook that is held: it is
-    /// released now, with the body that tells the outcome; cancelled; or kept. What was attempted once is not changed.
-    /// An outcome whose alert could not be written at the time writes both.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written; then nothing was.
-    pub async fn write(
+impl SqliteStore {
+    pub(in crate::store) async fn write(
         &self,
         write: &StoreWrite,
         outgoing: Option<&Outgoing>,
@@ -81,11 +57,7 @@ impl Store {
         Ok(result)
     }
 
-    /// An alert, if it is there.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub async fn alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {
+    pub(in crate::store) async fn alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {
         let mut conn = self.conn().await?;
         let row: Option<(String, i64, String)> = sqlx::query_as(
             "SELECT record, created_ms, review FROM alerts JOIN flags USING (alert_id) WHERE alert_id = ?",
@@ -139,7 +111,7 @@ impl Store {
             .bind(&alert.room_name)
             .bind(&alert.session_id)
             .bind(i64::from(alert.turn))
-            .bind(rule_name(alert.rule))
+            .bind(alert.rule.name())
             .bind(alert.severity.name())
             .bind(alert.action.name())
             .bind(alert.sentiment.value())
@@ -178,14 +150,7 @@ impl Store {
         outgoing: Option<&Outgoing>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let (state, due_ms) = match plan {
-            _ if alert.shadow => return Ok(()),
-            WebhookPlan::None => return Ok(()),
-            WebhookPlan::Send => ("pending", now_ms),
-            WebhookPlan::Hold { ms } => ("held", now_ms.saturating_add(ms)),
-        };
-        let Some(outgoing) = outgoing else {
-            tracing::warn!(alert_id = %alert.id, "a webhook was planned, but none is set; the alert is flagged only");
+        let Some(Queued { state, due_ms, outgoing, body }) = Queued::planned(alert, plan, outgoing, now_ms) else {
             return Ok(());
         };
         let statement = sqlx::query(
@@ -193,12 +158,12 @@ impl Store {
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(alert.id.as_str())
-        .bind(state)
+        .bind(state.name())
         .bind(outgoing.url.url().as_str())
         .bind(outgoing.detail_text())
         .bind(outgoing.allow_text())
         .bind(int(outgoing.timeout_ms))
-        .bind(payload::body(alert, outgoing.detail))
+        .bind(body)
         .bind(int(due_ms))
         .bind(int(now_ms));
         self.execute(tx, statement).await?;
@@ -250,13 +215,5 @@ impl Store {
         .bind(alert.id.as_str());
         self.execute(tx, statement).await?;
         Ok(())
-    }
-}
-
-fn rule_name(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Streak => "streak",
-        Rule::Trajectory => "trajectory",
-        Rule::Tool => "tool",
     }
 }
