@@ -24,6 +24,7 @@
 //! | [`config`] | settings with their provenance, secrets |
 //! | [`cli`] | one file per subcommand; exit codes |
 //! | [`telemetry`] | logs |
+//! | [`manual`] | the manual for those who use the program, as it prints it |
 //!
 //! # The drive loop
 //! ```
@@ -60,6 +61,7 @@ pub mod call;
 pub mod cli;
 pub mod config;
 mod http;
+pub mod manual;
 pub mod notify;
 pub mod replay;
 pub mod room;

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod evaluate;
 mod llm;
+mod manual;
 mod rate;
 mod readme;
 mod recognisers;

@@ -31,8 +31,8 @@ const EPILOGUE: Duration = Duration::from_millis(500);
 ///
 /// A room, a SIP phone and a webhook receiver run inside the program; the sidecar joins the room as it would join a
 /// platform's. Nothing leaves this machine, and nothing is kept; only with llmUrl set, the LLM there is asked as on a
-/// live call. Settings count as they do for attach, except those of the action, the webhook and SIP, which are the demo's
-/// own.
+/// live call. Settings count as they do for attach, except whom to transfer to, where the webhook goes, and SIP, which
+/// are the demo's own.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -41,6 +41,7 @@ Examples:
   sentiment-sidecar demo --action flag      marks the session for review
   sentiment-sidecar demo --busy             finds the line busy: the webhook
                                             falls in
+  sentiment-sidecar demo --sip              shows the SIP messages as well
   sentiment-sidecar demo my-recording.jsonl --speed 1
   sentiment-sidecar demo --set llmUrl=https://host/v1
 
@@ -59,6 +60,9 @@ pub struct DemoArgs {
     /// Let the supervisor's line be busy.
     #[arg(long)]
     busy: bool,
+    /// Show the SIP messages too, as the phone saw them.
+    #[arg(long)]
+    sip: bool,
 
     #[command(flatten)]
     cassette: CassetteArgs,
@@ -99,7 +103,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     let live = Live::new(&settings, key.as_ref(), &args.cassette)?;
     let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, live };
     let mut stage = Stage::set(args.recording.as_deref(), wanted).await?;
-    let mut show = Show::begin(&stage)?;
+    let mut show = Show::begin(&stage, args.sip)?;
     let (reports, mut heard) = mpsc::unbounded_channel::<Report>();
     let attachment = stage.attachment().await?;
     let stop: CancellationToken = shutdown::on_signal();
