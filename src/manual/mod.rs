@@ -92,8 +92,8 @@ pub fn page(topic: &str) -> Result<&'static Page, &'static Page> {
 }
 
 impl Page {
-    /// The page for a terminal of `width` columns, with styles that [`anstream`] takes out where they are not wanted. No
-    /// line is longer than `width`, which is at least 40.
+    /// The page for a terminal of `width` columns (at least 40), with styles that [`anstream`] takes out where they are
+    /// not wanted. No line is wider.
     #[must_use]
     pub fn for_terminal(&self, width: usize) -> String {
         render::terminal(self.text, width.max(40))

@@ -252,8 +252,8 @@ impl Terminal {
     }
 }
 
-/// A line of code or of a protocol in lines of at most `width` columns: it goes on after a space or a comma. `first` stands
-/// before it, `further` before what it goes on with.
+/// A line of code or of a protocol in lines of at most `width` columns: it goes on after a space or a comma. `first`
+/// stands before it, `further` before what it goes on with.
 pub(crate) fn verbatim(line: &str, width: usize, first: &str, further: &str) -> String {
     let wrap = Wrap::new(width)
         .initial_indent(first)

@@ -1,5 +1,5 @@
-//! What the demo prints: the call as it happens, then what the receiver and the store have, and the SIP messages if they
-//! are wanted. Everything fits a terminal of 80 columns.
+//! What the demo prints: the call as it happens, then what the receiver and the store have, and the SIP messages if
+//! they are wanted. Everything fits a terminal of 80 columns.
 
 use std::io::Write;
 use std::time::Instant;
