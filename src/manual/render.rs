@@ -38,6 +38,8 @@ struct Terminal {
     /// The list items that the block lies in: what stands before it, once, and the next number.
     lists: Vec<Option<u64>>,
     bullet: Option<String>,
+    /// Whether the list that is being read has an item already.
+    in_list: bool,
     link: Option<(String, usize)>,
     code: Option<String>,
     table: Table,
@@ -68,6 +70,7 @@ impl Terminal {
         match tag {
             Tag::List(first) => {
                 self.paragraph();
+                self.in_list &= !self.lists.is_empty();
                 self.lists.push(first);
             }
             Tag::Item => {
@@ -138,10 +141,11 @@ impl Terminal {
         let base = " ".repeat(INDENT * self.lists.len().max(1));
         match self.bullet.take() {
             Some(bullet) => {
-                // The items of a list stand together; what stands before the list does not belong to them.
-                if !self.last_line_is_of_a_list() {
+                // The items of a list stand together.
+                if !self.in_list {
                     self.gap();
                 }
+                self.in_list = true;
                 let others = format!("{base}{}", " ".repeat(bullet.len()));
                 self.line(&text, &format!("{base}{bullet}"), &others);
             }
@@ -150,15 +154,6 @@ impl Terminal {
                 self.line(&text, &base, &base);
             }
         }
-    }
-
-    fn last_line_is_of_a_list(&self) -> bool {
-        let deeper = |line: &str| {
-            let words = line.trim_start();
-            let marked = words.starts_with("- ") || words.split(". ").next().is_some_and(|n| n.parse::<u64>().is_ok());
-            marked || line.len() - words.len() > INDENT
-        };
-        self.out.lines().last().is_some_and(deeper)
     }
 
     /// Where a link leads, behind its words: a page of the manual, or an address.
@@ -281,9 +276,9 @@ mod tests {
         );
         assert_eq!(
             text,
-            "Title\n\n  Some words and code, and manual\n  settings, the alert (manual webhook), a\n  site \
-             (https://a.example/b), a file.\n\n  - one\n  - two, which is so long that it goes on\n\n  1. first\n  2. \
-             second\n\n  The end.\n\n    run --this\n      then-that\n"
+            "Title\n\n  Some words and code, and manual\n  settings, the alert (manual webhook),\n  a site \
+             (https://a.example/b), a file.\n\n  - one\n  - two, which is so long that it goes\n    on\n\n  1. first\n  \
+             2. second\n\n  The end.\n\n    run --this\n      then-that\n"
         );
     }
 
