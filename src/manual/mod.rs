@@ -6,7 +6,7 @@
 
 mod render;
 
-pub(crate) use render::verbatim;
+pub(crate) use render::{verbatim, wrapped};
 
 /// A page of the manual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use textwrap::core::{Word, display_width};
-use textwrap::{Options as Wrap, WordSeparator, fill};
+use textwrap::{Options as Wrap, WordSeparator, WordSplitter, fill};
 
 use super::Page;
 
@@ -127,8 +127,7 @@ impl Terminal {
     }
 
     fn line(&mut self, text: &str, first: &str, others: &str) {
-        let wrap = Wrap::new(self.width).initial_indent(first).subsequent_indent(others);
-        self.out.push_str(&fill(text, wrap));
+        self.out.push_str(&wrapped(text, self.width, first, others));
         self.out.push('\n');
     }
 
@@ -212,7 +211,7 @@ impl Terminal {
                 }
                 let text = row.last().filter(|_| row.len() == columns).map_or("", String::as_str);
                 let hanging = " ".repeat(before);
-                let wrapped = fill(text, Wrap::new(self.width).initial_indent(&hanging).subsequent_indent(&hanging));
+                let wrapped = wrapped(text, self.width, &hanging, &hanging);
                 self.out.push_str(line.trim_end_matches(' '));
                 let rest = wrapped.get(before..).unwrap_or_default();
                 if !rest.is_empty() {
@@ -247,12 +246,20 @@ impl Terminal {
     }
 }
 
+/// `text` in lines of at most `width` columns, `first` before the first of them and `further` before the others. No word is
+/// split at its hyphens: it may be a flag.
+pub(crate) fn wrapped(text: &str, width: usize, first: &str, further: &str) -> String {
+    let wrap = Wrap::new(width).initial_indent(first).subsequent_indent(further);
+    fill(text, wrap.word_splitter(WordSplitter::NoHyphenation))
+}
+
 /// A line of code or of a protocol in lines of at most `width` columns: it goes on after a space or a comma. `first`
 /// stands before it, `further` before what it goes on with.
 pub(crate) fn verbatim(line: &str, width: usize, first: &str, further: &str) -> String {
     let wrap = Wrap::new(width)
         .initial_indent(first)
         .subsequent_indent(further)
+        .word_splitter(WordSplitter::NoHyphenation)
         .word_separator(WordSeparator::Custom(|line| Box::new(line.split_inclusive([' ', ',']).map(Word::from))));
     fill(line, wrap)
 }

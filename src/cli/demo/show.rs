@@ -5,7 +5,6 @@ use std::io::Write;
 use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
-use textwrap::{Options, fill};
 
 use super::phone::{Direction, PhoneEvent};
 use super::receiver::Delivery;
@@ -101,7 +100,7 @@ impl Show {
     /// `text` behind `first`, wrapped so that it stays there.
     fn wrapped(&mut self, first: &str, text: &str) -> std::io::Result<()> {
         let further = " ".repeat(textwrap::core::display_width(first));
-        writeln!(self.out, "{}", fill(text, Options::new(WIDTH).initial_indent(first).subsequent_indent(&further)))
+        writeln!(self.out, "{}", manual::wrapped(text, WIDTH, first, &further))
     }
 
     /// A line of the call: when, who, and what.
@@ -329,12 +328,12 @@ impl Show {
     }
 }
 
-/// The words that moved a rating most, each in quotes: those that moved it the same way as the first, and none that is
-/// part of another.
+/// The words that moved a rating most, each in quotes: those that moved it the same way as the first and at least a third
+/// as far, and none that is part of another.
 fn telling(cues: &[Cue]) -> Vec<String> {
     let mut told: Vec<&str> = Vec::new();
-    let way = cues.first().map_or(0.0, |cue| cue.effect);
-    for cue in cues.iter().filter(|cue| cue.effect * way > 0.0) {
+    let most = cues.first().map_or(0.0, |cue| cue.effect);
+    for cue in cues.iter().filter(|cue| cue.effect / most >= 1.0 / 3.0) {
         if told.len() < CUES && !told.iter().any(|other| other.contains(&cue.text) || cue.text.contains(other)) {
             told.push(&cue.text);
         }
