@@ -224,17 +224,20 @@ impl Terminal {
             return;
         }
         for row in &rows {
-            self.row_by_itself(&head, row);
+            self.row_by_itself(&head, row, *last >= NARROWEST);
         }
     }
 
-    /// The first cell, then the others with what they are, the last one as text.
-    fn row_by_itself(&mut self, head: &[String], row: &[String]) {
+    /// The first cell, then the others with what they are; the last one stands as text where its column holds text.
+    fn row_by_itself(&mut self, head: &[String], row: &[String], ends_in_text: bool) {
         let (base, deeper) = (" ".repeat(INDENT), " ".repeat(2 * INDENT + 2));
         let Some((first, rest)) = row.split_first() else { return };
         let further = format!("{base}  ");
         self.line(first, &base, &further);
-        let Some((text, between)) = rest.split_last() else { return };
+        let (text, between) = match rest.split_last() {
+            Some((text, between)) if ends_in_text => (text.as_str(), between),
+            _ => ("", rest),
+        };
         let named = head.iter().skip(1).zip(between).filter(|(_, cell)| !cell.is_empty());
         let between: Vec<String> = named.map(|(name, cell)| format!("{name}: {cell}")).collect();
         if !between.is_empty() {
@@ -246,8 +249,8 @@ impl Terminal {
     }
 }
 
-/// `text` in lines of at most `width` columns, `first` before the first of them and `further` before the others. No word is
-/// split at its hyphens: it may be a flag.
+/// `text` in lines of at most `width` columns, `first` before the first of them and `further` before the others. No word
+/// is split at its hyphens: it may be a flag.
 pub(crate) fn wrapped(text: &str, width: usize, first: &str, further: &str) -> String {
     let wrap = Wrap::new(width).initial_indent(first).subsequent_indent(further);
     fill(text, wrap.word_splitter(WordSplitter::NoHyphenation))
@@ -293,9 +296,15 @@ mod tests {
     fn tables_stand_in_columns_where_they_fit_and_row_by_row_where_not() {
         let table = "| key | kind | meaning |\n|---|---|---|\n| `a` | b | c d e |\n";
         assert_eq!(plain(table, 40), "  key  kind  meaning\n  a    b     c d e\n");
-        let long = "| key | kind | meaning |\n|---|---|---|\n| `sentimentThreshold` | integer | a turn rated below it is \
-                    low |\n";
-        assert_eq!(plain(long, 40), "  sentimentThreshold\n      kind: integer\n      a turn rated below it is low\n");
+        let long = "| key | kind | meaning |\n|---|---|---|\n| `sentimentThreshold` | integer | what is rated below it is \
+                    a low turn |\n";
+        assert_eq!(
+            plain(long, 40),
+            "  sentimentThreshold\n      kind: integer\n      what is rated below it is a low\n      turn\n"
+        );
+        let figures =
+            "| calls | recall | false |\n|---|---|---|\n| two hundred calls by two writers | 55 of 64 | 3 |\n";
+        assert_eq!(plain(figures, 40), "  two hundred calls by two writers\n      recall: 55 of 64; false: 3\n");
     }
 
     #[test]

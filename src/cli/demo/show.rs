@@ -328,8 +328,8 @@ impl Show {
     }
 }
 
-/// The words that moved a rating most, each in quotes: those that moved it the same way as the first and at least a third
-/// as far, and none that is part of another.
+/// The words that moved a rating most, each in quotes: those that moved it the same way as the first and at least a
+/// third as far, and none that is part of another.
 fn telling(cues: &[Cue]) -> Vec<String> {
     let mut told: Vec<&str> = Vec::new();
     let most = cues.first().map_or(0.0, |cue| cue.effect);
