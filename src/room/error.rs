@@ -27,14 +27,6 @@ pub enum RoomError {
         /// What does not fit.
         problem: String,
     },
-    /// Final: the file with extra certificate authorities cannot be used.
-    #[error("CA file {path} cannot be used: {problem}; it must hold certificates in PEM form")]
-    CaFile {
-        /// The file.
-        path: String,
-        /// What does not fit.
-        problem: String,
-    },
     /// Final: no TLS on this machine, e.g. because it has no trusted authorities at all.
     #[error("TLS cannot be used: {problem}")]
     TlsSetup {
@@ -120,7 +112,6 @@ impl RoomError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Url { .. }
-            | Self::CaFile { .. }
             | Self::TlsSetup { .. }
             | Self::Token
             | Self::Certificate { .. }

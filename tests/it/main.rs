@@ -9,6 +9,7 @@ mod doctor;
 mod evaluate;
 mod host;
 mod llm;
+mod manual;
 mod rate;
 mod readme;
 mod recognisers;

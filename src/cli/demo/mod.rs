@@ -33,8 +33,8 @@ const EPILOGUE: Duration = Duration::from_millis(500);
 ///
 /// A room, a SIP phone and a webhook receiver run inside the program; the sidecar joins the room as it would join a
 /// platform's. Nothing leaves this machine, and nothing is kept; only with llmUrl set, the LLM there is asked as on a
-/// live call. Settings count as they do for attach, except those of the action, the webhook and SIP, which are the demo's
-/// own.
+/// live call. Settings count as they do for attach, except whom to transfer to, where the webhook goes, and SIP, which
+/// are the demo's own.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -43,6 +43,7 @@ Examples:
   sentiment-sidecar demo --action flag      marks the session for review
   sentiment-sidecar demo --busy             finds the line busy: the webhook
                                             falls in
+  sentiment-sidecar demo --sip              shows the SIP messages as well
   sentiment-sidecar demo my-recording.jsonl --speed 1
   sentiment-sidecar demo --set llmUrl=https://host/v1
 
@@ -61,6 +62,9 @@ pub struct DemoArgs {
     /// Let the supervisor's line be busy.
     #[arg(long)]
     busy: bool,
+    /// Show the SIP messages too, as the phone saw them.
+    #[arg(long)]
+    sip: bool,
 
     #[command(flatten)]
     cassette: CassetteArgs,
@@ -105,7 +109,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     let raters = args.cassette.live(embedded, key, &authorities(args.cassette.ca_file.as_deref())?)?;
     let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, raters };
     let mut stage = Stage::set(args.recording.as_deref(), wanted).await?;
-    let mut show = Show::begin(&stage)?;
+    let mut show = Show::begin(&stage, args.sip)?;
     let (reports, mut heard) = mpsc::unbounded_channel::<Report>();
     let (means, attachment) = stage.attachment()?;
     let host = Host::start(means, shutdown::on_signal());

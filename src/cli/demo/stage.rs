@@ -153,7 +153,8 @@ fn read(file: Option<&Path>) -> Result<Recording, Failure> {
     read.map_err(|error| Failure::new(Exit::BadRecording, error))
 }
 
-/// The settings of the demo: whatever goes out goes to its own phone and receiver, and every escalation is told there.
+/// The settings of the demo: whatever goes out goes to its own phone and receiver. When a webhook is sent, and what it
+/// tells, is left as it was set.
 fn staged(settings: Settings, action: ActionKind, receiver: &Url) -> Result<Settings, Failure> {
     let url: WebhookUrl = parse(receiver.as_str())?;
     let target: E164 = parse("+14155551234")?;
@@ -162,10 +163,9 @@ fn staged(settings: Settings, action: ActionKind, receiver: &Url) -> Result<Sett
         ActionKind::Notify => Action::Notify { webhook: url.clone() },
         ActionKind::Flag => Action::Flag,
     };
-    let own = Settings::default();
     let allow = vec![AllowEntry::Net(IpAddr::V4(Ipv4Addr::LOCALHOST).into())];
-    let webhook = Webhook { url: Some(url), always: true, allow, ..own.webhook };
-    let sip = Sip { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..own.sip };
+    let webhook = Webhook { url: Some(url), allow, ..settings.webhook.clone() };
+    let sip = Sip { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..Settings::default().sip };
     Ok(Settings { enabled: true, action, webhook, sip, transfer_countries: Vec::new(), ..settings })
 }
 

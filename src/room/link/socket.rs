@@ -21,7 +21,7 @@ use super::Way;
 use super::dialect::{Credentials, Handshake};
 use crate::config::secret::Secret;
 use crate::room::error::RoomError;
-use crate::tls::{Authorities, TlsError};
+use crate::tls::Authorities;
 
 /// A connection to a room, before any message.
 pub type RoomSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -60,7 +60,7 @@ impl Dialer {
     /// Checks the URL and the token and, for `wss`, loads what certificates are trusted.
     ///
     /// # Errors
-    /// [`RoomError::Url`], [`RoomError::Token`], [`RoomError::CaFile`], [`RoomError::TlsSetup`]: all final.
+    /// [`RoomError::Url`], [`RoomError::Token`], [`RoomError::TlsSetup`]: all final.
     pub fn new(
         url: &Url,
         token: Option<&Secret>,
@@ -205,10 +205,7 @@ fn credentials(how: Credentials, token: &Secret) -> Result<(HeaderName, HeaderVa
 }
 
 fn tls_config(authorities: &Authorities) -> Result<Arc<rustls::ClientConfig>, RoomError> {
-    authorities.client_config().map_err(|error| match error {
-        TlsError::CaFile { path, problem } => RoomError::CaFile { path: path.display().to_string(), problem },
-        TlsError::Setup { problem } => RoomError::TlsSetup { problem },
-    })
+    authorities.client_config().map_err(|error| RoomError::TlsSetup { problem: error.to_string() })
 }
 
 /// What a broken connection means.
