@@ -3,7 +3,9 @@
 
 mod attach;
 mod attended;
+mod chance;
 mod crash;
+mod decoders;
 mod demo;
 mod doctor;
 mod evaluate;

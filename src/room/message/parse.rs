@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{MAX_FRAME, RoomMessage};
+use crate::config::plain;
 
 /// Why a frame could not be used. The connection goes on.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,12 @@ fn position(error: &serde_json::Error) -> String {
 /// serde's messages quote values; the part before the quote says enough, and no caller's words get into logs.
 fn shape_only(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    // A word that should be one of a few is told, but not at any length.
+    if let Some((found, expected)) =
+        text.strip_prefix("unknown variant `").and_then(|rest| rest.rsplit_once("`, expected "))
+    {
+        return format!("unknown variant `{}`, expected {expected}", plain(found));
+    }
     match text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: ")) {
         Some(rest) => {
             let kind = rest.split_whitespace().next().unwrap_or("value");
