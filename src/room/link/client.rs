@@ -306,7 +306,7 @@ struct Greeted {
 
 /// What the wait for a welcome ended with.
 enum Answer {
-    Welcome(Welcome, Vec<Heard>),
+    Welcome(Box<Welcome>, Vec<Heard>),
     Unacceptable { error: RoomError, code: u16, reason: String },
 }
 
@@ -342,7 +342,7 @@ async fn greet(
     };
     let answer = timeout(patience, exchange).await.map_err(|_| RoomError::Timeout { step: "welcome", after_ms })??;
     match answer {
-        Answer::Welcome(welcome, rest) => Ok(Greeted { socket, welcome, rest }),
+        Answer::Welcome(welcome, rest) => Ok(Greeted { socket, welcome: *welcome, rest }),
         Answer::Unacceptable { error, code, reason } => {
             let frame = CloseFrame { code: code.into(), reason: reason.into() };
             let _ = timeout(Duration::from_secs(1), socket.close(Some(frame))).await;
@@ -356,7 +356,7 @@ fn answer(heard: Vec<Heard>) -> Option<Answer> {
     let mut heard = heard.into_iter();
     while let Some(next) = heard.next() {
         match next {
-            Heard::Welcome(welcome) => return Some(Answer::Welcome(welcome, heard.collect())),
+            Heard::Welcome(welcome) => return Some(Answer::Welcome(Box::new(welcome), heard.collect())),
             Heard::Unacceptable { error, code, reason } => return Some(Answer::Unacceptable { error, code, reason }),
             Heard::Message { message: Some(RoomMessage::Error(error)), .. } => {
                 tracing::warn!(code = %error.code, "the room answers hello with an error");

@@ -25,7 +25,6 @@ pub enum Written {
 
 /// What a frame said.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "almost every frame is a message; a box for each would cost more")]
 pub enum Heard {
     /// The room let us in. Once a connection; a second one is ignored.
     Welcome(Welcome),

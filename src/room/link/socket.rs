@@ -146,7 +146,7 @@ impl Dialer {
 /// The connections to a room, one after another.
 pub(super) enum Connections {
     /// Dialled.
-    Dialled(Dialer),
+    Dialled(Box<Dialer>),
     /// Handed over by whoever listens.
     Accepted(mpsc::Receiver<RoomSocket>),
 }
@@ -162,7 +162,7 @@ impl Connections {
     ) -> Result<Self, RoomError> {
         match way {
             Way::Dial { url, token } => {
-                Ok(Self::Dialled(Dialer::new(&url, token.as_ref(), handshake, max_frame, authorities)?))
+                Ok(Self::Dialled(Box::new(Dialer::new(&url, token.as_ref(), handshake, max_frame, authorities)?)))
             }
             Way::Accept(connections) => Ok(Self::Accepted(connections)),
         }
