@@ -73,7 +73,7 @@ pages! {
 }
 
 /// What it counts, in likeness, that a page's description has the word that was asked for.
-const DESCRIBED: f64 = 0.5;
+const DESCRIBED: f64 = 0.75;
 
 /// The page of a topic.
 ///

@@ -90,7 +90,12 @@ async fn the_seeds_call_is_flagged_for_review() {
 
 #[tokio::test]
 async fn the_webhooks_are_those_that_the_settings_ask_for() {
-    let always = ["--set", "sentimentNotifyAlways=true", "--set", "sentimentWebhookDetail=full"];
-    let text = demo(&[&["--action", "flag"], &always[..]].concat()).await;
+    // The address is the demo's own all the same.
+    let always = [
+        ["--set", "sentimentNotifyWebhook=https://supervisors.example/hook"],
+        ["--set", "sentimentNotifyAlways=true"],
+        ["--set", "sentimentWebhookDetail=full"],
+    ];
+    let text = demo(&[&["--action", "flag"], &always.concat()[..]].concat()).await;
     has(&text, &["✔ signature verified", r#""action":"flag""#, r#""history":[1.9,1.6,1.6]"#, r#""last_turns":["#]);
 }
