@@ -11,24 +11,36 @@
 //! implemented twice.
 //!
 //! # Layout
+//! From the ground up. A module uses those that stand before it, and knows nothing of those behind it; a test reads the
+//! imports of every file.
+//!
 //! | module | holds |
 //! | --- | --- |
-//! | [`call`] | the core: turns from segments, streak and trend, the decision, one escalation from decision to outcome |
-//! | [`sentiment`] | how a turn is rated in the context of its call, and why (cues) |
-//! | [`room`] | dialects over WebSocket: messages, client, a room that plays recordings |
-//! | [`transfer`] | the ways to a human, SIP among them |
-//! | [`notify`] | the signed webhook: payload, signature, schedule, addresses never dialled |
-//! | [`store`] | sessions, alerts, flags and the outbox, durable and shared by all processes of a host |
-//! | [`replay`] | recordings through the core in virtual time, with expectations |
-//! | [`runtime`] | the drive loop of a live call, the only task tree, shutdown |
-//! | [`config`] | settings with their provenance, secrets |
-//! | [`cli`] | one file per subcommand; exit codes |
 //! | [`telemetry`] | logs |
+//! | [`manual`] | the manual for those who use the program, as it prints it |
+//! | [`number`] | phone numbers and digits |
+//! | [`clock`] | time, for the core and for the world |
+//! | [`tls`] | the one TLS stack of what we dial, and who vouches for servers |
+//! | `http` | what all our HTTP clients have in common |
+//! | [`config`] | settings with their provenance, secrets |
+//! | [`sentiment`] | how a turn is rated in the context of its call, and why (cues) |
+//! | [`alert`] | the nouns of an escalation, what is written of it and what is told of it |
+//! | [`room::message`] | what rooms say and hear, in any dialect |
+//! | [`room`] | the way to rooms in any dialect, and a room that plays recordings |
+//! | [`recording`] | recordings, read and written; foreign transcripts |
+//! | [`call`] | the core: turns from segments, streak and trend, the decision, one escalation from decision to outcome |
+//! | [`transfer`] | the ways to a human, SIP among them |
+//! | [`store`] | sessions, alerts, flags and the outbox, durable and shared by all processes of a host |
+//! | [`notify`] | the signed webhook: signature, schedule, addresses never dialled, delivery |
+//! | [`replay`] | recordings through the core in virtual time, with expectations |
+//! | [`runtime`] | hosts and their live calls: the drive loop, the only task tree, shutdown |
+//! | [`cli`] | one file per subcommand; exit codes |
 //!
 //! # The drive loop
 //! ```
 //! use std::sync::Arc;
-//! use sentiment_sidecar::call::event::{Input, Millis, Output};
+//! use sentiment_sidecar::call::event::{Input, Output};
+//! use sentiment_sidecar::clock::Millis;
 //! use sentiment_sidecar::call::{Call, CallOptions};
 //! use sentiment_sidecar::config::settings::Settings;
 //!
@@ -56,16 +68,21 @@
 //! A panic is a bug, never the consequence of bad input. What comes from outside is checked where it comes in, and
 //! what does not fit becomes a typed error that says what and where.
 
+pub mod alert;
 pub mod call;
 pub mod cli;
+pub mod clock;
 pub mod config;
 mod http;
+pub mod manual;
 pub mod notify;
+pub mod number;
+pub mod recording;
 pub mod replay;
 pub mod room;
 pub mod runtime;
 pub mod sentiment;
 pub mod store;
 pub mod telemetry;
-mod tls;
+pub mod tls;
 pub mod transfer;

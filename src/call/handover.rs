@@ -1,13 +1,15 @@
 //! The part of an escalation that hands the caller over (rule 5): the handover sentence, the transfer, its outcome.
 
 use super::Call;
-use super::escalation::AlertId;
-use super::event::{Output, StoreWrite, WebhookPlan};
+use super::event::Output;
 use super::latch::{Phase, SETTLE_MS, STORE_PATIENCE_MS};
 use super::report::Report;
+use crate::alert::AlertId;
+use crate::alert::outcome::{Outcome, Progress};
+use crate::alert::record::{StoreWrite, WebhookPlan};
+use crate::call::route::{Route, TransferRequest, choose_route};
 use crate::config::settings::{Action, ActionKind, TransferMode};
 use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, capability};
-use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
 
 /// How long a room that does not offer `say` may take to say the handover sentence all the same.
 const UNOFFERED_SAY_MS: u64 = 3_000;
@@ -42,7 +44,7 @@ impl Call {
         let Some(active) = &mut self.latch.active else { return };
         let (alert_id, key) = (active.alert.id.to_string(), active.key.clone());
         let (mode, ringing_timeout_ms) = (self.settings.sip.mode, self.settings.ringing_timeout_ms);
-        match self.welcome.as_ref().and_then(|welcome| transfer::choose_route(welcome, mode)) {
+        match self.welcome.as_ref().and_then(|welcome| choose_route(welcome, mode)) {
             None => {
                 let reason = "the room offers neither a transfer command nor a SIP dialog".to_owned();
                 return self.conclude(Outcome::Unreachable { reason });

@@ -10,17 +10,19 @@
 use std::collections::HashMap;
 
 use super::Call;
-use super::escalation::{Alert, AlertId, AlertTurn, Rule, Severity};
-use super::event::{Millis, Output, StoreResult, StoreWrite, WebhookPlan};
+use super::event::Output;
 use super::policy::Decision;
 use super::report::Report;
+use super::segment::TurnKey;
 use super::tracker::{Standing, counts};
-use super::turn::TurnKey;
+use crate::alert::outcome::{HOURLY_CAP, Outcome};
+use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
+use crate::alert::{Alert, AlertId, AlertTurn, Rule, Severity};
+use crate::clock::Millis;
 use crate::config::settings::{Action, ActionKind};
 use crate::room::message::{CommandKind, SidecarMessage};
 use crate::sentiment::Sentiment;
 use crate::sentiment::describe::{self, LowTurn};
-use crate::transfer::{HOURLY_CAP, Outcome};
 
 /// How long the store may take before the call goes on without it.
 pub(super) const STORE_PATIENCE_MS: u64 = 3_000;

@@ -4,17 +4,17 @@
 //! [`Output::Wait`] (come back with the next input, or with [`Input::Tick`] at that moment) or [`Output::Ended`].
 //!
 //! # Layout
-//! [`turn`] makes turns from segments (`segment`, and `late` for those out of order), [`tracker`] folds ratings into a streak, [`policy`] decides, [`latch`] carries
+//! [`turn`] makes turns from segments (`segment`, and `late_segments` for those out of order), [`tracker`] folds ratings into a streak, [`policy`] decides, [`latch`] carries
 //! one escalation from its decision to its outcome (`handover` the part of it that transfers), [`tool`] answers the agent's own call, [`tone`] instructs the
 //! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told.
 
-pub mod escalation;
 pub mod event;
 mod handover;
 pub mod latch;
-mod late;
+mod late_segments;
 pub mod policy;
 pub mod report;
+pub mod route;
 mod segment;
 pub mod tone;
 pub mod tool;
@@ -27,15 +27,18 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::clock::Millis;
 use crate::config::settings::Settings;
+use crate::room::message::tool::escalate_sentiment;
 use crate::room::message::{AgentActivity, Participant, Role, RoomMessage, SidecarMessage, Welcome, capability};
 use crate::sentiment::{ContextTurn, RateError, Rating, Sentiment, Speaker, TurnInContext};
-use event::{Input, Millis, Output, RateResult};
+use event::{Input, Output, RateResult};
 use latch::Latch;
 use report::{Report, TurnReport};
+use segment::TurnKey;
 use tone::Tone;
 use tracker::{Standing, counts};
-use turn::{TurnBook, TurnKey};
+use turn::TurnBook;
 
 /// How long past the rater's own deadline the core waits before it takes a turn for unrated.
 const RATER_GRACE_MS: u64 = 1_000;
@@ -221,7 +224,7 @@ impl Call {
             resumed: welcome.resumed,
         });
         self.welcome = Some(welcome);
-        self.tell(SidecarMessage::ToolsRegister { tools: vec![tool::escalate_sentiment()] });
+        self.tell(SidecarMessage::ToolsRegister { tools: vec![escalate_sentiment()] });
     }
 
     fn joined(&mut self, participant: &Participant) {

@@ -1,9 +1,8 @@
 //! The decision to escalate: the streak rule and the seed's trajectory rules.
 
-use super::escalation::{Rule, Severity};
 use super::tracker::{Standing, Trend};
+use crate::alert::{Rule, Severity};
 use crate::config::settings::Settings;
-use crate::sentiment::Rating;
 
 /// A decision to escalate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,24 +13,6 @@ pub struct Decision {
     pub severity: Severity,
     /// Why, for people.
     pub reason: &'static str,
-}
-
-/// What the seed's trajectory rules say of one rating, in the seed's order; `None` is no signal.
-#[must_use]
-pub fn signal(rating: &Rating, trend: Trend, settings: &Settings) -> Option<Severity> {
-    let rules = &settings.trajectory;
-    let (frustration, valence) = (rating.frustration.value(), rating.valence.value());
-    if frustration >= rules.critical_frustration {
-        Some(Severity::Critical)
-    } else if valence < rules.declining_valence && trend == Trend::Declining {
-        Some(Severity::High)
-    } else if frustration >= rules.high_frustration {
-        Some(Severity::Medium)
-    } else if valence < rules.extreme_valence {
-        Some(Severity::High)
-    } else {
-        None
-    }
 }
 
 /// Decides on the standing after a turn that counted.

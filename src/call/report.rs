@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::escalation::{AlertId, Rule, Severity};
 use super::tracker::Trend;
+use crate::alert::outcome::{Outcome, Progress};
+use crate::alert::{AlertId, Rule, Severity};
 use crate::config::settings::ActionKind;
 use crate::sentiment::{Cue, Label, RateError, Rating, RatingSource, Sentiment, Unit, Valence};
-use crate::transfer::{Outcome, Progress};
 
 /// One event of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub enum Report {
         /// The alert.
         alert_id: AlertId,
         /// What came of the attempt.
-        result: super::event::DeliveryResult,
+        result: crate::alert::record::DeliveryResult,
     },
     /// The agent's own tool call was answered.
     Tool {

@@ -1,7 +1,10 @@
 //! One piece of transcript, merged from all its revisions.
 
-use super::turn::TurnKey;
 use crate::room::message::Transcript;
+
+/// A turn's place in the book of turns, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TurnKey(pub(super) usize);
 
 /// A segment as far as it is known.
 #[derive(Debug, Clone, PartialEq)]

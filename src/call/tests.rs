@@ -7,14 +7,17 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::escalation::{AlertId, Rule, Severity};
-use super::event::{Input, Millis, Output, RateResult, StoreResult, StoreWrite, WebhookPlan};
+use super::event::{Input, Output, RateResult};
 use super::report::{Report, TurnReport};
 use super::{Call, CallOptions};
+use crate::alert::outcome::Outcome;
+use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
+use crate::alert::{AlertId, Rule, Severity};
+use crate::call::route::{Route, TransferRequest};
+use crate::clock::Millis;
 use crate::config::settings::{Action, Settings, TransferMode};
 use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::sentiment::{Label, RateError, Rating, RatingSource, Sentiment, Unit, Valence};
-use crate::transfer::{Outcome, Route, TransferRequest};
 
 fn rate(text: &str) -> RateResult {
     if text.starts_with('x') {

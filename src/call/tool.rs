@@ -3,42 +3,12 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use super::escalation::{Rule, Severity};
 use super::latch::Escalation;
 use super::report::Report;
-use crate::room::message::{SidecarMessage, Tool};
+use crate::alert::{Rule, Severity};
+use crate::room::message::SidecarMessage;
+use crate::room::message::tool::ESCALATE_SENTIMENT;
 use crate::sentiment::{Sentiment, describe};
-
-/// The tool's name.
-pub const NAME: &str = "escalate_sentiment";
-
-/// The tool's definition: the seed's parameters, as the agent's model is told of them.
-#[must_use]
-pub fn escalate_sentiment() -> Tool {
-    Tool {
-        name: NAME.to_owned(),
-        description: "Call this when the caller has been frustrated, angry or upset for several turns and a human \
-                      should step in. It brings one in, or tells you why not."
-            .to_owned(),
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "sentiment_score": {
-                    "type": "integer",
-                    "minimum": 1,
-                    "maximum": 10,
-                    "description": "How the caller feels, from 1 (extremely negative) to 10 (delighted).",
-                },
-                "description": {
-                    "type": "string",
-                    "description": "What upset the caller, in one short sentence.",
-                },
-            },
-            "required": ["sentiment_score", "description"],
-            "additionalProperties": false,
-        }),
-    }
-}
 
 /// The tool's arguments, checked.
 struct Arguments {
@@ -67,7 +37,7 @@ impl Arguments {
 impl Call {
     /// Answers a tool call of the agent's: once, however often it arrives.
     pub(super) fn tool_call(&mut self, call_id: String, name: &str, arguments: &Value) {
-        if name != NAME {
+        if name != ESCALATE_SENTIMENT {
             return;
         }
         if let Some(answer) = self.answered_tools.get(&call_id).cloned() {

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::escalation::Severity;
-use super::policy;
+use crate::alert::Severity;
 use crate::config::settings::Settings;
 use crate::sentiment::{Label, Rating};
 
@@ -91,7 +90,7 @@ impl Standing {
             next.streak = 0;
             next.recovered_at = next.ordinal;
         }
-        next.signal = policy::signal(rating, next.trend, settings);
+        next.signal = signal(rating, next.trend, settings);
         next.signals = if next.signal.is_some() { self.signals.saturating_add(1) } else { 0 };
         next
     }
@@ -101,4 +100,22 @@ impl Standing {
 #[must_use]
 pub fn counts(rating: &Rating, settings: &Settings) -> bool {
     !rating.filler || settings.count_filler_turns
+}
+
+/// What the seed's trajectory rules say of one rating, in the seed's order; `None` is no signal.
+#[must_use]
+pub fn signal(rating: &Rating, trend: Trend, settings: &Settings) -> Option<Severity> {
+    let rules = &settings.trajectory;
+    let (frustration, valence) = (rating.frustration.value(), rating.valence.value());
+    if frustration >= rules.critical_frustration {
+        Some(Severity::Critical)
+    } else if valence < rules.declining_valence && trend == Trend::Declining {
+        Some(Severity::High)
+    } else if frustration >= rules.high_frustration {
+        Some(Severity::Medium)
+    } else if valence < rules.extreme_valence {
+        Some(Severity::High)
+    } else {
+        None
+    }
 }

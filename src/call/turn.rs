@@ -6,13 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::event::Millis;
-use super::segment::{Segment, join};
+use super::segment::{Segment, TurnKey, join};
+use crate::clock::Millis;
 use crate::room::message::{Transcript, TurnEnded};
-
-/// A turn's place in [`TurnBook`], never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TurnKey(pub(super) usize);
 
 /// All that one participant said until another took over.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,18 +1,21 @@
 //! `deliver`: drains the outbox that per-call processes share.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
+use super::raters::authorities;
 use super::secrets;
-use crate::call::escalation::AlertId;
-use crate::call::event::DeliveryResult;
+use crate::alert::AlertId;
+use crate::alert::record::DeliveryResult;
 use crate::call::report::Report;
+use crate::clock::{self, Clock};
+use crate::config::secret::SecretName;
 use crate::notify::Deliverer;
-use crate::notify::clock::{self, Clock};
 use crate::notify::sign::{NoSigner, Signer};
 use crate::runtime::shutdown;
 use crate::store::{Store, StoreError, StoreUrl};
@@ -45,6 +48,9 @@ pub struct DeliverArgs {
     /// folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
     store: Option<StoreUrl>,
+    /// Trust these certificate authorities (PEM) for the webhooks, besides the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Send what is due now, then end (the default).
     #[arg(long, group = "when")]
     once: bool,
@@ -84,10 +90,13 @@ impl Tally {
 pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     let url = StoreUrl::or_of_user(args.store.clone()).map_err(|error| Failure::new(Exit::Usage, error))?;
     // Without a secret there may still be nothing to sign, and no harm done.
-    let signer = Signer::new(secrets::load()?.webhook).ok();
+    let signer = Signer::new(secrets::load(&[SecretName::Webhook])?.webhook).ok();
+    let authorities = authorities(args.ca_file.as_deref())?;
     let stop = shutdown::on_signal();
     let store = Store::open(&url).await?;
-    let mut courier = Courier { store: store.clone(), signer, clock: clock::system(), stop, tally: Tally::default() };
+    let deliverer = signer.map(|signer| Deliverer::new(store.clone(), signer, clock::system(), authorities));
+    let mut courier =
+        Courier { store: store.clone(), deliverer, clock: clock::system(), stop, tally: Tally::default() };
     let result = courier.run(&args).await;
     let pending = store.pending_count().await;
     let Tally { delivered, put_off, given_up } = courier.tally;
@@ -101,7 +110,7 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
 
 struct Courier {
     store: Store,
-    signer: Option<Signer>,
+    deliverer: Option<Deliverer>,
     clock: Clock,
     stop: CancellationToken,
     tally: Tally,
@@ -109,7 +118,7 @@ struct Courier {
 
 impl Courier {
     async fn run(&mut self, args: &DeliverArgs) -> Result<(), Failure> {
-        let deliverer = self.signer.take().map(|s| Deliverer::new(self.store.clone(), s, self.clock.clone()));
+        let deliverer = self.deliverer.take();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(args.for_s);
         loop {
             self.pass(deliverer.as_ref()).await?;

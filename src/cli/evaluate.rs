@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 
+use super::calls::CallsArgs;
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
-use super::raters::{Asks, CassetteArgs, Unhurried};
-use super::settings_args::SettingsArgs;
+use super::raters::{Asks, asked};
 use crate::config::settings::{Action, Settings};
 use crate::replay::engine;
 use crate::replay::figures::{Figures, JudgedCall, LabelledTurn, Share};
@@ -45,10 +44,6 @@ Examples:
 Exit codes: 0 all gates hold, 4 a gate fails, 5 a file cannot be read,
   6 a setting is wrong.")]
 pub struct EvaluateArgs {
-    /// Labelled calls, or folders of them.
-    #[arg(value_name = "FILE", required = true)]
-    paths: Vec<PathBuf>,
-
     /// What to print: a table for people, or JSON Lines for programs.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -62,10 +57,7 @@ pub struct EvaluateArgs {
     gates: Gates,
 
     #[command(flatten)]
-    cassette: CassetteArgs,
-
-    #[command(flatten)]
-    settings: SettingsArgs,
+    calls: CallsArgs,
 }
 
 /// What `evaluate` prints.
@@ -155,12 +147,12 @@ impl Gates {
 /// [`Failure`] for wrong settings, a file that cannot be read, and an output that cannot be written.
 pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
     // Every call is rated to its end, so that all its turns are measured.
-    let settings = Settings { action: Action::Flag, ..args.settings.load()?.settings };
-    let mut raters = Unhurried::new(&args.cassette, Asks::WhereSet)?;
-    let rater = raters.rater(&settings)?;
+    let settings = Settings { action: Action::Flag, ..args.calls.settings.load()?.settings };
+    let raters = args.calls.cassette.unhurried(Asks::WhereSet)?;
+    let rater = raters.of(&settings)?;
     let calls = read(&args)?;
     let (all, groups) = measure(calls, settings, &rater).await?;
-    let said = raters.finish()?;
+    let said = asked(&raters)?;
     let all = all.figures();
     let groups = groups.into_iter().map(|(name, group)| (name, group.figures()));
     let rows: Vec<(String, Figures)> = std::iter::once(("all".to_owned(), all.clone())).chain(groups).collect();
@@ -182,7 +174,7 @@ pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
 /// All calls of all files, with their agents' words swapped where that is wanted.
 fn read(args: &EvaluateArgs) -> Result<Vec<Labelled>, Failure> {
     let mut calls = Vec::new();
-    for path in files::find(&args.paths) {
+    for path in files::find(&args.calls.paths) {
         let more =
             path.and_then(|path| labels::open(&path)).map_err(|error| Failure::new(Exit::BadRecording, error))?;
         calls.extend(more);

@@ -8,23 +8,25 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::calls::CallsArgs;
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
-use super::raters::{Asks, CassetteArgs, Unhurried};
+use super::raters::{Asks, asked};
 use super::settings_args::SettingsArgs;
 use crate::call::event::Entry;
 use crate::config::settings::Settings;
 use crate::config::{AgentFile, Layers, load};
+use crate::recording::CutLine;
+use crate::recording::import::Source;
+use crate::recording::problem::{Problem, RecordingError};
 use crate::replay::engine;
 use crate::replay::files;
-use crate::replay::import::Source;
 use crate::replay::junit::Junit;
-use crate::replay::problem::{Problem, RecordingError};
-use crate::replay::recording::CutLine;
 use crate::replay::report::{Json, Printer, Replayed, Tally};
 use crate::replay::table::Table;
 use crate::sentiment::Rater;
+use crate::sentiment::raters::Raters;
 
 /// Replay recorded calls and check what they expect.
 ///
@@ -44,10 +46,6 @@ Examples:
 Exit codes: 0 all is as expected, 2 usage, 3 an expectation failed, 5 a
 recording cannot be read (the others are still replayed), 6 a setting is wrong.")]
 pub struct ReplayArgs {
-    /// Replay these recordings, transcripts, or folders of recordings.
-    #[arg(value_name = "FILE", required = true)]
-    paths: Vec<PathBuf>,
-
     /// Print a table for people, JSON Lines for programs, or a JUnit report for CI.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -61,10 +59,7 @@ pub struct ReplayArgs {
     mend: bool,
 
     #[command(flatten)]
-    cassette: CassetteArgs,
-
-    #[command(flatten)]
-    settings: SettingsArgs,
+    calls: CallsArgs,
 }
 
 /// What `replay` prints.
@@ -151,10 +146,10 @@ impl Found {
 }
 
 /// All calls of all files, opened and prepared one after the other as they are fetched.
-fn prepared<'a>(args: &'a ReplayArgs, raters: &'a mut Unhurried) -> Result<impl Iterator<Item = Found> + 'a, Failure> {
+fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterator<Item = Found> + 'a, Failure> {
     let cut = if args.mend { CutLine::LeaveOut } else { CutLine::Refuse };
     let journaled = args.journal.is_some();
-    let found = files::find(&args.paths);
+    let found = files::find(&args.calls.paths);
     if journaled && found.len() > 1 {
         return Err(one_journal());
     }
@@ -168,14 +163,14 @@ fn prepared<'a>(args: &'a ReplayArgs, raters: &'a mut Unhurried) -> Result<impl 
             Ok(source) => source,
             Err(found) => return found,
         };
-        let settings = match settings(&args.settings, &source) {
+        let settings = match settings(&args.calls.settings, &source) {
             Ok(settings) => settings,
             Err(WrongSettings::Given(failure)) => return Found::Stopped(failure),
             Err(WrongSettings::Recorded(error)) => return Found::Bad(error),
         };
-        match raters.rater(&settings) {
+        match raters.of(&settings) {
             Ok(rater) => Found::Call(Box::new(Prepared { source, settings, rater, journaled })),
-            Err(failure) => Found::Stopped(failure),
+            Err(error) => Found::Stopped(error.into()),
         }
     }))
 }
@@ -198,9 +193,9 @@ impl Run {
     }
 
     async fn all(mut self, args: &ReplayArgs) -> Result<Tally, Stop> {
-        let mut raters = Unhurried::new(&args.cassette, Asks::ToRecord)?;
+        let raters = args.calls.cassette.unhurried(Asks::ToRecord)?;
         let cores = Cores::new()?;
-        let calls = prepared(args, &mut raters)?.map(Found::replayed);
+        let calls = prepared(args, &raters)?.map(Found::replayed);
         cores.in_order(calls, |done| self.done(args, done)).await?;
         self.finish(args.format, &raters)
     }
@@ -243,7 +238,7 @@ impl Run {
         Ok(())
     }
 
-    fn finish(mut self, format: Format, raters: &Unhurried) -> Result<Tally, Stop> {
+    fn finish(mut self, format: Format, raters: &Raters) -> Result<Tally, Stop> {
         self.progress.clear();
         self.printer.finish(&mut self.out)?;
         if format == Format::Table {
@@ -252,7 +247,7 @@ impl Run {
             anstream::eprintln!("{}", self.tally);
         }
         self.out.flush()?;
-        if let Some(said) = raters.finish()? {
+        if let Some(said) = asked(raters)? {
             anstream::eprintln!("{said}");
         }
         Ok(self.tally)

@@ -9,9 +9,9 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::secrets;
-use crate::config::secret::Secret;
-use crate::notify::clock::unix_ms;
-use crate::replay::recording::{CutLine, Recording};
+use crate::clock::unix_ms;
+use crate::config::secret::{Secret, SecretName};
+use crate::recording::{CutLine, Recording};
 use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};
@@ -94,7 +94,7 @@ pub async fn run(args: RoomArgs) -> Result<Exit, Failure> {
 }
 
 fn token() -> Result<Secret, Failure> {
-    secrets::load()?.room_token.ok_or_else(|| {
+    secrets::load(&[SecretName::RoomToken])?.room_token.ok_or_else(|| {
         Failure::new(Exit::BadSettings, "--token-from-env is given, but there is no room token")
             .help("set SIDECAR_ROOM_TOKEN, or SIDECAR_ROOM_TOKEN_FILE to a path")
     })

@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
-use crate::call::tool;
+use crate::alert::payload::{FullPayload, SeedPayload};
 use crate::config::schema::settings_schema;
-use crate::notify::payload::{FullPayload, SeedPayload};
+use crate::room::message::tool::escalate_sentiment;
 use crate::room::schema;
 
 /// Print the JSON Schemas, the AsyncAPI document of the native dialect, or the agent's tool.
@@ -61,7 +61,7 @@ impl Topic {
                 "seed": schemars::schema_for!(SeedPayload).to_value(),
                 "full": schemars::schema_for!(FullPayload).to_value(),
             })),
-            Self::Tool => serde_json::to_value(tool::escalate_sentiment()),
+            Self::Tool => serde_json::to_value(escalate_sentiment()),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use super::exit::{Exit, Failure};
 use crate::config::env::Env;
-use crate::config::secret::{Secrets, load_secrets};
+use crate::config::secret::{SecretName, Secrets, load_secrets};
 
-/// Reads all secrets from the process's environment.
+/// Reads the secrets that the command uses from the process's environment.
 ///
 /// # Errors
 /// [`Exit::BadSettings`] when one is wrong; none is shown.
-pub(super) fn load() -> Result<Secrets, Failure> {
-    load_secrets(&Env::of_process()).map_err(|errors| Failure::new(Exit::BadSettings, errors))
+pub(super) fn load(used: &[SecretName]) -> Result<Secrets, Failure> {
+    load_secrets(&Env::of_process(), used).map_err(|errors| Failure::new(Exit::BadSettings, errors))
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::error::{SettingsError, Source};
 use super::keys::Draft;
-use super::load::Provenance;
+use super::provenance::Provenance;
 use super::settings::{Action, ActionKind, AllowEntry, Settings, TransferMode};
 
 /// Something that is allowed and probably not meant.

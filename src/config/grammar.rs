@@ -114,7 +114,7 @@ pub(super) fn country(text: &str) -> Result<(), Problem> {
         return Err("a country code is digits only".into());
     }
     // Digits follow, as in a number, so that "35" is told apart from a code such as 353.
-    if crate::transfer::target::country_code(&format!("{text}000")) != text || text.starts_with('0') {
+    if crate::number::country_code(&format!("{text}000")) != text || text.starts_with('0') {
         return Err(format!("{} is no country code", super::shown::plain(text)));
     }
     Ok(())

@@ -10,7 +10,7 @@ use super::settings::{
     ActionKind, AllowEntry, LlmUrl, Settings, SipTransport, TransferMode, WebhookDetail, WebhookUrl,
 };
 use super::shape::{Problem, Shape};
-use crate::transfer::{Digit, E164};
+use crate::number::{Digit, E164};
 
 /// Settings while they are read: the action and its target are still apart.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ use super::env::{Env, PREFIX};
 use super::error::{SettingsError, SettingsErrors, Source};
 use super::keys::{Draft, ROWS, Row, row};
 use super::nearest::{advice, looks_like_ours};
+use super::provenance::Provenance;
 use super::settings::Settings;
 use super::shown;
 
@@ -75,23 +76,6 @@ pub struct Layers {
     pub env: Env,
     /// Flags.
     pub flags: Vec<FlagValue>,
-}
-
-/// Where each key's value came from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Provenance(BTreeMap<&'static str, Source>);
-
-impl Provenance {
-    /// The source of a key's value.
-    #[must_use]
-    pub fn of(&self, key: &str) -> &Source {
-        self.0.get(key).unwrap_or(&Source::Default)
-    }
-
-    /// Those keys that somebody set.
-    pub(super) fn set_among(&self, keys: &[&'static str]) -> Vec<&'static str> {
-        keys.iter().copied().filter(|key| self.0.contains_key(key)).collect()
-    }
 }
 
 /// Settings, and how they came about.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::env::{Env, NotUtf8};
 use super::error::list_errors;
 use super::shown::plain;
-use crate::notify::sign::{NotASecret, WebhookSecret};
+use super::webhook_secret::{NotASecret, WebhookSecret};
 
 /// Text that `Debug` and logs never show.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// All secrets that the program can use. Read by [`load_secrets`].
+/// The secrets that a command uses, as far as they are set. Read by [`load_secrets`].
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
     /// `SIDECAR_ROOM_TOKEN`: bearer token of the room.
@@ -52,13 +52,37 @@ pub struct Secrets {
 /// Largest secret file, in bytes.
 const FILE_BYTES: u64 = 16 * 1024;
 
-/// The variables; each may have `_FILE` behind it.
-const ROOM_TOKEN: &str = "SIDECAR_ROOM_TOKEN";
-const WEBHOOK_SECRET: &str = "SIDECAR_WEBHOOK_SECRET";
-const SIP_PASSWORD: &str = "SIDECAR_SIP_PASSWORD";
-const LLM_API_KEY: &str = "SIDECAR_LLM_API_KEY";
-const REVIEW_TOKEN: &str = "SIDECAR_REVIEW_TOKEN";
-const NAMES: [&str; 5] = [ROOM_TOKEN, WEBHOOK_SECRET, SIP_PASSWORD, LLM_API_KEY, REVIEW_TOKEN];
+/// A secret by what it is for. Each has a variable, and that variable with `_FILE` behind it names a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretName {
+    /// `SIDECAR_ROOM_TOKEN`.
+    RoomToken,
+    /// `SIDECAR_WEBHOOK_SECRET`.
+    Webhook,
+    /// `SIDECAR_SIP_PASSWORD`.
+    SipPassword,
+    /// `SIDECAR_LLM_API_KEY`.
+    LlmApiKey,
+    /// `SIDECAR_REVIEW_TOKEN`.
+    ReviewToken,
+}
+
+impl SecretName {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::RoomToken, Self::Webhook, Self::SipPassword, Self::LlmApiKey, Self::ReviewToken];
+
+    /// The variable.
+    #[must_use]
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::RoomToken => "SIDECAR_ROOM_TOKEN",
+            Self::Webhook => "SIDECAR_WEBHOOK_SECRET",
+            Self::SipPassword => "SIDECAR_SIP_PASSWORD",
+            Self::LlmApiKey => "SIDECAR_LLM_API_KEY",
+            Self::ReviewToken => "SIDECAR_REVIEW_TOKEN",
+        }
+    }
+}
 
 /// Why a secret cannot be used; never shows it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,20 +142,42 @@ impl fmt::Display for SecretErrors {
 
 impl std::error::Error for SecretErrors {}
 
-/// Reads all secrets from variables or the files that they name.
+/// Reads the secrets that are `used`, from variables or the files that they name. What is not used is not looked at, so
+/// that it can neither stop a command that has no need of it nor lie in its memory; a name that is nearly one of ours is an
+/// error all the same.
 ///
 /// # Errors
 /// Everything that is wrong, at once, without showing any secret.
-pub fn load_secrets(env: &Env) -> Result<Secrets, SecretErrors> {
-    let mut errors: Vec<SecretError> = env.names().filter_map(misspelt).collect();
+pub fn load_secrets(env: &Env, used: &[SecretName]) -> Result<Secrets, SecretErrors> {
+    let errors = env.names().filter_map(misspelt).collect();
+    let mut reader = Reader { env, used, errors };
     let secrets = Secrets {
-        room_token: take(env, ROOM_TOKEN, TOKEN, &mut errors),
-        sip_password: take(env, SIP_PASSWORD, PASSWORD, &mut errors),
-        llm_api_key: take(env, LLM_API_KEY, TOKEN, &mut errors),
-        review_token: take(env, REVIEW_TOKEN, TOKEN, &mut errors),
-        webhook: take(env, WEBHOOK_SECRET, SIGNING, &mut errors).unwrap_or_default(),
+        room_token: reader.take(SecretName::RoomToken, TOKEN),
+        sip_password: reader.take(SecretName::SipPassword, PASSWORD),
+        llm_api_key: reader.take(SecretName::LlmApiKey, TOKEN),
+        review_token: reader.take(SecretName::ReviewToken, TOKEN),
+        webhook: reader.take(SecretName::Webhook, SIGNING).unwrap_or_default(),
     };
-    if errors.is_empty() { Ok(secrets) } else { Err(SecretErrors(errors)) }
+    if reader.errors.is_empty() { Ok(secrets) } else { Err(SecretErrors(reader.errors)) }
+}
+
+struct Reader<'a> {
+    env: &'a Env,
+    used: &'a [SecretName],
+    errors: Vec<SecretError>,
+}
+
+impl Reader<'_> {
+    /// Reads one secret if it is used, or keeps what is wrong with it.
+    fn take<T>(&mut self, name: SecretName, form: Form<T>) -> Option<T> {
+        if !self.used.contains(&name) {
+            return None;
+        }
+        read_one(self.env, name.variable(), form).unwrap_or_else(|error| {
+            self.errors.push(error);
+            None
+        })
+    }
 }
 
 /// What a secret has to look like: how it is read from text that is not empty, and what is allowed, for people.
@@ -169,14 +215,6 @@ fn signing(text: &str) -> Result<Vec<WebhookSecret>, String> {
         secret.parse().map_err(|error: NotASecret| format!("secret {}: {}", at + 1, error.problem()))
     };
     text.split_ascii_whitespace().enumerate().map(one).collect()
-}
-
-/// Reads one secret, or keeps what is wrong with it.
-fn take<T>(env: &Env, name: &'static str, form: Form<T>, errors: &mut Vec<SecretError>) -> Option<T> {
-    read_one(env, name, form).unwrap_or_else(|error| {
-        errors.push(error);
-        None
-    })
 }
 
 /// Reads one secret; `None` when it is not set.
@@ -218,7 +256,10 @@ fn read_file(path: &Path) -> Result<String, String> {
 
 /// A variable that is one or two typing errors away from a secret would leave that secret unset, silently.
 fn misspelt(name: &str) -> Option<SecretError> {
-    let known = || NAMES.iter().flat_map(|name| [(*name).to_owned(), format!("{name}_FILE")]);
+    let known = || {
+        let variables = SecretName::ALL.into_iter().map(SecretName::variable);
+        variables.flat_map(|name| [name.to_owned(), format!("{name}_FILE")])
+    };
     if known().any(|known| known == name) {
         return None;
     }
@@ -238,7 +279,7 @@ mod tests {
     const GOOD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
     fn secrets(variables: &[(&str, &str)]) -> Result<Secrets, SecretErrors> {
-        load_secrets(&variables.iter().copied().collect())
+        load_secrets(&variables.iter().copied().collect(), &SecretName::ALL)
     }
 
     #[test]
@@ -286,6 +327,18 @@ mod tests {
         let shown = errors.to_string().replace(folder.path().to_str().unwrap(), "FOLDER");
         assert!(!shown.contains("hunter2") && !format!("{errors:?}").contains("hunter2"), "{shown}");
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn what_a_command_does_not_use_cannot_stop_it_but_a_wrong_name_can() {
+        let wrong =
+            [("SIDECAR_ROOM_TOKEN", "t0ken"), ("SIDECAR_WEBHOOK_SECRET", ""), ("SIDECAR_SIP_PASSWORD_FILE", "/")];
+        let load = |variables: &[(&str, &str)], used| load_secrets(&variables.iter().copied().collect(), used);
+        let read = load(&wrong, &[SecretName::LlmApiKey]).unwrap();
+        assert!(read.room_token.is_none() && read.webhook.is_empty());
+        assert!(load(&wrong, &[SecretName::RoomToken]).unwrap().room_token.is_some());
+        assert!(load(&wrong, &[SecretName::RoomToken, SecretName::Webhook]).is_err());
+        assert!(load(&[("SIDECAR_ROOM_TOKENS", "t0ken")], &[]).is_err());
     }
 
     #[test]

@@ -9,7 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use crate::transfer::{Digit, E164};
+use crate::number::{Digit, E164};
+
+/// How long a human's phone may ring, in ms, where nobody says otherwise.
+pub const DEFAULT_RINGING_TIMEOUT_MS: u64 = 30_000;
 
 /// What an escalation does, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -431,7 +434,7 @@ impl Default for Settings {
                     .to_owned(),
             say_deadline_ms: 8_000,
             transfer_deadline_ms: 45_000,
-            ringing_timeout_ms: 30_000,
+            ringing_timeout_ms: DEFAULT_RINGING_TIMEOUT_MS,
             transfer_hourly_cap: 1_000,
             transfer_countries: Vec::new(),
             tones: Tones {

@@ -7,15 +7,16 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::Outgoing;
-use super::clock::Clock;
 use super::http::{Http, Post};
-use super::payload;
 use super::schedule::{Answer, Jitter, Schedule, Verdict};
 use super::sign::Signer;
-use crate::call::escalation::{Alert, AlertId};
-use crate::call::event::DeliveryResult;
+use crate::alert::outgoing::Outgoing;
+use crate::alert::payload;
+use crate::alert::record::DeliveryResult;
+use crate::alert::{Alert, AlertId};
+use crate::clock::Clock;
 use crate::store::{Attempted, Claim, OutboxRow, OutboxState, Store, StoreError};
+use crate::tls::Authorities;
 
 /// How many attempts one process makes at a time, so that a slow receiver does not hold up the others.
 const AT_ONCE: usize = 16;
@@ -39,10 +40,10 @@ impl std::fmt::Debug for Deliverer {
 }
 
 impl Deliverer {
-    /// Sends what is in `store`, signed by `signer`, by the standard schedule.
+    /// Sends what is in `store`, signed by `signer`, by the standard schedule, to receivers that `authorities` vouch for.
     #[must_use]
-    pub fn new(store: Store, signer: Signer, clock: Clock) -> Self {
-        Self { store, signer, clock, schedule: Schedule::default(), http: Http::default() }
+    pub fn new(store: Store, signer: Signer, clock: Clock, authorities: Authorities) -> Self {
+        Self { store, signer, clock, schedule: Schedule::default(), http: Http::new(authorities) }
     }
 
     /// Goes by another schedule.

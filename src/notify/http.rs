@@ -9,11 +9,13 @@ use reqwest::Response;
 use reqwest::dns::Resolve;
 use reqwest::header::RETRY_AFTER;
 
-use super::Outgoing;
 use super::guard::{Guard, GuardedResolver, Refusal, SystemResolver};
-use super::schedule::{Answer, retry_after};
+use super::schedule::Answer;
 use super::sign::Signer;
+use crate::alert::outgoing::Outgoing;
+use crate::http::retry_after;
 use crate::http::{self, innermost};
+use crate::tls::Authorities;
 
 /// How much of an answer's body is read, so that the connection can be used again; what it says does not matter.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -36,15 +38,15 @@ pub(super) struct Post<'a> {
 pub(super) struct Http {
     clients: Mutex<HashMap<(bool, String), reqwest::Client>>,
     resolver: Arc<dyn Resolve>,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { clients: Mutex::default(), resolver: Arc::new(SystemResolver) }
-    }
+    authorities: Authorities,
 }
 
 impl Http {
+    /// Delivers to receivers that `authorities` vouch for.
+    pub(super) fn new(authorities: Authorities) -> Self {
+        Self { clients: Mutex::default(), resolver: Arc::new(SystemResolver), authorities }
+    }
+
     /// Makes one attempt. It ends within its timeout, whatever the receiver does.
     pub(super) async fn post(&self, signer: &Signer, post: Post<'_>) -> Answer {
         let url = post.outgoing.url.url();
@@ -83,7 +85,7 @@ impl Http {
             return Ok(client.clone());
         }
         let resolver = Arc::new(GuardedResolver::new(guard, Arc::clone(&self.resolver)));
-        let client = http::client(tls)?
+        let client = http::client(tls.then_some(&self.authorities))?
             .dns_resolver(resolver)
             .pool_idle_timeout(Duration::from_secs(5))
             .build()

@@ -1,6 +1,6 @@
 //! When a webhook is tried again, or not: pure rules over what a receiver answered.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// When the attempts are made, in ms after the first: 0, 1 s, 5 s, 30 s, 2 min, 10 min, 1 h, 4 h, 12 h, 24 h.
 const STANDARD_MS: [u64; 10] =
@@ -16,7 +16,7 @@ pub enum Answer {
     Status {
         /// The HTTP status.
         status: u16,
-        /// Its `Retry-After`, read by [`retry_after`].
+        /// Its `Retry-After`, read by [`crate::http::retry_after`].
         retry_after: Option<Duration>,
     },
     /// It did not: no connection, no TLS, no answer in time, a broken one.
@@ -140,18 +140,6 @@ impl Schedule {
     }
 }
 
-/// Reads `Retry-After` (RFC 9110 section 10.2.3): whole seconds, or an HTTP date, which is in the past if need be.
-#[must_use]
-pub fn retry_after(value: &str, now_unix_s: u64) -> Option<Duration> {
-    let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
-    }
-    let date: SystemTime = httpdate::parse_http_date(value).ok()?;
-    let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
-    Some(since_epoch.saturating_sub(Duration::from_secs(now_unix_s)))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -212,22 +200,6 @@ mod tests {
         assert_eq!(wait_s(&judge(asking(500, 17))), 0);
         let last = Schedule::default().judge(10, &asking(503, 17), MIDDLE);
         assert!(matches!(last, Verdict::GiveUp { .. }), "{last:?}");
-    }
-
-    #[test]
-    fn retry_after_reads_seconds_and_dates_and_nothing_else() {
-        // RFC 9110's own example date, 784111777 s after the epoch.
-        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-        let read = |value, now| retry_after(value, now).map(|wait| wait.as_secs());
-        assert_eq!(read("120", 0), Some(120));
-        assert_eq!(read(" 7 ", 0), Some(7));
-        assert_eq!(read("99999999999999999999999", 0), Some(u64::MAX));
-        assert_eq!(read(date, 784_111_777 - 30), Some(30));
-        assert_eq!(read("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777 - 30), Some(30));
-        assert_eq!(read(date, 784_111_777 + 30), Some(0));
-        for wrong in ["", "-1", "1.5", "+3", "soon", "Sun, 99 Nov 1994 08:49:37 GMT"] {
-            assert_eq!(read(wrong, 0), None, "{wrong:?}");
-        }
     }
 
     proptest! {

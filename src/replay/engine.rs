@@ -16,18 +16,20 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::played::Played;
-use super::recording::{Recording, Timed};
+use crate::alert::outcome::Outcome;
+use crate::alert::record::{DeliveryResult, StoreResult};
 use crate::call::Call;
 use crate::call::CallOptions;
-use crate::call::event::{DeliveryResult, Entry, Input, Millis, Output, StoreResult};
+use crate::call::event::{Entry, Input, Output};
 use crate::call::report::Report;
+use crate::clock::Millis;
 use crate::config::settings::Settings;
+use crate::recording::{Recording, Timed};
 use crate::room::message::{
     CallInfo, CommandKind, CommandStatus, Participant, Role, RoomMessage, SidecarMessage, SipDialog, VERSION, Welcome,
     capability,
 };
 use crate::sentiment::Rater;
-use crate::transfer::Outcome;
 
 /// What a call ends with when its recording does not say.
 pub const RECORDING_ENDED: &str = "recording ended";

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::import::{self, Source};
-use super::problem::{Problem, RecordingError};
-use super::recording::CutLine;
+use crate::recording::CutLine;
+use crate::recording::import::{self, Source};
+use crate::recording::problem::{Problem, RecordingError};
 
 /// All files behind the paths, in order: a folder stands for the `*.jsonl` files in it and below, by name.
 ///

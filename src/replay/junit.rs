@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::problem::RecordingError;
 use super::report::{Printer, Replayed};
+use crate::recording::problem::RecordingError;
 
 /// Gathers a JUnit report, which is printed at the end. It holds no times: the same recordings print the same report.
 #[derive(Debug)]

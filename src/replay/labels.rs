@@ -1,4 +1,4 @@
-//! Labelled calls: plain calls as [`super::import`] reads them, with what a careful reader made of them.
+//! Labelled calls: plain calls as [`crate::recording::import`] reads them, with what a careful reader made of them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,9 +7,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::import::{MAX_CALL, from_turns, role};
-use super::problem::{Problem, RecordingError};
-use super::recording::{CutLine, Lines, Recording};
+use crate::recording::import::{MAX_CALL, from_turns, role};
+use crate::recording::problem::{Problem, RecordingError};
+use crate::recording::{CutLine, Lines, Recording};
 use crate::room::message::{Role, RoomMessage};
 use crate::sentiment::Sentiment;
 

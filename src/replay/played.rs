@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::call::escalation::{AlertId, Rule, Severity};
-use crate::call::event::{Millis, Output};
+use crate::alert::outcome::Outcome;
+use crate::alert::{AlertId, Rule, Severity};
+use crate::call::event::Output;
 use crate::call::report::{Report, TurnReport};
+use crate::clock::Millis;
 use crate::config::settings::ActionKind;
 use crate::sentiment::RateError;
-use crate::transfer::Outcome;
 
 /// A caller turn as it stood at the end of the call.
 #[derive(Debug, Clone, PartialEq)]

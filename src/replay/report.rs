@@ -8,11 +8,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::expect::Mismatch;
-use super::import::Source;
 use super::played::{Played, PlayedTurn};
-use super::problem::RecordingError;
-use crate::call::escalation::{Rule, Severity};
+use crate::alert::{Rule, Severity};
 use crate::config::settings::{ActionKind, Settings};
+use crate::recording::import::Source;
+use crate::recording::problem::RecordingError;
 use crate::sentiment::{Cue, Label, RatingSource, Sentiment, Unit, Valence};
 
 /// A call that was replayed.

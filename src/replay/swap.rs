@@ -4,7 +4,7 @@ use crate::room::message::RoomMessage;
 
 use super::labels::Labelled;
 
-/// The participant that [`super::import::from_turns`] makes of the agent.
+/// The participant that [`crate::recording::import::from_turns`] makes of the agent.
 const AGENT: &str = "agent";
 
 /// Gives the agent of every call the words of another call's agent, turn by turn, over again where they run out.

@@ -6,14 +6,13 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Cell, CellAlignment, Table as Cells, presets};
 
-use super::expect::rule_name;
 use super::played::{Escalation, PlayedTurn};
-use super::recording::Recording;
 use super::report::{Printer, Replayed};
 use super::shorten;
-use crate::call::event::Millis;
 use crate::call::report::Report;
+use crate::clock::Millis;
 use crate::config::settings::Settings;
+use crate::recording::Recording;
 use crate::room::message::{Role, RoomMessage};
 use crate::sentiment::Sentiment;
 
@@ -155,7 +154,7 @@ fn bar(sentiment: Sentiment) -> String {
 fn told(escalation: &Escalation) -> String {
     let mut told = format!(
         "escalates: {}, {} severity, {}",
-        rule_name(escalation.rule),
+        escalation.rule.name(),
         escalation.severity.name(),
         escalation.action
     );

@@ -7,7 +7,7 @@ use super::message::{
     About, AgentActivity, CallInfo, CommandKind, CommandStatus, ErrorMessage, Participant, Resume, Role, RoomMessage,
     SidecarMessage, SipDialog, Transcript, TurnEnded, VERSION, Welcome, capability,
 };
-use crate::call::tool::escalate_sentiment;
+use crate::room::message::tool::escalate_sentiment;
 
 fn s(text: &str) -> String {
     text.to_owned()

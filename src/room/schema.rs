@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn the_tool_takes_the_seeds_parameters_and_nothing_else() {
-        let tool = crate::call::tool::escalate_sentiment();
+        let tool = crate::room::message::tool::escalate_sentiment();
         assert_eq!(tool.name, "escalate_sentiment");
         let parameters = jsonschema::validator_for(&tool.parameters).unwrap();
         assert!(parameters.is_valid(&json!({"sentiment_score": 2, "description": "waited three days"})));

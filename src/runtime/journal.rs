@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::call::event::{Entry, Input, Millis, Output};
+use crate::call::event::{Entry, EntryRef, Input, Output};
+use crate::clock::Millis;
 
 /// Appends [`Entry`]s to a file that only its owner may read, for it holds what the caller said.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Journal {
     /// # Errors
     /// When the file cannot be written.
     pub fn input(&mut self, at_ms: Millis, event: &Input) -> io::Result<()> {
-        self.line(&Entry::In { at_ms, event: event.clone() })
+        self.line(&Entry::In { at_ms, event })
     }
 
     /// Writes down an output.
@@ -36,12 +37,38 @@ impl Journal {
     /// # Errors
     /// When the file cannot be written.
     pub fn output(&mut self, at_ms: Millis, event: &Output) -> io::Result<()> {
-        self.line(&Entry::Out { at_ms, event: event.clone() })
+        self.line(&Entry::Out { at_ms, event })
     }
 
-    fn line(&mut self, entry: &Entry) -> io::Result<()> {
+    fn line(&mut self, entry: &EntryRef<'_>) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         self.0.write_all(&line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::*;
+    use crate::room::message::RoomMessage;
+
+    #[test]
+    fn what_is_written_by_reference_reads_back_as_the_same_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let input = Input::Room { message: RoomMessage::SessionEnded { seq: Some(7), reason: "hangup".to_owned() } };
+        let output = Output::Ended { reason: "hangup".to_owned() };
+        let mut journal = Journal::create(&path).unwrap();
+        journal.input(Millis(5), &input).unwrap();
+        journal.output(Millis(6), &output).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let entries = [Entry::In { at_ms: Millis(5), event: input }, Entry::Out { at_ms: Millis(6), event: output }];
+        let read: Vec<Entry> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(read, entries);
+        let lines: Vec<String> = entries.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
+        assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+        assert_eq!(lines[1], r#"{"out":{"at_ms":6,"event":{"output":"ended","reason":"hangup"}}}"#);
     }
 }

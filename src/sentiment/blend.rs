@@ -201,11 +201,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::replay::recording::PinnedRating;
 
     fn embedded(sentiment: f64, confidence: f64) -> Rating {
-        let rating = PinnedRating::from_sentiment(Sentiment::clamped(sentiment));
-        Rating { confidence: Unit::clamped(confidence), ..rating }
+        let alone = llm(sentiment, false).alone();
+        let (frustration, urgency) = (Unit::clamped(-alone.valence.value()), Unit::default());
+        let (source, description) = (RatingSource::default(), None);
+        Rating { frustration, urgency, confidence: Unit::clamped(confidence), source, description, ..alone }
     }
 
     fn llm(sentiment: f64, sarcasm: bool) -> LlmRating {

@@ -34,6 +34,12 @@ const NEUTRAL_FROM: f64 = 4.75;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EmbeddedRater;
 
+/// The rater inside the program: needs no network and no key, and always answers.
+#[must_use]
+pub fn embedded() -> impl Rater {
+    EmbeddedRater
+}
+
 impl EmbeddedRater {
     /// Rates one turn, at once.
     ///

@@ -17,6 +17,8 @@ pub mod lexical;
 mod lexicon;
 pub mod llm;
 pub mod model;
+mod numbers;
+pub mod raters;
 mod reading;
 mod text;
 
@@ -26,6 +28,8 @@ use std::pin::Pin;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use embedded::embedded;
 
 /// A number that does not fit the range of what it was meant to be.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -434,9 +438,3 @@ impl Opinions<'_> {
 
 /// What [`Rater::opinions`] returns.
 pub type OpinionsFuture<'a> = Pin<Box<dyn Future<Output = Opinions<'a>> + Send + 'a>>;
-
-/// The rater inside the program: needs no network and no key, and always answers.
-#[must_use]
-pub fn embedded() -> impl Rater {
-    embedded::EmbeddedRater
-}

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use super::numbers::is_cardinal;
+
 /// How many tokens at the end of a turn are looked at: minutes of speech, and a bound on time and memory.
 const MAX_TOKENS: usize = 400;
 
@@ -85,47 +87,8 @@ const TWINS: [(&str, &str); 14] = [
     ("thankyou", "thanks"),
 ];
 
-/// Words of spoken numbers.
-const NUMBERS: [&str; 38] = [
-    "zero",
-    "nought",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fourty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-    "hundred",
-    "thousand",
-    "million",
-    "double",
-    "triple",
-    "dozen",
-    "couple",
-    "several",
-];
+/// Words that stand for numbers beside the cardinal ones.
+const QUANTITIES: [&str; 7] = ["nought", "fourty", "double", "triple", "dozen", "couple", "several"];
 
 /// One word of a turn in its common spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,7 +139,7 @@ impl Words {
 
 /// Whether a word in its common spelling is a number.
 pub(super) fn is_number(word: &str) -> bool {
-    word.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(&word)
+    word.starts_with(|c: char| c.is_ascii_digit()) || is_cardinal(word) || QUANTITIES.contains(&word)
 }
 
 fn raw_tokens(text: &str) -> Vec<Token> {

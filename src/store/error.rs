@@ -1,15 +1,13 @@
 //! What can be wrong with a store: [`StoreError`].
 
-use std::path::{Path, PathBuf};
-
-use crate::cli::exit::{Exit, Failure};
+use super::url::StoreUrl;
 
 /// A store that cannot be used: which one, why, and what would mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("store {}: {problem}; {}", path.display(), problem.mend())]
+#[error("store {store}: {problem}; {}", problem.mend())]
 pub struct StoreError {
-    /// The store's file.
-    pub path: PathBuf,
+    /// Which one.
+    pub store: StoreUrl,
     /// What is wrong with it.
     pub problem: StoreProblem,
 }
@@ -90,56 +88,9 @@ impl StoreProblem {
 }
 
 impl StoreError {
-    pub(super) fn new(path: &Path, problem: StoreProblem) -> Self {
-        Self { path: path.to_owned(), problem }
-    }
-
     /// What would mend it, in half a sentence.
     #[must_use]
     pub fn mend(&self) -> &'static str {
         self.problem.mend()
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::new(Exit::StoreUnusable, format_args!("store {}: {}", error.path.display(), error.problem))
-            .help(error.mend())
-    }
-}
-
-/// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>) that mean something to the user.
-mod code {
-    pub(super) const PERM: i32 = 3;
-    pub(super) const BUSY: i32 = 5;
-    pub(super) const LOCKED: i32 = 6;
-    pub(super) const READONLY: i32 = 8;
-    pub(super) const CORRUPT: i32 = 11;
-    pub(super) const FULL: i32 = 13;
-    pub(super) const CANTOPEN: i32 = 14;
-    pub(super) const NOTADB: i32 = 26;
-}
-
-/// What an error of the database layer means.
-pub(super) fn problem_of(error: &sqlx::Error, waited_ms: u64) -> StoreProblem {
-    let sqlx::Error::Database(database) = error else {
-        return match error {
-            sqlx::Error::Io(io) => StoreProblem::CannotOpen { detail: io.to_string() },
-            sqlx::Error::ColumnDecode { index, source } => {
-                StoreProblem::BadRow { what: format!("column {index}"), detail: source.to_string() }
-            }
-            other => StoreProblem::Failed { detail: other.to_string() },
-        };
-    };
-    let detail = database.message().to_owned();
-    // The extended code carries the primary one in its low byte.
-    let primary = database.code().and_then(|code| code.parse::<i32>().ok()).map_or(0, |code| code & 0xff);
-    match primary {
-        code::BUSY | code::LOCKED => StoreProblem::Locked { waited_ms },
-        code::READONLY => StoreProblem::ReadOnly,
-        code::CORRUPT | code::NOTADB => StoreProblem::Corrupt { detail },
-        code::FULL => StoreProblem::Full,
-        code::CANTOPEN | code::PERM => StoreProblem::CannotOpen { detail },
-        _ => StoreProblem::Failed { detail },
     }
 }

@@ -1,60 +1,37 @@
-//! The durable store: sessions, alerts, flags and the outbox, in one SQLite file that all processes of a host share.
+//! The durable store: sessions, alerts, flags and the outbox, shared by all processes of a host.
 //!
-//! One connection per process, as there are thousands of processes and each writes a handful of times. The file is in
-//! WAL mode, so that readers never wait for a writer, with `synchronous=FULL`: once [`Store::write`] says `Written`,
-//! the alert survives a power cut. All queries are behind [`Store`]; nothing else knows SQL.
+//! [`Store`] is what the rest of the program knows, and its documentation is what a backend keeps: what is said to be
+//! written is durable when the method returns, and processes that share a store never see half of a write. What is stored
+//! is in `rows.rs`, with every rule that holds whatever keeps it. `sqlite/` is the one backend, and the only place that
+//! knows SQL.
 //!
-//! The file must be on a local disk: WAL mode needs shared memory, which network file systems do not have.
+//! Another backend is a folder beside it, a scheme of [`StoreUrl`], and a variant of `Backend` with the methods of
+//! [`Store`]; `behaviour.rs` has the tests that it must pass, all of them by one line.
 
-mod alerts;
+#[cfg(test)]
+mod behaviour;
 mod error;
-mod outbox;
-mod schema;
-mod sessions;
+mod rows;
+mod sqlite;
 mod url;
 
-use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
-use tokio::sync::{Mutex, MutexGuard};
-
-pub use self::alerts::StoredAlert;
 pub use self::error::{StoreError, StoreProblem};
-pub use self::outbox::{Attempted, Claim, LEASE_SLACK_MS, OutboxRow, OutboxState};
-pub use self::sessions::StoredSession;
+pub use self::rows::{Attempted, Claim, LEASE_SLACK_MS, OutboxRow, OutboxState, StoredAlert, StoredSession};
+use self::sqlite::SqliteStore;
+use self::url::Place;
 pub use self::url::{NotAStore, StoreUrl};
-use error::problem_of;
-use schema::MigrateError;
-
-/// How long a statement, or opening, waits for other processes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::alert::AlertId;
+use crate::alert::outgoing::Outgoing;
+use crate::alert::record::{StoreResult, StoreWrite};
 
 /// The store of a host. Clones share its one connection, one use at a time: a future of this store that was begun must
 /// go on being polled (or be dropped) while another is awaited, or that one never gets its turn.
-#[derive(Clone)]
-pub struct Store {
-    inner: Arc<Inner>,
-}
+#[derive(Debug, Clone)]
+pub struct Store(Backend);
 
-struct Inner {
-    path: std::path::PathBuf,
-    busy_timeout: Duration,
-    conn: Mutex<SqliteConnection>,
-    /// Set by every failure: the next use begins with a new connection. After some failures (a full disk) SQLite has
-    /// ended the transaction by itself, and the database layer would take the connection for being inside one forever.
-    broken: AtomicBool,
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("path", &self.inner.path).finish_non_exhaustive()
-    }
+#[derive(Debug, Clone)]
+enum Backend {
+    Sqlite(SqliteStore),
 }
 
 impl Store {
@@ -64,146 +41,162 @@ impl Store {
     /// [`StoreError`] when the file cannot be opened, created or written, is damaged, is another program's or a newer
     /// version's, or stays locked for 10 s.
     pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        Self::open_waiting(url, BUSY_TIMEOUT).await
-    }
-
-    async fn open_waiting(url: &StoreUrl, busy_timeout: Duration) -> Result<Self, StoreError> {
-        let conn = Mutex::new(Self::connect_waiting(url.path(), busy_timeout).await?);
-        let inner = Inner { path: url.path().to_owned(), busy_timeout, conn, broken: AtomicBool::new(false) };
-        Ok(Self { inner: Arc::new(inner) })
-    }
-
-    async fn connect_waiting(path: &Path, busy_timeout: Duration) -> Result<SqliteConnection, StoreError> {
-        let fail = |problem| StoreError::new(path, problem);
-        create_private(path).map_err(|error| {
-            fail(match error.kind() {
-                std::io::ErrorKind::ReadOnlyFilesystem => StoreProblem::ReadOnly,
-                std::io::ErrorKind::StorageFull => StoreProblem::Full,
-                _ => StoreProblem::CannotOpen { detail: error.to_string() },
-            })
-        })?;
-        let began = Instant::now();
-        loop {
-            let problem = match Self::connect(path, busy_timeout).await {
-                Ok(conn) => return Ok(conn),
-                Err(MigrateError::Problem(problem)) => problem,
-                Err(MigrateError::Database(error)) => problem_of(&error, millis(busy_timeout)),
-            };
-            // Switching to WAL and recovering a WAL need a lock that SQLite's own busy timeout does not wait for.
-            if !matches!(problem, StoreProblem::Locked { .. }) || began.elapsed() >= busy_timeout {
-                return Err(fail(problem));
-            }
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(5..40))).await;
+        match url.place() {
+            Place::Sqlite(path) => SqliteStore::open(path).await.map(Backend::Sqlite).map(Self),
         }
     }
 
-    async fn connect(path: &Path, busy_timeout: Duration) -> Result<SqliteConnection, MigrateError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .busy_timeout(busy_timeout)
-            .synchronous(SqliteSynchronous::Full)
-            .statement_cache_capacity(16)
-            // 256 KiB of page cache: there are thousands of processes.
-            .pragma("cache_size", "-256")
-            .disable_statement_logging();
-        let mut conn = options.connect().await?;
-        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut conn).await?;
-        if mode != "wal" {
-            sqlx::query("PRAGMA journal_mode = WAL").execute(&mut conn).await?;
-        }
-        schema::migrate(&mut conn).await?;
-        Ok(conn)
-    }
-
-    /// The store's file.
+    /// Where it is.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.inner.path
+    pub fn url(&self) -> StoreUrl {
+        match &self.0 {
+            Backend::Sqlite(store) => StoreUrl::of_file(store.path()),
+        }
     }
 
     /// Closes the connection once its last statement is through. Not needed for durability: what was written is on
     /// disk already.
     pub async fn close(self) {
-        if let Some(inner) = Arc::into_inner(self.inner)
-            && let Err(error) = inner.conn.into_inner().close().await
-        {
-            tracing::debug!(%error, "the store did not close cleanly");
+        match self.0 {
+            Backend::Sqlite(store) => store.close().await,
         }
     }
 
-    async fn conn(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
-        let mut conn = self.inner.conn.lock().await;
-        if self.inner.broken.load(Ordering::Acquire) {
-            *conn = Self::connect_waiting(&self.inner.path, self.inner.busy_timeout).await?;
-            self.inner.broken.store(false, Ordering::Release);
+    /// Notes that a call is attended. A process that takes a call over leaves its start as it was.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn session_started(&self, session_id: &str, room_name: &str, now_ms: u64) -> Result<(), StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.session_started(session_id, room_name, now_ms).await,
         }
-        Ok(conn)
     }
 
-    /// Begins a write, waiting for those of other processes.
-    async fn begin<'c>(&self, conn: &'c mut SqliteConnection) -> Result<Transaction<'c, Sqlite>, StoreError> {
-        conn.begin_with("BEGIN IMMEDIATE").await.map_err(|error| self.failed(&error))
-    }
-
-    /// Runs a statement; how many rows it changed.
-    async fn execute(
+    /// Notes that a call ended, also when its start could not be noted.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn session_ended(
         &self,
-        conn: &mut SqliteConnection,
-        statement: Query<'_, Sqlite, SqliteArguments>,
-    ) -> Result<u64, StoreError> {
-        let done = statement.execute(conn).await.map_err(|error| self.failed(&error))?;
-        Ok(done.rows_affected())
+        session_id: &str,
+        room_name: &str,
+        reason: &str,
+        turns: u32,
+        escalated: bool,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.session_ended(session_id, room_name, reason, turns, escalated, now_ms).await
+            }
+        }
     }
 
-    fn failed(&self, error: &sqlx::Error) -> StoreError {
-        self.inner.broken.store(true, Ordering::Release);
-        StoreError::new(&self.inner.path, problem_of(error, millis(self.inner.busy_timeout)))
+    /// What is known of a session, if anything.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn session(&self, session_id: &str, room_name: &str) -> Result<Option<StoredSession>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.session(session_id, room_name).await,
+        }
     }
 
-    fn bad_row(&self, what: &str, detail: impl fmt::Display) -> StoreError {
-        let problem = StoreProblem::BadRow { what: what.to_owned(), detail: detail.to_string() };
-        StoreError::new(&self.inner.path, problem)
+    /// Writes an alert or its outcome, with all that follows from it, in one transaction that is on disk when this returns.
+    ///
+    /// A transfer that follows takes a place of this hour with it; without one left, the alert is written all the same
+    /// ([`StoreResult::AtCap`]).
+    ///
+    /// A new alert flags its session and queues its webhook as planned (a shadow alert queues none). An alert that is
+    /// there already is left as it is, and its outcome told. An outcome settles a webhook that is held: it is
+    /// released now, with the body that tells the outcome; cancelled; or kept. What was attempted once is not changed.
+    /// An outcome whose alert could not be written at the time writes both.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written; then nothing was.
+    pub async fn write(
+        &self,
+        write: &StoreWrite,
+        outgoing: Option<&Outgoing>,
+        now_unix_ms: u64,
+    ) -> Result<StoreResult, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.write(write, outgoing, now_unix_ms).await,
+        }
+    }
+
+    /// An alert, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.alert(id).await,
+        }
+    }
+
+    /// Claims one webhook for an attempt, if it is due and no other process has it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn claim(&self, alert_id: &AlertId, now_ms: u64) -> Result<Option<Claim>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.claim(alert_id, now_ms).await,
+        }
+    }
+
+    /// Claims up to `limit` webhooks that were due by `due_by_ms`, those that are overdue longest first.
+    ///
+    /// A row that cannot be sent because someone changed it from outside is given up, so that it holds up no other.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn claim_due(&self, limit: u32, due_by_ms: u64, now_ms: u64) -> Result<Vec<Claim>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.claim_due(limit, due_by_ms, now_ms).await,
+        }
+    }
+
+    /// Notes what came of an attempt, and gives the claim back.
+    ///
+    /// A delivery counts whoever made it. Otherwise a process that lost its claim meanwhile (its attempt is not the
+    /// last one) changes nothing; `false` says so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn attempted(&self, claim: &Claim, result: &Attempted, now_ms: u64) -> Result<bool, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.attempted(claim, result, now_ms).await,
+        }
+    }
+
+    /// Where an alert's webhook stands, if it has one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn webhook(&self, alert_id: &AlertId) -> Result<Option<OutboxRow>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.webhook(alert_id).await,
+        }
+    }
+
+    /// How many webhooks are still to be sent, held ones included.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn pending_count(&self) -> Result<u64, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.pending_count().await,
+        }
+    }
+
+    /// When the next attempt may begin, Unix time in ms; none when nothing is to be sent.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn next_due(&self) -> Result<Option<u64>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.next_due().await,
+        }
     }
 }
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A count or time as SQLite keeps it.
-fn int(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// A count or time as SQLite kept it.
-fn uint(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
-}
-
-/// A small count as SQLite kept it.
-fn count(value: i64) -> u32 {
-    u32::try_from(value).unwrap_or(if value < 0 { 0 } else { u32::MAX })
-}
-
-/// Makes the file with its folders, for this user only: transcripts are in it. SQLite gives its side files the same mode.
-fn create_private(path: &Path) -> std::io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests;

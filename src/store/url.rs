@@ -7,16 +7,25 @@ use std::str::FromStr;
 
 use url::Url;
 
-/// Where the store is: an SQLite file, written as `sqlite:///path/file.db` or as a plain path.
+/// Where the store is: an SQLite file, written as `sqlite:///path/file.db` or as a plain path. The scheme chooses the
+/// backend; one that there is no backend for is refused by name.
 ///
 /// ```
 /// use sentiment_sidecar::store::StoreUrl;
 /// let url: StoreUrl = "sqlite:///var/lib/sidecar/store.db".parse().unwrap();
-/// assert_eq!(url.path(), std::path::Path::new("/var/lib/sidecar/store.db"));
-/// assert!("postgres://db/sidecar".parse::<StoreUrl>().is_err());
+/// assert_eq!(url.to_string(), "/var/lib/sidecar/store.db");
+/// let other = "postgres://db/sidecar".parse::<StoreUrl>().unwrap_err();
+/// assert!(other.to_string().contains("SQLite only"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreUrl(PathBuf);
+pub struct StoreUrl(Place);
+
+/// Which backend, and what it needs to find its store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// This file.
+    Sqlite(PathBuf),
+}
 
 /// Why something does not say where a store is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,9 +59,12 @@ pub enum NotAStore {
 }
 
 impl StoreUrl {
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    /// The store in this file.
+    pub(super) fn of_file(path: &Path) -> Self {
+        Self(Place::Sqlite(path.to_owned()))
+    }
+
+    pub(super) fn place(&self) -> &Place {
         &self.0
     }
 
@@ -64,7 +76,7 @@ impl StoreUrl {
     pub fn of_user(env: impl Fn(&str) -> Option<OsString>) -> Result<Self, NotAStore> {
         let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-        state.map(|state| Self(state.join("sentiment-sidecar/store.db"))).ok_or(NotAStore::NoHome)
+        state.map(|state| Self::of_file(&state.join("sentiment-sidecar/store.db"))).ok_or(NotAStore::NoHome)
     }
 
     /// `given`, or else the store of the user that this process runs as.
@@ -75,12 +87,13 @@ impl StoreUrl {
         given.map_or_else(|| Self::of_user(|name| std::env::var_os(name)), Ok)
     }
 
-    fn file(path: PathBuf) -> Result<Self, NotAStore> {
+    /// A file that somebody named.
+    fn named(path: &Path) -> Result<Self, NotAStore> {
         let text = path.to_str().unwrap_or_default();
         if text.is_empty() || text.ends_with('/') || text.contains('\0') {
             return Err(NotAStore::NoFile);
         }
-        Ok(Self(path))
+        Ok(Self::of_file(path))
     }
 }
 
@@ -100,19 +113,21 @@ impl FromStr for StoreUrl {
             }
             // A file URL has the same form, and its reader undoes percent-encoding.
             let path = Url::parse(&format!("file:{rest}")).ok().and_then(|url| url.to_file_path().ok());
-            return Self::file(path.ok_or(NotAStore::NoFile)?);
+            return Self::named(&path.ok_or(NotAStore::NoFile)?);
         }
         match text.split_once("://") {
             Some(("postgres" | "postgresql", _)) => Err(NotAStore::Postgres),
             Some((scheme, _)) => Err(NotAStore::Scheme { scheme: scheme.to_owned() }),
-            None => Self::file(PathBuf::from(text)),
+            None => Self::named(Path::new(text)),
         }
     }
 }
 
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.display().fmt(f)
+        match &self.0 {
+            Place::Sqlite(path) => path.display().fmt(f),
+        }
     }
 }
 
@@ -131,7 +146,7 @@ mod tests {
             ("s.db", "s.db"),
             ("folder/s.db", "folder/s.db"),
         ] {
-            assert_eq!(text.parse::<StoreUrl>().unwrap().path(), Path::new(path), "{text}");
+            assert_eq!(text.parse::<StoreUrl>().unwrap().place(), &Place::Sqlite(path.into()), "{text}");
         }
     }
 
@@ -160,7 +175,7 @@ mod tests {
         let env = |pairs: &'static [(&'static str, &'static str)]| {
             move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
         };
-        let path = |pairs| StoreUrl::of_user(env(pairs)).map(|url| url.0.display().to_string());
+        let path = |pairs| StoreUrl::of_user(env(pairs)).map(|url| url.to_string());
         assert_eq!(path(&[("XDG_STATE_HOME", "/st"), ("HOME", "/h")]), Ok("/st/sentiment-sidecar/store.db".into()));
         assert_eq!(path(&[("HOME", "/h")]), Ok("/h/.local/state/sentiment-sidecar/store.db".into()));
         assert_eq!(

@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sentiment_sidecar::call::event::{Input, Millis, Output, StoreResult};
+use sentiment_sidecar::alert::record::StoreResult;
+use sentiment_sidecar::call::event::{Input, Output};
 use sentiment_sidecar::call::{Call, CallOptions};
+use sentiment_sidecar::clock::Millis;
 use sentiment_sidecar::config::settings::Settings;
+use sentiment_sidecar::recording::import::from_turns;
+use sentiment_sidecar::recording::{CutLine, PinnedRating, Recording, Timed};
 use sentiment_sidecar::replay::engine;
-use sentiment_sidecar::replay::import::from_turns;
-use sentiment_sidecar::replay::recording::{CutLine, PinnedRating, Recording, Timed};
 use sentiment_sidecar::room::message::Role;
 use sentiment_sidecar::sentiment::{RateFuture, Rater, Rating, Sentiment, TurnInContext};
 

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant};
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::{Route, TransferRequest};
 use sentiment_sidecar::config::settings::{Settings, Sip, SipTransport};
 use sentiment_sidecar::room::message::SipDialog;
 use sentiment_sidecar::transfer::sip::SipAgent;
-use sentiment_sidecar::transfer::{Outcome, Route, TransferRequest};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

@@ -7,9 +7,9 @@ use assert_cmd::Command;
 use proptest::prelude::*;
 use sentiment_sidecar::config::settings::Settings;
 use sentiment_sidecar::config::{AgentFile, Layers, load};
+use sentiment_sidecar::recording::{CutLine, Recording};
 use sentiment_sidecar::replay::engine;
 use sentiment_sidecar::replay::played::Played;
-use sentiment_sidecar::replay::recording::{CutLine, Recording};
 use sentiment_sidecar::room::message::RoomMessage;
 use serde_json::{Value, json};
 

@@ -27,12 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostile::Peer;
+use sentiment_sidecar::alert::outcome::{Outcome, Progress};
+use sentiment_sidecar::call::route::{Route, TransferRequest};
 use sentiment_sidecar::cli::demo::phone::{self, Direction, PhoneAnswer};
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::{Settings, Sip, SipTransport};
 use sentiment_sidecar::room::message::SipDialog;
 use sentiment_sidecar::transfer::sip::{SipAgent, Timing};
-use sentiment_sidecar::transfer::{Outcome, Progress, Route, TransferRequest};
 use sipp::{Seen, Sipp, free_port};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sentiment_sidecar::call::escalation::{Alert, AlertId, Rule, Severity};
-use sentiment_sidecar::call::event::{DeliveryResult, StoreResult, StoreWrite, WebhookPlan};
+use sentiment_sidecar::alert::outgoing::Outgoing;
+use sentiment_sidecar::alert::record::{DeliveryResult, StoreResult, StoreWrite, WebhookPlan};
+use sentiment_sidecar::alert::{Alert, AlertId, Rule, Severity};
+use sentiment_sidecar::clock::unix_ms;
 use sentiment_sidecar::config::settings::{ActionKind, AllowEntry, WebhookDetail};
-use sentiment_sidecar::notify::clock::unix_ms;
+use sentiment_sidecar::notify::Deliverer;
 use sentiment_sidecar::notify::schedule::Schedule;
 use sentiment_sidecar::notify::sign::Signer;
-use sentiment_sidecar::notify::{Deliverer, Outgoing};
 use sentiment_sidecar::sentiment::Sentiment;
 use sentiment_sidecar::store::{OutboxState, Store, StoreUrl};
+use sentiment_sidecar::tls::Authorities;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -68,7 +70,12 @@ impl Host {
         let clock = Arc::new(AtomicU64::new(unix_ms()));
         let now = Arc::clone(&clock);
         let signer = Signer::new(vec![SECRET.parse().unwrap()]).unwrap();
-        let deliverer = Deliverer::new(store.clone(), signer, Arc::new(move || now.load(Ordering::Relaxed)));
+        let deliverer = Deliverer::new(
+            store.clone(),
+            signer,
+            Arc::new(move || now.load(Ordering::Relaxed)),
+            Authorities::default(),
+        );
         Self { folder, store, clock, deliverer }
     }
 
@@ -92,7 +99,7 @@ impl Host {
     /// The program's `deliver` on this store.
     fn deliver(&self, arguments: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sentiment-sidecar"));
-        command.arg("deliver").arg("--store").arg(self.store.path()).args(arguments);
+        command.arg("deliver").arg("--store").arg(self.store.url().to_string()).args(arguments);
         command.env("SIDECAR_WEBHOOK_SECRET", SECRET).env_remove("SIDECAR_WEBHOOK_SECRET_FILE");
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
     }
@@ -420,7 +427,7 @@ async fn deliver_says_what_is_missing_with_its_exit_code() {
     };
     let on_store = || {
         let mut command = bin();
-        command.arg("--store").arg(host.store.path());
+        command.arg("--store").arg(host.store.url().to_string());
         command
     };
     let code = |output: &Output| output.status.code();

@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::notify::clock;
-use crate::notify::sign::{NotVerified, SignedHeaders, WebhookSecret, verify};
+use crate::clock;
+use crate::config::webhook_secret::WebhookSecret;
+use crate::notify::sign::{NotVerified, SignedHeaders, verify};
 
 /// The largest body that is taken, in bytes.
 const MAX_BODY: usize = 256 * 1024;

@@ -9,7 +9,6 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::finding::{Check, Finding};
-use super::sip::MEND_FAILING;
 use crate::cli::exit::Failure;
 use crate::config::Loaded;
 use crate::config::plain;
@@ -19,13 +18,18 @@ use crate::notify::guard::Guard;
 use crate::notify::sign::NoSigner;
 use crate::room::error::RoomEvent;
 use crate::room::message::RoomMessage;
-use crate::room::native::{RoomConfig, connect};
+use crate::room::{Target, open};
 use crate::store::{Store, StoreUrl};
+use crate::tls::{Authorities, TlsError};
 use crate::transfer::sip::SipAgent;
 use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
 
 /// How long a peer may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What mends a SIP peer that answers with a failure of its own.
+pub(super) const MEND_FAILING: &str =
+    "the SIP peer is there and fails: look into its own log, and check sentimentSipProxy";
 
 /// Settings fit, alone and together.
 pub(super) fn settings(loaded: &Result<Loaded, Failure>) -> Vec<Finding> {
@@ -87,7 +91,7 @@ pub(super) async fn store(url: Option<StoreUrl>) -> Finding {
     };
     match Store::open(&url).await {
         Ok(store) => {
-            let said = format!("{} opens", store.path().display());
+            let said = format!("{} opens", store.url());
             store.close().await;
             Check::Store.ok(said)
         }
@@ -190,13 +194,22 @@ pub(super) async fn sip(settings: Option<&Settings>, secrets: Option<&Secrets>) 
 }
 
 /// The room lets us in: it is dialled once, greeted, and left.
-pub(super) async fn room(config: Option<RoomConfig>, secrets: Option<&Secrets>) -> Finding {
+pub(super) async fn room(
+    target: Option<Target>,
+    secrets: Option<&Secrets>,
+    authorities: &Result<Authorities, TlsError>,
+) -> Finding {
     const MEND: &str = "check --room-url, --room, --ca-file and SIDECAR_ROOM_TOKEN";
-    let Some(mut config) = config else { return Check::Room.skip("name one with --room-url and --room") };
-    let Some(secrets) = secrets else { return Check::Room.skip("waits for right secrets") };
-    config.token = secrets.room_token.clone();
-    (config.connect_timeout, config.welcome_timeout) = (PATIENCE, PATIENCE);
-    let mut handle = connect(config);
+    let Some(mut target) = target else { return Check::Room.skip("name one with --room-url and --room") };
+    if secrets.is_none() {
+        return Check::Room.skip("waits for right secrets");
+    }
+    let authorities = match authorities {
+        Ok(authorities) => authorities,
+        Err(error) => return Check::Room.fail(error, MEND),
+    };
+    (target.patience.connect_timeout, target.patience.welcome_timeout) = (PATIENCE, PATIENCE);
+    let mut handle = open(target, authorities);
     let finding = loop {
         match handle.next().await {
             RoomEvent::Message(RoomMessage::Welcome(welcome)) => {

@@ -10,6 +10,7 @@ use crate::config::secret::Secrets;
 use crate::config::settings::{Llm, Settings};
 use crate::sentiment::TurnInContext;
 use crate::sentiment::llm::{LlmError, LlmRater, Pace};
+use crate::tls::{Authorities, TlsError};
 
 /// A turn that no call is about.
 const NEUTRAL: &str = "I would like to change the delivery address of my order, please.";
@@ -17,13 +18,21 @@ const NEUTRAL: &str = "I would like to change the delivery address of my order, 
 const LONGEST_NAME: usize = 60;
 
 /// The endpoint takes our key, and rates one neutral turn in the schema within the deadline.
-pub(super) async fn llm(settings: Option<&Settings>, secrets: Option<&Secrets>) -> Finding {
+pub(super) async fn llm(
+    settings: Option<&Settings>,
+    secrets: Option<&Secrets>,
+    authorities: &Result<Authorities, TlsError>,
+) -> Finding {
     let (Some(settings), Some(secrets)) = (settings, secrets) else {
         return Check::Llm.skip("waits for right settings and secrets");
     };
     let Some(url) = &settings.llm.url else { return Check::Llm.skip("llmUrl is not set") };
     let key = secrets.llm_api_key.as_ref();
-    let rater = match LlmRater::new(&settings.llm, key, None, Pace::Live) {
+    let authorities = match authorities {
+        Ok(authorities) => authorities,
+        Err(error) => return Check::Llm.fail(error, "give --ca-file a PEM file with certificates"),
+    };
+    let rater = match LlmRater::new(&settings.llm, key, None, Pace::Live, authorities) {
         Ok(rater) => rater,
         Err(error) => return Check::Llm.fail(error, "check SIDECAR_LLM_API_KEY and the system's trust store"),
     };

@@ -13,9 +13,11 @@ use url::Url;
 
 use super::exit::{Exit, Failure};
 use super::settings_args::SettingsArgs;
+use crate::config::secret::SecretName;
 use crate::config::{Env, load_secrets};
-use crate::room::native::RoomConfig;
+use crate::room::{DialectName, Target};
 use crate::store::StoreUrl;
+use crate::tls::Authorities;
 use finding::{Finding, exit_of};
 
 /// Check settings, secrets, store, webhook, SIP peer, room and LLM, each on its own, and say how to mend what fails.
@@ -42,8 +44,8 @@ pub struct DoctorArgs {
     /// Try this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
     store: Option<StoreUrl>,
-    /// Trust these certificate authorities (PEM) for the room, besides the system's.
-    #[arg(long, value_name = "FILE", requires = "room_url")]
+    /// Authorities these certificate authorities (PEM) for the room and the LLM, besides the system's.
+    #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Check only what a transfer over SIP needs, step by step, with this peer: host[:port] or a SIP URI [default:
     /// sentimentSipProxy].
@@ -69,7 +71,7 @@ pub async fn run(args: DoctorArgs) -> Result<Exit, Failure> {
 /// All findings, in the order of the checks. Those that wait for others run at once.
 async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
     let loaded = args.settings.load_from(env);
-    let secrets = load_secrets(env);
+    let secrets = load_secrets(env, &SecretName::ALL);
     let mut findings = checks::settings(&loaded);
     let settings = loaded.ok().map(|loaded| loaded.settings);
     findings.extend(checks::secrets(&secrets, settings.as_ref()));
@@ -79,17 +81,17 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
         findings.extend(sip::examine(settings.as_ref(), secrets.as_ref(), peer).await);
         return findings;
     }
+    let authorities = Authorities::new(args.ca_file.as_deref());
     let room = args.room_url.zip(args.room).map(|(url, name)| {
-        let mut config = RoomConfig::new(url, name);
-        config.ca_file = args.ca_file;
-        config
+        let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
+        Target::dial(DialectName::Native, url, name, token)
     });
     let (store, webhook, sip, room, llm) = tokio::join!(
         checks::store(args.store),
         checks::webhook(settings.as_ref()),
         checks::sip(settings.as_ref(), secrets.as_ref()),
-        checks::room(room, secrets.as_ref()),
-        llm::llm(settings.as_ref(), secrets.as_ref()),
+        checks::room(room, secrets.as_ref(), &authorities),
+        llm::llm(settings.as_ref(), secrets.as_ref(), &authorities),
     );
     findings.extend([store, webhook, sip, room, llm]);
     findings

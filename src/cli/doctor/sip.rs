@@ -1,6 +1,6 @@
 //! `doctor --sip`: whether a transfer over SIP would work, step by step, and by which ways.
 
-use super::checks::PATIENCE;
+use super::checks::{MEND_FAILING, PATIENCE};
 use super::finding::{Check, Finding, Step};
 use crate::config::plain;
 use crate::config::secret::Secrets;
@@ -9,8 +9,6 @@ use crate::transfer::sip::SipAgent;
 use crate::transfer::sip::options::{PeerReport, PingError, Place};
 
 const MEND_PEER: &str = "check sentimentSipProxy, sentimentSipTransport, sentimentSipNameserver and sentimentSipCaFile";
-pub(super) const MEND_FAILING: &str =
-    "the SIP peer is there and fails: look into its own log, and check sentimentSipProxy";
 const MEND_LOGIN: &str = "check sentimentSipUser, sentimentSipRealm and SIDECAR_SIP_PASSWORD";
 
 /// Goes through the steps, as far as each lets the next one begin. `peer` is the one to ask; without it the proxy is.

@@ -5,12 +5,14 @@
 //!
 //! - `call`: the call and who is in the room.
 //! - `from_room`, `to_room`: the messages of either direction.
+//! - [`tool`]: the tool that the agent is offered.
 //! - `parse`: reading a frame, and what can be wrong with one.
 
 mod call;
 mod from_room;
 mod parse;
 mod to_room;
+pub mod tool;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

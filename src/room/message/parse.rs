@@ -8,11 +8,13 @@ use crate::config::plain;
 /// Why a frame could not be used. The connection goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// Larger than [`MAX_FRAME`].
-    #[error("frame of {size} bytes; at most {MAX_FRAME} are allowed")]
+    /// Larger than the dialect's frames.
+    #[error("frame of {size} bytes; at most {max} are allowed")]
     TooLarge {
         /// Its size in bytes.
         size: usize,
+        /// The most.
+        max: usize,
     },
     /// Not JSON, or not an object with a string `type`.
     #[error("frame is not a JSON object with a \"type\": {detail}")]
@@ -52,7 +54,7 @@ impl RoomMessage {
     /// [`FrameError`] says what does not fit; nothing of the caller's words is in it.
     pub fn parse(frame: &str) -> Result<Option<Self>, FrameError> {
         if frame.len() > MAX_FRAME {
-            return Err(FrameError::TooLarge { size: frame.len() });
+            return Err(FrameError::TooLarge { size: frame.len(), max: MAX_FRAME });
         }
         let value: Value = serde_json::from_str(frame).map_err(|e| FrameError::NotAMessage { detail: position(&e) })?;
         Self::from_value(value)

@@ -7,11 +7,12 @@ use reqwest::{Client, Response};
 use url::Url;
 
 use super::error::LlmError;
+use crate::clock::unix_ms;
 use crate::config::secret::Secret;
 use crate::config::settings::LlmUrl;
+use crate::http::retry_after;
 use crate::http::{self, innermost};
-use crate::notify::clock::unix_ms;
-use crate::notify::schedule::retry_after;
+use crate::tls::Authorities;
 
 /// The largest answer that is read, in bytes; a rating takes one or two thousand.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -26,9 +27,9 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn new(url: &LlmUrl, key: Option<&Secret>) -> Result<Self, String> {
+    pub(super) fn new(url: &LlmUrl, key: Option<&Secret>, authorities: &Authorities) -> Result<Self, String> {
         let url = url.completions();
-        let client = http::client(url.scheme() == "https")?
+        let client = http::client((url.scheme() == "https").then_some(authorities))?
             .pool_idle_timeout(KEEP_CONNECTION)
             .build()
             .map_err(|error| format!("the HTTP client did not start: {}", innermost(&error)))?;

@@ -24,6 +24,7 @@ use super::cassette::Cassette;
 use super::{Label, RateError, RateFuture, Rater, Rating, RatingSource, TurnInContext, Unit, Valence};
 use crate::config::secret::Secret;
 use crate::config::settings::Llm;
+use crate::tls::Authorities;
 pub use answer::{Answer, LlmRating};
 use breaker::{Breaker, Health, Ticket};
 use endpoint::Endpoint;
@@ -73,8 +74,8 @@ pub struct LlmRater {
 }
 
 impl LlmRater {
-    /// A rater that asks `settings.url` (none without one) for answers that are not on the cassette, and records them
-    /// there if it takes any.
+    /// A rater that asks `settings.url` (none without one), for which `authorities` must vouch, for answers that are not
+    /// on the cassette, and records them there if it takes any.
     ///
     /// # Errors
     /// [`LlmStart`] when TLS or the HTTP client does not start.
@@ -83,8 +84,10 @@ impl LlmRater {
         key: Option<&Secret>,
         cassette: Option<Arc<Cassette>>,
         pace: Pace,
+        authorities: &Authorities,
     ) -> Result<Self, LlmStart> {
-        let endpoint = settings.url.as_ref().map(|url| Endpoint::new(url, key)).transpose().map_err(LlmStart)?;
+        let endpoint = settings.url.as_ref().map(|url| Endpoint::new(url, key, authorities));
+        let endpoint = endpoint.transpose().map_err(LlmStart)?;
         Ok(Self { endpoint, pace, ..Self::unconnected(settings, cassette) })
     }
 

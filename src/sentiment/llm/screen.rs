@@ -7,6 +7,8 @@
 //! no proof; the blend's bound holds without it. Words in other languages than English are withheld as well, as the
 //! lists below know only the commonest ways to say such things there.
 
+use crate::sentiment::numbers::is_up_to_ten;
+
 /// Signs that speech recognisers write beside letters and digits.
 const SPOKEN_SIGNS: &str = " .,'’‘\"“”?!-–—…;&%+*/()@$€£";
 /// No spoken word is longer, so that it is encoded text.
@@ -200,18 +202,7 @@ const ANSWER: [&str; 34] = [
     "réponds",
     "répondez",
 ];
-const ANSWERED: [&str; 33] = [
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "zero",
+const ANSWERED: [&str; 22] = [
     "maximum",
     "minimum",
     "highest",
@@ -267,7 +258,11 @@ pub(super) fn reads_like_instructions(text: &str) -> bool {
     let is_number = |word: &str| word.bytes().all(|b| b.is_ascii_digit()) && word.len() <= 2;
     TELLTALE.iter().any(|telltale| joined.contains(&format!(" {telltale} ")))
         || near(&words, |word| DROP.contains(&word), |word| DROPPED.contains(&word))
-        || near(&words, |word| ANSWER.contains(&word), |word| ANSWERED.contains(&word) || is_number(word))
+        || near(
+            &words,
+            |word| ANSWER.contains(&word),
+            |word| ANSWERED.contains(&word) || is_up_to_ten(word) || is_number(word),
+        )
         || joined.contains("指示")
         || joined.contains("无视")
         || joined.contains("忽略")

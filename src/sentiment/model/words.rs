@@ -5,45 +5,14 @@
 
 use std::ops::Range;
 
+use crate::sentiment::numbers::is_cardinal;
+
 /// Only the end of a longer text is read, in characters.
 pub(super) const MAX_CHARS: usize = 4000;
 /// Only the last words of a longer turn are scored.
 pub(super) const MAX_WORDS: usize = 256;
 
 const FILLERS: [&str; 10] = ["um", "umm", "uh", "uhm", "uhh", "er", "erm", "eh", "ehm", ""];
-const NUMBERS: [&str; 31] = [
-    "zero",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-    "hundred",
-    "thousand",
-    "million",
-    "",
-];
 /// Numbers beside another number ("four one oh two"), words elsewhere ("no one").
 const NUMBERS_BESIDE_NUMBERS: [&str; 5] = ["one", "oh", "o", "double", "triple"];
 /// Numbers between two numbers.
@@ -165,7 +134,7 @@ fn split(text: &str) -> Vec<Word> {
 }
 
 fn names_number(word: &str) -> bool {
-    NUMBERS.contains(&word) || word.bytes().any(|b| b.is_ascii_digit())
+    (is_cardinal(word) && !NUMBERS_BESIDE_NUMBERS.contains(&word)) || word.bytes().any(|b| b.is_ascii_digit())
 }
 
 fn tails_joined(words: impl Iterator<Item = Word>) -> Vec<Word> {

@@ -18,8 +18,8 @@ use super::inbox::{Inbox, Watching, tell};
 use super::notify::{Session, Source, Watch};
 use super::referral::answered;
 use super::subscription::{Event, Subscription};
+use crate::alert::outcome::Outcome;
 use crate::config::secret::Secret;
-use crate::transfer::Outcome;
 
 /// The branch of the REFER that is under way.
 pub const BRANCH: &str = "z9hG4bKintake";

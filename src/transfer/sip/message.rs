@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use rsipstack::sip::{Domain, Header, Host as StackHost, HostWithPort, Method, Request, Uri, Version};
 
-use super::field::{BadField, CallId, Dialog, Tag};
+use super::dialog::Dialog;
+use super::field::{BadField, CallId, Tag};
 use super::uri::{AddressUri, HopUri, Host};
 use crate::config::settings::{Sip, SipTransport};
 

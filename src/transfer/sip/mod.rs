@@ -18,11 +18,12 @@
 //! - Who was called is released, whatever comes of the transfer and whenever it ends.
 //! - A hop that is a name may have several targets (RFC 3263): one that fails is followed by the next.
 //!
-//! The SIP stack below logs whole messages, phone numbers included, at `info`: a program's log filter must hold
-//! [`STACK_LOG_FILTER`].
+//! The SIP stack below logs whole messages, phone numbers included, at `info`: [`crate::telemetry`] keeps all of it out
+//! of the logs.
 
 pub mod attended;
 mod checks;
+pub mod dialog;
 mod digest;
 mod exchange;
 pub mod field;
@@ -56,10 +57,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info, info_span, warn};
 
+use crate::alert::outcome::{Outcome, Progress};
+use crate::call::route::{Route, TransferRequest};
 use crate::config::secret::Secret;
 use crate::config::settings::Sip;
 use crate::tls;
-use crate::transfer::{Outcome, Progress, Route, TransferRequest};
 use digest::{Login, Trust};
 use field::BadField;
 use inbox::{Gate, Inbox};
@@ -75,8 +77,6 @@ use wire::Wire;
 pub const BAD_DIALOG: &str = "bad_dialog";
 /// The code of [`Outcome::Rejected`] when another transfer works in the same dialog.
 pub const DIALOG_IN_USE: &str = "dialog_in_use";
-/// What a log filter must hold, and no directive for a part of the stack beside it, which would count for more.
-pub const STACK_LOG_FILTER: &str = "rsipstack=off";
 
 /// The longest deadline; a longer one is cut to it.
 const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);

@@ -8,12 +8,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::attended::sdp::{self, Remote};
-use super::attended::standing::uris;
 use super::inbox::{DialogKey, Reply, tell};
 use super::message::ALLOW;
 use super::sipfrag;
 use super::subscription::Event;
-use super::uri::HopUri;
+use super::uri::{HopUri, uris};
 
 /// Largest sipfrag that is looked at.
 const MAX_BODY: usize = 4096;

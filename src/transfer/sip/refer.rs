@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 
 use rsipstack::sip::{Header, Method};
 
-use super::field::{BadField, CallId, Dialog, Tag};
+use super::dialog::Dialog;
+use super::field::{BadField, CallId, Tag};
 use super::message::{ALLOW, Message, USER_AGENT, own_domain, own_uri};
 use super::uri::{AddressUri, Hop, HopUri};
+use crate::call::route::Route;
 use crate::config::settings::Sip;
-use crate::transfer::{E164, Route};
+use crate::number::E164;
 
 /// Where a REFER sends the caller: a URI made of settings only.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use super::subscription::{Event, Step, Subscription};
 use super::uri::{Hop, HopUri, Host};
 use super::wire::Path;
 use super::{DIALOG_IN_USE, SipAgent, bad_dialog};
-use crate::transfer::Outcome;
+use crate::alert::outcome::Outcome;
 
 /// A dialog, what is heard of it, and who listens to it, if anybody does yet.
 pub(super) struct Watched {

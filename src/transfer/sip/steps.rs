@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
-use crate::transfer::Progress;
+use crate::alert::outcome::Progress;
 
 /// Most steps of one transfer that a 1xx is behind: a peer may send those without end, and each would be an event of the
 /// room.

@@ -5,7 +5,7 @@
 //! REFER may overtake the NOTIFY of its success, so that a little time is left for it.
 
 use super::sipfrag::StatusLine;
-use crate::transfer::{Outcome, Progress};
+use crate::alert::outcome::{Outcome, Progress};
 
 /// Something that happened to a transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -265,9 +265,30 @@ pub(super) fn is_host(text: &str) -> bool {
     host_and_port(text).is_some()
 }
 
+/// The URIs of a header's value: those in angle brackets outside of quoted names, else the value up to its parameters.
+pub(super) fn uris(value: &str) -> Vec<&str> {
+    let (mut found, mut start, mut quoted, mut escaped) = (Vec::new(), None, false, false);
+    for (at, c) in value.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' if start.is_none() => quoted = !quoted,
+            '<' if !quoted && start.is_none() => start = Some(at + 1),
+            '>' if !quoted => found.extend(start.take().map(|start| &value[start..at])),
+            _ => {}
+        }
+    }
+    if found.is_empty() && !value.contains('<') {
+        found.extend(value.split(';').next().map(str::trim).filter(|uri| !uri.is_empty()));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -314,6 +335,26 @@ mod tests {
         }
         for bad in ["", "a@h:5060", "sip:h:5060", "h;lr", "h>", "h x", "h:0"] {
             assert!(!is_host(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn uris_are_found_among_names_and_parameters() {
+        for (value, found) in [
+            ("<sip:a@b;lr>, \"x, <y>\\\"\" <sip:c@d>;q=1,<sip:e>", &["sip:a@b;lr", "sip:c@d", "sip:e"][..]),
+            ("sip:a@b:5070;transport=udp", &["sip:a@b:5070"]),
+            ("Ann <sip:a@b>;+sip.instance=\"<urn:uuid:1>\"", &["sip:a@b"]),
+            ("<sip:a", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(uris(value), found, "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_read_without_panic(value in "[ -~é<>\",;\\\\]{0,60}") {
+            prop_assert!(uris(&value).iter().all(|uri| value.contains(uri)));
         }
     }
 }

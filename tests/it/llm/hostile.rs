@@ -8,6 +8,7 @@ use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::Llm;
 use sentiment_sidecar::sentiment::llm::{LlmError, LlmRater, LlmStats, Pace};
 use sentiment_sidecar::sentiment::{Rater, RatingSource, TurnInContext, embedded};
+use sentiment_sidecar::tls::Authorities;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -63,7 +64,9 @@ async fn a_good_answer_is_blended_in_and_the_request_is_what_was_agreed() {
         .mount(&server)
         .await;
     let key = Secret::new("k3y");
-    let llm = Arc::new(LlmRater::new(&settings(&server.uri()), Some(&key), None, Pace::Live).unwrap());
+    let llm = Arc::new(
+        LlmRater::new(&settings(&server.uri()), Some(&key), None, Pace::Live, &Authorities::default()).unwrap(),
+    );
     let turn = TurnInContext::alone(TURN);
     let alone = embedded().rate(&turn).await.unwrap();
     let rating = blended(&llm, 5_000).rate(&turn).await.unwrap();
@@ -96,7 +99,8 @@ async fn a_language_that_the_embedded_rater_does_not_know_is_the_llms() {
     let rating = blended(&llm, 5_000).rate(&turn).await.unwrap();
     assert_eq!((rating.source, rating.sentiment.value()), (RatingSource::Llm, 1.5));
     drop(server);
-    let nobody = LlmRater::new(&settings("http://127.0.0.1:1"), None, None, Pace::Live).unwrap();
+    let nobody =
+        LlmRater::new(&settings("http://127.0.0.1:1"), None, None, Pace::Live, &Authorities::default()).unwrap();
     assert!(blended(&Arc::new(nobody), 5_000).rate(&turn).await.is_err(), "unrated stays unrated");
 }
 
@@ -254,7 +258,14 @@ async fn the_breaker_opens_on_failures_and_closes_after_a_good_probe() {
 #[tokio::test]
 async fn what_is_too_much_at_a_time_is_not_asked_and_not_queued() {
     let server = server(good(3.0).set_delay(Duration::from_millis(300))).await;
-    let llm = LlmRater::new(&Llm { max_in_flight: 2, ..settings(&server.uri()) }, None, None, Pace::Live).unwrap();
+    let llm = LlmRater::new(
+        &Llm { max_in_flight: 2, ..settings(&server.uri()) },
+        None,
+        None,
+        Pace::Live,
+        &Authorities::default(),
+    )
+    .unwrap();
     let answers = tokio::join!(ask(&llm), ask(&llm), ask(&llm), ask(&llm));
     let answers = [answers.0, answers.1, answers.2, answers.3];
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 2, "{answers:?}");

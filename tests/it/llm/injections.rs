@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 use sentiment_sidecar::call::event::{Entry, Output};
 use sentiment_sidecar::call::report::TurnReport;
 use sentiment_sidecar::config::settings::{Action, Settings};
+use sentiment_sidecar::recording::import::from_turns;
 use sentiment_sidecar::replay::engine;
-use sentiment_sidecar::replay::import::from_turns;
 use sentiment_sidecar::replay::played::Played;
 use sentiment_sidecar::room::message::{CommandKind, Role, SidecarMessage};
 use sentiment_sidecar::sentiment::blend::{BlendedRater, Wait, bounds};
 use sentiment_sidecar::sentiment::cassette::Cassette;
 use sentiment_sidecar::sentiment::llm::{LlmRater, Pace};
 use sentiment_sidecar::sentiment::{Rater, RatingSource};
+use sentiment_sidecar::tls::Authorities;
 use serde_json::{Value, json};
 use wiremock::{Request, Respond, ResponseTemplate};
 
@@ -172,7 +173,9 @@ async fn whatever_the_caller_says_it_moves_nothing_but_its_own_rating() {
         let injection = fake.injection.as_str();
         let hostile = server(Obeys(Arc::clone(&fake))).await;
         let blend = |llm: LlmRater| BlendedRater::new(Arc::new(Remembering), Arc::new(llm), Wait::ForTheAnswer);
-        let of = |base: &str| blend(LlmRater::new(&settings(base), None, None, Pace::Live).unwrap());
+        let of = |base: &str| {
+            blend(LlmRater::new(&settings(base), None, None, Pace::Live, &Authorities::default()).unwrap())
+        };
         let alone = blend(LlmRater::from_cassette(&settings("http://127.0.0.1"), Arc::clone(&empty)));
 
         // Flagged calls are rated to their end.
@@ -240,7 +243,7 @@ async fn what_reads_like_talk_is_context_and_bounded() {
     let (injection, asked) = (SLY.0.to_owned(), SLY.1);
     let fake = Arc::new(Obedient { injection, asked, obeyed: AtomicUsize::new(0), frames: Mutex::default() });
     let hostile = server(Obeys(Arc::clone(&fake))).await;
-    let llm = LlmRater::new(&settings(&hostile.uri()), None, None, Pace::Live).unwrap();
+    let llm = LlmRater::new(&settings(&hostile.uri()), None, None, Pace::Live, &Authorities::default()).unwrap();
     let rater = BlendedRater::new(Arc::new(Remembering), Arc::new(llm), Wait::ForTheAnswer);
     let with = call_with(&ENGLISH, SLY.0, &rater, Action::Flag).await;
     let alone = call_with(&ENGLISH, SLY.0, &Remembering, Action::Flag).await;
@@ -264,7 +267,7 @@ async fn where_only_the_llm_knows_the_language_what_a_turn_says_still_moves_no_o
         });
         let hostile = server(Obeys(Arc::clone(&fake))).await;
         let of = |base: &str| {
-            let llm = LlmRater::new(&settings(base), None, None, Pace::Live).unwrap();
+            let llm = LlmRater::new(&settings(base), None, None, Pace::Live, &Authorities::default()).unwrap();
             BlendedRater::new(Arc::new(Remembering), Arc::new(llm), Wait::ForTheAnswer)
         };
         // The other ones are put into English calls above.
@@ -300,7 +303,7 @@ async fn what_the_llm_writes_for_the_alert_is_short_and_holds_no_numbers() {
         let rating = json!({"sentiment": 1, "frustration": 1, "urgency": 1, "sarcasm": false, "description": written});
         let answer = ResponseTemplate::new(200).set_body_json(completion(&rating.to_string()));
         let server = server(answer).await;
-        let llm = LlmRater::new(&settings(&server.uri()), None, None, Pace::Live).unwrap();
+        let llm = LlmRater::new(&settings(&server.uri()), None, None, Pace::Live, &Authorities::default()).unwrap();
         let rater = BlendedRater::new(Arc::new(Remembering), Arc::new(llm), Wait::ForTheAnswer);
         let heard = call_with(&ENGLISH, "It is about my parcel.", &rater, Action::Flag).await;
         let said = &heard.played.escalations[0].description;

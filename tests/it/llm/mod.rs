@@ -14,6 +14,7 @@ use sentiment_sidecar::config::settings::{Llm, Settings};
 use sentiment_sidecar::sentiment::blend::{BlendedRater, Wait};
 use sentiment_sidecar::sentiment::llm::{LlmRater, Pace};
 use sentiment_sidecar::sentiment::{RateError, RateFuture, Rater, Rating, TurnInContext, embedded};
+use sentiment_sidecar::tls::Authorities;
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
@@ -27,7 +28,7 @@ pub(crate) fn settings(base: &str) -> Llm {
 }
 
 pub(crate) fn rater(base: &str) -> Arc<LlmRater> {
-    Arc::new(LlmRater::new(&settings(base), None, None, Pace::Live).unwrap())
+    Arc::new(LlmRater::new(&settings(base), None, None, Pace::Live, &Authorities::default()).unwrap())
 }
 
 pub(crate) fn blended(llm: &Arc<LlmRater>, deadline_ms: u64) -> BlendedRater {

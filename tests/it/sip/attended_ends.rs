@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::{Route, TransferRequest};
 use sentiment_sidecar::config::settings::{Sip, SipTransport};
 use sentiment_sidecar::room::message::SipDialog;
 use sentiment_sidecar::transfer::sip::{SipAgent, Stop, Timing};
-use sentiment_sidecar::transfer::{Outcome, Route, TransferRequest};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 

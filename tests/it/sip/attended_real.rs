@@ -1,10 +1,11 @@
 //! Attended transfers between phones that nobody here wrote: Linphone and baresip ring, answer, hear the whisper and press
 //! keys; Linphone replaces the call, baresip cannot.
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::{Route, TransferRequest};
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::{Consult, Sip, SipTransport};
 use sentiment_sidecar::transfer::sip::{SipAgent, Stop};
-use sentiment_sidecar::transfer::{Outcome, Route, TransferRequest};
 use tokio::sync::mpsc;
 
 use super::attended::attended;

@@ -1,10 +1,11 @@
 //! Credentials where the human is called: asked for by a server and by a proxy, with a nonce that goes stale, and in a way
 //! that cannot be met.
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::Route;
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::{Consult, Sip, SipTransport};
 use sentiment_sidecar::transfer::sip::SipAgent;
-use sentiment_sidecar::transfer::{Outcome, Route};
 
 use super::attended::attended;
 use super::sipp::{SERVER_ASKS, Sipp};

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use sentiment_sidecar::transfer::Outcome;
+use sentiment_sidecar::alert::outcome::Outcome;
 use sentiment_sidecar::transfer::sip::intake::{Carrier, check, take_in};
 
 use crate::chance::{self, change_bytes};

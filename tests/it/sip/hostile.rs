@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::Route;
 use sentiment_sidecar::config::settings::SipTransport;
 use sentiment_sidecar::room::message::SipDialog;
 use sentiment_sidecar::transfer::sip::{BAD_DIALOG, SipAgent, Timing};
-use sentiment_sidecar::transfer::{Outcome, Route};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

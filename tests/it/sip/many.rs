@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::Route;
 use sentiment_sidecar::config::settings::SipTransport;
 use sentiment_sidecar::room::message::SipDialog;
-use sentiment_sidecar::transfer::{Outcome, Route};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 

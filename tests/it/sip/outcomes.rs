@@ -1,8 +1,9 @@
 //! The outcomes of a transfer that no other test comes to over SIP.
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::Route;
 use sentiment_sidecar::config::settings::SipTransport;
 use sentiment_sidecar::transfer::sip::{SipAgent, Stop};
-use sentiment_sidecar::transfer::{Outcome, Route};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

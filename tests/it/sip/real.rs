@@ -4,10 +4,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use sentiment_sidecar::alert::outcome::{Outcome, Progress};
+use sentiment_sidecar::call::route::Route;
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::{Sip, SipTransport};
 use sentiment_sidecar::transfer::sip::SipAgent;
-use sentiment_sidecar::transfer::{Outcome, Progress, Route};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

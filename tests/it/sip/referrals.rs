@@ -3,11 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::Route;
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::{Sip, SipTransport};
 use sentiment_sidecar::room::message::SipDialog;
 use sentiment_sidecar::transfer::sip::{SipAgent, Timing};
-use sentiment_sidecar::transfer::{Outcome, Route};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;

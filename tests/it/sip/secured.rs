@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::Route;
 use sentiment_sidecar::config::settings::{Sip, SipTransport};
 use sentiment_sidecar::room::message::SipDialog;
 use sentiment_sidecar::transfer::sip::SipAgent;
-use sentiment_sidecar::transfer::{Outcome, Route};
 use tokio::net::UdpSocket;
 
 use super::dnsmasq::Dnsmasq;

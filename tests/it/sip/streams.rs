@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use sentiment_sidecar::alert::outcome::Outcome;
+use sentiment_sidecar::call::route::Route;
 use sentiment_sidecar::config::settings::SipTransport;
-use sentiment_sidecar::transfer::{Outcome, Route};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};

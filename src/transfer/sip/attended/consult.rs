@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use crate::transfer::sip::media::dtmf::Digit;
-use crate::transfer::{Outcome, Progress};
+use crate::alert::outcome::{Outcome, Progress};
+use crate::number::Digit;
 
 /// The code of [`Outcome::Rejected`] when the human's phone answers with a session that we cannot use.
 pub const NO_SESSION: &str = "no_session";

@@ -24,7 +24,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::inbox::Watching;
-use super::media::dtmf::Digit;
 use super::media::whisper::Whisper;
 use super::media::{Media, Mood};
 use super::message::{own_domain, own_uri};
@@ -33,8 +32,11 @@ use super::referral::Watched;
 use super::steps::Steps;
 use super::uri::AddressUri;
 use super::{SipAgent, Stop, bad_dialog, subscription};
-use crate::call::escalation::Severity;
-use crate::transfer::{E164, Outcome, TransferRequest};
+use crate::alert::Severity;
+use crate::alert::outcome::Outcome;
+use crate::call::route::TransferRequest;
+use crate::number::Digit;
+use crate::number::E164;
 use consult::{Act, Consultation, Event, Step, Terms};
 use invite::{Invitation, News};
 

@@ -9,14 +9,15 @@ use tracing::debug;
 use super::consult::{Event, NO_SESSION};
 use super::invite::{Answer, Answers, Attempt, Invitation, News};
 use super::sdp;
+use crate::transfer::sip::dialog::Dialog;
 use crate::transfer::sip::exchange::{Answer as Exchanged, exchange, new_branch, values};
-use crate::transfer::sip::field::{BadField, Dialog, Tag};
+use crate::transfer::sip::field::{BadField, Tag};
 use crate::transfer::sip::inbox::Watching;
 use crate::transfer::sip::message::Message;
 use crate::transfer::sip::notify::{Session, Watch};
 use crate::transfer::sip::refer::{Replaced, next_hop};
 use crate::transfer::sip::subscription;
-use crate::transfer::sip::uri::{AddressUri, HopUri};
+use crate::transfer::sip::uri::{AddressUri, HopUri, uris};
 use crate::transfer::sip::wire::Path;
 
 /// A call that stands.
@@ -222,11 +223,7 @@ impl Invitation {
 
     /// A phone that nobody waits for any more: acknowledged and hung up (RFC 3261 section 13.2.2.4).
     pub(super) async fn turn_away(&self, attempt: &Attempt, answer: &Response) {
-        let standing = match self.standing(attempt, answer).await {
-            Ok(standing) => Ok(standing),
-            Err(_) => self.astray(attempt, answer),
-        };
-        match standing {
+        match self.standing(attempt, answer).await.or_else(|_| self.astray(attempt, answer)) {
             Ok(standing) => {
                 self.acknowledge(&standing).await;
                 self.hang_up(&standing, None).await;
@@ -239,50 +236,4 @@ impl Invitation {
 pub(super) fn to_tag(response: &Response) -> Option<String> {
     let tag = response.to_header().ok()?.tag().ok()??;
     Some(tag.value().to_owned()).filter(|tag| !tag.is_empty())
-}
-
-/// The URIs of a header's value: those in angle brackets outside of quoted names, else the value up to its parameters.
-pub(in crate::transfer::sip) fn uris(value: &str) -> Vec<&str> {
-    let (mut found, mut start, mut quoted, mut escaped) = (Vec::new(), None, false, false);
-    for (at, c) in value.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' if start.is_none() => quoted = !quoted,
-            '<' if !quoted && start.is_none() => start = Some(at + 1),
-            '>' if !quoted => found.extend(start.take().map(|start| &value[start..at])),
-            _ => {}
-        }
-    }
-    if found.is_empty() && !value.contains('<') {
-        found.extend(value.split(';').next().map(str::trim).filter(|uri| !uri.is_empty()));
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn uris_are_found_among_names_and_parameters() {
-        for (value, found) in [
-            ("<sip:a@b;lr>, \"x, <y>\\\"\" <sip:c@d>;q=1,<sip:e>", &["sip:a@b;lr", "sip:c@d", "sip:e"][..]),
-            ("sip:a@b:5070;transport=udp", &["sip:a@b:5070"]),
-            ("Ann <sip:a@b>;+sip.instance=\"<urn:uuid:1>\"", &["sip:a@b"]),
-            ("<sip:a", &[]),
-            ("", &[]),
-        ] {
-            assert_eq!(uris(value), found, "{value}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_value_is_read_without_panic(value in "[ -~é<>\",;\\\\]{0,60}") {
-            prop_assert!(uris(&value).iter().all(|uri| value.contains(uri)));
-        }
-    }
 }

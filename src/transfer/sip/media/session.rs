@@ -8,10 +8,11 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
-use super::dtmf::{Digit, Presses};
+use super::dtmf::Presses;
 use super::g711::Codec;
 use super::whisper::Whisper;
 use super::{FRAME, rtp};
+use crate::number::Digit;
 use crate::transfer::sip::attended::sdp::{EVENT_TYPE, Remote};
 
 /// The time that one packet holds.
@@ -123,7 +124,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::call::escalation::Severity;
+    use crate::alert::Severity;
 
     fn event(timestamp: u32, code: u8, end: bool) -> Vec<u8> {
         let mut packet = vec![0x80, EVENT_TYPE, 0, 1];

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FRAME;
-use super::dtmf::Digit;
 use super::g711::Codec;
 use super::wav::{self, NotAWhisper};
-use crate::call::escalation::Severity;
+use crate::alert::Severity;
+use crate::number::Digit;
 
 /// Silence between two words that are joined, in samples.
 const GAP: usize = 800;

@@ -1,0 +1,161 @@
+//! The nouns of an escalation: [`Alert`], its [`Severity`], the [`Rule`] that decided.
+//!
+//! [`outcome`] is what its action came to, [`record`] what is written of it, [`payload`] what is told of it, and
+//! [`outgoing`] where that goes.
+
+pub mod outcome;
+pub mod outgoing;
+pub mod payload;
+pub mod record;
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use self::outcome::{Outcome, Progress};
+use crate::config::settings::ActionKind;
+use crate::sentiment::{Sentiment, Speaker};
+
+/// An alert's id, which is also its webhook's `webhook-id`.
+///
+/// It follows from the call (room, session, and the platform's and SIP's ids of it) and the turn or tool call that
+/// escalated, so that a process that takes over a call after a crash comes to the same id and nothing is told twice.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct AlertId(String);
+
+impl AlertId {
+    /// The id of the escalation that `key` (a turn id or tool call id) set off in the call that `call` names.
+    #[must_use]
+    pub fn derive(call: &[&str], key: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in call.iter().copied().chain([key]) {
+            // The length keeps ("ab","c") apart from ("a","bc").
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let hex: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("alert_{hex}"))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for AlertId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for AlertId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How bad it is, from the seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Low,
+    /// Frustration above its threshold, or a full streak.
+    Medium,
+    /// Negative and declining, or extremely negative.
+    High,
+    /// Extremely frustrated.
+    Critical,
+}
+
+impl Severity {
+    /// The severity's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// `sentimentWindowTurns` consecutive turns below `sentimentThreshold`.
+    Streak,
+    /// The seed's trajectory rules.
+    Trajectory,
+    /// The agent's own `escalate_sentiment`.
+    Tool,
+}
+
+impl Rule {
+    /// The rule's name, as in alerts and events.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Streak => "streak",
+            Self::Trajectory => "trajectory",
+            Self::Tool => "tool",
+        }
+    }
+}
+
+/// A turn as the alert tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AlertTurn {
+    /// Who spoke.
+    pub speaker: Speaker,
+    /// What was said.
+    pub text: String,
+    /// How a caller turn was rated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentiment: Option<Sentiment>,
+}
+
+/// The record of an escalation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its id, the same on every retry.
+    pub id: AlertId,
+    /// The room.
+    pub room_name: String,
+    /// The session.
+    pub session_id: String,
+    /// The caller turn that it follows, from 1; 0 before the first.
+    pub turn: u32,
+    /// What decided.
+    pub rule: Rule,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Why, in one sentence for people.
+    pub reason: String,
+    /// What upset the caller, at most 200 characters.
+    pub description: String,
+    /// The sentiment that it escalated at.
+    pub sentiment: Sentiment,
+    /// What is done.
+    pub action: ActionKind,
+    /// All ratings of the call so far, oldest first.
+    pub history: Vec<Sentiment>,
+    /// The last turns.
+    pub last_turns: Vec<AlertTurn>,
+    /// What a transfer came to, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The steps of the transfer, as far as it got: at most the first 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Progress>,
+    /// Whether it was decided in shadow mode: recorded, nothing done.
+    #[serde(default)]
+    pub shadow: bool,
+}

@@ -1,0 +1,336 @@
+//! What every backend does: tests that know nothing of how a store is kept.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::alert::Alert;
+use crate::alert::outcome::Outcome;
+use crate::alert::payload;
+use crate::alert::payload::tests::alert;
+use crate::alert::record::WebhookPlan;
+use crate::config::settings::{AllowEntry, WebhookDetail};
+
+pub(super) const NOW: u64 = 1_700_000_000_000;
+
+/// Where a store is that no other test knows.
+pub(super) trait Fresh: Sized {
+    /// A place with nothing in it. What it takes away with it when it is dropped is the backend's affair.
+    async fn fresh() -> Self;
+
+    /// Its address: whoever opens it gets the same store.
+    fn url(&self) -> StoreUrl;
+
+    /// Runs a statement past the store, as somebody with a database client would.
+    async fn meddle(&self, statement: &'static str);
+
+    /// Opens it as another process would.
+    async fn open(&self) -> Store {
+        Store::open(&self.url()).await.unwrap()
+    }
+}
+
+/// Runs all tests of this file in a kind of fresh places, each under its own name.
+macro_rules! behaves {
+    ($fresh:ty) => {
+        $crate::store::behaviour::behaves! { $fresh:
+            an_alert_is_written_with_its_flag_and_webhook_and_read_back_by_another_process
+            an_alert_that_is_there_already_is_not_acted_on_again
+            no_webhook_is_queued_in_shadow_mode_or_without_a_plan_or_a_url
+            a_failed_transfer_releases_the_held_webhook_which_tells_the_outcome
+            a_transfer_that_went_well_cancels_the_held_webhook
+            a_held_webhook_falls_due_by_itself_when_its_process_died
+            an_outcome_whose_alert_could_not_be_written_writes_both
+            a_process_that_dies_in_an_attempt_is_followed_by_another_with_the_same_body
+            a_retry_is_due_when_it_says_and_what_is_settled_is_never_claimed
+            a_row_that_was_changed_from_outside_holds_up_no_other
+            of_many_connections_that_claim_at_once_each_row_goes_to_one
+            many_processes_may_open_a_new_store_at_once
+            a_place_of_this_hour_is_free_again_in_the_next
+            of_many_processes_that_race_for_the_last_places_exactly_so_many_get_one
+            a_session_is_kept_from_its_start_over_a_take_over_to_its_end
+        }
+    };
+    ($fresh:ty: $($name:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                $crate::store::behaviour::$name(<$fresh as $crate::store::behaviour::Fresh>::fresh().await).await;
+            }
+        )*
+    };
+}
+pub(super) use behaves;
+
+pub(super) fn outgoing(detail: WebhookDetail) -> Outgoing {
+    Outgoing {
+        url: "https://example.com/hook".parse().unwrap(),
+        detail,
+        allow: vec![AllowEntry::Net("10.0.0.0/8".parse().unwrap()), AllowEntry::Host("hooks.internal".to_owned())],
+        timeout_ms: 1_000,
+    }
+}
+
+pub(super) fn decided(alert: &Alert, webhook: WebhookPlan) -> StoreWrite {
+    StoreWrite::Alert { alert: alert.clone(), webhook, transfer_cap: None }
+}
+
+fn came_to(alert: &Alert, outcome: Outcome, webhook: WebhookPlan) -> StoreWrite {
+    StoreWrite::Outcome { alert: Alert { outcome: Some(outcome), ..alert.clone() }, webhook }
+}
+
+async fn write(store: &Store, write: &StoreWrite, now: u64) -> StoreResult {
+    store.write(write, Some(&outgoing(WebhookDetail::Full)), now).await.unwrap()
+}
+
+async fn row(store: &Store, id: &AlertId) -> OutboxRow {
+    store.webhook(id).await.unwrap().unwrap()
+}
+
+pub(super) async fn an_alert_is_written_with_its_flag_and_webhook_and_read_back_by_another_process(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = alert("t3");
+    assert_eq!(write(&store, &decided(&alert, WebhookPlan::Send), NOW).await, StoreResult::Written);
+    store.close().await;
+    let store = place.open().await;
+    let stored = store.alert(&alert.id).await.unwrap().unwrap();
+    assert_eq!(stored, StoredAlert { alert: alert.clone(), created_ms: NOW, review: "open".to_owned() });
+    let claim = store.claim(&alert.id, NOW).await.unwrap().unwrap();
+    assert_eq!(claim.outgoing, outgoing(WebhookDetail::Full));
+    assert_eq!(claim.body, payload::body(&alert, WebhookDetail::Full));
+    assert_eq!((claim.attempt, claim.until_ms), (1, NOW + 1_000 + LEASE_SLACK_MS));
+}
+
+pub(super) async fn an_alert_that_is_there_already_is_not_acted_on_again(place: impl Fresh) {
+    let store = place.open().await;
+    let first = alert("t3");
+    write(&store, &decided(&first, WebhookPlan::Hold { ms: 9_000 }), NOW).await;
+    let again = Alert { description: "another".to_owned(), ..first.clone() };
+    let existing = |outcome| StoreResult::Existing { outcome };
+    assert_eq!(write(&store, &decided(&again, WebhookPlan::Send), NOW + 5).await, existing(None));
+    assert_eq!(row(&store, &first.id).await.state, OutboxState::Held);
+    assert_eq!(store.alert(&first.id).await.unwrap().unwrap().alert, first);
+    write(&store, &came_to(&first, Outcome::Busy, WebhookPlan::Send), NOW + 10).await;
+    let last = write(&store, &decided(&again, WebhookPlan::Send), NOW + 15).await;
+    assert_eq!(last, existing(Some(Outcome::Busy)));
+}
+
+pub(super) async fn no_webhook_is_queued_in_shadow_mode_or_without_a_plan_or_a_url(place: impl Fresh) {
+    let store = place.open().await;
+    let shadow = Alert { shadow: true, ..alert("shadow") };
+    write(&store, &decided(&shadow, WebhookPlan::Send), NOW).await;
+    write(&store, &came_to(&shadow, Outcome::Busy, WebhookPlan::Send), NOW).await;
+    write(&store, &decided(&alert("none"), WebhookPlan::None), NOW).await;
+    let written = store.write(&decided(&alert("no url"), WebhookPlan::Send), None, NOW).await.unwrap();
+    assert_eq!(written, StoreResult::Written);
+    assert_eq!((store.pending_count().await.unwrap(), store.next_due().await.unwrap()), (0, None));
+    assert!(store.alert(&shadow.id).await.unwrap().is_some());
+}
+
+pub(super) async fn a_failed_transfer_releases_the_held_webhook_which_tells_the_outcome(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = alert("t3");
+    write(&store, &decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW + 60_000));
+    assert!(store.claim(&alert.id, NOW + 59_999).await.unwrap().is_none());
+    write(&store, &came_to(&alert, Outcome::Busy, WebhookPlan::Send), NOW + 10).await;
+    let claim = store.claim(&alert.id, NOW + 10).await.unwrap().unwrap();
+    let told: payload::FullPayload = serde_json::from_str(&claim.body).unwrap();
+    assert_eq!(told.transfer, Some(Outcome::Busy));
+}
+
+pub(super) async fn a_transfer_that_went_well_cancels_the_held_webhook(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = alert("t3");
+    write(&store, &decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
+    write(&store, &came_to(&alert, Outcome::Unknown, WebhookPlan::Hold { ms: 5 }), NOW + 10).await;
+    assert_eq!(row(&store, &alert.id).await.due_ms, NOW + 60_000, "an outcome that is not final keeps it");
+    write(&store, &came_to(&alert, Outcome::Transferred, WebhookPlan::None), NOW + 20).await;
+    assert_eq!(row(&store, &alert.id).await.state, OutboxState::Cancelled);
+    assert!(store.claim_due(10, u64::MAX, NOW + 99_999_999).await.unwrap().is_empty());
+}
+
+pub(super) async fn a_held_webhook_falls_due_by_itself_when_its_process_died(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = alert("t3");
+    write(&store, &decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
+    let claims = store.claim_due(10, NOW + 60_000, NOW + 60_000).await.unwrap();
+    assert_eq!(claims.len(), 1);
+    // The outcome comes after all: what is being sent is not changed, and not sent twice.
+    for plan in [WebhookPlan::None, WebhookPlan::Send] {
+        write(&store, &came_to(&alert, Outcome::Busy, plan), NOW + 60_001).await;
+        let row = row(&store, &alert.id).await;
+        assert_eq!((row.state, row.attempts), (OutboxState::Pending, 1));
+        assert_eq!(row.body, claims[0].body);
+    }
+    assert!(store.claim(&alert.id, NOW + 60_002).await.unwrap().is_none());
+    let delivered = Attempted::Delivered { status: 200 };
+    assert!(store.attempted(&claims[0], &delivered, NOW + 60_003).await.unwrap());
+    write(&store, &came_to(&alert, Outcome::Busy, WebhookPlan::Send), NOW + 60_004).await;
+    assert_eq!(row(&store, &alert.id).await.state, OutboxState::Delivered);
+}
+
+pub(super) async fn an_outcome_whose_alert_could_not_be_written_writes_both(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = alert("t3");
+    write(&store, &came_to(&alert, Outcome::Busy, WebhookPlan::Send), NOW).await;
+    assert_eq!(store.alert(&alert.id).await.unwrap().unwrap().alert.outcome, Some(Outcome::Busy));
+    assert_eq!(row(&store, &alert.id).await.state, OutboxState::Pending);
+}
+
+pub(super) async fn a_process_that_dies_in_an_attempt_is_followed_by_another_with_the_same_body(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = alert("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    let lost = store.claim(&alert.id, NOW).await.unwrap().unwrap();
+    drop(store);
+    let store = place.open().await;
+    assert!(store.claim(&alert.id, lost.until_ms - 1).await.unwrap().is_none());
+    assert_eq!(store.next_due().await.unwrap(), Some(lost.until_ms));
+    let taken = store.claim(&alert.id, lost.until_ms).await.unwrap().unwrap();
+    assert_eq!((taken.attempt, &taken.body), (2, &lost.body));
+    // Should the first process live after all, its failure no longer counts, but its success does.
+    let failed = Attempted::Retry { at_ms: NOW, status: None, detail: "late".to_owned() };
+    assert!(!store.attempted(&lost, &failed, lost.until_ms).await.unwrap());
+    assert!(store.attempted(&lost, &Attempted::Delivered { status: 204 }, lost.until_ms).await.unwrap());
+    let failed = Attempted::GaveUp { status: Some(410), detail: "gone".to_owned() };
+    assert!(!store.attempted(&taken, &failed, lost.until_ms).await.unwrap());
+    let row = row(&store, &alert.id).await;
+    assert_eq!((row.state, row.last_status, row.settled_ms), (OutboxState::Delivered, Some(204), Some(lost.until_ms)));
+}
+
+pub(super) async fn a_retry_is_due_when_it_says_and_what_is_settled_is_never_claimed(place: impl Fresh) {
+    let store = place.open().await;
+    for key in ["retry", "gone", "done"] {
+        write(&store, &decided(&alert(key), WebhookPlan::Send), NOW).await;
+    }
+    let claims = store.claim_due(10, NOW, NOW).await.unwrap();
+    let claim = |key: &str| claims.iter().find(|claim| claim.alert_id == alert(key).id).unwrap();
+    let retry = Attempted::Retry { at_ms: NOW + 5_000, status: Some(500), detail: "500".to_owned() };
+    store.attempted(claim("retry"), &retry, NOW).await.unwrap();
+    let gave_up = Attempted::GaveUp { status: Some(410), detail: "410".to_owned() };
+    store.attempted(claim("gone"), &gave_up, NOW).await.unwrap();
+    store.attempted(claim("done"), &Attempted::Delivered { status: 200 }, NOW).await.unwrap();
+    assert_eq!((store.pending_count().await.unwrap(), store.next_due().await.unwrap()), (1, Some(NOW + 5_000)));
+    assert!(store.claim_due(10, NOW + 4_999, NOW + 9_999).await.unwrap().is_empty(), "not due by then");
+    let again = store.claim_due(10, NOW + 9_999, NOW + 9_999).await.unwrap();
+    assert_eq!(
+        again.iter().map(|claim| (&claim.alert_id, claim.attempt)).collect::<Vec<_>>(),
+        [(&alert("retry").id, 2)]
+    );
+}
+
+pub(super) async fn a_row_that_was_changed_from_outside_holds_up_no_other(place: impl Fresh) {
+    let store = place.open().await;
+    write(&store, &decided(&alert("a"), WebhookPlan::Send), NOW).await;
+    place.meddle("UPDATE outbox SET url = 'ftp://example.com/'").await;
+    write(&store, &decided(&alert("b"), WebhookPlan::Send), NOW).await;
+    let claims = store.claim_due(10, NOW, NOW).await.unwrap();
+    assert_eq!(claims.iter().map(|claim| &claim.alert_id).collect::<Vec<_>>(), [&alert("b").id]);
+    let bad = row(&store, &alert("a").id).await;
+    assert_eq!(bad.state, OutboxState::GaveUp);
+    assert!(bad.last_error.unwrap().contains("not a webhook URL"));
+    place.meddle("UPDATE alerts SET record = '{'").await;
+    let error = store.alert(&alert("a").id).await.unwrap_err();
+    assert!(matches!(error.problem, StoreProblem::BadRow { .. }), "{error}");
+}
+
+pub(super) async fn of_many_connections_that_claim_at_once_each_row_goes_to_one(place: impl Fresh) {
+    const ROWS: usize = 60;
+    let store = place.open().await;
+    for at in 0..ROWS {
+        write(&store, &decided(&alert(&format!("t{at}")), WebhookPlan::Send), NOW).await;
+    }
+    let mut claimers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let url = place.url();
+        claimers.spawn(async move {
+            let store = Store::open(&url).await.unwrap();
+            let mut mine = Vec::new();
+            loop {
+                let claims = store.claim_due(3, NOW, NOW).await.unwrap();
+                if claims.is_empty() {
+                    return mine;
+                }
+                mine.extend(claims.into_iter().map(|claim| claim.alert_id));
+            }
+        });
+    }
+    let all = claimers.join_all().await.concat();
+    assert_eq!(all.len(), ROWS);
+    assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), ROWS);
+}
+
+pub(super) async fn many_processes_may_open_a_new_store_at_once(place: impl Fresh) {
+    let mut openers = tokio::task::JoinSet::new();
+    for at in 0..16 {
+        let url = place.url();
+        openers.spawn(async move {
+            let store = Store::open(&url).await.unwrap();
+            write(&store, &decided(&alert(&format!("t{at}")), WebhookPlan::Send), NOW).await
+        });
+    }
+    for result in openers.join_all().await {
+        assert_eq!(result, StoreResult::Written);
+    }
+    let store = place.open().await;
+    assert_eq!(store.pending_count().await.unwrap(), 16);
+}
+
+fn transferring(key: &str, cap: u32) -> StoreWrite {
+    StoreWrite::Alert { alert: alert(key), webhook: WebhookPlan::Send, transfer_cap: Some(cap) }
+}
+
+pub(super) async fn a_place_of_this_hour_is_free_again_in_the_next(place: impl Fresh) {
+    let store = place.open().await;
+    let at_cap = StoreResult::AtCap { cap: 2 };
+    assert_eq!(write(&store, &transferring("t1", 2), NOW).await, StoreResult::Written);
+    assert_eq!(write(&store, &transferring("t2", 2), NOW + 1).await, StoreResult::Written);
+    assert_eq!(write(&store, &transferring("t3", 2), NOW + 3_599_999).await, at_cap);
+    assert!(store.alert(&alert("t3").id).await.unwrap().is_some(), "the alert itself is kept");
+    assert_eq!(write(&store, &transferring("t4", 2), NOW + 3_600_000).await, StoreResult::Written);
+    assert_eq!(write(&store, &transferring("t5", 2), NOW + 3_600_000).await, at_cap);
+    // A process that takes over takes no second place, nor does what is no transfer.
+    assert_eq!(write(&store, &transferring("t4", 9), NOW + 3_600_000).await, StoreResult::Existing { outcome: None });
+    assert_eq!(write(&store, &decided(&alert("t6"), WebhookPlan::Send), NOW + 3_600_000).await, StoreResult::Written);
+    assert_eq!(write(&store, &transferring("t7", 3), NOW + 3_600_000).await, StoreResult::Written);
+    // A clock that was put back by a day.
+    assert_eq!(write(&store, &transferring("t8", 1), NOW - 86_400_000).await, StoreResult::Written);
+}
+
+pub(super) async fn of_many_processes_that_race_for_the_last_places_exactly_so_many_get_one(place: impl Fresh) {
+    let mut racers = tokio::task::JoinSet::new();
+    for at in 0..16 {
+        let url = place.url();
+        racers.spawn(async move {
+            let store = Store::open(&url).await.unwrap();
+            write(&store, &transferring(&format!("t{at}"), 3), NOW + at).await
+        });
+    }
+    let results = racers.join_all().await;
+    let placed = results.iter().filter(|result| **result == StoreResult::Written).count();
+    let refused = results.iter().filter(|result| **result == StoreResult::AtCap { cap: 3 }).count();
+    assert_eq!((placed, refused), (3, 13));
+}
+
+pub(super) async fn a_session_is_kept_from_its_start_over_a_take_over_to_its_end(place: impl Fresh) {
+    let store = place.open().await;
+    store.session_started("s1", "room", NOW).await.unwrap();
+    store.session_ended("s1", "room", "lost", 2, false, NOW + 1).await.unwrap();
+    store.session_started("s1", "room", NOW + 2).await.unwrap();
+    let open = store.session("s1", "room").await.unwrap().unwrap();
+    assert_eq!((open.started_ms, open.ended_ms), (NOW, None));
+    store.session_ended("s1", "room", "hangup", 7, true, NOW + 3).await.unwrap();
+    let ended = StoredSession {
+        started_ms: NOW,
+        ended_ms: Some(NOW + 3),
+        ended_reason: Some("hangup".to_owned()),
+        turns: 7,
+        escalated: true,
+    };
+    assert_eq!(store.session("s1", "room").await.unwrap(), Some(ended));
+    assert_eq!(store.session("s1", "another room").await.unwrap(), None);
+    store.session_ended("s2", "room", "hangup", 0, false, NOW).await.unwrap();
+    assert!(store.session("s2", "room").await.unwrap().is_some());
+}

@@ -1,0 +1,219 @@
+//! Writing alerts: with their flag and their webhook, in one transaction.
+
+use sqlx::{Sqlite, Transaction};
+
+use super::{SqliteStore, int, uint};
+use crate::alert::outcome::Outcome;
+use crate::alert::outgoing::Outgoing;
+use crate::alert::payload;
+use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
+use crate::alert::{Alert, AlertId};
+use crate::store::StoreError;
+use crate::store::rows::{HOUR_MS, Queued, StoredAlert};
+
+/// What to do when the alert is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfThere {
+    Keep,
+    Update,
+}
+
+/// Inserts an alert (`?12` is both times), or updates it if `?13`.
+const PUT_ALERT: &str = "INSERT INTO alerts (alert_id, room_name, session_id, turn, rule, severity, action, sentiment, \
+    shadow, outcome, record, created_ms, updated_ms) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12) \
+    ON CONFLICT (alert_id) DO UPDATE SET outcome = excluded.outcome, record = excluded.record, \
+    updated_ms = excluded.updated_ms WHERE ?13";
+
+impl SqliteStore {
+    pub(in crate::store) async fn write(
+        &self,
+        write: &StoreWrite,
+        outgoing: Option<&Outgoing>,
+        now_unix_ms: u64,
+    ) -> Result<StoreResult, StoreError> {
+        let mut conn = self.conn().await?;
+        let mut tx = self.begin(&mut conn).await?;
+        let mut result = StoreResult::Written;
+        match write {
+            StoreWrite::Alert { alert, webhook, transfer_cap } => {
+                if !self.put(&mut tx, alert, IfThere::Keep, now_unix_ms).await? {
+                    let outcome = self.outcome(&mut tx, &alert.id).await?;
+                    return Ok(StoreResult::Existing { outcome });
+                }
+                self.queue(&mut tx, alert, *webhook, outgoing, now_unix_ms).await?;
+                if let Some(cap) = *transfer_cap
+                    && !self.take_place(&mut tx, &alert.id, cap, now_unix_ms).await?
+                {
+                    result = StoreResult::AtCap { cap };
+                }
+            }
+            StoreWrite::Outcome { alert, webhook } => {
+                self.put(&mut tx, alert, IfThere::Update, now_unix_ms).await?;
+                self.settle(&mut tx, alert, *webhook, outgoing, now_unix_ms).await?;
+            }
+        }
+        tx.commit().await.map_err(|error| self.failed(&error))?;
+        Ok(result)
+    }
+
+    pub(in crate::store) async fn alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {
+        let mut conn = self.conn().await?;
+        let row: Option<(String, i64, String)> = sqlx::query_as(
+            "SELECT record, created_ms, review FROM alerts JOIN flags USING (alert_id) WHERE alert_id = ?",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        row.map(|(record, created, review)| {
+            let alert = serde_json::from_str(&record).map_err(|error| self.bad_row(&format!("alert {id}"), error))?;
+            Ok(StoredAlert { alert, created_ms: uint(created), review })
+        })
+        .transpose()
+    }
+
+    /// Takes one of `cap` places of the last hour for an alert's transfer; whether there was one.
+    async fn take_place(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        id: &AlertId,
+        cap: u32,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        // Rows of a clock that was put back must not hold their places for longer than an hour either.
+        let statement = sqlx::query("DELETE FROM transfers WHERE started_ms <= ? OR started_ms > ?")
+            .bind(int(now_ms.saturating_sub(HOUR_MS)))
+            .bind(int(now_ms.saturating_add(HOUR_MS)));
+        self.execute(tx, statement).await?;
+        let statement = sqlx::query(
+            "INSERT INTO transfers (alert_id, started_ms) SELECT ?, ? WHERE (SELECT count(*) FROM transfers) < ? \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(id.as_str())
+        .bind(int(now_ms))
+        .bind(i64::from(cap));
+        Ok(self.execute(tx, statement).await? == 1)
+    }
+
+    /// Inserts the alert with its flag; whether it did, or updated what was there.
+    async fn put(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        alert: &Alert,
+        if_there: IfThere,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let json = |what: &str, error: serde_json::Error| self.bad_row(what, error);
+        let outcome = alert.outcome.as_ref().map(serde_json::to_string).transpose();
+        let statement = sqlx::query(PUT_ALERT)
+            .bind(alert.id.as_str())
+            .bind(&alert.room_name)
+            .bind(&alert.session_id)
+            .bind(i64::from(alert.turn))
+            .bind(alert.rule.name())
+            .bind(alert.severity.name())
+            .bind(alert.action.name())
+            .bind(alert.sentiment.value())
+            .bind(alert.shadow)
+            .bind(outcome.map_err(|error| json("new outcome", error))?)
+            .bind(serde_json::to_string(alert).map_err(|error| json("new alert", error))?)
+            .bind(int(now_ms))
+            .bind(if_there == IfThere::Update);
+        let changed = self.execute(tx, statement).await?;
+        if changed == 0 {
+            return Ok(false);
+        }
+        let statement = sqlx::query("INSERT INTO flags (alert_id, flagged_ms) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(alert.id.as_str())
+            .bind(int(now_ms));
+        self.execute(tx, statement).await?;
+        Ok(true)
+    }
+
+    async fn outcome(&self, tx: &mut Transaction<'_, Sqlite>, id: &AlertId) -> Result<Option<Outcome>, StoreError> {
+        let outcome: Option<String> = sqlx::query_scalar("SELECT outcome FROM alerts WHERE alert_id = ?")
+            .bind(id.as_str())
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        let parse = |json: String| serde_json::from_str(&json);
+        outcome.map(parse).transpose().map_err(|error| self.bad_row(&format!("outcome of alert {id}"), error))
+    }
+
+    /// Queues the webhook, unless one is there.
+    async fn queue(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        alert: &Alert,
+        plan: WebhookPlan,
+        outgoing: Option<&Outgoing>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let Some(Queued { state, due_ms, outgoing, body }) = Queued::planned(alert, plan, outgoing, now_ms) else {
+            return Ok(());
+        };
+        let statement = sqlx::query(
+            "INSERT INTO outbox (alert_id, state, url, detail, allow, timeout_ms, body, due_ms, created_ms) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(alert.id.as_str())
+        .bind(state.name())
+        .bind(outgoing.url.url().as_str())
+        .bind(outgoing.detail_text())
+        .bind(outgoing.allow_text())
+        .bind(int(outgoing.timeout_ms))
+        .bind(body)
+        .bind(int(due_ms))
+        .bind(int(now_ms));
+        self.execute(tx, statement).await?;
+        Ok(())
+    }
+
+    /// Settles a webhook that waits for its action's outcome.
+    async fn settle(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        alert: &Alert,
+        plan: WebhookPlan,
+        outgoing: Option<&Outgoing>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        match plan {
+            WebhookPlan::Hold { .. } => {}
+            WebhookPlan::None => {
+                let statement = sqlx::query(
+                    "UPDATE outbox SET state = 'cancelled', settled_ms = ? WHERE alert_id = ? AND state = 'held' \
+                     AND attempts = 0",
+                )
+                .bind(int(now_ms))
+                .bind(alert.id.as_str());
+                self.execute(tx, statement).await?;
+                return Ok(());
+            }
+            WebhookPlan::Send => self.release(tx, alert, now_ms).await?,
+        }
+        self.queue(tx, alert, plan, outgoing, now_ms).await
+    }
+
+    /// Makes a webhook due that was never attempted, telling what is known now.
+    async fn release(&self, tx: &mut Transaction<'_, Sqlite>, alert: &Alert, now_ms: u64) -> Result<(), StoreError> {
+        let detail: Option<String> = sqlx::query_scalar(
+            "SELECT detail FROM outbox WHERE alert_id = ? AND state IN ('held', 'cancelled') AND attempts = 0",
+        )
+        .bind(alert.id.as_str())
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        let Some(detail) = detail else { return Ok(()) };
+        let detail = Outgoing::detail_of(&detail).map_err(|error| self.bad_row("outbox", error))?;
+        let statement = sqlx::query(
+            "UPDATE outbox SET state = 'pending', body = ?, due_ms = ?, settled_ms = NULL WHERE alert_id = ?",
+        )
+        .bind(payload::body(alert, detail))
+        .bind(int(now_ms))
+        .bind(alert.id.as_str());
+        self.execute(tx, statement).await?;
+        Ok(())
+    }
+}

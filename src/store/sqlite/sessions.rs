@@ -1,0 +1,77 @@
+//! The calls that were attended.
+
+use super::{SqliteStore, count, int, uint};
+use crate::store::StoreError;
+use crate::store::rows::StoredSession;
+
+/// A row of `sessions`, in the order of [`StoredSession`].
+type SessionRow = (i64, Option<i64>, Option<String>, i64, bool);
+
+impl SqliteStore {
+    pub(in crate::store) async fn session_started(
+        &self,
+        session_id: &str,
+        room_name: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let mut conn = self.conn().await?;
+        let statement = sqlx::query(
+            "INSERT INTO sessions (session_id, room_name, started_ms) VALUES (?, ?, ?) \
+             ON CONFLICT DO UPDATE SET ended_ms = NULL, ended_reason = NULL",
+        )
+        .bind(session_id)
+        .bind(room_name)
+        .bind(int(now_ms));
+        self.execute(&mut conn, statement).await?;
+        Ok(())
+    }
+
+    pub(in crate::store) async fn session_ended(
+        &self,
+        session_id: &str,
+        room_name: &str,
+        reason: &str,
+        turns: u32,
+        escalated: bool,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let mut conn = self.conn().await?;
+        let statement = sqlx::query(
+            "INSERT INTO sessions (session_id, room_name, started_ms, ended_ms, ended_reason, turns, escalated) \
+             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET ended_ms = excluded.ended_ms, \
+             ended_reason = excluded.ended_reason, turns = excluded.turns, escalated = excluded.escalated",
+        )
+        .bind(session_id)
+        .bind(room_name)
+        .bind(int(now_ms))
+        .bind(reason)
+        .bind(i64::from(turns))
+        .bind(escalated);
+        self.execute(&mut conn, statement).await?;
+        Ok(())
+    }
+
+    pub(in crate::store) async fn session(
+        &self,
+        session_id: &str,
+        room_name: &str,
+    ) -> Result<Option<StoredSession>, StoreError> {
+        let mut conn = self.conn().await?;
+        let row: Option<SessionRow> = sqlx::query_as(
+            "SELECT started_ms, ended_ms, ended_reason, turns, escalated FROM sessions \
+             WHERE session_id = ? AND room_name = ?",
+        )
+        .bind(session_id)
+        .bind(room_name)
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        Ok(row.map(|(started, ended, ended_reason, turns, escalated)| StoredSession {
+            started_ms: uint(started),
+            ended_ms: ended.map(uint),
+            ended_reason,
+            turns: count(turns),
+            escalated,
+        }))
+    }
+}
