@@ -13,7 +13,7 @@ use sentiment_sidecar::replay::engine::replay;
 use sentiment_sidecar::room::message::RoomMessage;
 use sentiment_sidecar::room::samples::room_messages;
 use sentiment_sidecar::sentiment::lexical::LexicalRater;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chance::{self, change_bytes, change_json};
 
@@ -122,6 +122,24 @@ fn recordings_made_by_chance_are_refused_in_a_line_or_replay() {
 }
 
 #[test]
+fn an_error_tells_nothing_that_somebody_said() {
+    let said = "I am furious";
+    let header = json!({"type": "recording", "version": 1, "room_name": "r"}).to_string();
+    let turn = json!({"type": "turn.ended", "at_ms": 0, "turn_id": "u1", "participant_id": "c", "index": said});
+    assert!(!RoomMessage::parse(&turn.to_string()).unwrap_err().to_string().contains(said));
+    for (file, right) in [
+        (json!({"type": "recording", "version": 1, "room_name": "r", "participants": said}).to_string(), "a sequence"),
+        (format!("{header}\n{turn}"), "u64"),
+        (format!("{header}\n{}", json!({"type": "rating", "turn_id": "u1", "cues": said})), "a sequence"),
+        (json!({"id": "1", "turns": said}).to_string(), "a sequence"),
+        (format!("[{}]", json!({"id": "1", "turns": [{"role": "caller", "text": [said]}]})), "a string"),
+    ] {
+        let error = import::read(file.as_bytes(), "call.jsonl", CutLine::Refuse).unwrap_err().to_string();
+        assert!(!error.contains(said) && error.contains(right), "{error}");
+    }
+}
+
+#[test]
 fn agent_documents_made_by_chance_are_refused_or_say_the_same_again() {
     let read = |text: String| {
         let agent = Some(AgentFile { path: Path::new("agent.json").to_owned(), text });
@@ -134,7 +152,7 @@ fn agent_documents_made_by_chance_are_refused_or_say_the_same_again() {
     // One that sets every key there is.
     let mut corpus = files("deploy", "json");
     let all: Value = told(&read("{}".to_owned()).unwrap());
-    corpus.push(serde_json::json!({"name": "Support", "nested": [{"settings": all}]}).to_string().into_bytes());
+    corpus.push(json!({"name": "Support", "nested": [{"settings": all}]}).to_string().into_bytes());
     let change = |bytes: &mut Vec<u8>, rng: &mut Rng| match serde_json::from_slice::<Value>(bytes) {
         Ok(mut value) if rng.u8(0..4) > 0 => {
             change_json(&mut value, rng);

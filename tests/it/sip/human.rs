@@ -1,12 +1,11 @@
 //! The human's phone as bare sockets: picks up, listens to the whisper and presses keys, as no scenario of SIPp can.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::support::PATIENCE;
 
 /// A phone that is called by one INVITE.
 pub(crate) struct Phone {

@@ -10,8 +10,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::sipp::free_port;
-
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::support::PATIENCE;
 
 /// A `linphonec` that takes calls at once, killed when dropped.
 pub(crate) struct Linphone {

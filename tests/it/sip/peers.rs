@@ -14,9 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::sipp::{free_port, is_bound};
-
-/// How long a peer may take to do what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::support::PATIENCE;
 
 /// A program with its children, in a folder of its own.
 pub(crate) struct Program {
@@ -144,13 +142,22 @@ impl Baresip {
 
     /// Waits for an event of its calls, such as `CALL_INCOMING`, `CALL_ESTABLISHED`, `CALL_RTPESTAB` (audio arrives) or
     /// `CALL_CLOSED`.
-    pub(crate) async fn event(&mut self, kind: &str) -> Value {
-        loop {
-            let said = self.next().await.unwrap_or_else(|| panic!("no {kind}: {}", self.program.log()));
-            if said["event"] == true && said["type"] == kind {
-                return said;
+    pub(crate) async fn event(&mut self, kind: &str) {
+        self.events(&[kind]).await;
+    }
+
+    /// Waits for an event of each kind, in whatever order they come.
+    pub(crate) async fn events(&mut self, kinds: &[&str]) {
+        let mut missing = kinds.to_vec();
+        let waiting = async {
+            while !missing.is_empty()
+                && let Some(said) = self.next().await
+            {
+                missing.retain(|kind| said["event"] != true || said["type"] != *kind);
             }
-        }
+        };
+        timeout(PATIENCE, waiting).await.ok();
+        assert!(missing.is_empty(), "no {missing:?}: {}", self.program.log());
     }
 
     /// Lets it do something: `accept` or `hangup` with its newest call, `line` to make another one the newest.
@@ -172,8 +179,8 @@ impl Baresip {
                 }
             }
             let mut chunk = [0; 4096];
-            match timeout(PATIENCE, self.control.read(&mut chunk)).await {
-                Ok(Ok(len)) if len > 0 => self.buffered.extend_from_slice(&chunk[..len]),
+            match self.control.read(&mut chunk).await {
+                Ok(len) if len > 0 => self.buffered.extend_from_slice(&chunk[..len]),
                 _ => return None,
             }
         }

@@ -14,8 +14,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-/// How long a peer may take to answer anything.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::support::PATIENCE;
 
 /// A SIP message as text.
 #[derive(Debug, Clone)]
