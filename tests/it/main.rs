@@ -3,10 +3,12 @@
 
 mod attach;
 mod attended;
+mod authorities;
 mod crash;
 mod demo;
 mod doctor;
 mod evaluate;
+mod floors;
 mod llm;
 mod rate;
 mod readme;
