@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use super::problem::RecordingError;
 use super::*;
 use crate::sentiment::Label;
 
