@@ -17,6 +17,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`telemetry`] | logs |
+//! | [`manual`] | the manual for those who use the program, as it prints it |
 //! | [`number`] | phone numbers and digits |
 //! | [`clock`] | time, for the core and for the world |
 //! | [`tls`] | the one TLS stack of what we dial, and who vouches for servers |
@@ -25,14 +26,14 @@
 //! | [`sentiment`] | how a turn is rated in the context of its call, and why (cues) |
 //! | [`alert`] | the nouns of an escalation, what is written of it and what is told of it |
 //! | [`room::message`] | what rooms say and hear, in any dialect |
-//! | [`room`] | dialects over WebSocket: client, a room that plays recordings |
+//! | [`room`] | the way to rooms in any dialect, and a room that plays recordings |
 //! | [`recording`] | recordings, read and written; foreign transcripts |
 //! | [`call`] | the core: turns from segments, streak and trend, the decision, one escalation from decision to outcome |
 //! | [`transfer`] | the ways to a human, SIP among them |
 //! | [`store`] | sessions, alerts, flags and the outbox, durable and shared by all processes of a host |
 //! | [`notify`] | the signed webhook: signature, schedule, addresses never dialled, delivery |
 //! | [`replay`] | recordings through the core in virtual time, with expectations |
-//! | [`runtime`] | the drive loop of a live call, the only task tree, shutdown |
+//! | [`runtime`] | hosts and their live calls: the drive loop, the only task tree, shutdown |
 //! | [`cli`] | one file per subcommand; exit codes |
 //!
 //! # The drive loop
@@ -73,6 +74,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 mod http;
+pub mod manual;
 pub mod notify;
 pub mod number;
 pub mod recording;

@@ -9,7 +9,7 @@ use serde_json::json;
 use url::Url;
 
 use super::exit::{Exit, Failure};
-use super::raters::{CassetteArgs, Live, authorities};
+use super::raters::{CassetteArgs, authorities};
 use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
@@ -19,11 +19,10 @@ use crate::config::settings::{ActionKind, Settings, TransferMode};
 use crate::notify::Deliverer;
 use crate::notify::sign::{NoSigner, Signer};
 use crate::recording::recorder::Recorder;
-use crate::room::native::RoomConfig;
-use crate::runtime::edges::Workers;
+use crate::room::{DialectName, Target};
 use crate::runtime::journal::Journal;
-use crate::runtime::{Attachment, Ending, shutdown};
-use crate::sentiment::Rater;
+use crate::runtime::{Attachment, Ending, Host, Means, RatingPool, shutdown};
+use crate::sentiment::{self, Rater};
 use crate::store::{Store, StoreUrl};
 use crate::telemetry::{self, LogFormat};
 use crate::tls::Authorities;
@@ -58,8 +57,8 @@ pub struct AttachArgs {
     #[arg(long, value_name = "NAME", env = "SIDECAR_ROOM")]
     room: String,
     /// Speak the room's wire protocol.
-    #[arg(long, value_enum, default_value_t = Dialect::Native)]
-    dialect: Dialect,
+    #[arg(long, value_enum, default_value_t = DialectName::Native)]
+    dialect: DialectName,
     /// Keep alerts and undelivered webhooks here: sqlite:///path/to/file.db or a path [default: an SQLite file in the
     /// user's state folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
@@ -91,13 +90,6 @@ pub struct AttachArgs {
 const USED: [SecretName; 4] =
     [SecretName::RoomToken, SecretName::Webhook, SecretName::SipPassword, SecretName::LlmApiKey];
 
-/// The dialects of rooms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Dialect {
-    /// sentiment-sidecar.room.v1, described by `sentiment-sidecar schema asyncapi`.
-    Native,
-}
-
 /// Prints one event; a platform that no longer reads does not stop the call.
 fn print(report: &impl serde::Serialize) {
     if let Ok(mut line) = serde_json::to_vec(report) {
@@ -123,18 +115,23 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let authorities = authorities(args.ca_file.as_deref())?;
     let cassettes = CassetteArgs { record_cassette: args.record_cassette.clone(), ..CassetteArgs::default() };
-    let Live { rater, llm } = Live::new(&settings, secrets.llm_api_key.as_ref(), &cassettes, &authorities)?;
-    let attachment = prepare(args, settings, secrets, rater, authorities).await?;
-    let ending = attachment.run(|report: &Report| print(report), stop).await;
-    if let Some(llm) = llm {
+    let embedded = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
+    let raters = cassettes.live(embedded, secrets.llm_api_key.clone(), &authorities)?;
+    let rater = raters.of(&settings)?;
+    let (means, attachment) = prepare(args, settings, secrets, rater, authorities).await?;
+    let host = Host::start(means, stop);
+    let ending = host.attach(attachment, |_, report: &Report| print(report)).await;
+    host.close().await;
+    for llm in raters.llms() {
         tracing::info!(turns = %llm.stats(), "what came of asking the LLM");
     }
-    match ending {
+    match ending.unwrap_or(Ending::Broke) {
         Ending::Ended { .. } => Ok(Exit::Ok),
         Ending::Refused(error) => {
             Err(Failure::new(Exit::RoomRefused, format!("the room refused us: {error}")).help(REFUSED))
         }
         Ending::Lost(error) => Err(Failure::new(Exit::RoomLost, format!("the room was lost: {error}"))),
+        Ending::Broke => Err(Failure::new(Exit::Other, "this program broke, which is a bug; the log above says where")),
     }
 }
 
@@ -146,12 +143,12 @@ async fn prepare(
     secrets: Secrets,
     rater: Arc<dyn Rater>,
     authorities: Authorities,
-) -> Result<Attachment, Failure> {
+) -> Result<(Means, Attachment), Failure> {
     if settings.action.kind() == ActionKind::Transfer {
         sip::check_settings(&settings.sip).map_err(|error| Failure::new(Exit::BadSettings, error))?;
     }
     let store = open_store(args.store).await?;
-    let deliverer = deliverer(&settings, &secrets, &store, authorities, args.shadow)?;
+    let deliverer = deliverer(&settings, &secrets, &store, authorities.clone(), args.shadow)?;
     let unwritable = |path: &PathBuf, error: String| Failure::new(Exit::Other, format!("{}: {error}", path.display()));
     let recorder = match &args.record {
         Some(path) => Some(Recorder::create(path, &args.room).map_err(|e| unwritable(path, e.to_string()))?),
@@ -161,18 +158,9 @@ async fn prepare(
         Some(path) => Some(Journal::create(path).map_err(|e| unwritable(path, e.to_string()))?),
         None => None,
     };
-    let mut room = RoomConfig::new(args.room_url, args.room);
-    room.token = secrets.room_token;
-    room.ca_file = args.ca_file;
-    let Dialect::Native = args.dialect;
-    Ok(Attachment {
-        settings,
-        room,
-        workers: Workers { rater, store, deliverer, sip_password: secrets.sip_password },
-        shadow: args.shadow,
-        recorder,
-        journal,
-    })
+    let room = Target::dial(args.dialect, args.room_url, args.room, secrets.room_token);
+    let means = Means { store, deliverer, sip_password: secrets.sip_password, authorities };
+    Ok((means, Attachment { settings, room, rater, shadow: args.shadow, recorder, journal }))
 }
 
 /// Opens the store, by default the user's.

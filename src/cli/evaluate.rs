@@ -12,7 +12,7 @@ use super::calls::CallsArgs;
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
-use super::raters::{Asks, Unhurried};
+use super::raters::{Asks, asked};
 use crate::config::settings::{Action, Settings};
 use crate::replay::engine;
 use crate::replay::figures::{Figures, JudgedCall, LabelledTurn, Share};
@@ -148,11 +148,11 @@ impl Gates {
 pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
     // Every call is rated to its end, so that all its turns are measured.
     let settings = Settings { action: Action::Flag, ..args.calls.settings.load()?.settings };
-    let mut raters = Unhurried::new(&args.calls.cassette, Asks::WhereSet)?;
-    let rater = raters.rater(&settings)?;
+    let raters = args.calls.cassette.unhurried(Asks::WhereSet)?;
+    let rater = raters.of(&settings)?;
     let calls = read(&args)?;
     let (all, groups) = measure(calls, settings, &rater).await?;
-    let said = raters.finish()?;
+    let said = asked(&raters)?;
     let all = all.figures();
     let groups = groups.into_iter().map(|(name, group)| (name, group.figures()));
     let rows: Vec<(String, Figures)> = std::iter::once(("all".to_owned(), all.clone())).chain(groups).collect();

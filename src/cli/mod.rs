@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod evaluate;
 pub mod exit;
+pub mod manual;
 mod progress;
 pub mod rate;
 pub mod raters;
@@ -24,6 +25,7 @@ use exit::{Exit, Failure};
 /// Join a live phone call, rate the caller's sentiment turn by turn, and bring in a human in time.
 #[derive(Debug, Parser)]
 #[command(name = "sentiment-sidecar", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "The whole manual is inside: `sentiment-sidecar manual` lists its pages.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -43,6 +45,7 @@ pub enum Command {
     Deliver(deliver::DeliverArgs),
     Doctor(doctor::DoctorArgs),
     Schema(schema::SchemaArgs),
+    Manual(manual::ManualArgs),
 }
 
 /// Runs one command to its end.
@@ -60,6 +63,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Deliver(args) => deliver::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),
+        Command::Manual(args) => manual::run(&args),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::exit::{Exit, Failure};
-use super::raters::{Asks, CassetteArgs, Unhurried};
+use super::raters::{Asks, CassetteArgs, asked};
 use super::settings_args::SourceArgs;
 use crate::sentiment::{
     ContextTurn, Cue, Label, RateError, Rater, Rating, RatingSource, Sentiment, Speaker, TurnInContext, Unit, Valence,
@@ -85,12 +85,12 @@ struct Refused {
 /// stdout fails; [`Exit::BadSettings`] for a wrong setting. A reader that goes away ends it quietly.
 pub async fn run(args: RateArgs) -> Result<Exit, Failure> {
     let settings = args.sources.load()?.settings;
-    let mut raters = Unhurried::new(&args.cassette, Asks::WhereSet)?;
-    let rater = raters.rater(&settings)?;
+    let raters = args.cassette.unhurried(Asks::WhereSet)?;
+    let rater = raters.of(&settings)?;
     // Nothing else runs in this process, so blocking reads hold up nobody.
     let (input, output) = (io::stdin().lock(), BufWriter::new(io::stdout().lock()));
     let rated = filter(rater.as_ref(), args.context, input, output).await;
-    if let Some(said) = raters.finish()? {
+    if let Some(said) = asked(&raters)? {
         anstream::eprintln!("{said}");
     }
     match rated {

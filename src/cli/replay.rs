@@ -12,7 +12,7 @@ use super::calls::CallsArgs;
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
-use super::raters::{Asks, Unhurried};
+use super::raters::{Asks, asked};
 use super::settings_args::SettingsArgs;
 use crate::call::event::Entry;
 use crate::config::settings::Settings;
@@ -26,6 +26,7 @@ use crate::replay::junit::Junit;
 use crate::replay::report::{Json, Printer, Replayed, Tally};
 use crate::replay::table::Table;
 use crate::sentiment::Rater;
+use crate::sentiment::raters::Raters;
 
 /// Replay recorded calls and check what they expect.
 ///
@@ -145,7 +146,7 @@ impl Found {
 }
 
 /// All calls of all files, opened and prepared one after the other as they are fetched.
-fn prepared<'a>(args: &'a ReplayArgs, raters: &'a mut Unhurried) -> Result<impl Iterator<Item = Found> + 'a, Failure> {
+fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterator<Item = Found> + 'a, Failure> {
     let cut = if args.mend { CutLine::LeaveOut } else { CutLine::Refuse };
     let journaled = args.journal.is_some();
     let found = files::find(&args.calls.paths);
@@ -167,9 +168,9 @@ fn prepared<'a>(args: &'a ReplayArgs, raters: &'a mut Unhurried) -> Result<impl 
             Err(WrongSettings::Given(failure)) => return Found::Stopped(failure),
             Err(WrongSettings::Recorded(error)) => return Found::Bad(error),
         };
-        match raters.rater(&settings) {
+        match raters.of(&settings) {
             Ok(rater) => Found::Call(Box::new(Prepared { source, settings, rater, journaled })),
-            Err(failure) => Found::Stopped(failure),
+            Err(error) => Found::Stopped(error.into()),
         }
     }))
 }
@@ -192,9 +193,9 @@ impl Run {
     }
 
     async fn all(mut self, args: &ReplayArgs) -> Result<Tally, Stop> {
-        let mut raters = Unhurried::new(&args.calls.cassette, Asks::ToRecord)?;
+        let raters = args.calls.cassette.unhurried(Asks::ToRecord)?;
         let cores = Cores::new()?;
-        let calls = prepared(args, &mut raters)?.map(Found::replayed);
+        let calls = prepared(args, &raters)?.map(Found::replayed);
         cores.in_order(calls, |done| self.done(args, done)).await?;
         self.finish(args.format, &raters)
     }
@@ -237,7 +238,7 @@ impl Run {
         Ok(())
     }
 
-    fn finish(mut self, format: Format, raters: &Unhurried) -> Result<Tally, Stop> {
+    fn finish(mut self, format: Format, raters: &Raters) -> Result<Tally, Stop> {
         self.progress.clear();
         self.printer.finish(&mut self.out)?;
         if format == Format::Table {
@@ -246,7 +247,7 @@ impl Run {
             anstream::eprintln!("{}", self.tally);
         }
         self.out.flush()?;
-        if let Some(said) = raters.finish()? {
+        if let Some(said) = asked(raters)? {
             anstream::eprintln!("{said}");
         }
         Ok(self.tally)

@@ -4,9 +4,9 @@ use crate::room::message::FrameError;
 
 /// A recording that cannot be read: which file, which line, and what is wrong with it.
 ///
-/// Nothing that a caller said is in it.
+/// Nothing that a caller said is in it. What it shows of the file is fit for a terminal, and not longer than a few lines.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}{}: {problem}", at_line(*line))]
+#[error("{file}{}: {}", at_line(*line), printable(problem))]
 pub struct RecordingError {
     /// The file, as it was named.
     pub file: String,
@@ -18,6 +18,22 @@ pub struct RecordingError {
 
 fn at_line(line: u64) -> String {
     if line == 0 { String::new() } else { format!(", line {line}") }
+}
+
+/// Longest text of a problem, in characters.
+const SHOWN_CHARS: usize = 400;
+
+/// Control characters escaped, cut when long.
+fn printable(problem: &Problem) -> String {
+    let mut shown = String::new();
+    for (n, c) in problem.to_string().chars().enumerate() {
+        if n == SHOWN_CHARS {
+            shown.push('…');
+            break;
+        }
+        if c.is_control() { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
 }
 
 /// What is wrong with a line or file.
@@ -132,6 +148,16 @@ impl Problem {
     #[must_use]
     pub fn at(self, file: &str, line: u64) -> RecordingError {
         RecordingError { file: file.to_owned(), line, problem: self }
+    }
+
+    /// Fields that do not fit a line of this type. serde quotes a string that is in the wrong place; somebody may have said it.
+    pub(crate) fn fields(kind: &str, error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        let detail = match (text.find(": string \""), text.rfind("\", expected ")) {
+            (Some(from), Some(to)) if from < to => format!("{}: a string{}", &text[..from], &text[to + 1..]),
+            _ => text,
+        };
+        Self::Fields { kind: kind.to_owned(), detail }
     }
 
     /// A field that is missing or wrong.

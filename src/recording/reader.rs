@@ -159,6 +159,5 @@ fn header(object: Map<String, Value>) -> Result<Header, Problem> {
 }
 
 fn fields<T: for<'de> Deserialize<'de>>(kind: &str, object: Map<String, Value>) -> Result<T, Problem> {
-    serde_json::from_value(Value::Object(object))
-        .map_err(|error| Problem::Fields { kind: kind.to_owned(), detail: error.to_string() })
+    serde_json::from_value(Value::Object(object)).map_err(|error| Problem::fields(kind, &error))
 }

@@ -82,8 +82,8 @@ pub fn read(input: impl BufRead, file: &str) -> Result<Vec<Labelled>, RecordingE
     let mut calls = Vec::new();
     while let Some(object) = lines.next_object()? {
         let kind = format!("call {}", calls.len() + 1);
-        let fields = serde_json::from_value(serde_json::Value::Object(object))
-            .map_err(|error| Problem::Fields { kind: kind.clone(), detail: error.to_string() });
+        let fields =
+            serde_json::from_value(serde_json::Value::Object(object)).map_err(|error| Problem::fields(&kind, &error));
         calls.push(fields.and_then(|fields| labelled(fields, &kind)).map_err(|problem| lines.problem(problem))?);
     }
     if calls.is_empty() {

@@ -1,6 +1,6 @@
 //! What can go wrong between us and a room: [`RoomError`].
 
-use super::message::{FrameError, SUBPROTOCOL, VERSION};
+use super::message::{FrameError, VERSION};
 
 /// Close codes of the native dialect (RFC 6455 section 7.4.2 leaves 4000-4999 to applications).
 pub mod close_code {
@@ -27,14 +27,6 @@ pub enum RoomError {
         /// What does not fit.
         problem: String,
     },
-    /// Final: the file with extra certificate authorities cannot be used.
-    #[error("CA file {path} cannot be used: {problem}; it must hold certificates in PEM form")]
-    CaFile {
-        /// The file.
-        path: String,
-        /// What does not fit.
-        problem: String,
-    },
     /// Final: no TLS on this machine, e.g. because it has no trusted authorities at all.
     #[error("TLS cannot be used: {problem}")]
     TlsSetup {
@@ -57,8 +49,11 @@ pub enum RoomError {
         status: u16,
     },
     /// Final: the room did not choose our subprotocol.
-    #[error("the room does not speak the subprotocol {SUBPROTOCOL}")]
-    Subprotocol,
+    #[error("the room does not speak the subprotocol {wanted}")]
+    Subprotocol {
+        /// The dialect's subprotocol.
+        wanted: &'static str,
+    },
     /// Final: the room chose a version that we did not offer.
     #[error("the room chose version {chosen} of the dialect, but only {VERSION} was offered")]
     Version {
@@ -117,11 +112,10 @@ impl RoomError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Url { .. }
-            | Self::CaFile { .. }
             | Self::TlsSetup { .. }
             | Self::Token
             | Self::Certificate { .. }
-            | Self::Subprotocol
+            | Self::Subprotocol { .. }
             | Self::Version { .. } => true,
             Self::Http { status } => matches!(status, 401 | 403 | 404 | 410),
             Self::Closed { code, .. } => {

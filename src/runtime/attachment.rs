@@ -1,38 +1,64 @@
-//! The drive loop of one live call.
+//! One live call in a host: its drive loop.
 
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::edges::{Edges, Workers};
+use super::edges::Edges;
+use super::host::Host;
 use super::journal::Journal;
 use crate::call::event::{Input, Output};
 use crate::call::report::Report;
-use crate::call::{Call, CallOptions};
+use crate::call::{Call as Core, CallOptions};
 use crate::clock::Millis;
 use crate::config::settings::Settings;
 use crate::recording::recorder::Recorder;
 use crate::room::error::{RoomError, RoomEvent};
 use crate::room::message::RoomMessage;
-use crate::room::native::{RoomConfig, RoomHandle, connect};
+use crate::room::{RoomHandle, Target, open};
+use crate::sentiment::Rater;
 
-/// Everything that one live call needs.
+/// Everything that one live call needs beside its host.
 pub struct Attachment {
     /// Checked settings.
     pub settings: Arc<Settings>,
     /// Which room.
-    pub room: RoomConfig,
-    /// Who rates, stores, delivers and transfers.
-    pub workers: Workers,
+    pub room: Target,
+    /// Who rates.
+    pub rater: Arc<dyn Rater>,
     /// Decide and record, and touch nothing.
     pub shadow: bool,
     /// Where the room's messages are recorded.
     pub recorder: Option<Recorder<File>>,
     /// Where the core's inputs and outputs are written down.
     pub journal: Option<Journal>,
+}
+
+/// Which call of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Call {
+    /// The room.
+    pub room: String,
+    /// The room's session, once it let us in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+}
+
+/// A report with the call that it is of: an event of a host with several calls.
+#[derive(Debug, Serialize)]
+pub struct Event<'a> {
+    /// The call.
+    #[serde(flatten)]
+    pub call: &'a Call,
+    /// The report.
+    #[serde(flatten)]
+    pub report: &'a Report,
 }
 
 /// How an attachment ended.
@@ -47,6 +73,8 @@ pub enum Ending {
     Refused(RoomError),
     /// The room was lost and did not come back.
     Lost(RoomError),
+    /// This program broke: a bug. What the call had decided is in the store.
+    Broke,
 }
 
 /// What happened next.
@@ -58,7 +86,8 @@ enum Happened {
 }
 
 struct Loop<F> {
-    call: Call,
+    name: Call,
+    call: Core,
     edges: Edges,
     room: RoomHandle,
     inputs: mpsc::UnboundedReceiver<Input>,
@@ -71,18 +100,46 @@ struct Loop<F> {
     failed: Option<Ending>,
     /// The room has nothing more to say.
     over: bool,
+    tally: Tally,
+}
+
+/// What was reported of the call so far, for the last report of one that breaks.
+#[derive(Debug, Default)]
+struct Tally {
+    turns: u32,
+    at_turn: Option<u32>,
+}
+
+impl Tally {
+    fn count(&mut self, report: &Report) {
+        match report {
+            Report::Turn(turn) => self.turns = self.turns.max(turn.turn),
+            Report::Unrated { turn, .. } => self.turns = self.turns.max(*turn),
+            Report::Escalation { turn, .. } => self.at_turn = self.at_turn.or(Some(*turn)),
+            _ => {}
+        }
+    }
+
+    fn broke(&self) -> Report {
+        let Self { turns, at_turn } = *self;
+        Report::Ended { reason: "this program broke".to_owned(), turns, escalated: at_turn.is_some(), at_turn }
+    }
 }
 
 impl Attachment {
-    /// Joins the room and works until the call ends, the room is lost for good, or `stop` is cancelled. `tell` gets
-    /// every report in order.
-    pub async fn run(self, tell: impl FnMut(&Report), stop: CancellationToken) -> Ending {
+    pub(super) async fn run<F: FnMut(&Call, &Report)>(
+        self,
+        host: &Arc<Host>,
+        tell: F,
+        stop: CancellationToken,
+    ) -> Ending {
         let options = CallOptions { room_name: self.room.room_name.clone(), shadow: self.shadow };
         let (sender, inputs) = mpsc::unbounded_channel();
         let mut driver = Loop {
-            call: Call::new(Arc::clone(&self.settings), options),
-            edges: Edges::new(self.settings, self.workers, sender),
-            room: connect(self.room),
+            name: Call { room: self.room.room_name.clone(), session: None },
+            call: Core::new(Arc::clone(&self.settings), options),
+            edges: Edges::new(Arc::clone(host), self.settings, self.rater, sender),
+            room: open(self.room, &host.authorities),
             inputs,
             tell,
             started: Instant::now(),
@@ -92,15 +149,25 @@ impl Attachment {
             last_seq: None,
             failed: None,
             over: false,
+            tally: Tally::default(),
         };
-        let ending = driver.drive(&stop).await;
-        driver.edges.settle(&mut driver.inputs, &mut driver.tell).await;
-        driver.room.close().await;
+        // After a panic nothing asks the core again: only what holds channels is used, and reports what came.
+        let driven = AssertUnwindSafe(driver.drive(&stop)).catch_unwind().await;
+        let ending = driven.unwrap_or_else(|_| {
+            tracing::error!("the call broke; what it decided is in the store");
+            driver.salvage();
+            let last = driver.tally.broke();
+            driver.tell(&last);
+            Ending::Broke
+        });
+        let Loop { name, edges, mut inputs, mut tell, room, .. } = driver;
+        edges.settle(&mut inputs, &mut |report: &Report| tell(&name, report)).await;
+        room.close().await;
         ending
     }
 }
 
-impl<F: FnMut(&Report)> Loop<F> {
+impl<F: FnMut(&Call, &Report)> Loop<F> {
     async fn drive(&mut self, stop: &CancellationToken) -> Ending {
         let mut asked_to_stop = false;
         loop {
@@ -153,7 +220,7 @@ impl<F: FnMut(&Report)> Loop<F> {
     }
 
     fn warn(&mut self, detail: String) -> Option<String> {
-        (self.tell)(&Report::Warning { detail });
+        self.tell(&Report::Warning { detail });
         None
     }
 
@@ -174,6 +241,8 @@ impl<F: FnMut(&Report)> Loop<F> {
         }
         if let RoomMessage::Welcome(welcome) = &message {
             self.last_seq = None;
+            tracing::Span::current().record("session", welcome.session_id.as_str());
+            self.name.session = Some(welcome.session_id.clone());
             self.edges.joined(welcome);
         }
         self.last_seq = self.last_seq.max(message.seq());
@@ -202,7 +271,7 @@ impl<F: FnMut(&Report)> Loop<F> {
                 Output::Room { message } => self.room.send(message),
                 Output::Report { report } => {
                     self.edges.reported(&report);
-                    (self.tell)(&report);
+                    self.tell(&report);
                 }
                 other => self.edges.carry_out(other),
             }
@@ -213,6 +282,22 @@ impl<F: FnMut(&Report)> Loop<F> {
             self.room.processed(seq);
         }
         ended
+    }
+
+    /// Of what the core still wanted when the call broke, hands over what must not be lost.
+    fn salvage(&mut self) {
+        loop {
+            match self.call.poll() {
+                write @ Output::Store { .. } => self.edges.carry_out(write),
+                Output::Wait { .. } | Output::Ended { .. } => return,
+                _ => {}
+            }
+        }
+    }
+
+    fn tell(&mut self, report: &Report) {
+        self.tally.count(report);
+        (self.tell)(&self.name, report);
     }
 
     fn note(&mut self, write: impl FnOnce(&mut Journal) -> std::io::Result<()>) {

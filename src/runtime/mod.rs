@@ -1,11 +1,19 @@
-//! The edges of a live call, and the loop that drives the core: the only clock, the only task tree, the shutdown.
+//! The live side: hosts and their calls, the loop that drives the core: the only clock, the only task tree, the shutdown.
 //!
-//! [`attachment`] is the drive loop, [`edges`] carries out what the core wants (rate, store, deliver, transfer) and
-//! brings the answers back as inputs, [`journal`] writes both down, [`shutdown`] turns signals into a request to stop.
+//! [`host`] is what a process owns once, [`attachment`] one call in it and its drive loop. [`edges`] carries out what the core
+//! wants (rate, store, deliver, transfer) and brings the answers back as inputs; [`pool`] is where ratings are computed,
+//! `writer` the one task that writes to the store, `sip_agents` who transfers. [`journal`] writes inputs and outputs down,
+//! [`shutdown`] turns signals into a request to stop.
 
 pub mod attachment;
-pub mod edges;
+mod edges;
+pub mod host;
 pub mod journal;
+pub mod pool;
 pub mod shutdown;
+mod sip_agents;
+mod writer;
 
-pub use attachment::{Attachment, Ending};
+pub use attachment::{Attachment, Call, Ending, Event};
+pub use host::{Host, Means};
+pub use pool::RatingPool;

@@ -18,6 +18,7 @@ mod lexicon;
 pub mod llm;
 pub mod model;
 mod numbers;
+pub mod raters;
 mod reading;
 mod text;
 

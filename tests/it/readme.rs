@@ -1,19 +1,34 @@
-//! What the README shows is what the program says and reads.
+//! What the manual shows is what the program says and reads, and the README is short enough to be read.
 
 use sentiment_sidecar::call::report::Report;
+use sentiment_sidecar::manual;
 use sentiment_sidecar::room::message::{RoomMessage, SidecarMessage};
 
 const README: &str = include_str!("../../README.md");
 
-/// The lines of the fenced block whose text begins with `start`.
-fn block(start: &str) -> Vec<&'static str> {
-    let at = README.find(start).unwrap_or_else(|| panic!("the README has no block that begins with {start}"));
-    README[at..].split("```").next().unwrap().lines().collect()
+/// The lines of the fenced block of a page whose text begins with `start`.
+fn block(topic: &str, start: &str) -> Vec<&'static str> {
+    let page = manual::page(topic).unwrap().text;
+    let at = page.find(start).unwrap_or_else(|| panic!("{topic} has no block that begins with {start}"));
+    page[at..].split("```").next().unwrap().lines().collect()
+}
+
+#[test]
+fn the_readme_has_at_most_200_lines_and_its_links_lead_somewhere() {
+    assert!(README.lines().count() <= 200);
+    let links: Vec<&str> = README.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()).collect();
+    for link in &links {
+        assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "{link}");
+    }
+    for page in manual::PAGES {
+        let file = std::path::Path::new("src/manual").join(page.file).display().to_string().replace("manual/../", "");
+        assert!(links.contains(&file.as_str()), "the README does not lead to {file}");
+    }
 }
 
 #[test]
 fn the_events_in_the_readme_are_reports() {
-    let lines = block(r#"{"type":"attached""#);
+    let lines = block("attach", r#"{"type":"attached""#);
     assert!(lines.len() > 5, "{lines:?}");
     for line in lines {
         let report: Report = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -25,7 +40,7 @@ fn the_events_in_the_readme_are_reports() {
 #[test]
 fn the_frames_in_the_readme_are_messages() {
     // A long frame goes on in the next line.
-    let text = block("sidecar → room   {").join("\n").replace("\n                 ", "");
+    let text = block("rooms", "sidecar → room   {").join("\n").replace("\n                 ", "");
     let (mut sent, mut heard) = (0, 0);
     for line in text.lines() {
         if let Some(frame) = line.strip_prefix("sidecar → room   ") {
@@ -50,7 +65,7 @@ fn every_transfer_that_the_readme_shows_has_its_test() {
         .chain([folder.join("sip.rs"), folder.join("transfer.rs")])
         .map(|f| std::fs::read_to_string(f).unwrap())
         .collect();
-    let table = README.split("**Shown to work**").nth(1).unwrap().split("\n**").next().unwrap();
+    let table = manual::page("transfer").unwrap().text.split("## Shown to work").nth(1).unwrap();
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).skip(2).collect();
     assert!(rows.len() > 10, "{table}");
     for row in rows {

@@ -6,22 +6,23 @@ mod show;
 mod stage;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
-use super::raters::{CassetteArgs, Live, authorities};
+use super::raters::{CassetteArgs, authorities};
 use super::secrets;
 use super::settings_args::SourceArgs;
 use crate::call::report::Report;
 use crate::config::secret::SecretName;
 use crate::config::settings::ActionKind;
 use crate::room::script::Speed;
-use crate::runtime::{Ending, shutdown};
+use crate::runtime::{Ending, Host, RatingPool, shutdown};
+use crate::sentiment;
 use show::Show;
 use stage::{Stage, Wanted};
 
@@ -32,8 +33,8 @@ const EPILOGUE: Duration = Duration::from_millis(500);
 ///
 /// A room, a SIP phone and a webhook receiver run inside the program; the sidecar joins the room as it would join a
 /// platform's. Nothing leaves this machine, and nothing is kept; only with llmUrl set, the LLM there is asked as on a
-/// live call. Settings count as they do for attach, except those of the action, the webhook and SIP, which are the demo's
-/// own.
+/// live call. Settings count as they do for attach, except whom to transfer to, where the webhook goes, and SIP, which
+/// are the demo's own.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,6 +43,7 @@ Examples:
   sentiment-sidecar demo --action flag      marks the session for review
   sentiment-sidecar demo --busy             finds the line busy: the webhook
                                             falls in
+  sentiment-sidecar demo --sip              shows the SIP messages as well
   sentiment-sidecar demo my-recording.jsonl --speed 1
   sentiment-sidecar demo --set llmUrl=https://host/v1
 
@@ -60,6 +62,9 @@ pub struct DemoArgs {
     /// Let the supervisor's line be busy.
     #[arg(long)]
     busy: bool,
+    /// Show the SIP messages too, as the phone saw them.
+    #[arg(long)]
+    sip: bool,
 
     #[command(flatten)]
     cassette: CassetteArgs,
@@ -100,16 +105,15 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
         Some(_) => secrets::load(&[SecretName::LlmApiKey])?.llm_api_key,
         None => None,
     };
-    let authorities = authorities(args.cassette.ca_file.as_deref())?;
-    let live = Live::new(&settings, key.as_ref(), &args.cassette, &authorities)?;
-    let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, live };
+    let embedded = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
+    let raters = args.cassette.live(embedded, key, &authorities(args.cassette.ca_file.as_deref())?)?;
+    let wanted = Wanted { action: args.action.into(), factor: args.speed, speed, busy: args.busy, settings, raters };
     let mut stage = Stage::set(args.recording.as_deref(), wanted).await?;
-    let mut show = Show::begin(&stage)?;
+    let mut show = Show::begin(&stage, args.sip)?;
     let (reports, mut heard) = mpsc::unbounded_channel::<Report>();
-    let attachment = stage.attachment().await?;
-    let stop: CancellationToken = shutdown::on_signal();
-    let mut call =
-        tokio::spawn(async move { attachment.run(move |report| drop(reports.send(report.clone())), stop).await });
+    let (means, attachment) = stage.attachment()?;
+    let host = Host::start(means, shutdown::on_signal());
+    let mut call = host.attach(attachment, move |_, report| drop(reports.send(report.clone())));
     let mut ending: Option<Ending> = None;
     let mut curtain: Option<Instant> = None;
     loop {
@@ -126,6 +130,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
             () = sleep_until(curtain.unwrap_or_else(Instant::now)), if curtain.is_some() => break,
         }
     }
+    host.close().await;
     show.end(&stage).await?;
     match ending {
         Some(Ending::Refused(error)) => Err(Failure::new(Exit::RoomRefused, error)),

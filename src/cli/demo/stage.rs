@@ -11,7 +11,6 @@ use url::Url;
 use super::phone::{self, Phone, PhoneAnswer};
 use super::receiver::{self, Receiver};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::raters::Live;
 use crate::clock;
 use crate::config::settings::{Action, ActionKind, AllowEntry, Settings, Sip, Webhook, WebhookUrl};
 use crate::config::webhook_secret::WebhookSecret;
@@ -20,11 +19,12 @@ use crate::notify::sign::Signer;
 use crate::number::E164;
 use crate::recording::{CutLine, Recording};
 use crate::room::message::{Participant, RoomMessage, capability};
-use crate::room::native::RoomConfig;
 use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};
-use crate::runtime::Attachment;
-use crate::runtime::edges::Workers;
+use crate::room::{DialectName, Target};
+use crate::runtime::{Attachment, Means};
+use crate::sentiment::Rater;
+use crate::sentiment::raters::Raters;
 use crate::store::{Store, StoreUrl};
 use crate::tls::Authorities;
 
@@ -45,7 +45,7 @@ pub(super) struct Wanted {
     pub(super) factor: f64,
     pub(super) busy: bool,
     pub(super) settings: Settings,
-    pub(super) live: Live,
+    pub(super) raters: Raters,
 }
 
 /// Everything on loopback.
@@ -58,7 +58,8 @@ pub(super) struct Stage {
     pub(super) receiver: Receiver,
     pub(super) store: Store,
     pub(super) participants: Vec<Participant>,
-    pub(super) live: Live,
+    pub(super) raters: Raters,
+    rater: Arc<dyn Rater>,
     room_name: String,
     secret: WebhookSecret,
     folder: std::path::PathBuf,
@@ -74,7 +75,7 @@ impl Drop for Stage {
 impl Stage {
     /// Starts everything, and waits for the sidecar.
     pub(super) async fn set(file: Option<&Path>, wanted: Wanted) -> Result<Self, Failure> {
-        let Wanted { action, speed, factor, busy, settings, live } = wanted;
+        let Wanted { action, speed, factor, busy, settings, raters } = wanted;
         let other = |error: std::io::Error| Failure::new(Exit::Other, error);
         let recording = read(file)?;
         let secret = WebhookSecret::generate().map_err(|e| Failure::new(Exit::Other, e))?;
@@ -88,6 +89,7 @@ impl Stage {
         let participants = script.welcome.participants.clone();
         let (room, room_events) = RoomServer::start(listen, script, speed, None).await.map_err(other)?;
         let settings = Arc::new(staged(settings, action, receiver.url())?);
+        let rater = raters.of(&settings)?;
         let folder = std::env::temp_dir().join(format!("sentiment-sidecar-demo-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let url: StoreUrl = parse(&folder.join("store.db").display().to_string())?;
@@ -101,7 +103,8 @@ impl Stage {
             receiver,
             store,
             participants,
-            live,
+            rater,
+            raters,
             room_name,
             secret,
             folder,
@@ -109,23 +112,25 @@ impl Stage {
     }
 
     /// The sidecar, as `attach` would have it.
-    pub(super) async fn attachment(&self) -> Result<Attachment, Failure> {
+    pub(super) fn attachment(&self) -> Result<(Means, Attachment), Failure> {
         let signer = Signer::new(vec![self.secret.clone()]).map_err(|e| Failure::new(Exit::Other, e))?;
         let deliverer = Deliverer::new(self.store.clone(), signer, clock::system(), Authorities::default());
         let url: Url = parse(&self.room.url())?;
-        Ok(Attachment {
+        let means = Means {
+            store: self.store.clone(),
+            deliverer: Some(Arc::new(deliverer)),
+            sip_password: None,
+            authorities: Authorities::default(),
+        };
+        let attachment = Attachment {
             settings: Arc::clone(&self.settings),
-            room: RoomConfig::new(url, self.room_name.clone()),
-            workers: Workers {
-                rater: Arc::clone(&self.live.rater),
-                store: self.store.clone(),
-                deliverer: Some(Arc::new(deliverer)),
-                sip_password: None,
-            },
+            room: Target::dial(DialectName::Native, url, self.room_name.clone(), None),
+            rater: Arc::clone(&self.rater),
             shadow: false,
             recorder: None,
             journal: None,
-        })
+        };
+        Ok((means, attachment))
     }
 }
 
@@ -148,7 +153,8 @@ fn read(file: Option<&Path>) -> Result<Recording, Failure> {
     read.map_err(|error| Failure::new(Exit::BadRecording, error))
 }
 
-/// The settings of the demo: whatever goes out goes to its own phone and receiver, and every escalation is told there.
+/// The settings of the demo: whatever goes out goes to its own phone and receiver. When a webhook is sent, and what it
+/// tells, is left as it was set.
 fn staged(settings: Settings, action: ActionKind, receiver: &Url) -> Result<Settings, Failure> {
     let url: WebhookUrl = parse(receiver.as_str())?;
     let target: E164 = parse("+14155551234")?;
@@ -157,10 +163,9 @@ fn staged(settings: Settings, action: ActionKind, receiver: &Url) -> Result<Sett
         ActionKind::Notify => Action::Notify { webhook: url.clone() },
         ActionKind::Flag => Action::Flag,
     };
-    let own = Settings::default();
     let allow = vec![AllowEntry::Net(IpAddr::V4(Ipv4Addr::LOCALHOST).into())];
-    let webhook = Webhook { url: Some(url), always: true, allow, ..own.webhook };
-    let sip = Sip { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..own.sip };
+    let webhook = Webhook { url: Some(url), allow, ..settings.webhook.clone() };
+    let sip = Sip { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..Settings::default().sip };
     Ok(Settings { enabled: true, action, webhook, sip, transfer_countries: Vec::new(), ..settings })
 }
 

@@ -18,8 +18,9 @@ use crate::notify::guard::Guard;
 use crate::notify::sign::NoSigner;
 use crate::room::error::RoomEvent;
 use crate::room::message::RoomMessage;
-use crate::room::native::{RoomConfig, connect};
+use crate::room::{Target, open};
 use crate::store::{Store, StoreUrl};
+use crate::tls::{Authorities, TlsError};
 use crate::transfer::sip::SipAgent;
 use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
 
@@ -193,13 +194,22 @@ pub(super) async fn sip(settings: Option<&Settings>, secrets: Option<&Secrets>) 
 }
 
 /// The room lets us in: it is dialled once, greeted, and left.
-pub(super) async fn room(config: Option<RoomConfig>, secrets: Option<&Secrets>) -> Finding {
+pub(super) async fn room(
+    target: Option<Target>,
+    secrets: Option<&Secrets>,
+    authorities: &Result<Authorities, TlsError>,
+) -> Finding {
     const MEND: &str = "check --room-url, --room, --ca-file and SIDECAR_ROOM_TOKEN";
-    let Some(mut config) = config else { return Check::Room.skip("name one with --room-url and --room") };
-    let Some(secrets) = secrets else { return Check::Room.skip("waits for right secrets") };
-    config.token = secrets.room_token.clone();
-    (config.connect_timeout, config.welcome_timeout) = (PATIENCE, PATIENCE);
-    let mut handle = connect(config);
+    let Some(mut target) = target else { return Check::Room.skip("name one with --room-url and --room") };
+    if secrets.is_none() {
+        return Check::Room.skip("waits for right secrets");
+    }
+    let authorities = match authorities {
+        Ok(authorities) => authorities,
+        Err(error) => return Check::Room.fail(error, MEND),
+    };
+    (target.patience.connect_timeout, target.patience.welcome_timeout) = (PATIENCE, PATIENCE);
+    let mut handle = open(target, authorities);
     let finding = loop {
         match handle.next().await {
             RoomEvent::Message(RoomMessage::Welcome(welcome)) => {

@@ -15,7 +15,7 @@ use super::exit::{Exit, Failure};
 use super::settings_args::SettingsArgs;
 use crate::config::secret::SecretName;
 use crate::config::{Env, load_secrets};
-use crate::room::native::RoomConfig;
+use crate::room::{DialectName, Target};
 use crate::store::StoreUrl;
 use crate::tls::Authorities;
 use finding::{Finding, exit_of};
@@ -83,15 +83,14 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
     }
     let authorities = Authorities::new(args.ca_file.as_deref());
     let room = args.room_url.zip(args.room).map(|(url, name)| {
-        let mut config = RoomConfig::new(url, name);
-        config.ca_file = args.ca_file;
-        config
+        let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
+        Target::dial(DialectName::Native, url, name, token)
     });
     let (store, webhook, sip, room, llm) = tokio::join!(
         checks::store(args.store),
         checks::webhook(settings.as_ref()),
         checks::sip(settings.as_ref(), secrets.as_ref()),
-        checks::room(room, secrets.as_ref()),
+        checks::room(room, secrets.as_ref(), &authorities),
         llm::llm(settings.as_ref(), secrets.as_ref(), &authorities),
     );
     findings.extend([store, webhook, sip, room, llm]);

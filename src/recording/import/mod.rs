@@ -129,7 +129,7 @@ fn array_of_calls(mut input: impl BufRead, file: &str) -> Result<Vec<Source>, Re
 
 fn labelled_call(object: Map<String, Value>, number: usize, file: &str) -> Result<Source, Problem> {
     let call: LabelledCall = serde_json::from_value(Value::Object(object))
-        .map_err(|error| Problem::Fields { kind: format!("call {number}"), detail: error.to_string() })?;
+        .map_err(|error| Problem::fields(&format!("call {number}"), &error))?;
     let id = match call.id {
         Some(Value::String(id)) => id,
         Some(Value::Number(id)) => id.to_string(),

@@ -3,15 +3,18 @@
 use serde_json::Value;
 
 use super::{MAX_FRAME, RoomMessage};
+use crate::config::plain;
 
 /// Why a frame could not be used. The connection goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// Larger than [`MAX_FRAME`].
-    #[error("frame of {size} bytes; at most {MAX_FRAME} are allowed")]
+    /// Larger than the dialect's frames.
+    #[error("frame of {size} bytes; at most {max} are allowed")]
     TooLarge {
         /// Its size in bytes.
         size: usize,
+        /// The most.
+        max: usize,
     },
     /// Not JSON, or not an object with a string `type`.
     #[error("frame is not a JSON object with a \"type\": {detail}")]
@@ -51,7 +54,7 @@ impl RoomMessage {
     /// [`FrameError`] says what does not fit; nothing of the caller's words is in it.
     pub fn parse(frame: &str) -> Result<Option<Self>, FrameError> {
         if frame.len() > MAX_FRAME {
-            return Err(FrameError::TooLarge { size: frame.len() });
+            return Err(FrameError::TooLarge { size: frame.len(), max: MAX_FRAME });
         }
         let value: Value = serde_json::from_str(frame).map_err(|e| FrameError::NotAMessage { detail: position(&e) })?;
         Self::from_value(value)
@@ -79,6 +82,12 @@ fn position(error: &serde_json::Error) -> String {
 /// serde's messages quote values; the part before the quote says enough, and no caller's words get into logs.
 fn shape_only(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    // A word that should be one of a few is told, but not at any length.
+    if let Some((found, expected)) =
+        text.strip_prefix("unknown variant `").and_then(|rest| rest.rsplit_once("`, expected "))
+    {
+        return format!("unknown variant `{}`, expected {expected}", plain(found));
+    }
     match text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: ")) {
         Some(rest) => {
             let kind = rest.split_whitespace().next().unwrap_or("value");

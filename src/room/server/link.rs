@@ -13,8 +13,8 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use super::stage::Room;
 use super::{RoomServer, ServerEvent};
 use crate::room::error::close_code;
-use crate::room::message::{About, ErrorMessage, Resume, RoomMessage, SidecarMessage, VERSION, Welcome};
-use crate::room::socket::{Frame, websocket_config};
+use crate::room::link::socket::{Frame, websocket_config};
+use crate::room::message::{About, ErrorMessage, MAX_FRAME, Resume, RoomMessage, SidecarMessage, VERSION, Welcome};
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -23,7 +23,7 @@ pub(super) async fn serve(room: Arc<Room>, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     #[expect(clippy::result_large_err, reason = "the type is the library's")]
     let admit = |request: &Request, response: Response| room.admit(request, response).map_err(|boxed| *boxed);
-    let handshake = accept_hdr_async_with_config(stream, admit, Some(websocket_config()));
+    let handshake = accept_hdr_async_with_config(stream, admit, Some(websocket_config(MAX_FRAME)));
     let Ok(Ok(mut socket)) = timeout(RoomServer::FAREWELL, handshake).await else { return };
     let hello = match timeout(RoomServer::FAREWELL, first_message(&room, &mut socket)).await {
         Ok(Some(hello)) => hello,

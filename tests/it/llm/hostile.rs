@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::config::settings::Llm;
@@ -12,6 +12,7 @@ use sentiment_sidecar::tls::Authorities;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
@@ -103,7 +104,7 @@ async fn a_language_that_the_embedded_rater_does_not_know_is_the_llms() {
     assert!(blended(&Arc::new(nobody), 5_000).rate(&turn).await.is_err(), "unrated stays unrated");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stalling_llm_costs_no_more_than_the_deadline() {
     let base = bare(|stream| async move {
         tokio::spawn(async move {
@@ -117,7 +118,7 @@ async fn a_stalling_llm_costs_no_more_than_the_deadline() {
     let start = Instant::now();
     let rating = blended(&llm, 200).rate(&turn).await.unwrap();
     let took = start.elapsed();
-    assert!(took >= Duration::from_millis(200) && took < Duration::from_millis(1_000), "{took:?}");
+    assert!(took >= Duration::from_millis(200) && took < Duration::from_millis(300), "{took:?}");
     assert_eq!(rating, embedded().rate(&turn).await.unwrap());
     assert_eq!(llm.stats().of(LlmStats::LATE), 1);
 }

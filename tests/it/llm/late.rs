@@ -1,7 +1,6 @@
 //! Answers that come after their turn was rated.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use sentiment_sidecar::sentiment::blend::blend;
@@ -30,11 +29,13 @@ async fn a_late_answer_is_a_later_opinion() {
 
 #[tokio::test]
 async fn a_late_answer_re_rates_the_turn_of_a_live_call() {
-    let delays = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&delays);
-    let server = server(move |_: &Request| match seen.fetch_add(1, Ordering::Relaxed) {
-        0 => good(1.0).set_delay(Duration::from_millis(1_500)),
-        _ => good(1.0),
+    // Nothing is answered before the first turn has been rated.
+    let (rated, is_rated) = mpsc::channel::<()>();
+    let is_rated = Mutex::new(is_rated);
+    let server = server(move |_: &Request| {
+        // Once for the first request; later ones find the other end gone.
+        is_rated.lock().unwrap().recv().ok();
+        good(1.0)
     })
     .await;
     let (room, program) = (Room::start().await, Program::new());
@@ -55,12 +56,17 @@ async fn a_late_answer_re_rates_the_turn_of_a_live_call() {
     connection.turn(1, 0, TURN).await;
     let first = sidecar.event("turn").await;
     assert_eq!(first["source"], Value::Null);
+    drop(rated);
     let again = sidecar.event("turn").await;
     assert_eq!((&again["turn_id"], &again["source"]), (&first["turn_id"], &json!("blend")));
     assert!(again["sentiment"].as_f64() < first["sentiment"].as_f64(), "{first} {again}");
     connection.turn(2, 1, "And it is still not working.").await;
-    let second = sidecar.event("turn").await;
-    assert_eq!((&second["turn"], &second["source"]), (&json!(2), &json!("blend")));
+    let mut second = sidecar.event("turn").await;
+    // On a busy machine this answer may be late as well.
+    while second["source"] != "blend" {
+        second = sidecar.event("turn").await;
+    }
+    assert_eq!(second["turn"], 2);
     connection.end(3).await;
     assert_eq!(sidecar.exit().await, Some(0));
 

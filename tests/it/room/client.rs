@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use futures_util::SinkExt;
-use sentiment_sidecar::config::secret::Secret;
+use sentiment_sidecar::room::RoomHandle;
 use sentiment_sidecar::room::error::RoomEvent;
 use sentiment_sidecar::room::message::tool::escalate_sentiment;
 use sentiment_sidecar::room::message::{CommandKind, RoomMessage, SidecarMessage};
-use sentiment_sidecar::room::native::{RoomHandle, connect};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::peer::{Peer, brief, briefs, ended, next, place, said, turn_away, welcome};
+use super::peer::{Peer, brief, briefs, connect, ended, next, place, place_with, said, turn_away, welcome};
 
 fn say(id: &str) -> SidecarMessage {
     SidecarMessage::Command {
@@ -38,8 +37,7 @@ fn tool_result(id: &str) -> SidecarMessage {
 
 #[tokio::test]
 async fn the_client_introduces_itself_with_its_token_and_its_room() {
-    let (listener, mut config) = place().await;
-    config.token = Some(Secret::new("s3cret"));
+    let (listener, config) = place_with("ws", Some("s3cret")).await;
     let mut room = connect(config);
     let (peer, hello) = Peer::welcomed(&listener, "one", false).await;
     assert_eq!(peer.authorization.as_deref(), Some("Bearer s3cret"));
@@ -191,7 +189,7 @@ async fn text_that_is_not_utf_8_closes_with_1007_and_the_client_comes_back() {
 #[tokio::test]
 async fn a_peer_that_falls_silent_is_given_up_and_dialled_again() {
     let (listener, mut config) = place().await;
-    config.heartbeat = Duration::from_millis(30);
+    config.patience.heartbeat = Duration::from_millis(30);
     let mut room = connect(config);
     // It is never read again, so its pongs are never sent, while TCP looks well.
     let (_silent, _) = Peer::welcomed(&listener, "one", false).await;
@@ -205,7 +203,7 @@ async fn a_peer_that_falls_silent_is_given_up_and_dialled_again() {
 #[tokio::test]
 async fn a_peer_that_answers_pings_is_kept_however_quiet_it_is() {
     let (listener, mut config) = place().await;
-    config.heartbeat = Duration::from_millis(10);
+    config.patience.heartbeat = Duration::from_millis(10);
     let mut room = connect(config);
     let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
     let pinged = async {
@@ -301,7 +299,7 @@ async fn another_version_or_subprotocol_is_refused() {
 #[tokio::test]
 async fn a_room_that_never_says_welcome_is_tried_again() {
     let (listener, mut config) = place().await;
-    config.welcome_timeout = Duration::from_millis(50);
+    config.patience.welcome_timeout = Duration::from_millis(50);
     let mut room = connect(config);
     let _mute = Peer::accept(&listener).await;
     let RoomEvent::Lost { detail, .. } = next(&mut room).await else { panic!("not lost") };
@@ -314,7 +312,7 @@ async fn a_room_that_never_says_welcome_is_tried_again() {
 async fn a_room_that_is_gone_for_too_long_is_given_up() {
     let (listener, mut config) = place().await;
     drop(listener);
-    config.give_up_after = Duration::from_millis(100);
+    config.patience.give_up_after = Duration::from_millis(100);
     let mut room = connect(config);
     let last = loop {
         match brief(&mut room).await.as_str() {
@@ -369,7 +367,7 @@ async fn closing_says_what_is_queued_acks_what_was_done_and_says_goodbye() {
 #[tokio::test]
 async fn closing_takes_no_longer_than_it_may_when_the_room_does_not_answer() {
     let (listener, mut config) = place().await;
-    config.close_timeout = Duration::from_millis(50);
+    config.patience.close_timeout = Duration::from_millis(50);
     let mut room = connect(config);
     let _deaf = Peer::welcomed(&listener, "one", false).await;
     assert_eq!(brief(&mut room).await, "welcome one");
@@ -382,7 +380,7 @@ async fn closing_takes_no_longer_than_it_may_when_the_room_does_not_answer() {
 async fn a_runtime_that_is_slow_loses_interims_at_most() {
     const TURNS: u64 = 400;
     let (listener, mut config) = place().await;
-    config.inbox_limit = 8;
+    config.patience.inbox_limit = 8;
     let mut room = connect(config);
     let (mut peer, _) = Peer::welcomed(&listener, "one", false).await;
     // Far more than the sockets' buffers hold, so that the room must wait for the runtime.

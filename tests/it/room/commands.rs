@@ -3,11 +3,11 @@
 use std::process::Stdio;
 
 use assert_cmd::Command;
-use sentiment_sidecar::room::native::{RoomConfig, connect};
+use sentiment_sidecar::room::{DialectName, Target};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::peer::{briefs, in_time};
+use super::peer::{briefs, connect, in_time};
 
 const RECORDING: &str = r#"{"type":"recording","version":1,"room_name":"room_abc123"}
 {"at_ms":0,"type":"participant.joined","participant":{"id":"p","role":"caller"}}
@@ -33,7 +33,7 @@ async fn room_serves_a_recording_and_tells_both_sides_of_it() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = in_time("first line", lines.next_line()).await.unwrap().unwrap();
     let url = first.strip_prefix("listening on ").expect("an address");
-    let mut room = connect(RoomConfig::new(url.parse().unwrap(), "room_abc123"));
+    let mut room = connect(Target::dial(DialectName::Native, url.parse().unwrap(), "room_abc123", None));
     let events = briefs(&mut room, 4).await;
     assert_eq!((events[2].as_str(), events[3].as_str()), ("2", "ended"));
     room.processed(3);

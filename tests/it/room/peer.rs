@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::room::error::RoomEvent;
+use sentiment_sidecar::room::link::pace::Backoff;
 use sentiment_sidecar::room::message::{RoomMessage, Transcript};
-use sentiment_sidecar::room::native::{RoomConfig, RoomHandle};
-use sentiment_sidecar::room::pace::Backoff;
+use sentiment_sidecar::room::{DialectName, RoomHandle, Target, open};
+use sentiment_sidecar::tls::Authorities;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,13 +26,23 @@ pub(crate) async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| panic!("{what}: nothing happened"))
 }
 
-/// A place to listen, and a client's configuration for it that wastes no time.
-pub(crate) async fn place() -> (TcpListener, RoomConfig) {
+/// A place to listen, and a client's target for it that wastes no time.
+pub(crate) async fn place() -> (TcpListener, Target) {
+    place_with("ws", None).await
+}
+
+/// The same by another scheme, or with a token.
+pub(crate) async fn place_with(scheme: &str, token: Option<&str>) -> (TcpListener, Target) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("ws://{}/room", listener.local_addr().unwrap());
-    let mut config = RoomConfig::new(url.parse().unwrap(), "room_abc123");
-    config.backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
-    (listener, config)
+    let url = format!("{scheme}://{}/room", listener.local_addr().unwrap());
+    let mut target = Target::dial(DialectName::Native, url.parse().unwrap(), "room_abc123", token.map(Secret::new));
+    target.patience.backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
+    (listener, target)
+}
+
+/// Opens a room, trusting whom the platform trusts.
+pub(crate) fn connect(target: Target) -> RoomHandle {
+    open(target, &Authorities::default())
 }
 
 /// One connection, seen from the room.

@@ -6,9 +6,9 @@ use futures_util::{SinkExt, StreamExt};
 use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::room::error::RoomEvent;
 use sentiment_sidecar::room::message::{CommandKind, CommandStatus, RoomMessage, SidecarMessage};
-use sentiment_sidecar::room::native::{RoomConfig, RoomHandle, connect};
 use sentiment_sidecar::room::script::{Script, Speed};
 use sentiment_sidecar::room::server::{RoomServer, ServerEvent};
+use sentiment_sidecar::room::{DialectName, RoomHandle, Target};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::peer::{SUBPROTOCOL, brief, briefs, ended, in_time, next, said};
+use super::peer::{SUBPROTOCOL, brief, briefs, connect, ended, in_time, next, said};
 
 fn script(messages: &[(u64, Value)]) -> Script {
     let messages = messages
@@ -33,7 +33,7 @@ async fn serve(messages: &[(u64, Value)], token: Option<&str>) -> (RoomServer, U
 }
 
 fn join(server: &RoomServer) -> RoomHandle {
-    connect(RoomConfig::new(server.url().parse().unwrap(), "room_abc123"))
+    connect(Target::dial(DialectName::Native, server.url().parse().unwrap(), "room_abc123", None))
 }
 
 fn result(id: &str, status: &str) -> Value {
@@ -147,8 +147,8 @@ async fn whoever_has_no_token_or_speaks_another_protocol_is_turned_away() {
         assert_eq!(answer.status().as_u16(), status);
         assert!(matches!(seen.recv().await, Some(ServerEvent::TurnedAway { code, .. }) if code == status));
     }
-    let mut config = RoomConfig::new(server.url().parse().unwrap(), "room_abc123");
-    config.token = Some(Secret::new("s3cret"));
+    let token = Some(Secret::new("s3cret"));
+    let config = Target::dial(DialectName::Native, server.url().parse().unwrap(), "room_abc123", token);
     assert_eq!(brief(&mut connect(config)).await, "welcome session-room_abc123");
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use sentiment_sidecar::room::native::connect;
+use sentiment_sidecar::room::open;
+use sentiment_sidecar::tls::Authorities;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::peer::{Peer, brief, in_time, place, welcome};
+use super::peer::{Peer, brief, in_time, place_with, welcome};
 
 /// An authority, in PEM, and a TLS server for 127.0.0.1 that it vouches for.
 pub(crate) fn authority() -> (String, TlsAcceptor) {
@@ -40,13 +41,12 @@ pub(crate) async fn join(listener: &TcpListener, acceptor: &TlsAcceptor) -> std:
 
 #[tokio::test]
 async fn a_room_whose_authority_is_named_is_joined_over_tls() {
-    let (listener, mut config) = place().await;
+    let (listener, config) = place_with("wss", None).await;
     let (pem, acceptor) = authority();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), pem).unwrap();
-    config.url.set_scheme("wss").unwrap();
-    config.ca_file = Some(file.path().to_owned());
-    let mut room = connect(config);
+    let authorities = Authorities::new(Some(file.path())).unwrap();
+    let mut room = open(config, &authorities);
     let (joined, event) = tokio::join!(join(&listener, &acceptor), brief(&mut room));
     joined.unwrap();
     assert_eq!(event, "welcome one");
@@ -54,25 +54,22 @@ async fn a_room_whose_authority_is_named_is_joined_over_tls() {
 
 #[tokio::test]
 async fn a_room_of_another_authority_is_refused() {
-    let (listener, mut config) = place().await;
+    let (listener, config) = place_with("wss", None).await;
     let (_, acceptor) = authority();
     let (another, _) = authority();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), another).unwrap();
-    config.url.set_scheme("wss").unwrap();
-    config.ca_file = Some(file.path().to_owned());
-    let mut room = connect(config);
+    let authorities = Authorities::new(Some(file.path())).unwrap();
+    let mut room = open(config, &authorities);
     let (joined, event) = tokio::join!(join(&listener, &acceptor), brief(&mut room));
     assert!(joined.is_err());
     assert!(event.starts_with("refused: the room's certificate cannot be trusted"), "{event}");
 }
 
-#[tokio::test]
-async fn a_ca_file_without_certificates_is_named() {
-    let (_listener, mut config) = place().await;
+#[test]
+fn a_ca_file_without_certificates_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    config.url.set_scheme("wss").unwrap();
-    config.ca_file = Some(file.path().to_owned());
-    let event = brief(&mut connect(config)).await;
-    assert!(event.starts_with("refused: CA file ") && event.contains("it holds no certificate"), "{event}");
+    let error = Authorities::new(Some(file.path())).unwrap_err().to_string();
+    let path = file.path().display().to_string();
+    assert!(error.starts_with(&path) && error.contains("it holds no certificate"), "{error}");
 }

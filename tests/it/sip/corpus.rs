@@ -6,9 +6,10 @@
 
 use std::path::PathBuf;
 
-use fastrand::Rng;
 use sentiment_sidecar::alert::outcome::Outcome;
 use sentiment_sidecar::transfer::sip::intake::{Carrier, check, take_in};
+
+use crate::chance::{self, change_bytes};
 
 fn corpus() -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/received");
@@ -51,48 +52,21 @@ fn nothing_made_of_the_corpus_by_chance_breaks_what_must_hold() {
     for bytes in &corpus {
         check(bytes);
     }
-    for seed in 0..3_000 {
-        let mut rng = Rng::with_seed(seed);
-        let mut bytes = rng.choice(&corpus).unwrap().clone();
-        for _ in 0..rng.usize(1..6) {
-            mutate(&mut bytes, &corpus, &mut rng);
-        }
-        if std::panic::catch_unwind(|| check(&bytes)).is_err() {
-            panic!("seed {seed}: {}", String::from_utf8_lossy(&bytes));
-        }
-    }
+    chance::many("SIP messages", &corpus, 3_000, |bytes, rng| change_bytes(bytes, &corpus, &WORDS, rng), check);
 }
 
-/// Changes a message somewhere.
-fn mutate(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], rng: &mut Rng) {
-    const WORDS: [&[u8]; 12] = [
-        b"\r\n",
-        b"\r\n\r\n",
-        b"\r\n ",
-        b":",
-        b";",
-        b"\"",
-        b"<",
-        b",",
-        b"SIP/2.0",
-        b"Content-Length: 1\r\n",
-        b"99999999999999999999",
-        b"\xc3\x28",
-    ];
-    let len = bytes.len();
-    let (at, until) = (rng.usize(0..=len), rng.usize(0..=len));
-    let range = at.min(until)..at.max(until);
-    match rng.u8(0..7) {
-        0 if at < len => bytes[at] = rng.u8(..),
-        1 if at < len => bytes[at] ^= 1 << rng.u8(0..8),
-        2 => drop(bytes.drain(range.start..range.end.min(range.start + 40))),
-        3 if len < 20_000 => drop(bytes.splice(at..at, bytes[range].to_vec())),
-        4 => drop(bytes.splice(at..at, rng.choice(WORDS).unwrap().iter().copied())),
-        5 => {
-            let other = rng.choice(corpus).unwrap();
-            bytes.truncate(at);
-            bytes.extend_from_slice(&other[rng.usize(0..=other.len())..]);
-        }
-        _ => bytes.truncate(at),
-    }
-}
+/// What SIP gives a meaning.
+const WORDS: [&[u8]; 12] = [
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\r\n ",
+    b":",
+    b";",
+    b"\"",
+    b"<",
+    b",",
+    b"SIP/2.0",
+    b"Content-Length: 1\r\n",
+    b"99999999999999999999",
+    b"\xc3\x28",
+];

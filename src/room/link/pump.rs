@@ -5,9 +5,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::shared::Shared;
 use crate::room::error::RoomEvent;
+use crate::room::link::queue::Inbox;
+use crate::room::link::sequence::Sequencer;
 use crate::room::message::{CommandStatus, RoomMessage};
-use crate::room::queue::Inbox;
-use crate::room::sequence::Sequencer;
 
 /// From the socket to the runtime: order, then the inbox, then the channel.
 pub(super) struct Pump {

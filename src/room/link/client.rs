@@ -11,14 +11,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use super::RoomConfig;
-use super::frames::{Sink, Stream, fault, poll_write, read_frame, write_next};
+use super::dialect::{Dialect, Greeting, Heard, Limits, Written};
+use super::frames::{Sink, Stream, Writer, content, fault, poll_write};
+use super::pace::{Beat, Heartbeat};
 use super::pump::Pump;
 use super::shared::Shared;
+use super::socket::{Connections, Frame, RoomSocket, cut_error};
+use super::{Patience, Way};
 use crate::room::error::{RoomError, RoomEvent, close_code};
-use crate::room::message::{About, ErrorMessage, FrameError, Resume, RoomMessage, SidecarMessage, VERSION, Welcome};
-use crate::room::pace::{Beat, Heartbeat};
-use crate::room::socket::{Dialer, Frame, RoomSocket, cut_error};
+use crate::room::message::{ErrorMessage, FrameError, Resume, RoomMessage, SidecarMessage, Welcome};
+use crate::tls::Authorities;
 
 /// How a connection ended.
 enum End {
@@ -30,24 +32,32 @@ enum End {
 
 /// The task.
 pub(super) struct Client {
+    limits: Limits,
     pump: Pump,
     shared: Arc<Shared>,
     session: Option<String>,
     /// Where the sequence stood when the last unreadable frame came.
     unreadable_after: Option<u64>,
-    config: RoomConfig,
+    room_name: String,
+    patience: Patience,
 }
 
 impl Client {
-    pub(super) fn new(config: RoomConfig, shared: Arc<Shared>, events: mpsc::Sender<RoomEvent>) -> Self {
-        let pump = Pump::new(config.inbox_limit, events);
-        Self { pump, shared, session: None, unreadable_after: None, config }
+    pub(super) fn new(
+        limits: Limits,
+        room_name: String,
+        patience: Patience,
+        shared: Arc<Shared>,
+        events: mpsc::Sender<RoomEvent>,
+    ) -> Self {
+        let pump = Pump::new(patience.inbox_limit, events);
+        Self { limits, pump, shared, session: None, unreadable_after: None, room_name, patience }
     }
 
-    pub(super) async fn run(mut self) {
-        let c = &self.config;
-        let last = match Dialer::new(&c.url, c.token.as_ref(), c.ca_file.as_deref(), c.connect_timeout) {
-            Ok(dialer) => self.keep_connected(&dialer).await,
+    pub(super) async fn run(mut self, mut dialect: Box<dyn Dialect>, way: Way, authorities: Authorities) {
+        let connections = Connections::new(way, dialect.handshake(), self.limits.max_frame, &authorities);
+        let last = match connections {
+            Ok(connections) => self.keep_connected(&mut *dialect, connections).await,
             Err(error) => Some(RoomEvent::Refused(error)),
         };
         self.pump.flush(&self.shared);
@@ -60,18 +70,20 @@ impl Client {
     }
 
     /// Returns what the runtime is told last, if anything.
-    async fn keep_connected(&mut self, dialer: &Dialer) -> Option<RoomEvent> {
-        let mut backoff = self.config.backoff.clone();
+    async fn keep_connected(&mut self, dialect: &mut dyn Dialect, mut connections: Connections) -> Option<RoomEvent> {
+        let mut backoff = self.patience.backoff.clone();
         let mut lost_at = Instant::now();
         loop {
-            let hello = self.hello();
-            let patience = self.config.welcome_timeout;
-            let joining = async { greet(dialer.dial().await?, hello, patience).await };
+            let hello = self.hello(dialect);
+            let Patience { connect_timeout, welcome_timeout, .. } = self.patience;
+            let joining = async {
+                let socket = connections.next(connect_timeout).await?;
+                greet(socket, hello, dialect, welcome_timeout).await
+            };
             let error = match self.meanwhile(joining).await? {
-                Ok((socket, welcome)) => {
-                    self.welcomed(welcome);
+                Ok(greeted) => {
                     let since = Instant::now();
-                    let end = self.serve(socket).await;
+                    let end = self.serve(dialect, greeted).await;
                     self.shared.lock().outbox.disconnected();
                     lost_at = Instant::now();
                     backoff.connection_ended(since.elapsed());
@@ -82,10 +94,10 @@ impl Client {
                 }
                 Err(error) => error,
             };
-            if self.is_final(&error) {
+            if self.is_final(dialect, &error) {
                 return Some(RoomEvent::Refused(error));
             }
-            let left = self.config.give_up_after.saturating_sub(lost_at.elapsed());
+            let left = self.patience.give_up_after.saturating_sub(lost_at.elapsed());
             if left.is_zero() {
                 return Some(RoomEvent::GaveUp(error));
             }
@@ -98,8 +110,8 @@ impl Client {
     }
 
     /// A certificate that does not fit at the start is a wrong setting; later, one machine of many is out of order.
-    fn is_final(&self, error: &RoomError) -> bool {
-        error.is_final() && !(self.session.is_some() && matches!(error, RoomError::Certificate { .. }))
+    fn is_final(&self, dialect: &dyn Dialect, error: &RoomError) -> bool {
+        dialect.is_final(error) && !(self.session.is_some() && matches!(error, RoomError::Certificate { .. }))
     }
 
     /// Does something slow without holding up the runtime. `None` when we were asked to close and nothing waits to
@@ -117,20 +129,16 @@ impl Client {
         }
     }
 
-    fn hello(&self) -> SidecarMessage {
+    fn hello(&self, dialect: &mut dyn Dialect) -> Vec<Written> {
         let last_seq = self.pump.sequencer.contiguous();
-        SidecarMessage::Hello {
-            versions: vec![VERSION],
-            about: About { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            room_name: self.config.room_name.clone(),
-            resume: self.session.clone().map(|session_id| Resume { session_id, last_seq }),
-        }
+        let resume = self.session.clone().map(|session_id| Resume { session_id, last_seq });
+        dialect.hello(Greeting { room_name: &self.room_name, resume: resume.as_ref() })
     }
 
     fn welcomed(&mut self, welcome: Welcome) {
         tracing::debug!(session_id = %welcome.session_id, resumed = welcome.resumed, "the room let us in");
-        if welcome.room_name != self.config.room_name {
-            tracing::warn!(asked = %self.config.room_name, got = %welcome.room_name, "the room goes by another name");
+        if welcome.room_name != self.room_name {
+            tracing::warn!(asked = %self.room_name, got = %welcome.room_name, "the room goes by another name");
         }
         if !(welcome.resumed && self.session.as_deref() == Some(&welcome.session_id)) {
             self.pump.new_session(&self.shared);
@@ -142,16 +150,20 @@ impl Client {
     }
 
     /// Speaks with the room until the connection ends.
-    async fn serve(&mut self, socket: RoomSocket) -> End {
-        let (mut sink, mut stream) = socket.split();
+    async fn serve(&mut self, dialect: &mut dyn Dialect, greeted: Greeted) -> End {
+        self.welcomed(greeted.welcome);
+        for heard in greeted.rest {
+            self.heard(heard);
+        }
+        let (mut sink, mut stream) = greeted.socket.split();
         let shared = Arc::clone(&self.shared);
-        let mut heart = Heartbeat::new(self.config.missed_heartbeats);
-        let mut beats = interval_at(Instant::now() + self.config.heartbeat, self.config.heartbeat);
+        let mut heart = Heartbeat::new(self.patience.missed_heartbeats);
+        let mut beats = interval_at(Instant::now() + self.patience.heartbeat, self.patience.heartbeat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut ping, mut unflushed) = (false, false);
+        let (mut writer, mut unflushed) = (Writer::default(), false);
         loop {
             let listening = !self.pump.inbox.is_full();
-            let has_output = ping || shared.lock().has_output();
+            let has_output = writer.has_output(&shared);
             if shared.closing.is_cancelled() && !has_output && !unflushed {
                 self.hang_up(&mut sink, &mut stream, close_code::NORMAL, "").await;
                 return End::Over;
@@ -161,14 +173,14 @@ impl Client {
                     heart.heard();
                     // Pings are answered by the library, but it is us who flush the answer.
                     unflushed |= matches!(frame, Some(Ok(Frame::Ping(_))));
-                    if let Some(end) = self.received(frame, &mut sink, &mut stream).await {
+                    if let Some(end) = self.received(frame, dialect, &mut sink, &mut stream).await {
                         return end;
                     }
                 }
                 ready = poll_fn(|cx| poll_write(&mut sink, cx, has_output)), if has_output || unflushed => {
                     let written = ready.and_then(|()| {
                         if has_output {
-                            return write_next(&mut sink, &shared, &mut ping);
+                            return writer.write_next(&mut sink, &shared, dialect);
                         }
                         shared.lock().outbox.flushed();
                         Ok(())
@@ -179,7 +191,7 @@ impl Client {
                     unflushed = has_output;
                 }
                 _ = beats.tick() => match heart.beat(listening) {
-                    Beat::Ping => ping = true,
+                    Beat::Ping => writer.ping = true,
                     Beat::Dead { .. } if self.pump.ended => return End::Over,
                     Beat::Dead { missed } => return End::Lost(RoomError::Silent { missed }),
                 },
@@ -194,33 +206,32 @@ impl Client {
     async fn received(
         &mut self,
         frame: Option<Result<Frame, WsError>>,
+        dialect: &mut dyn Dialect,
         sink: &mut Sink,
         stream: &mut Stream,
     ) -> Option<End> {
         match frame {
-            Some(Ok(Frame::Text(text))) => self.take_text(&text),
-            Some(Ok(Frame::Binary(bytes))) => {
-                let detail = format!("a binary frame of {} bytes, where only text frames are spoken", bytes.len());
-                self.bad_frame(None, FrameError::NotAMessage { detail });
-            }
             Some(Ok(Frame::Close(close))) => {
                 // Lets our half of the closing handshake leave.
-                let _ = timeout(self.config.close_timeout, sink.flush()).await;
+                let _ = timeout(self.patience.close_timeout, sink.flush()).await;
                 return Some(self.closed(close));
             }
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
+            Some(Ok(frame)) => {
+                for heard in content(&frame).map(|content| dialect.read(content)).unwrap_or_default() {
+                    self.heard(heard);
+                }
+            }
             Some(Err(error)) => return Some(self.unreadable(&error, sink, stream).await),
             None => return Some(self.broken(&WsError::ConnectionClosed)),
         }
         None
     }
 
-    fn take_text(&mut self, text: &str) {
-        let (seq, outcome) = read_frame(text);
-        match outcome {
-            Ok(Some(RoomMessage::Welcome(_))) => tracing::debug!("a second welcome was ignored"),
-            Ok(message) => self.pump.accept(&self.shared, seq, message.map(RoomEvent::Message)),
-            Err(error) => self.bad_frame(seq, error),
+    fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Welcome(_) | Heard::Unacceptable { .. } => tracing::debug!("a second welcome was ignored"),
+            Heard::Message { seq, message } => self.pump.accept(&self.shared, seq, message.map(RoomEvent::Message)),
+            Heard::Bad { seq, error } => self.bad_frame(seq, error),
         }
     }
 
@@ -250,7 +261,7 @@ impl Client {
 
     /// A read error. What cannot be read is told to the room with the close code, and to the runtime.
     async fn unreadable(&mut self, error: &WsError, sink: &mut Sink, stream: &mut Stream) -> End {
-        if let Some((code, told)) = fault(error) {
+        if let Some((code, told)) = fault(error, self.limits.violation, self.limits.max_frame) {
             self.skip_if_stuck();
             let reason = told.to_string();
             self.pump.inbox.push(RoomEvent::BadFrame(told));
@@ -279,50 +290,80 @@ impl Client {
             }
             Ok::<(), WsError>(())
         };
-        if !matches!(timeout(self.config.close_timeout, goodbye).await, Ok(Ok(()) | Err(WsError::ConnectionClosed))) {
+        if !matches!(timeout(self.patience.close_timeout, goodbye).await, Ok(Ok(()) | Err(WsError::ConnectionClosed))) {
             tracing::debug!(code, "the closing handshake was not finished");
         }
     }
 }
 
-/// Says `hello` and waits for `welcome`. What else the room says before it is not for us.
+/// A connection whose room let us in.
+struct Greeted {
+    socket: RoomSocket,
+    welcome: Welcome,
+    /// What the frame of the welcome said besides.
+    rest: Vec<Heard>,
+}
+
+/// What the wait for a welcome ended with.
+enum Answer {
+    Welcome(Welcome, Vec<Heard>),
+    Unacceptable { error: RoomError, code: u16, reason: String },
+}
+
+/// Says `hello` and waits for the welcome. What else the room says before it is not for us.
 async fn greet(
     mut socket: RoomSocket,
-    hello: SidecarMessage,
+    hello: Vec<Written>,
+    dialect: &mut dyn Dialect,
     patience: Duration,
-) -> Result<(RoomSocket, Welcome), RoomError> {
+) -> Result<Greeted, RoomError> {
     let after_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-    let text = serde_json::to_string(&hello).map_err(|e| RoomError::Cut { problem: e.to_string() })?;
     let exchange = async {
-        socket.send(Frame::text(text)).await.map_err(|e| cut_error(&e))?;
+        for frame in hello {
+            socket.send(frame.into()).await.map_err(|e| cut_error(&e))?;
+        }
         loop {
             match socket.next().await {
-                Some(Ok(Frame::Text(text))) => match read_frame(&text).1 {
-                    Ok(Some(RoomMessage::Welcome(welcome))) => return Ok(welcome),
-                    Ok(Some(RoomMessage::Error(error))) => {
-                        tracing::warn!(code = %error.code, "the room answers hello with an error")
-                    }
-                    Ok(_) => {}
-                    Err(error) => tracing::warn!(%error, "a frame before welcome cannot be used"),
-                },
                 Some(Ok(Frame::Close(close))) => {
                     let _ = socket.flush().await;
                     let (code, reason) = close.map_or((1005, String::new()), |c| (c.code.into(), c.reason.to_string()));
                     return Err(RoomError::Closed { code, reason });
                 }
-                Some(Ok(_)) => {}
+                Some(Ok(frame)) => {
+                    let heard = content(&frame).map(|content| dialect.read(content)).unwrap_or_default();
+                    if let Some(answer) = answer(heard) {
+                        return Ok(answer);
+                    }
+                }
                 Some(Err(error)) => return Err(cut_error(&error)),
                 None => return Err(cut_error(&WsError::ConnectionClosed)),
             }
         }
     };
-    let welcome = timeout(patience, exchange).await.map_err(|_| RoomError::Timeout { step: "welcome", after_ms })??;
-    if welcome.version == VERSION {
-        return Ok((socket, welcome));
+    let answer = timeout(patience, exchange).await.map_err(|_| RoomError::Timeout { step: "welcome", after_ms })??;
+    match answer {
+        Answer::Welcome(welcome, rest) => Ok(Greeted { socket, welcome, rest }),
+        Answer::Unacceptable { error, code, reason } => {
+            let frame = CloseFrame { code: code.into(), reason: reason.into() };
+            let _ = timeout(Duration::from_secs(1), socket.close(Some(frame))).await;
+            Err(error)
+        }
     }
-    let chosen = welcome.version;
-    let reason = format!("version {chosen} was not offered").into();
-    let frame = CloseFrame { code: close_code::PROTOCOL.into(), reason };
-    let _ = timeout(Duration::from_secs(1), socket.close(Some(frame))).await;
-    Err(RoomError::Version { chosen })
+}
+
+/// The welcome among what a frame said.
+fn answer(heard: Vec<Heard>) -> Option<Answer> {
+    let mut heard = heard.into_iter();
+    while let Some(next) = heard.next() {
+        match next {
+            Heard::Welcome(welcome) => return Some(Answer::Welcome(welcome, heard.collect())),
+            Heard::Unacceptable { error, code, reason } => return Some(Answer::Unacceptable { error, code, reason }),
+            Heard::Message { message: Some(RoomMessage::Error(error)), .. } => {
+                tracing::warn!(code = %error.code, "the room answers hello with an error");
+            }
+            Heard::Message { .. } => {}
+            Heard::Bad { error, .. } => tracing::warn!(%error, "a frame before welcome cannot be used"),
+        }
+    }
+    None
 }

@@ -6,9 +6,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::room::link::queue::Outbox;
+use crate::room::link::sequence::Ledger;
 use crate::room::message::SidecarMessage;
-use crate::room::queue::Outbox;
-use crate::room::sequence::Ledger;
 
 /// What the handle and the task share.
 #[derive(Debug, Default)]

@@ -3,8 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::error::RoomEvent;
-use super::message::{CommandKind, RoomMessage, SidecarMessage};
+use crate::room::error::RoomEvent;
+use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 
 /// What the room said and the runtime has not yet taken.
 ///

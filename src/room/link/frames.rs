@@ -1,0 +1,90 @@
+//! Frames on a WebSocket: writing the next, and what is wrong with those that cannot be read.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{Sink as _, SinkExt};
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::{Bytes, Error as WsError};
+
+use super::dialect::{Dialect, Received, Written};
+use super::shared::Shared;
+use super::socket::{Frame, RoomSocket};
+use crate::room::error::close_code;
+use crate::room::message::FrameError;
+
+pub(super) type Sink = SplitSink<RoomSocket, Frame>;
+pub(super) type Stream = SplitStream<RoomSocket>;
+
+impl From<Written> for Frame {
+    fn from(frame: Written) -> Self {
+        match frame {
+            Written::Text(text) => Self::text(text),
+            Written::Binary(bytes) => Self::binary(bytes),
+        }
+    }
+}
+
+/// What a dialect reads of a frame; nothing of those that are the connection's own business.
+pub(super) fn content(frame: &Frame) -> Option<Received<'_>> {
+    match frame {
+        Frame::Text(text) => Some(Received::Text(text)),
+        Frame::Binary(bytes) => Some(Received::Binary(bytes)),
+        Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) | Frame::Frame(_) => None,
+    }
+}
+
+/// The close code for a frame that no room may send, and what the runtime is told. `violation` is the dialect's code for
+/// what breaks the WebSocket protocol, `max` its largest frame.
+pub(super) fn fault(error: &WsError, violation: u16, max: usize) -> Option<(u16, FrameError)> {
+    match error {
+        WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => {
+            Some((close_code::TOO_LARGE, FrameError::TooLarge { size: *size, max }))
+        }
+        WsError::Utf8(_) => Some((close_code::NOT_UTF8, FrameError::NotAMessage { detail: "not UTF-8".to_owned() })),
+        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        WsError::Protocol(breach) => Some((violation, FrameError::NotAMessage { detail: breach.to_string() })),
+        _ => None,
+    }
+}
+
+/// Ready to take a message, or done with sending those that it took.
+pub(super) fn poll_write(sink: &mut Sink, cx: &mut Context<'_>, more: bool) -> Poll<Result<(), WsError>> {
+    let sink = Pin::new(sink);
+    if more { sink.poll_ready(cx) } else { sink.poll_flush(cx) }
+}
+
+/// What waits to be written: a ping, then the rest of a message that takes several frames, then the next message.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    pub(super) ping: bool,
+    rest: VecDeque<Written>,
+}
+
+impl Writer {
+    pub(super) fn has_output(&self, shared: &Shared) -> bool {
+        self.ping || !self.rest.is_empty() || shared.lock().has_output()
+    }
+
+    /// Hands the next frame to a sink that is ready.
+    pub(super) fn write_next(
+        &mut self,
+        sink: &mut Sink,
+        shared: &Shared,
+        dialect: &mut dyn Dialect,
+    ) -> Result<(), WsError> {
+        if std::mem::take(&mut self.ping) {
+            return sink.start_send_unpin(Frame::Ping(Bytes::new()));
+        }
+        if self.rest.is_empty() {
+            let Some(message) = shared.lock().next_output() else { return Ok(()) };
+            match dialect.write(&message) {
+                Ok(frames) => self.rest.extend(frames),
+                Err(error) => tracing::error!(%error, "a message to the room was not sent"),
+            }
+        }
+        self.rest.pop_front().map_or(Ok(()), |frame| sink.start_send_unpin(frame.into()))
+    }
+}

@@ -1,0 +1,150 @@
+//! What every dialect shares on its way to the core: one task that keeps the connection to a room, come what may, and a
+//! [`RoomHandle`] for the runtime.
+//!
+//! The task never waits for the runtime and the runtime never for the task: both queues are bounded, and what happens
+//! when they are full is written down at `queue`.
+//!
+//! [`dialect`] is what a dialect has to say for itself. `client` is the task, `pump` its way from the socket to the runtime,
+//! `frames` its way from the runtime to the socket; `shared` is what it shares with the handle. [`sequence`] has order,
+//! duplicates and acks, [`pace`] heartbeat and back-off, [`socket`] the dialling.
+
+mod client;
+pub mod dialect;
+mod frames;
+pub mod pace;
+mod pump;
+mod queue;
+pub mod sequence;
+mod shared;
+pub mod socket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use self::client::Client;
+use self::dialect::{Dialect, Limits};
+use self::pace::Backoff;
+use self::shared::Shared;
+use self::socket::RoomSocket;
+use super::error::RoomEvent;
+use super::message::SidecarMessage;
+use crate::config::secret::Secret;
+use crate::tls::Authorities;
+
+/// How connections to a room come about.
+pub enum Way {
+    /// We dial.
+    Dial {
+        /// `ws://` or `wss://`.
+        url: Url,
+        /// The room's token.
+        token: Option<Secret>,
+    },
+    /// The room dials us: whoever listens hands each accepted connection over, the first one and those after a cut.
+    Accept(mpsc::Receiver<RoomSocket>),
+}
+
+/// How long what may take.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// From TCP to the end of the WebSocket handshake; where the room dials, until it does (10 s).
+    pub connect_timeout: Duration,
+    /// From `hello` to `welcome` (10 s).
+    pub welcome_timeout: Duration,
+    /// Between pings (the dialect's).
+    pub heartbeat: Duration,
+    /// So many unanswered pings and the connection is dead (the dialect's).
+    pub missed_heartbeats: u32,
+    /// The first failure after so long without a connection is the last (120 s).
+    pub give_up_after: Duration,
+    /// How long [`RoomHandle::close`] may take (2 s).
+    pub close_timeout: Duration,
+    /// Messages that wait for the runtime before the socket is no longer read (256).
+    pub inbox_limit: usize,
+    /// Delays between attempts (0.25 s to 15 s).
+    pub backoff: Backoff,
+}
+
+impl Patience {
+    /// The defaults for a dialect of these limits.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            welcome_timeout: Duration::from_secs(10),
+            heartbeat: limits.heartbeat,
+            missed_heartbeats: limits.missed_heartbeats,
+            give_up_after: Duration::from_secs(120),
+            close_timeout: Duration::from_secs(2),
+            inbox_limit: 256,
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// Starts the task that keeps a connection.
+pub(super) fn keep(
+    dialect: Box<dyn Dialect>,
+    way: Way,
+    room_name: String,
+    patience: Patience,
+    authorities: Authorities,
+) -> RoomHandle {
+    let shared = Arc::new(Shared::default());
+    // One slot: what waits is in the inbox, where interims can still be dropped.
+    let (events, incoming) = mpsc::channel(1);
+    let close_timeout = patience.close_timeout;
+    let client = Client::new(dialect.limits(), room_name, patience, Arc::clone(&shared), events);
+    RoomHandle { shared, incoming, task: tokio::spawn(client.run(dialect, way, authorities)), close_timeout }
+}
+
+/// The runtime's end of a room connection. Dropping it cuts the connection; [`RoomHandle::close`] says goodbye.
+#[derive(Debug)]
+pub struct RoomHandle {
+    shared: Arc<Shared>,
+    incoming: mpsc::Receiver<RoomEvent>,
+    task: JoinHandle<()>,
+    close_timeout: Duration,
+}
+
+impl RoomHandle {
+    /// The next event; cancel-safe. After the last one, [`RoomEvent::Over`] for ever.
+    pub async fn next(&mut self) -> RoomEvent {
+        self.incoming.recv().await.unwrap_or(RoomEvent::Over)
+    }
+
+    /// Says something to the room. Never blocks; while there is no connection, commands, tool results and the latest
+    /// `sentiment` and `tone` wait for the next one, and the registered tools are registered again.
+    pub fn send(&self, message: SidecarMessage) {
+        self.shared.lock().outbox.push(Instant::now().into_std(), message);
+        self.shared.changed.notify_one();
+    }
+
+    /// This message and all that [`RoomHandle::next`] returned before it have been dealt with durably: they may be
+    /// acked, and the room may forget them.
+    pub fn processed(&self, seq: u64) {
+        self.shared.lock().ledger.processed(seq);
+        self.shared.changed.notify_one();
+    }
+
+    /// Sends what is queued, acks what was processed, and closes with 1000, all within the configured time.
+    pub async fn close(mut self) {
+        // Tells the task that nobody takes events any more.
+        self.incoming.close();
+        self.shared.closing.cancel();
+        if timeout(self.close_timeout, &mut self.task).await.is_err() {
+            tracing::debug!("the connection to the room did not close in time");
+        }
+    }
+}
+
+impl Drop for RoomHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,140 @@
+//! What a process owns once, for all its calls: [`Host`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use super::attachment::{Attachment, Call, Ending};
+use super::sip_agents::SipAgents;
+use super::writer::Writer;
+use crate::alert::AlertId;
+use crate::alert::record::DeliveryResult;
+use crate::call::report::Report;
+use crate::config::secret::Secret;
+use crate::notify::Deliverer;
+use crate::store::Store;
+use crate::tls::Authorities;
+
+/// How often what others left in the outbox is looked for: between so often and twice as rarely, at random, so that the
+/// processes of a machine do not all look at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How many of others' webhooks one process takes at a time.
+const SWEEP_LIMIT: usize = 4;
+/// How long a host that closes waits for what its calls have handed over.
+const CLOSE_LIMIT: Duration = Duration::from_secs(15);
+
+/// What a host is made of.
+pub struct Means {
+    /// Keeps alerts.
+    pub store: Store,
+    /// Sends webhooks; none without signing secrets.
+    pub deliverer: Option<Arc<Deliverer>>,
+    /// Digest password for SIP.
+    pub sip_password: Option<Secret>,
+    /// Who vouches for the servers that are dialled.
+    pub authorities: Authorities,
+}
+
+/// What a process owns once: the store and its one writer, the deliverer, one sweeper, the SIP agents, whom TLS trusts, and
+/// the request to stop. It serves any number of calls, each a task of its own.
+pub struct Host {
+    pub(super) deliverer: Option<Arc<Deliverer>>,
+    pub(super) sip: SipAgents,
+    pub(super) authorities: Authorities,
+    pub(super) writer: Writer,
+    /// Asks all calls to finish.
+    stop: CancellationToken,
+    /// No further attempt is begun.
+    over: CancellationToken,
+    calls: TaskTracker,
+    background: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Host {
+    /// Starts what all calls share. Cancelling `stop` asks every call to finish. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn start(means: Means, stop: CancellationToken) -> Arc<Self> {
+        let (writer, writing) = Writer::start(means.store);
+        let over = CancellationToken::new();
+        let mut background = vec![writing];
+        if let Some(deliverer) = &means.deliverer {
+            background.push(tokio::spawn(sweep(Arc::clone(deliverer), over.clone())));
+        }
+        Arc::new(Self {
+            deliverer: means.deliverer,
+            sip: SipAgents::new(means.sip_password),
+            authorities: means.authorities,
+            writer,
+            stop,
+            over,
+            calls: TaskTracker::new(),
+            background: Mutex::new(background),
+        })
+    }
+
+    /// Joins a room and works until its call ends, the room is lost for good, or the host is asked to stop. `tell` gets
+    /// every report in order, with the call that it is of. A call that panics ends alone: it is reported, and what it had
+    /// decided is in the store, as if its process had died a moment later.
+    pub fn attach(
+        self: &Arc<Self>,
+        attachment: Attachment,
+        tell: impl FnMut(&Call, &Report) + Send + 'static,
+    ) -> JoinHandle<Ending> {
+        let (host, stop) = (Arc::clone(self), self.stop.child_token());
+        let span = tracing::error_span!(
+            "call",
+            room = %attachment.room.room_name,
+            session = tracing::field::Empty
+        );
+        self.calls.spawn(async move { attachment.run(&host, tell, stop).await }.instrument(span))
+    }
+
+    /// How many calls there are.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Waits until all calls are over, then until what they have handed over is done, for 15 s at most: what is
+    /// undelivered by then waits in the outbox.
+    pub async fn close(self: Arc<Self>) {
+        self.calls.close();
+        self.calls.wait().await;
+        self.over.cancel();
+        let background = std::mem::take(&mut *self.background.lock().unwrap_or_else(PoisonError::into_inner));
+        let done = async move {
+            self.sip.released().await;
+            // With the host the last way to the writer goes.
+            drop(self);
+            for task in background {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "what all calls share broke off");
+                }
+            }
+        };
+        if timeout(CLOSE_LIMIT, done).await.is_err() {
+            tracing::warn!("something was still under way; what is undelivered waits in the outbox");
+        }
+    }
+}
+
+/// Sends what processes before this one left behind.
+async fn sweep(deliverer: Arc<Deliverer>, over: CancellationToken) {
+    let each = |alert_id: &AlertId, result: &DeliveryResult| {
+        tracing::info!(%alert_id, ?result, "attempted a webhook that an earlier process left");
+    };
+    loop {
+        if let Err(error) = deliverer.sweep_until(SWEEP_LIMIT, &over, each).await {
+            tracing::warn!(%error, "the outbox could not be looked through");
+        }
+        tokio::select! {
+            () = over.cancelled() => return,
+            () = sleep(SWEEP_EVERY.mul_f64(1.0 + fastrand::f64())) => {}
+        }
+    }
+}

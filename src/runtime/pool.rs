@@ -1,0 +1,128 @@
+//! Where ratings are computed: on threads of their own, so that no call's CPU holds another's heartbeat, timers or sockets
+//! ([`RatingPool`]).
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::sentiment::{RateError, RateFuture, Rater, Rating, TurnInContext};
+
+/// How many turns may wait for a thread. At some milliseconds a turn the last of them would come minutes too late.
+const MAX_WAITING: usize = 16 * 1024;
+
+/// So many ratings at a time, and a bounded queue of those that wait, first come first served. The threads are the
+/// runtime's own for blocking work: they start when there is something to rate, and end when there is not.
+#[derive(Debug, Clone)]
+pub struct RatingPool {
+    threads: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+impl RatingPool {
+    /// A pool of `threads` threads.
+    #[must_use]
+    pub fn new(threads: NonZeroUsize) -> Self {
+        Self::with_queue(threads, MAX_WAITING)
+    }
+
+    /// A pool whose queue holds `waiting` turns at most, those that are being rated included.
+    #[must_use]
+    pub fn with_queue(threads: NonZeroUsize, waiting: usize) -> Self {
+        Self { threads: Arc::new(Semaphore::new(threads.get())), places: Arc::new(Semaphore::new(waiting)) }
+    }
+
+    /// A pool of as many threads as the machine has processors for us.
+    #[must_use]
+    pub fn of_machine() -> Self {
+        Self::new(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// A rater that computes in this pool. One that panics leaves that turn unrated, and nothing else.
+    #[must_use]
+    pub fn rater(&self, inner: Arc<dyn Rater>) -> Arc<dyn Rater> {
+        Arc::new(Pooled { pool: self.clone(), inner })
+    }
+
+    async fn rate(&self, inner: &Arc<dyn Rater>, turn: &TurnInContext) -> Result<Rating, RateError> {
+        let failed = |detail: &str| RateError::Failed { detail: detail.to_owned() };
+        let _place = self.places.try_acquire().map_err(|_| failed("too many turns wait to be rated"))?;
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| failed("no thread rates"))?;
+        let (inner, turn, handle) = (Arc::clone(inner), turn.clone(), Handle::current());
+        let work = tokio::task::spawn_blocking(move || {
+            let rating = handle.block_on(inner.rate(&turn));
+            drop(permit);
+            rating
+        });
+        work.await.unwrap_or_else(|error| {
+            tracing::error!(panicked = error.is_panic(), "a rating broke off");
+            Err(failed("it broke off"))
+        })
+    }
+}
+
+struct Pooled {
+    pool: RatingPool,
+    inner: Arc<dyn Rater>,
+}
+
+impl Rater for Pooled {
+    fn rate<'a>(&'a self, turn: &'a TurnInContext) -> RateFuture<'a> {
+        Box::pin(self.pool.rate(&self.inner, turn))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// Says that it was begun, and goes on when it is told to.
+    struct Gated {
+        begun: Mutex<Sender<String>>,
+        go: Mutex<Receiver<()>>,
+    }
+
+    impl Rater for Gated {
+        fn rate<'a>(&'a self, turn: &'a TurnInContext) -> RateFuture<'a> {
+            assert_ne!(turn.text, "panic");
+            self.begun.lock().unwrap().send(turn.text.clone()).unwrap();
+            let _ = self.go.lock().unwrap().recv();
+            Box::pin(std::future::ready(Err(RateError::Language { lang: "de".to_owned() })))
+        }
+    }
+
+    fn turn(text: &str) -> TurnInContext {
+        TurnInContext { text: text.to_owned(), lang: None, earlier: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_and_a_panic_costs_one_turn() {
+        let ((begun, has_begun), (go, gate)) = (channel(), channel());
+        let pool = RatingPool::with_queue(NonZeroUsize::MIN, 2);
+        let rater = pool.rater(Arc::new(Gated { begun: Mutex::new(begun), go: Mutex::new(gate) }));
+        let ask = |text: &str| {
+            let (rater, turn) = (Arc::clone(&rater), turn(text));
+            tokio::spawn(async move { rater.rate(&turn).await })
+        };
+        let first = ask("first");
+        tokio::task::yield_now().await;
+        let second = ask("second");
+        tokio::task::yield_now().await;
+        assert!(matches!(ask("third").await.unwrap(), Err(RateError::Failed { .. })), "both places are taken");
+        assert_eq!(has_begun.recv().unwrap(), "first");
+        go.send(()).unwrap();
+        assert!(matches!(first.await.unwrap(), Err(RateError::Language { .. })), "it was asked");
+        assert_eq!(tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap(), "second");
+        go.send(()).unwrap();
+        assert!(matches!(second.await.unwrap(), Err(RateError::Language { .. })));
+        assert!(matches!(ask("panic").await.unwrap(), Err(RateError::Failed { .. })));
+        go.send(()).unwrap();
+    }
+}
