@@ -76,7 +76,7 @@ async fn a_calls_webhook_and_llm_are_reached_with_the_ca_file_of_their_authority
     connection.seed_turns(1).await;
     assert_eq!(llm.body().await["response_format"]["type"], "json_schema");
     assert_eq!(hook.body().await["event"], "sentiment.alert");
-    assert_eq!(sidecar.event("delivery").await["delivery"], "delivered");
+    assert_eq!(sidecar.event("delivery").await["result"]["delivery"], "delivered");
     connection.end(4).await;
     assert_eq!(sidecar.exit().await, Some(0));
 }
@@ -91,7 +91,7 @@ async fn a_webhook_of_a_private_authority_waits_until_somebody_vouches_for_it() 
     let (mut connection, _) = room.accept().await;
     connection.welcome(&[], false).await;
     connection.seed_turns(1).await;
-    let delivery = sidecar.event("delivery").await;
+    let delivery = sidecar.event("delivery").await["result"].clone();
     assert_eq!(delivery["delivery"], "retry");
     assert!(delivery["detail"].as_str().unwrap().contains("certificate"), "{delivery}");
     connection.end(4).await;

@@ -3,12 +3,14 @@
 
 mod attach;
 mod attended;
+mod authorities;
 mod chance;
 mod crash;
 mod decoders;
 mod demo;
 mod doctor;
 mod evaluate;
+mod floors;
 mod host;
 mod llm;
 mod manual;

@@ -44,7 +44,7 @@ pub struct DoctorArgs {
     /// Try this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
     store: Option<StoreUrl>,
-    /// Authorities these certificate authorities (PEM) for the room and the LLM, besides the system's.
+    /// Trust these certificate authorities (PEM) for the room and the LLM, besides the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Check only what a transfer over SIP needs, step by step, with this peer: host[:port] or a SIP URI [default:
