@@ -59,6 +59,11 @@ pub enum Input {
     },
     /// The process was asked to stop: rate what is open, leave everything consistent.
     Shutdown,
+    /// The room will not have us, or is lost for good: as after `Shutdown`.
+    RoomGone {
+        /// `refused` or `lost`, and why.
+        reason: String,
+    },
     /// Nothing but time has passed: a deadline that [`Output::Wait`] named is due.
     Tick,
 }

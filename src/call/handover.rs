@@ -8,13 +8,15 @@ use crate::alert::AlertId;
 use crate::alert::outcome::{Outcome, Progress};
 use crate::alert::record::{StoreWrite, WebhookPlan};
 use crate::call::route::{Route, TransferRequest, choose_route};
-use crate::config::settings::{Action, ActionKind, TransferMode};
+use crate::config::settings::{Action, ActionKind, DEFAULT_FALLBACK, TransferMode};
 use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, capability};
 
 /// How long a room that does not offer `say` may take to say the handover sentence all the same.
 const UNOFFERED_SAY_MS: u64 = 3_000;
 /// How long a final result may still come after the caller's leg is gone.
 const GONE_GRACE_MS: u64 = 2_000;
+/// What the caller is told after a failed transfer that nobody else was told of.
+const FALLBACK_UNTOLD: &str = "I'm sorry, I could not reach a supervisor just now. I'll keep helping you myself.";
 /// How many steps an alert keeps.
 const MAX_STEPS: usize = 64;
 
@@ -32,6 +34,24 @@ impl Call {
         self.command(format!("say-{key}"), CommandKind::Say { text }, deadline_ms);
         let patience = if self.offers(capability::SAY) { deadline_ms } else { deadline_ms.min(UNOFFERED_SAY_MS) };
         self.enter(Phase::Announcing, patience);
+    }
+
+    /// An earlier process of this call was to transfer the caller, and nobody knows how far it came. A room that transfers is
+    /// asked again under the same id, and answers with what came of the first asking; over SIP a second phone might ring, so
+    /// what the room sees is waited for as long as the first one may.
+    pub(super) fn take_over_transfer(&mut self) {
+        let Some(active) = &self.latch.active else { return };
+        if active.alert.shadow {
+            return self.unlatch();
+        }
+        if self.caller_is_gone() {
+            return self.conclude(Outcome::CallerGone);
+        }
+        let mode = self.settings.sip.mode;
+        match self.welcome.as_ref().and_then(|welcome| choose_route(welcome, mode)) {
+            None | Some(Route::RoomCommand) => self.start_transfer(),
+            Some(_) => self.enter(Phase::Settling, self.settings.transfer_deadline_ms + SETTLE_MS),
+        }
     }
 
     pub(super) fn caller_is_gone(&self) -> bool {
@@ -182,12 +202,13 @@ impl Call {
             other => other,
         };
         active.alert.outcome = Some(outcome.clone());
-        let (alert, key) = (active.alert.clone(), active.key.clone());
+        let (alert, key, stored) = (active.alert.clone(), active.key.clone(), active.stored);
         let transferred = outcome == Outcome::Transferred;
         let fallback = !transferred && self.settings.webhook.url.is_some() && !self.settings.webhook.always;
         self.latch.handed_over = transferred;
         if !transferred && outcome != Outcome::CallerGone {
-            self.comfort(&key, &outcome);
+            let team_knows = stored || self.settings.webhook.url.is_some();
+            self.comfort(&key, &outcome, team_knows);
         }
         self.report(Report::Outcome {
             alert_id: alert.id.clone(),
@@ -200,8 +221,9 @@ impl Call {
         self.enter(Phase::Closing { fallback }, STORE_PATIENCE_MS);
     }
 
-    /// After a failed transfer the caller is never left in silence, and the agent knows.
-    fn comfort(&mut self, key: &str, outcome: &Outcome) {
+    /// After a failed transfer the caller is never left in silence, and the agent knows. The caller is told that the team
+    /// knows only where a flag or a webhook tells it.
+    fn comfort(&mut self, key: &str, outcome: &Outcome, team_knows: bool) {
         let instruction = format!(
             "The transfer to a human did not work ({}). Do not promise it again: tell the caller, apologize, and keep \
              helping.",
@@ -209,7 +231,10 @@ impl Call {
         );
         self.tell(SidecarMessage::Tone { label: "negative".to_owned(), instruction });
         if !self.settings.fallback_sentence.is_empty() {
-            let text = self.settings.fallback_sentence.clone();
+            let text = match self.settings.fallback_sentence.as_str() {
+                DEFAULT_FALLBACK if !team_knows => FALLBACK_UNTOLD.to_owned(),
+                sentence => sentence.to_owned(),
+            };
             let deadline_ms = self.settings.say_deadline_ms;
             self.command(format!("say-fallback-{key}"), CommandKind::Say { text }, deadline_ms);
         }

@@ -320,7 +320,7 @@ impl Call {
         let Some(active) = &mut self.latch.active else { return };
         active.stored = true;
         match (active.alert.action, outcome) {
-            (ActionKind::Transfer, None) => self.conclude(Outcome::Unknown),
+            (ActionKind::Transfer, None) => self.take_over_transfer(),
             (ActionKind::Transfer, Some(Outcome::Transferred)) => {
                 self.latch.handed_over = true;
                 self.latch.active = None;

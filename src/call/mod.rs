@@ -37,6 +37,7 @@ use latch::Latch;
 use report::{Report, TurnReport};
 use segment::TurnKey;
 use tone::Tone;
+use tool::Asked;
 use tracker::{Standing, counts};
 use turn::TurnBook;
 
@@ -98,6 +99,8 @@ pub struct Call {
     tone: Tone,
     latch: Latch,
     answered_tools: HashMap<String, SidecarMessage>,
+    /// Tool calls that wait for what was said before them.
+    asked: VecDeque<Asked>,
     ending: Option<String>,
     ended: bool,
 }
@@ -122,6 +125,7 @@ impl Call {
             tone: Tone::default(),
             latch: Latch::default(),
             answered_tools: HashMap::new(),
+            asked: VecDeque::new(),
             ending: None,
             ended: false,
         }
@@ -141,10 +145,12 @@ impl Call {
             Input::TransferDone { alert_id, outcome } => self.transfer_done(&alert_id, outcome),
             Input::Delivery { alert_id, result } => self.report(Report::Delivery { alert_id, result }),
             Input::Shutdown => self.end("shutdown"),
+            Input::RoomGone { reason } => self.end(&reason),
             Input::Tick => {}
         }
         self.pass_time();
         self.request_ratings();
+        self.answer_tools();
         self.latch_time();
         self.finish();
     }
@@ -189,7 +195,7 @@ impl Call {
                 self.book.close_others(agent.as_deref().unwrap_or_default(), self.room_ends_turns());
             }
             RoomMessage::AgentState { .. } | RoomMessage::Ack { .. } => {}
-            RoomMessage::ToolCall { call_id, name, arguments, .. } => self.tool_call(call_id, &name, &arguments),
+            RoomMessage::ToolCall { call_id, name, arguments, .. } => self.tool_call(call_id, &name, arguments),
             RoomMessage::CommandResult { command_id, status, code, detail, .. } => {
                 self.command_result(&command_id, status, code.as_deref(), detail.as_deref());
             }
@@ -367,12 +373,11 @@ impl Call {
         let before = from.checked_sub(1).map(|at| self.book.order()[at]);
         let mut standing = before.and_then(|key| self.standings.get(&key)).copied().unwrap_or_default();
         for at in from..self.book.order().len() {
+            self.settled = at;
+            self.answer_tools();
             let key = self.book.order()[at];
             let step = match self.states.get(&key).map(|s| &s.rated) {
-                Some(Rated::Waiting) => {
-                    self.settled = at;
-                    return;
-                }
+                Some(Rated::Waiting) => return,
                 None => standing,
                 Some(Rated::Failed(_) | Rated::Skipped) => standing.pass(),
                 Some(Rated::Done(rating)) => standing.step(rating, &self.settings),

@@ -5,10 +5,20 @@ use serde_json::{Value, json};
 use super::Call;
 use super::latch::Escalation;
 use super::report::Report;
+use super::segment::TurnKey;
 use crate::alert::{Rule, Severity};
 use crate::room::message::SidecarMessage;
 use crate::room::message::tool::ESCALATE_SENTIMENT;
 use crate::sentiment::{Sentiment, describe};
+
+/// A tool call that waits for what was said before it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    call_id: String,
+    arguments: Value,
+    /// The last turn before it.
+    after: Option<TurnKey>,
+}
 
 /// The tool's arguments, checked.
 struct Arguments {
@@ -35,11 +45,30 @@ impl Arguments {
 }
 
 impl Call {
-    /// Answers a tool call of the agent's: once, however often it arrives.
-    pub(super) fn tool_call(&mut self, call_id: String, name: &str, arguments: &Value) {
-        if name != ESCALATE_SENTIMENT {
-            return;
+    /// Takes a tool call of the agent's. It is decided on when all that was said before it is: a rating that takes longer
+    /// must not make another escalation of it than the one of a process that hears all of it at once.
+    pub(super) fn tool_call(&mut self, call_id: String, name: &str, arguments: Value) {
+        if name == ESCALATE_SENTIMENT {
+            let after = self.book.order().last().copied();
+            self.asked.push_back(Asked { call_id, arguments, after });
+            self.answer_tools();
         }
+    }
+
+    /// Answers the tool calls before which nothing waits for its rating any more.
+    pub(super) fn answer_tools(&mut self) {
+        while let Some(asked) = self.asked.front() {
+            if asked.after.is_some_and(|turn| self.book.position(turn) >= self.settled) {
+                return;
+            }
+            if let Some(Asked { call_id, arguments, .. }) = self.asked.pop_front() {
+                self.answer_tool(call_id, &arguments);
+            }
+        }
+    }
+
+    /// Answers a tool call: once, however often it arrives.
+    fn answer_tool(&mut self, call_id: String, arguments: &Value) {
         if let Some(answer) = self.answered_tools.get(&call_id).cloned() {
             return self.tell(answer);
         }

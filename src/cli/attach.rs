@@ -1,13 +1,12 @@
 //! `attach`: joins a live room and works until the call ends.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
 use url::Url;
 
+use super::events::Events;
 use super::exit::{Exit, Failure};
 use super::raters::{CassetteArgs, authorities};
 use super::secrets;
@@ -21,7 +20,7 @@ use crate::notify::sign::{NoSigner, Signer};
 use crate::recording::recorder::Recorder;
 use crate::room::{DialectName, Target};
 use crate::runtime::journal::Journal;
-use crate::runtime::{Attachment, Ending, Host, Means, RatingPool, shutdown};
+use crate::runtime::{Attachment, Call, Ending, Host, Means, RatingPool, shutdown};
 use crate::sentiment::{self, Rater};
 use crate::store::{Store, StoreUrl};
 use crate::telemetry::{self, LogFormat};
@@ -63,10 +62,10 @@ pub struct AttachArgs {
     /// user's state folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
     store: Option<StoreUrl>,
-    /// Record what the room says into a new file, for `replay`.
+    /// Record what the room says into a file, for `replay`; a process that is started again goes on with it.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Write everything that the core takes in and puts out into a new file.
+    /// Write everything that the core takes in and puts out into a file; a process that is started again goes on with it.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Append the answers of the LLM at llmUrl to this cassette, for `replay`; what is on it is not asked again.
@@ -90,29 +89,24 @@ pub struct AttachArgs {
 const USED: [SecretName; 4] =
     [SecretName::RoomToken, SecretName::Webhook, SecretName::SipPassword, SecretName::LlmApiKey];
 
-/// Prints one event; a platform that no longer reads does not stop the call.
-fn print(report: &impl serde::Serialize) {
-    if let Ok(mut line) = serde_json::to_vec(report) {
-        line.push(b'\n');
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(&line).and_then(|()| out.flush());
-    }
-}
-
 /// Runs `attach`.
 ///
 /// # Errors
 /// [`Failure`] with exit code 6, 7, 8 or 9.
 pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
     telemetry::init(args.log_format);
+    // First of all: whoever stops the process in its first moments gets the same as later.
+    let stop = shutdown::on_signal();
+    shutdown::survive_file_limits();
     let settings = Arc::new(args.settings.load()?.settings);
     let secrets = secrets::load(&USED)?;
+    let events = Events::start();
     if !settings.enabled {
-        print(&json!({"type": "disabled", "reason": "sentimentEscalationEnabled is false"}));
+        events.disabled("sentimentEscalationEnabled is false");
+        events.close();
         return Ok(Exit::Ok);
     }
     whisper(&settings)?;
-    let stop = shutdown::on_signal();
     let authorities = authorities(args.ca_file.as_deref())?;
     let cassettes = CassetteArgs { record_cassette: args.record_cassette.clone(), ..CassetteArgs::default() };
     let embedded = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
@@ -120,19 +114,27 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
     let rater = raters.of(&settings)?;
     let (means, attachment) = prepare(args, settings, secrets, rater, authorities).await?;
     let host = Host::start(means, stop);
-    let ending = host.attach(attachment, |_, report: &Report| print(report)).await;
+    let ending = host.attach(attachment, told(&events)).await;
     host.close().await;
+    events.close();
     for llm in raters.llms() {
         tracing::info!(turns = %llm.stats(), "what came of asking the LLM");
     }
     match ending.unwrap_or(Ending::Broke) {
         Ending::Ended { .. } => Ok(Exit::Ok),
+        Ending::Refused(error) if error.is_ours() => Err(Failure::new(Exit::BadSettings, error).help(REFUSED)),
         Ending::Refused(error) => {
             Err(Failure::new(Exit::RoomRefused, format!("the room refused us: {error}")).help(REFUSED))
         }
         Ending::Lost(error) => Err(Failure::new(Exit::RoomLost, format!("the room was lost: {error}"))),
         Ending::Broke => Err(Failure::new(Exit::Other, "this program broke, which is a bug; the log above says where")),
     }
+}
+
+/// Prints each report.
+fn told(events: &Events) -> impl FnMut(&Call, &Report) + Send + 'static {
+    let events = events.clone();
+    move |_, report| events.report(report)
 }
 
 const REFUSED: &str = "check --room-url, --room and SIDECAR_ROOM_TOKEN; `sentiment-sidecar doctor` tries them alone";

@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod calls;
 mod cores;
+mod events;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;

@@ -14,6 +14,10 @@ use crate::number::{Digit, E164};
 /// How long a human's phone may ring, in ms, where nobody says otherwise.
 pub const DEFAULT_RINGING_TIMEOUT_MS: u64 = 30_000;
 
+/// What the caller is told after a failed transfer, where nobody says otherwise.
+pub const DEFAULT_FALLBACK: &str = "I'm sorry, I could not reach a supervisor just now. I have let the team know about \
+                                    your call, and I'll keep helping you until they get back to you.";
+
 /// What an escalation does, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -428,10 +432,7 @@ impl Default for Settings {
                 "I completely understand your frustration. Let me connect you with a supervisor who can \
                                 help resolve this right away."
                     .to_owned(),
-            fallback_sentence:
-                "I'm sorry, I could not reach a supervisor just now. I have let the team know about your \
-                                call, and I'll keep helping you until they get back to you."
-                    .to_owned(),
+            fallback_sentence: DEFAULT_FALLBACK.to_owned(),
             say_deadline_ms: 8_000,
             transfer_deadline_ms: 45_000,
             ringing_timeout_ms: DEFAULT_RINGING_TIMEOUT_MS,

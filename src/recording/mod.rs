@@ -21,6 +21,7 @@
 
 pub mod expect;
 pub mod import;
+pub mod lasting;
 mod lines;
 mod pinned;
 pub mod problem;

@@ -4,35 +4,56 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::lasting::{go_on, last_line};
 use super::VERSION;
 use crate::clock::Millis;
 use crate::room::message::RoomMessage;
 
 /// Why a recording could not be begun or gone on with.
 #[derive(Debug, thiserror::Error)]
-#[error("the recording cannot be written: {0}")]
-pub struct RecorderError(#[from] io::Error);
+pub enum RecorderError {
+    /// It cannot be written.
+    #[error("the recording cannot be written: {0}")]
+    Io(#[from] io::Error),
+    /// What is there is none of this room, and nothing is overwritten.
+    #[error("the file is there already and is no recording of the room {room_name}; name a new file")]
+    Another {
+        /// The room that is to be recorded.
+        room_name: String,
+    },
+}
 
 /// Appends what a room says to a recording, one whole line per message, so that a crash loses at most the last line.
 #[derive(Debug)]
 pub struct Recorder<W> {
     out: W,
+    /// When this process began, on the recording's clock.
+    since: Millis,
     latest: Millis,
 }
 
 impl Recorder<File> {
-    /// Begins a recording in a new file that only its owner may read, for it holds what the caller said.
+    /// Begins a recording in a file that only its owner may read, for it holds what the caller said; or goes on with the one
+    /// that an earlier process of the same call began. What the room says again stands there twice, and counts once when it
+    /// is replayed.
     ///
     /// # Errors
-    /// [`RecorderError`] when the file exists already (no recording is ever overwritten) or cannot be written.
+    /// [`RecorderError`] when the file holds something else (no recording is ever overwritten) or cannot be written.
     pub fn create(path: &Path, room_name: &str) -> Result<Self, RecorderError> {
-        let mut options = File::options();
-        options.append(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Self::begin(options.open(path)?, room_name)
+        let ours = |first: &str| {
+            let header: Value = serde_json::from_str(first).unwrap_or_default();
+            header["type"] == "recording" && header["version"] == VERSION && header["room_name"] == room_name
+        };
+        let mut file = go_on(path, ours).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => RecorderError::Another { room_name: room_name.to_owned() },
+            _ => RecorderError::Io(error),
+        })?;
+        let Some(last) = last_line(&mut file)? else { return Self::begin(file, room_name) };
+        let last: Value = serde_json::from_str(&last).unwrap_or_default();
+        let since = Millis(last["at_ms"].as_u64().unwrap_or_default());
+        Ok(Self { out: file, since, latest: since })
     }
 }
 
@@ -42,7 +63,7 @@ impl<W: Write> Recorder<W> {
     /// # Errors
     /// [`RecorderError`] when `out` fails.
     pub fn begin(out: W, room_name: &str) -> Result<Self, RecorderError> {
-        let mut recorder = Self { out, latest: Millis::default() };
+        let mut recorder = Self { out, since: Millis::default(), latest: Millis::default() };
         let room_name = json!(room_name);
         recorder.line(&format!(r#"{{"type":"recording","version":{VERSION},"room_name":{room_name}}}"#))?;
         Ok(recorder)
@@ -54,7 +75,7 @@ impl<W: Write> Recorder<W> {
     /// [`RecorderError`] when the line cannot be written; the recording may end in a cut line then.
     pub fn record(&mut self, at: Millis, message: &RoomMessage) -> Result<(), RecorderError> {
         // A reader refuses time that runs backwards.
-        self.latest = self.latest.max(at);
+        self.latest = self.latest.max(self.since.plus(at.0));
         let message = serde_json::to_string(message).map_err(io::Error::from)?;
         // A message is an object with at least its type, so something follows the brace.
         let fields = message.strip_prefix('{').unwrap_or(&message);
@@ -115,11 +136,21 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_recording_is_never_overwritten() {
+    fn a_recording_is_gone_on_with_and_no_other_file_is_touched() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("call.jsonl");
-        Recorder::create(&path, "r").unwrap();
-        assert!(Recorder::create(&path, "r").is_err());
+        Recorder::create(&path, "r").unwrap().record(Millis(700), &said("before")).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(Recorder::create(&path, "another"), Err(RecorderError::Another { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        // A process that died in the middle of a line.
+        std::fs::write(&path, [&before[..], br#"{"at_ms":900,"type":"trans"#].concat()).unwrap();
+        let mut again = Recorder::create(&path, "r").unwrap();
+        again.record(Millis(0), &said("before")).unwrap();
+        again.record(Millis(50), &said("after")).unwrap();
+        let recording = Recording::read(std::fs::read(&path).unwrap().as_slice(), "r", CutLine::Refuse).unwrap();
+        let times: Vec<u64> = recording.messages.iter().map(|timed| timed.at.0).collect();
+        assert_eq!(times, [700, 700, 750]);
     }
 
     #[test]

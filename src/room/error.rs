@@ -107,6 +107,12 @@ fn spelled(reason: &str) -> String {
 }
 
 impl RoomError {
+    /// Whether no room has been asked at all: what we were given cannot work.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Url { .. } | Self::Token | Self::TlsSetup { .. })
+    }
+
     /// Whether trying again is pointless: the room refused us, or what we were given cannot work.
     #[must_use]
     pub fn is_final(&self) -> bool {

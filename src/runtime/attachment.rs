@@ -226,9 +226,14 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
 
     /// Without a room there is nothing more to hear: what is open is finished.
     fn fail(&mut self, ending: Ending) -> Option<String> {
+        let reason = match &ending {
+            Ending::Refused(error) => format!("refused: {error}"),
+            Ending::Lost(error) => format!("lost: {error}"),
+            Ending::Ended { .. } | Ending::Broke => "shutdown".to_owned(),
+        };
         self.failed = Some(ending);
         self.over = true;
-        self.input(Input::Shutdown)
+        self.input(Input::RoomGone { reason })
     }
 
     fn room_message(&mut self, message: RoomMessage) -> Option<String> {

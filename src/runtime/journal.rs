@@ -6,22 +6,19 @@ use std::path::Path;
 
 use crate::call::event::{Entry, EntryRef, Input, Output};
 use crate::clock::Millis;
+use crate::recording::lasting::go_on;
 
 /// Appends [`Entry`]s to a file that only its owner may read, for it holds what the caller said.
 #[derive(Debug)]
 pub struct Journal(File);
 
 impl Journal {
-    /// Begins a journal in a new file.
+    /// Begins a journal, or goes on with that of an earlier process of the same call: its time begins anew there.
     ///
     /// # Errors
-    /// When the file exists already or cannot be written.
+    /// When the file cannot be written; [`io::ErrorKind::AlreadyExists`] when it is there and no journal.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let mut options = File::options();
-        options.append(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Self(options.open(path)?))
+        go_on(path, |first| first.starts_with(r#"{"in":"#) || first.starts_with(r#"{"out":"#)).map(Self)
     }
 
     /// Writes down an input.
