@@ -598,16 +598,99 @@ fn only_transfers_that_are_carried_out_take_a_place() {
 
 #[test]
 fn an_alert_of_an_earlier_process_is_not_acted_on_again() {
-    for (outcome, outcomes) in [
-        (None, vec![(Some(Outcome::Unknown), true)]),
-        (Some(Outcome::Busy), vec![]),
-        (Some(Outcome::Transferred), vec![]),
-    ] {
+    for outcome in [Outcome::Busy, Outcome::Transferred] {
         let mut sim = Sim::new(transfer());
-        sim.store_result = Some(StoreResult::Existing { outcome });
+        sim.store_result = Some(StoreResult::Existing { outcome: Some(outcome) });
         angry(&mut sim);
-        assert_eq!(sim.outcomes(), outcomes);
+        assert_eq!(sim.outcomes(), []);
         assert!(!sim.commands().iter().any(|c| c.starts_with("transfer-")), "a human's phone is not rung twice");
+    }
+}
+
+#[test]
+fn a_room_that_was_to_transfer_is_asked_again_under_the_same_id_and_its_result_counts() {
+    let mut sim = Sim::new(transfer());
+    sim.store_result = Some(StoreResult::Existing { outcome: None });
+    angry(&mut sim);
+    assert_eq!(sim.commands(), ["transfer-u3"], "no sentence is said twice, and none that is untrue");
+    assert_eq!(sim.outcomes(), []);
+    sim.result("transfer-u3", "done", None);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+    assert_eq!((sim.commands().len(), sim.delivered()), (1, 0));
+}
+
+#[test]
+fn while_a_phone_may_ring_over_sip_for_an_earlier_process_nobody_is_told_that_nobody_came() {
+    let welcome = json!({"type": "welcome", "version": 1, "session_id": "s1", "room_name": "room_abc123",
+        "capabilities": ["say"], "call": {"sip": {"call_id": "x", "local_tag": "a", "remote_tag": "b", "cseq": 7,
+            "local_uri": "sip:a@x.example", "remote_uri": "sip:b@x.example", "remote_target": "sip:b@x.example"}},
+        "participants": [{"id": "c", "role": "caller"}, {"id": "a", "role": "agent"}]});
+    let mut sim = Sim::new(transfer());
+    sim.room(welcome.clone());
+    sim.store_result = Some(StoreResult::Existing { outcome: None });
+    angry(&mut sim);
+    sim.pass(Settings::default().transfer_deadline_ms);
+    assert_eq!((sim.outcomes(), sim.commands().len(), sim.delivered()), (vec![], 0, 0));
+    assert!(!sim.outputs.iter().any(|o| matches!(o, Output::Transfer { .. })), "no second phone rings");
+    sim.store_result = Some(StoreResult::Written);
+    sim.room(json!({"type": "participant.joined", "participant": {"id": "s", "role": "supervisor"}}));
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+    // Where nobody comes, the time of the first phone runs out, and only then is it said.
+    let mut sim = Sim::new(transfer());
+    sim.room(welcome);
+    sim.store_result = Some(StoreResult::Existing { outcome: None });
+    angry(&mut sim);
+    sim.store_result = Some(StoreResult::Written);
+    sim.pass(Settings::default().transfer_deadline_ms + 5_000);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Unknown), true)]);
+    assert_eq!((sim.commands(), sim.delivered()), (vec!["say-fallback-u3"], 1));
+}
+
+#[test]
+fn what_the_room_said_is_decided_in_its_order_however_long_a_rating_takes() {
+    let tool = json!({"type": "tool.call", "call_id": "k1", "name": "escalate_sentiment",
+        "arguments": {"sentiment_score": 1, "description": "billing unresolved for 3 days"}});
+    let decide = |hold: bool| {
+        let mut sim = Sim::new(flag());
+        sim.hold_ratings = hold;
+        for id in ["u1", "u2", "u3"] {
+            sim.say(id, "2 why does nobody help");
+        }
+        sim.room(tool.clone());
+        sim.say("u4", "2 hello");
+        let asked: Vec<_> = sim.outputs.iter().filter_map(|o| match o {
+            Output::Rate { turn_id, rev, turn } => Some((turn_id.clone(), *rev, turn.text.clone())),
+            _ => None,
+        }).collect();
+        if hold {
+            assert_eq!(sim.escalations(), [], "nothing overtakes a turn that waits for its rating");
+            for (turn_id, rev, text) in asked.into_iter().rev() {
+                sim.input(Input::Rated { turn_id, rev, result: rate(&text) });
+            }
+        }
+        let of = |r: &Report| if let Report::Escalation { alert_id, .. } = r { Some(alert_id.clone()) } else { None };
+        (sim.escalations(), sim.reports().filter_map(of).collect::<Vec<_>>())
+    };
+    assert_eq!(decide(true), decide(false));
+    assert_eq!(decide(true).0, [(3, Rule::Streak, Severity::Medium)]);
+}
+
+#[test]
+fn a_caller_is_told_that_the_team_knows_only_where_it_does() {
+    for (store, told) in [(StoreResult::Written, true), (StoreResult::Failed { detail: "disk".to_owned() }, false)] {
+        let mut settings = transfer();
+        settings.webhook.url = None;
+        let mut sim = Sim::new(settings);
+        sim.store_result = Some(store);
+        angry(&mut sim);
+        sim.result("say-u3", "done", None);
+        sim.result("transfer-u3", "failed", Some("busy"));
+        let said = sim.outputs.iter().find_map(|o| match o {
+            Output::Room { message: SidecarMessage::Command { command_id, command: CommandKind::Say { text }, .. } }
+                if command_id == "say-fallback-u3" => Some(text.clone()),
+            _ => None,
+        });
+        assert_eq!(said.unwrap().contains("let the team know"), told);
     }
 }
 
