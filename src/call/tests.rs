@@ -658,10 +658,14 @@ fn what_the_room_said_is_decided_in_its_order_however_long_a_rating_takes() {
         }
         sim.room(tool.clone());
         sim.say("u4", "2 hello");
-        let asked: Vec<_> = sim.outputs.iter().filter_map(|o| match o {
-            Output::Rate { turn_id, rev, turn } => Some((turn_id.clone(), *rev, turn.text.clone())),
-            _ => None,
-        }).collect();
+        let asked: Vec<_> = sim
+            .outputs
+            .iter()
+            .filter_map(|o| match o {
+                Output::Rate { turn_id, rev, turn } => Some((turn_id.clone(), *rev, turn.text.clone())),
+                _ => None,
+            })
+            .collect();
         if hold {
             assert_eq!(sim.escalations(), [], "nothing overtakes a turn that waits for its rating");
             for (turn_id, rev, text) in asked.into_iter().rev() {
@@ -686,8 +690,9 @@ fn a_caller_is_told_that_the_team_knows_only_where_it_does() {
         sim.result("say-u3", "done", None);
         sim.result("transfer-u3", "failed", Some("busy"));
         let said = sim.outputs.iter().find_map(|o| match o {
-            Output::Room { message: SidecarMessage::Command { command_id, command: CommandKind::Say { text }, .. } }
-                if command_id == "say-fallback-u3" => Some(text.clone()),
+            Output::Room {
+                message: SidecarMessage::Command { command_id, command: CommandKind::Say { text }, .. },
+            } if command_id == "say-fallback-u3" => Some(text.clone()),
             _ => None,
         });
         assert_eq!(said.unwrap().contains("let the team know"), told);

@@ -3,11 +3,11 @@
 pub mod attach;
 pub mod calls;
 mod cores;
-mod events;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
 pub mod evaluate;
+mod events;
 pub mod exit;
 pub mod manual;
 mod progress;

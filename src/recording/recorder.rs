@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::lasting::{go_on, last_line};
 use super::VERSION;
+use super::lasting::{go_on, last_line};
 use crate::clock::Millis;
 use crate::room::message::RoomMessage;
 

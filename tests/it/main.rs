@@ -21,5 +21,6 @@ mod replay;
 mod room;
 mod sip;
 mod support;
+mod takeover;
 mod transfer;
 mod webhook;
