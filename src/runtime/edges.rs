@@ -10,7 +10,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 use super::host::Host;
-use super::writer::Job;
 use crate::alert::outcome::{Outcome, Progress};
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::DeliveryResult;
@@ -21,6 +20,7 @@ use crate::call::route::{Route, TransferRequest, choose_route};
 use crate::config::settings::{ActionKind, Settings};
 use crate::room::message::Welcome;
 use crate::sentiment::{Opinions, RateError, Rater, TurnInContext};
+use crate::store::Change;
 use crate::transfer::sip::Stop;
 
 /// How long a call that ends waits for the attempts that it has under way, beside an attempt's own timeout.
@@ -78,7 +78,7 @@ impl Edges {
         let session = (welcome.session_id.clone(), welcome.room_name.clone());
         if self.session.as_ref() != Some(&session) {
             let (session_id, room_name) = session.clone();
-            self.host.writer.hand(Job::Started { session_id, room_name });
+            self.host.writer.note(Change::SessionStarted { session_id, room_name });
             self.session = Some(session);
         }
         let over_sip = !matches!(choose_route(welcome, self.settings.sip.mode), None | Some(Route::RoomCommand));
@@ -94,7 +94,7 @@ impl Edges {
             (report, self.session.clone())
         {
             let (reason, turns, escalated) = (reason.clone(), *turns, *escalated);
-            self.host.writer.hand(Job::Ended { session_id, room_name, reason, turns, escalated });
+            self.host.writer.note(Change::SessionEnded { session_id, room_name, reason, turns, escalated });
         }
     }
 
@@ -113,7 +113,7 @@ impl Edges {
             Output::Store { write } => {
                 self.unstored += 1;
                 let (outgoing, inputs) = (self.outgoing.clone(), self.inputs.clone());
-                self.host.writer.hand(Job::Write { write: Box::new(write), outgoing, inputs });
+                self.host.writer.ask(Change::Alert { write: Box::new(write), outgoing }, inputs);
             }
             Output::Deliver { alert_id, unstored } => self.deliver(alert_id, unstored),
             Output::Transfer { request } => self.transfer(request),
@@ -154,13 +154,18 @@ impl Edges {
     fn deliver(&self, alert_id: AlertId, unstored: Option<Box<Alert>>) {
         let Some(deliverer) = self.host.deliverer.clone() else { return };
         let (inputs, over, outgoing) = (self.inputs.clone(), self.over.clone(), self.outgoing.clone());
+        let writer = self.host.writer.clone();
         self.spawn(async move {
             if let Some(alert) = unstored {
                 let Some(outgoing) = outgoing else { return };
                 let each = |result: &DeliveryResult| {
                     drop(inputs.send(Input::Delivery { alert_id: alert_id.clone(), result: result.clone() }));
                 };
-                deliverer.send_unstored(&alert, &outgoing, each).await;
+                if let DeliveryResult::Delivered { status, .. } = deliverer.send_unstored(&alert, &outgoing, each).await
+                {
+                    // Should the store take it after all, it is not sent again.
+                    writer.note(Change::Told { alert, outgoing, status });
+                }
                 return;
             }
             loop {

@@ -1,24 +1,21 @@
 //! The one task that writes to the store, in the order in which it was asked ([`Writer`]).
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::alert::outgoing::Outgoing;
-use crate::alert::record::{StoreResult, StoreWrite};
+use crate::alert::AlertId;
+use crate::alert::record::StoreResult;
 use crate::call::event::Input;
 use crate::clock::unix_ms;
-use crate::store::Store;
+use crate::store::{Change, Store};
 
-/// Something for the store.
-pub(super) enum Job {
-    /// An alert or its outcome; the result goes to the call.
-    Write { write: Box<StoreWrite>, outgoing: Option<Arc<Outgoing>>, inputs: mpsc::UnboundedSender<Input> },
-    /// A room let a call's sidecar in.
-    Started { session_id: String, room_name: String },
-    /// A call is over.
-    Ended { session_id: String, room_name: String, reason: String, turns: u32, escalated: bool },
+/// How many changes wait for the disk together.
+const BATCH: usize = 256;
+
+/// Something for the store, and who is told of an alert's.
+pub(super) struct Job {
+    pub(super) change: Change,
+    pub(super) inputs: Option<mpsc::UnboundedSender<Input>>,
 }
 
 /// A way to the task. An outcome never overtakes its alert, whichever call it is of; a call that breaks leaves what it
@@ -33,30 +30,47 @@ impl Writer {
         (Self(jobs), tokio::spawn(write(store, queue)))
     }
 
-    pub(super) fn hand(&self, job: Job) {
+    /// Writes what a call waits for: the answer comes to `inputs`.
+    pub(super) fn ask(&self, change: Change, inputs: mpsc::UnboundedSender<Input>) {
+        self.hand(Job { change, inputs: Some(inputs) });
+    }
+
+    /// Writes what nobody waits for.
+    pub(super) fn note(&self, change: Change) {
+        self.hand(Job { change, inputs: None });
+    }
+
+    fn hand(&self, job: Job) {
         // The task lives as long as there is a way to it, so it is there to hear this.
         drop(self.0.send(job));
     }
 }
 
 async fn write(store: Store, mut queue: mpsc::UnboundedReceiver<Job>) {
-    while let Some(job) = queue.recv().await {
-        let now = unix_ms();
-        let done = match job {
-            Job::Write { write, outgoing, inputs } => {
-                let alert_id = write.alert().id.clone();
-                let written = store.write(&write, outgoing.as_deref(), now).await;
-                let result = written.unwrap_or_else(|error| StoreResult::Failed { detail: error.to_string() });
-                drop(inputs.send(Input::Stored { alert_id, result }));
-                Ok(())
+    let mut jobs = Vec::new();
+    // What comes while the disk is at work is written next, all at once.
+    while queue.recv_many(&mut jobs, BATCH).await > 0 {
+        let (changes, inputs): (Vec<Change>, Vec<_>) = jobs.drain(..).map(|job| (job.change, job.inputs)).unzip();
+        let results = store.apply(&changes, unix_ms()).await;
+        for ((change, inputs), result) in changes.iter().zip(inputs).zip(results) {
+            match (alert_id(change), inputs) {
+                (Some(alert_id), Some(inputs)) => {
+                    let result = result.unwrap_or_else(|error| StoreResult::Failed { detail: error.to_string() });
+                    drop(inputs.send(Input::Stored { alert_id, result }));
+                }
+                _ => {
+                    if let Err(error) = result {
+                        tracing::error!(%error, "the session could not be noted in the store");
+                    }
+                }
             }
-            Job::Started { session_id, room_name } => store.session_started(&session_id, &room_name, now).await,
-            Job::Ended { session_id, room_name, reason, turns, escalated } => {
-                store.session_ended(&session_id, &room_name, &reason, turns, escalated, now).await
-            }
-        };
-        if let Err(error) = done {
-            tracing::error!(%error, "the session could not be noted in the store");
         }
+    }
+}
+
+fn alert_id(change: &Change) -> Option<AlertId> {
+    match change {
+        Change::Alert { write, .. } => Some(write.alert().id.clone()),
+        Change::Told { .. } | Change::SessionStarted { .. } | Change::SessionEnded { .. } => None,
     }
 }

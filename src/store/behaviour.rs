@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::*;
 use crate::alert::Alert;
@@ -50,6 +51,8 @@ macro_rules! behaves {
             a_place_of_this_hour_is_free_again_in_the_next
             of_many_processes_that_race_for_the_last_places_exactly_so_many_get_one
             a_session_is_kept_from_its_start_over_a_take_over_to_its_end
+            changes_made_together_come_each_to_their_own_result
+            what_was_told_without_the_store_is_kept_and_not_sent_again
         }
     };
     ($fresh:ty: $($name:ident)*) => {
@@ -333,4 +336,61 @@ pub(super) async fn a_session_is_kept_from_its_start_over_a_take_over_to_its_end
     assert_eq!(store.session("s1", "another room").await.unwrap(), None);
     store.session_ended("s2", "room", "hangup", 0, false, NOW).await.unwrap();
     assert!(store.session("s2", "room").await.unwrap().is_some());
+}
+
+fn change(write: StoreWrite) -> Change {
+    Change::Alert { write: Box::new(write), outgoing: Some(Arc::new(outgoing(WebhookDetail::Full))) }
+}
+
+pub(super) async fn changes_made_together_come_each_to_their_own_result(place: impl Fresh) {
+    let store = place.open().await;
+    let (known, new) = (alert("t1"), alert("t2"));
+    write(&store, &decided(&known, WebhookPlan::Send), NOW).await;
+    place.meddle("UPDATE alerts SET outcome = 'no JSON'").await;
+    let session = || ("s1".to_owned(), "room".to_owned());
+    let ((session_id, room_name), (id, name)) = (session(), session());
+    let changes = [
+        Change::SessionStarted { session_id, room_name },
+        change(decided(&new, WebhookPlan::Send)),
+        // What somebody wrote past us makes this one fail, and no other.
+        change(decided(&known, WebhookPlan::Send)),
+        change(came_to(&new, Outcome::Busy, WebhookPlan::None)),
+        Change::SessionEnded {
+            session_id: id,
+            room_name: name,
+            reason: "hangup".to_owned(),
+            turns: 3,
+            escalated: true,
+        },
+    ];
+    let results = store.apply(&changes, NOW + 1).await;
+    assert!(results[2].is_err(), "{results:?}");
+    for at in [0, 1, 3, 4] {
+        assert_eq!(results[at], Ok(StoreResult::Written), "{at}");
+    }
+    assert_eq!(store.alert(&new.id).await.unwrap().unwrap().alert.outcome, Some(Outcome::Busy));
+    assert_eq!(store.session("s1", "room").await.unwrap().unwrap().ended_ms, Some(NOW + 1));
+    assert!(store.apply(&[], NOW).await.is_empty());
+}
+
+pub(super) async fn what_was_told_without_the_store_is_kept_and_not_sent_again(place: impl Fresh) {
+    let store = place.open().await;
+    let (late, never) = (alert("t1"), alert("t2"));
+    // The store took the first one after all, when it had been sent from memory already; the second one it never took.
+    write(&store, &decided(&late, WebhookPlan::Send), NOW).await;
+    let told = |alert: &Alert| Change::Told {
+        alert: Box::new(alert.clone()),
+        outgoing: Arc::new(outgoing(WebhookDetail::Full)),
+        status: 204,
+    };
+    assert_eq!(
+        store.apply(&[told(&late), told(&never)], NOW + 1).await,
+        [Ok(StoreResult::Written), Ok(StoreResult::Written)]
+    );
+    for alert in [&late, &never] {
+        let row = row(&store, &alert.id).await;
+        assert_eq!((row.state, row.attempts, row.last_status), (OutboxState::Delivered, 1, Some(204)));
+        assert!(store.alert(&alert.id).await.unwrap().is_some());
+    }
+    assert_eq!((store.pending_count().await, store.claim_due(9, NOW + 2, NOW + 2).await), (Ok(0), Ok(vec![])));
 }

@@ -16,7 +16,7 @@ mod sqlite;
 mod url;
 
 pub use self::error::{StoreError, StoreProblem};
-pub use self::rows::{Attempted, Claim, LEASE_SLACK_MS, OutboxRow, OutboxState, StoredAlert, StoredSession};
+pub use self::rows::{Attempted, Change, Claim, LEASE_SLACK_MS, OutboxRow, OutboxState, StoredAlert, StoredSession};
 use self::sqlite::SqliteStore;
 use self::url::Place;
 pub use self::url::{NotAStore, StoreUrl};
@@ -122,6 +122,14 @@ impl Store {
     ) -> Result<StoreResult, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.write(write, outgoing, now_unix_ms).await,
+        }
+    }
+
+    /// Makes changes durable together, which costs hardly more than one: what each came to, in their order (of those that are
+    /// no alert's, `Written`). One that fails by itself holds up no other.
+    pub async fn apply(&self, changes: &[Change], now_ms: u64) -> Vec<Result<StoreResult, StoreError>> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.apply(changes, now_ms).await,
         }
     }
 

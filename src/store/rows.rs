@@ -1,7 +1,9 @@
 //! What is stored, as types, and what follows from it whatever keeps it: no backend has rules of its own.
 
+use std::sync::Arc;
+
 use crate::alert::outgoing::{BadOutgoing, Outgoing};
-use crate::alert::record::WebhookPlan;
+use crate::alert::record::{StoreWrite, WebhookPlan};
 use crate::alert::{Alert, AlertId, payload};
 
 /// An alert as the store has it.
@@ -13,6 +15,47 @@ pub struct StoredAlert {
     pub created_ms: u64,
     /// What people made of it: `open`, `confirmed` or `dismissed`.
     pub review: String,
+}
+
+/// Something to be written. Several are made durable together, in their order.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// An alert or its outcome, with all that follows from it.
+    Alert {
+        /// What.
+        write: Box<StoreWrite>,
+        /// Where its webhook goes.
+        outgoing: Option<Arc<Outgoing>>,
+    },
+    /// An alert whose webhook was sent although it was not stored: it is stored now, and not sent again.
+    Told {
+        /// The alert.
+        alert: Box<Alert>,
+        /// Where its webhook went.
+        outgoing: Arc<Outgoing>,
+        /// What the receiver answered.
+        status: u16,
+    },
+    /// A call is attended. A process that takes a call over leaves its start as it was.
+    SessionStarted {
+        /// The session.
+        session_id: String,
+        /// The room.
+        room_name: String,
+    },
+    /// A call ended, also when its start could not be noted.
+    SessionEnded {
+        /// The session.
+        session_id: String,
+        /// The room.
+        room_name: String,
+        /// Why.
+        reason: String,
+        /// How many caller turns there were.
+        turns: u32,
+        /// Whether it escalated.
+        escalated: bool,
+    },
 }
 
 /// How long a transfer counts among those of the hour, in ms.

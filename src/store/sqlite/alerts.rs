@@ -34,27 +34,61 @@ impl SqliteStore {
     ) -> Result<StoreResult, StoreError> {
         let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
+        let result = self.write_in(&mut tx, write, outgoing, now_unix_ms).await?;
+        tx.commit().await.map_err(|error| self.failed(&error))?;
+        Ok(result)
+    }
+
+    /// The same within a transaction.
+    pub(super) async fn write_in(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        write: &StoreWrite,
+        outgoing: Option<&Outgoing>,
+        now_unix_ms: u64,
+    ) -> Result<StoreResult, StoreError> {
         let mut result = StoreResult::Written;
         match write {
             StoreWrite::Alert { alert, webhook, transfer_cap } => {
-                if !self.put(&mut tx, alert, IfThere::Keep, now_unix_ms).await? {
-                    let outcome = self.outcome(&mut tx, &alert.id).await?;
+                if !self.put(tx, alert, IfThere::Keep, now_unix_ms).await? {
+                    let outcome = self.outcome(tx, &alert.id).await?;
                     return Ok(StoreResult::Existing { outcome });
                 }
-                self.queue(&mut tx, alert, *webhook, outgoing, now_unix_ms).await?;
+                self.queue(tx, alert, *webhook, outgoing, now_unix_ms).await?;
                 if let Some(cap) = *transfer_cap
-                    && !self.take_place(&mut tx, &alert.id, cap, now_unix_ms).await?
+                    && !self.take_place(tx, &alert.id, cap, now_unix_ms).await?
                 {
                     result = StoreResult::AtCap { cap };
                 }
             }
             StoreWrite::Outcome { alert, webhook } => {
-                self.put(&mut tx, alert, IfThere::Update, now_unix_ms).await?;
-                self.settle(&mut tx, alert, *webhook, outgoing, now_unix_ms).await?;
+                self.put(tx, alert, IfThere::Update, now_unix_ms).await?;
+                self.settle(tx, alert, *webhook, outgoing, now_unix_ms).await?;
             }
         }
-        tx.commit().await.map_err(|error| self.failed(&error))?;
         Ok(result)
+    }
+
+    /// Notes that an alert's webhook was sent without the store, and stores the alert where it is not there.
+    pub(super) async fn told_in(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        alert: &Alert,
+        outgoing: &Outgoing,
+        status: u16,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.put(tx, alert, IfThere::Keep, now_ms).await?;
+        self.queue(tx, alert, WebhookPlan::Send, Some(outgoing), now_ms).await?;
+        let statement = sqlx::query(
+            "UPDATE outbox SET state = 'delivered', last_status = ?, attempts = max(attempts, 1), settled_ms = ?, \
+             claimed_until_ms = NULL WHERE alert_id = ?",
+        )
+        .bind(i64::from(status))
+        .bind(int(now_ms))
+        .bind(alert.id.as_str());
+        self.execute(tx, statement).await?;
+        Ok(())
     }
 
     pub(in crate::store) async fn alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {

@@ -6,6 +6,7 @@
 //! The file must be on a local disk: WAL mode needs shared memory, which network file systems do not have.
 
 mod alerts;
+mod batch;
 mod error;
 mod outbox;
 mod schema;

@@ -1,11 +1,22 @@
 //! The calls that were attended.
 
+use sqlx::SqliteConnection;
+
 use super::{SqliteStore, count, int, uint};
 use crate::store::StoreError;
 use crate::store::rows::StoredSession;
 
 /// A row of `sessions`, in the order of [`StoredSession`].
 type SessionRow = (i64, Option<i64>, Option<String>, i64, bool);
+
+/// How a call ended.
+pub(super) struct Ended<'a> {
+    pub(super) session_id: &'a str,
+    pub(super) room_name: &'a str,
+    pub(super) reason: &'a str,
+    pub(super) turns: u32,
+    pub(super) escalated: bool,
+}
 
 impl SqliteStore {
     pub(in crate::store) async fn session_started(
@@ -14,7 +25,16 @@ impl SqliteStore {
         room_name: &str,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let mut conn = self.conn().await?;
+        self.session_started_in(&mut *self.conn().await?, session_id, room_name, now_ms).await
+    }
+
+    pub(super) async fn session_started_in(
+        &self,
+        conn: &mut SqliteConnection,
+        session_id: &str,
+        room_name: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
         let statement = sqlx::query(
             "INSERT INTO sessions (session_id, room_name, started_ms) VALUES (?, ?, ?) \
              ON CONFLICT DO UPDATE SET ended_ms = NULL, ended_reason = NULL",
@@ -22,7 +42,7 @@ impl SqliteStore {
         .bind(session_id)
         .bind(room_name)
         .bind(int(now_ms));
-        self.execute(&mut conn, statement).await?;
+        self.execute(conn, statement).await?;
         Ok(())
     }
 
@@ -35,7 +55,16 @@ impl SqliteStore {
         escalated: bool,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let mut conn = self.conn().await?;
+        let ended = Ended { session_id, room_name, reason, turns, escalated };
+        self.session_ended_in(&mut *self.conn().await?, ended, now_ms).await
+    }
+
+    pub(super) async fn session_ended_in(
+        &self,
+        conn: &mut SqliteConnection,
+        Ended { session_id, room_name, reason, turns, escalated }: Ended<'_>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
         let statement = sqlx::query(
             "INSERT INTO sessions (session_id, room_name, started_ms, ended_ms, ended_reason, turns, escalated) \
              VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET ended_ms = excluded.ended_ms, \
@@ -47,7 +76,7 @@ impl SqliteStore {
         .bind(reason)
         .bind(i64::from(turns))
         .bind(escalated);
-        self.execute(&mut conn, statement).await?;
+        self.execute(conn, statement).await?;
         Ok(())
     }
 
