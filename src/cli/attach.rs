@@ -24,6 +24,7 @@ use crate::runtime::journal::Journal;
 use crate::runtime::{Attachment, Ending, shutdown};
 use crate::sentiment::Rater;
 use crate::store::{Store, StoreUrl};
+use crate::telemetry::shown::json_line;
 use crate::telemetry::{self, LogFormat};
 use crate::transfer::sip;
 use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
@@ -50,7 +51,7 @@ Example:
       --room room_abc123 --agent agent.json")]
 pub struct AttachArgs {
     /// Dial the room at this WebSocket address (ws:// or wss://).
-    #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL")]
+    #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL", hide_env_values = true)]
     room_url: Url,
     /// Join the room of this name.
     #[arg(long, value_name = "NAME", env = "SIDECAR_ROOM")]
@@ -60,7 +61,7 @@ pub struct AttachArgs {
     dialect: Dialect,
     /// Keep alerts and undelivered webhooks here: sqlite:///path/to/file.db or a path [default: an SQLite file in the
     /// user's state folder].
-    #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
+    #[arg(long, value_name = "URL", env = "SIDECAR_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
     /// Record what the room says into a new file, for `replay`.
     #[arg(long, value_name = "FILE")]
@@ -94,10 +95,9 @@ pub enum Dialect {
 
 /// Prints one event; a platform that no longer reads does not stop the call.
 fn print(report: &impl serde::Serialize) {
-    if let Ok(mut line) = serde_json::to_vec(report) {
-        line.push(b'\n');
+    if let Ok(line) = json_line(report) {
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(&line).and_then(|()| out.flush());
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     }
 }
 

@@ -13,6 +13,7 @@ mod readme;
 mod recognisers;
 mod replay;
 mod room;
+mod shown;
 mod sip;
 mod support;
 mod transfer;

@@ -15,6 +15,7 @@ use crate::replay::shorten;
 use crate::room::message::{CommandKind, Participant, Role, RoomMessage, SidecarMessage};
 use crate::room::server::ServerEvent;
 use crate::sentiment::Label;
+use crate::telemetry::shown::shown;
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -125,7 +126,7 @@ impl Show {
                 let then = if *fallback { "; the webhook falls in" } else { "" };
                 self.line("sip", BOLD, &format!("{BOLD}{}{then}{BOLD:#}", outcome.name()))
             }
-            Report::Warning { detail } => self.line("", YELLOW, &format!("{YELLOW}{detail}{YELLOW:#}")),
+            Report::Warning { detail } => self.line("", YELLOW, &format!("{YELLOW}{}{YELLOW:#}", shown(detail))),
             _ => Ok(()),
         }
     }
