@@ -14,7 +14,8 @@ use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
 use crate::config::secret::Secrets;
-use crate::config::settings::{ActionKind, Settings, TransferMode};
+use crate::config::settings::{ActionKind, Settings, TransferMode, WebhookUrl};
+use crate::notify::guard::Guard;
 use crate::notify::sign::{NoSigner, Signer};
 use crate::notify::{Deliverer, clock};
 use crate::replay::recorder::Recorder;
@@ -142,6 +143,7 @@ async fn prepare(
     if settings.action.kind() == ActionKind::Transfer {
         sip::check_settings(&settings.sip).map_err(|error| Failure::new(Exit::BadSettings, error))?;
     }
+    webhook(&settings)?;
     let store = open_store(args.store).await?;
     let deliverer = deliverer(&settings, &secrets, &store, args.shadow)?;
     let unwritable = |path: &PathBuf, error: String| Failure::new(Exit::Other, format!("{}: {error}", path.display()));
@@ -181,6 +183,15 @@ fn whisper(settings: &Settings) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// An address that would be refused when the alert is due is refused at the start. Where a name leads is seen then.
+fn webhook(settings: &Settings) -> Result<(), Failure> {
+    let Some(url) = settings.webhook.url.as_ref().map(WebhookUrl::url) else { return Ok(()) };
+    Guard::new(url, &settings.webhook.allow).check(url).map_err(|refusal| {
+        Failure::new(Exit::BadSettings, format!("sentimentNotifyWebhook cannot be used: {refusal}"))
+            .help("sentiment-sidecar doctor tries it")
+    })
 }
 
 /// The sender of webhooks. A webhook without a signing secret is refused at the start, not when the alert is due.

@@ -70,10 +70,10 @@ impl Edges {
         let tasks = TaskTracker::new();
         let over = CancellationToken::new();
         let outgoing = Outgoing::from_settings(&settings.webhook);
-        tasks.spawn(keep(workers.store, outgoing, queue, inputs.clone()));
         if let Some(deliverer) = &workers.deliverer {
-            tasks.spawn(sweep(Arc::clone(deliverer), over.clone()));
+            tasks.spawn(sweep(Arc::clone(deliverer), outgoing.clone(), over.clone()));
         }
+        tasks.spawn(keep(workers.store, outgoing, queue, inputs.clone()));
         Self {
             settings,
             inputs,
@@ -301,7 +301,12 @@ async fn keep(
 }
 
 /// Sends what processes before this one left behind.
-async fn sweep(deliverer: Arc<Deliverer>, over: CancellationToken) {
+async fn sweep(deliverer: Arc<Deliverer>, outgoing: Option<Outgoing>, over: CancellationToken) {
+    if let Some(outgoing) = outgoing
+        && let Err(error) = deliverer.readmit(&outgoing).await
+    {
+        tracing::warn!(%error, "what was refused by an earlier allow-list could not be looked for");
+    }
     let each = |alert_id: &AlertId, result: &DeliveryResult| {
         tracing::info!(%alert_id, ?result, "attempted a webhook that an earlier process left");
     };

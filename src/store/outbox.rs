@@ -121,6 +121,14 @@ type StatusRow = (String, i64, i64, Option<i64>, Option<i64>, Option<String>, Op
 /// A row that is due: `alert_id, url, detail, allow, timeout_ms, body, attempts`.
 type DueRow = (String, String, String, String, i64, String, i64);
 
+/// Which rows [`Store::readmit`] changes.
+macro_rules! readmitted {
+    () => {
+        "url = ?1 AND allow <> ?2 AND (state IN ('held', 'pending') \
+         OR (state = 'gave_up' AND last_status IS NULL AND attempts < ?3 AND created_ms >= ?4))"
+    };
+}
+
 impl Store {
     /// Claims one webhook for an attempt, if it is due and no other process has it.
     ///
@@ -232,6 +240,46 @@ impl Store {
         .bind(delivered);
         let changed = self.execute(&mut conn, statement).await?;
         Ok(changed > 0)
+    }
+
+    /// Lets the webhooks to `outgoing`'s URL go by its allow-list, where they have another one: those that are still to
+    /// be sent, and, at once, those that were decided since `since_ms` and given up without an answer before their
+    /// attempt `last_attempt`, as those are that were refused. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn readmit(
+        &self,
+        outgoing: &Outgoing,
+        last_attempt: u32,
+        since_ms: u64,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
+        let (url, allow) = (outgoing.url.url().as_str(), outgoing.allow_text());
+        let mut conn = self.conn().await?;
+        // Reading takes no lock. Thousands of processes look, and there is seldom anything to change.
+        let any: i64 = sqlx::query_scalar(concat!("SELECT EXISTS (SELECT 1 FROM outbox WHERE ", readmitted!(), ")"))
+            .bind(url)
+            .bind(&allow)
+            .bind(i64::from(last_attempt))
+            .bind(int(since_ms))
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        if any == 0 {
+            return Ok(0);
+        }
+        let statement = sqlx::query(concat!(
+            "UPDATE outbox SET allow = ?2, settled_ms = NULL, due_ms = iif(state = 'gave_up', ?5, due_ms), ",
+            "state = iif(state = 'gave_up', 'pending', state) WHERE ",
+            readmitted!()
+        ))
+        .bind(url)
+        .bind(&allow)
+        .bind(i64::from(last_attempt))
+        .bind(int(since_ms))
+        .bind(int(now_ms));
+        self.execute(&mut conn, statement).await
     }
 
     /// Where an alert's webhook stands, if it has one.
