@@ -3,11 +3,12 @@
 use super::Call;
 use super::escalation::AlertId;
 use super::event::{Output, StoreWrite, WebhookPlan};
-use super::latch::{Phase, SETTLE_MS, STORE_PATIENCE_MS};
+use super::latch::{Active, Phase, SETTLE_MS, STORE_PATIENCE_MS};
 use super::report::Report;
 use crate::config::settings::{Action, ActionKind, TransferMode};
-use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, capability};
-use crate::transfer::{self, Outcome, Progress, Route, TransferRequest};
+use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, Welcome, capability};
+use crate::transfer::sip;
+use crate::transfer::{self, Outcome, Progress, Route, TERMINATED, TransferRequest};
 
 /// How long a room that does not offer `say` may take to say the handover sentence all the same.
 const UNOFFERED_SAY_MS: u64 = 3_000;
@@ -15,6 +16,17 @@ const UNOFFERED_SAY_MS: u64 = 3_000;
 const GONE_GRACE_MS: u64 = 2_000;
 /// How many steps an alert keeps.
 const MAX_STEPS: usize = 64;
+
+impl Active {
+    /// Whether a caller who is gone may well be with the human: a SIP peer has taken the REFER, and notifies nothing, or no
+    /// more. One that notifies would have told of a success.
+    fn may_have_been_handed_over(&self) -> bool {
+        let was = |names: &[&str]| self.alert.steps.iter().any(|told| names.contains(&told.step.as_str()));
+        self.over_sip
+            && was(&["accepted"])
+            && (was(&[TERMINATED]) || !was(&["trying", "ringing", "progress", "result"]))
+    }
+}
 
 impl Call {
     /// Says the handover sentence, then transfers.
@@ -30,6 +42,17 @@ impl Call {
         self.command(format!("say-{key}"), CommandKind::Say { text }, deadline_ms);
         let patience = if self.offers(capability::SAY) { deadline_ms } else { deadline_ms.min(UNOFFERED_SAY_MS) };
         self.enter(Phase::Announcing, patience);
+    }
+
+    /// Warns of a SIP dialog that a transfer would want and cannot use: now there is still time to mend it.
+    pub(super) fn check_dialog(&mut self, welcome: &Welcome) {
+        if self.settings.action.kind() != ActionKind::Transfer {
+            return;
+        }
+        if let Err(bad) = sip::check_handover(welcome, &self.settings.sip) {
+            let detail = format!("the SIP dialog that the room hands over cannot be used for a transfer: {bad}");
+            self.report(Report::Warning { detail });
+        }
     }
 
     pub(super) fn caller_is_gone(&self) -> bool {
@@ -104,7 +127,13 @@ impl Call {
         if active.alert.steps.len() < MAX_STEPS {
             active.alert.steps.push(progress.clone());
         }
+        // The peer will tell no more: from now on it is as after the deadline, and the edge listens for as long.
+        let is_over = active.over_sip && active.phase == Phase::Transferring && progress.step == TERMINATED;
+        let caller_left = active.caller_left;
         self.report(Report::Transfer { alert_id: alert_id.clone(), progress });
+        if is_over && !caller_left {
+            self.enter(Phase::Settling, SETTLE_MS);
+        }
     }
 
     /// The SIP edge is done.
@@ -167,8 +196,7 @@ impl Call {
             let alert_id = active.alert.id.clone();
             self.out.push_back(Output::CancelTransfer { alert_id });
         }
-        let gone = self.caller_is_gone();
-        self.conclude(if gone { Outcome::CallerGone } else { Outcome::Unknown });
+        self.conclude(Outcome::Unknown);
     }
 
     /// The transfer's outcome is known: it is stored, and the webhook falls in where it failed.
@@ -176,15 +204,17 @@ impl Call {
         let Some(active) = &mut self.latch.active else { return };
         let outcome = match outcome {
             Outcome::Transferred => Outcome::Transferred,
+            Outcome::Unknown if active.may_have_been_handed_over() => Outcome::Unknown,
             _ if active.caller_left => Outcome::CallerGone,
             other => other,
         };
+        let caller_left = active.caller_left;
         active.alert.outcome = Some(outcome.clone());
         let (alert, key) = (active.alert.clone(), active.key.clone());
         let transferred = outcome == Outcome::Transferred;
         let fallback = !transferred && self.settings.webhook.url.is_some() && !self.settings.webhook.always;
         self.latch.handed_over = transferred;
-        if !transferred && outcome != Outcome::CallerGone {
+        if !transferred && !caller_left && outcome != Outcome::CallerGone {
             self.comfort(&key, &outcome);
         }
         self.report(Report::Outcome {

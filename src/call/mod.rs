@@ -220,6 +220,10 @@ impl Call {
             session_id: welcome.session_id.clone(),
             resumed: welcome.resumed,
         });
+        // A room that goes on says the same again.
+        if self.welcome.as_ref().is_none_or(|before| before.call.sip != welcome.call.sip) {
+            self.check_dialog(&welcome);
+        }
         self.welcome = Some(welcome);
         self.tell(SidecarMessage::ToolsRegister { tools: vec![tool::escalate_sentiment()] });
     }

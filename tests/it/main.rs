@@ -15,6 +15,7 @@ mod replay;
 mod room;
 mod shown;
 mod sip;
+mod sip_peers;
 mod support;
 mod transfer;
 mod webhook;
