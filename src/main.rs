@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use sentiment_sidecar::cli::{Cli, exit::Exit, run};
+use sentiment_sidecar::telemetry::shown::shown_lines;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -18,9 +18,10 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             let (red, cyan) = (anstyle::AnsiColor::Red.on_default().bold(), anstyle::AnsiColor::Cyan.on_default());
-            anstream::eprintln!("{red}error{red:#}: {failure}");
+            let said = failure.to_string();
+            anstream::eprintln!("{red}error{red:#}: {}", shown_lines(&said));
             if let Some(help) = &failure.help {
-                anstream::eprintln!("  {cyan}help{cyan:#}: {help}");
+                anstream::eprintln!("  {cyan}help{cyan:#}: {}", shown_lines(help));
             }
             failure.exit.into()
         }

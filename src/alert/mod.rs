@@ -115,7 +115,7 @@ impl Rule {
 pub struct AlertTurn {
     /// Who spoke.
     pub speaker: Speaker,
-    /// What was said.
+    /// What was said, with card numbers and other long numbers masked.
     pub text: String,
     /// How a caller turn was rated.
     #[serde(default, skip_serializing_if = "Option::is_none")]

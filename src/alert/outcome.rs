@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// The code of [`Outcome::Rejected`] when the host has begun as many transfers as it may in an hour.
 pub const HOURLY_CAP: &str = "hourly_cap";
 
+/// The step at which a SIP peer ends its subscription without a result, which may still come.
+pub const TERMINATED: &str = "terminated";
+
 /// What a transfer came to. 202 Accepted is not an outcome: only a final result is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "outcome")]

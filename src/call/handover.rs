@@ -2,10 +2,10 @@
 
 use super::Call;
 use super::event::Output;
-use super::latch::{Phase, SETTLE_MS, STORE_PATIENCE_MS};
+use super::latch::{Active, Phase, SETTLE_MS, STORE_PATIENCE_MS};
 use super::report::Report;
 use crate::alert::AlertId;
-use crate::alert::outcome::{Outcome, Progress};
+use crate::alert::outcome::{Outcome, Progress, TERMINATED};
 use crate::alert::record::{StoreWrite, WebhookPlan};
 use crate::call::route::{Route, TransferRequest, choose_route};
 use crate::config::settings::{Action, ActionKind, DEFAULT_FALLBACK, TransferMode};
@@ -19,6 +19,17 @@ const GONE_GRACE_MS: u64 = 2_000;
 const FALLBACK_UNTOLD: &str = "I'm sorry, I could not reach a supervisor just now. I'll keep helping you myself.";
 /// How many steps an alert keeps.
 const MAX_STEPS: usize = 64;
+
+impl Active {
+    /// Whether a caller who is gone may well be with the human: a SIP peer has taken the REFER, and notifies nothing, or no
+    /// more. One that notifies would have told of a success.
+    fn may_have_been_handed_over(&self) -> bool {
+        let was = |names: &[&str]| self.alert.steps.iter().any(|told| names.contains(&told.step.as_str()));
+        self.over_sip
+            && was(&["accepted"])
+            && (was(&[TERMINATED]) || !was(&["trying", "ringing", "progress", "result"]))
+    }
+}
 
 impl Call {
     /// Says the handover sentence, then transfers.
@@ -126,7 +137,13 @@ impl Call {
         if active.alert.steps.len() < MAX_STEPS {
             active.alert.steps.push(progress.clone());
         }
+        // The peer will tell no more: from now on it is as after the deadline, and the edge listens for as long.
+        let is_over = active.over_sip && active.phase == Phase::Transferring && progress.step == TERMINATED;
+        let caller_left = active.caller_left;
         self.report(Report::Transfer { alert_id: alert_id.clone(), progress });
+        if is_over && !caller_left {
+            self.enter(Phase::Settling, SETTLE_MS);
+        }
     }
 
     /// The SIP edge is done.
@@ -189,8 +206,7 @@ impl Call {
             let alert_id = active.alert.id.clone();
             self.out.push_back(Output::CancelTransfer { alert_id });
         }
-        let gone = self.caller_is_gone();
-        self.conclude(if gone { Outcome::CallerGone } else { Outcome::Unknown });
+        self.conclude(Outcome::Unknown);
     }
 
     /// The transfer's outcome is known: it is stored, and the webhook falls in where it failed.
@@ -198,15 +214,17 @@ impl Call {
         let Some(active) = &mut self.latch.active else { return };
         let outcome = match outcome {
             Outcome::Transferred => Outcome::Transferred,
+            Outcome::Unknown if active.may_have_been_handed_over() => Outcome::Unknown,
             _ if active.caller_left => Outcome::CallerGone,
             other => other,
         };
+        let caller_left = active.caller_left;
         active.alert.outcome = Some(outcome.clone());
         let (alert, key, stored) = (active.alert.clone(), active.key.clone(), active.stored);
         let transferred = outcome == Outcome::Transferred;
         let fallback = !transferred && self.settings.webhook.url.is_some() && !self.settings.webhook.always;
         self.latch.handed_over = transferred;
-        if !transferred && outcome != Outcome::CallerGone {
+        if !transferred && !caller_left && outcome != Outcome::CallerGone {
             let team_knows = stored || self.settings.webhook.url.is_some();
             self.comfort(&key, &outcome, team_knows);
         }

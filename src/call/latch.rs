@@ -252,7 +252,7 @@ impl Call {
         let alert_turn = |key: &TurnKey| {
             let turn = self.context_turn(*key)?;
             let sentiment = self.rating(*key).map(|rating| rating.sentiment);
-            Some(AlertTurn { speaker: turn.speaker, text: turn.text, sentiment })
+            Some(AlertTurn { speaker: turn.speaker, text: describe::masked(&turn.text), sentiment })
         };
         let mut turns: Vec<AlertTurn> =
             self.book.order().iter().rev().filter_map(alert_turn).take(LAST_TURNS).collect();

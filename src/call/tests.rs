@@ -10,7 +10,7 @@ use serde_json::json;
 use super::event::{Input, Output, RateResult};
 use super::report::{Report, TurnReport};
 use super::{Call, CallOptions};
-use crate::alert::outcome::Outcome;
+use crate::alert::outcome::{Outcome, Progress};
 use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
 use crate::alert::{AlertId, Rule, Severity};
 use crate::call::route::{Route, TransferRequest};
@@ -545,6 +545,59 @@ fn the_room_may_settle_it_for_as_long_whoever_notices_the_deadline_first() {
         assert_eq!(sim.outcomes(), [], "the SIP edge first: {sip_notices_first}");
         sim.room(json!({"type": "participant.joined", "participant": {"id": "h", "role": "supervisor"}}));
         assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+    }
+}
+
+/// A transfer over SIP whose steps are told.
+fn told(steps: &[&str]) -> Sim {
+    let mut sim = over_sip(TransferMode::Blind);
+    sim.result("say-u3", "done", None);
+    let alert_id: AlertId = sim.transfer_request().unwrap().alert_id.clone().into();
+    for step in steps {
+        let progress = Progress { step: (*step).to_owned(), sip_status: None };
+        sim.input(Input::TransferProgress { alert_id: alert_id.clone(), progress });
+    }
+    sim
+}
+
+#[test]
+fn a_subscription_that_is_over_without_a_result_is_settled_once() {
+    let mut sim = told(&["refer_sent", "accepted", "terminated", "trying"]);
+    sim.pass(4_900);
+    assert_eq!(sim.outcomes(), []);
+    sim.transfer_done(Outcome::Transferred);
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Transferred), false)]);
+
+    // The SIP edge listens as long, and adds nothing.
+    for sip_notices_first in [true, false] {
+        let mut sim = told(&["refer_sent", "accepted", "terminated", "trying"]);
+        if sip_notices_first {
+            sim.pass(4_990);
+            sim.transfer_done(Outcome::Unknown);
+        }
+        sim.pass(5_000);
+        assert_eq!(sim.outcomes(), [(Some(Outcome::Unknown), true)]);
+    }
+}
+
+#[test]
+fn a_caller_who_leaves_while_nobody_tells_of_the_transfer_may_be_with_the_human() {
+    for (steps, outcome) in [
+        (&["refer_sent"][..], Outcome::CallerGone),
+        (&["refer_sent", "accepted"], Outcome::Unknown),
+        (&["refer_sent", "accepted", "ringing"], Outcome::CallerGone),
+        (&["refer_sent", "accepted", "terminated", "trying"], Outcome::Unknown),
+    ] {
+        for the_edge_says_so in [true, false] {
+            let mut sim = told(steps);
+            sim.room(json!({"type": "participant.left", "participant": {"id": "c", "role": "caller"}}));
+            if the_edge_says_so {
+                sim.transfer_done(Outcome::Unknown);
+            }
+            sim.pass(2_000);
+            assert_eq!(sim.outcomes(), [(Some(outcome.clone()), true)], "{steps:?}");
+            assert!(!sim.commands().contains(&"say-fallback-u3"), "nobody is there to hear it");
+        }
     }
 }
 

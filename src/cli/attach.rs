@@ -14,8 +14,9 @@ use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
 use crate::clock;
 use crate::config::secret::{SecretName, Secrets};
-use crate::config::settings::{ActionKind, Settings, TransferMode};
+use crate::config::settings::{ActionKind, Settings, TransferMode, WebhookUrl};
 use crate::notify::Deliverer;
+use crate::notify::guard::Guard;
 use crate::notify::sign::{NoSigner, Signer};
 use crate::recording::recorder::Recorder;
 use crate::room::{DialectName, Target};
@@ -50,7 +51,7 @@ Example:
       --room room_abc123 --agent agent.json")]
 pub struct AttachArgs {
     /// Dial the room at this WebSocket address (ws:// or wss://).
-    #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL")]
+    #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL", hide_env_values = true)]
     room_url: Url,
     /// Join the room of this name.
     #[arg(long, value_name = "NAME", env = "SIDECAR_ROOM")]
@@ -60,7 +61,7 @@ pub struct AttachArgs {
     dialect: DialectName,
     /// Keep alerts and undelivered webhooks here: sqlite:///path/to/file.db or a path [default: an SQLite file in the
     /// user's state folder].
-    #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
+    #[arg(long, value_name = "URL", env = "SIDECAR_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
     /// Record what the room says into a file, for `replay`; a process that is started again goes on with it.
     #[arg(long, value_name = "FILE")]
@@ -149,6 +150,7 @@ async fn prepare(
     if settings.action.kind() == ActionKind::Transfer {
         sip::check_settings(&settings.sip).map_err(|error| Failure::new(Exit::BadSettings, error))?;
     }
+    webhook(&settings)?;
     let store = open_store(args.store).await?;
     let deliverer = deliverer(&settings, &secrets, &store, authorities.clone(), args.shadow)?;
     let unwritable = |path: &PathBuf, error: String| Failure::new(Exit::Other, format!("{}: {error}", path.display()));
@@ -179,6 +181,15 @@ fn whisper(settings: &Settings) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// An address that would be refused when the alert is due is refused at the start. Where a name leads is seen then.
+fn webhook(settings: &Settings) -> Result<(), Failure> {
+    let Some(url) = settings.webhook.url.as_ref().map(WebhookUrl::url) else { return Ok(()) };
+    Guard::new(url, &settings.webhook.allow).check(url).map_err(|refusal| {
+        Failure::new(Exit::BadSettings, format!("sentimentNotifyWebhook cannot be used: {refusal}"))
+            .help("sentiment-sidecar doctor tries it")
+    })
 }
 
 /// The sender of webhooks. A webhook without a signing secret is refused at the start, not when the alert is due.

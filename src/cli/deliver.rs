@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::exit::{Exit, Failure};
 use super::raters::authorities;
 use super::secrets;
+use super::settings_args::SourceArgs;
 use crate::alert::AlertId;
+use crate::alert::outgoing::Outgoing;
 use crate::alert::record::DeliveryResult;
 use crate::call::report::Report;
 use crate::clock::{self, Clock};
@@ -19,6 +21,7 @@ use crate::notify::Deliverer;
 use crate::notify::sign::{NoSigner, Signer};
 use crate::runtime::shutdown;
 use crate::store::{Store, StoreError, StoreUrl};
+use crate::telemetry::shown::json_line;
 
 /// Webhooks of one pass.
 const MAX_PASS: usize = 100_000;
@@ -31,6 +34,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 ///
 /// Any number of `deliver` and `attach` processes may share a store: each webhook is attempted by one at a time. One JSON
 /// line per attempt goes to stdout, a summary to stderr. SIGTERM lets the attempts in hand finish.
+///
+/// A webhook goes by the settings of the call that it tells of. Where settings with sentimentNotifyWebhook are given here,
+/// their sentimentWebhookAllow takes the place of an earlier one, and what that one refused is sent.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The signing secret comes from SIDECAR_WEBHOOK_SECRET, or from the file that
@@ -40,13 +46,15 @@ Examples:
   sentiment-sidecar deliver                 once, as a timer runs it
   sentiment-sidecar deliver --until-empty --for 60
   sentiment-sidecar deliver --every 5       as a service
+  sentiment-sidecar deliver --agent a.json  once the allow-list is mended
 
 Exit codes: 0 ended well, 1 webhooks were still pending when --for ran out,
-2 usage, 6 no or a bad signing secret, 9 the store cannot be used.")]
+2 usage, 6 bad settings, no or a bad signing secret, 9 the store cannot be
+used.")]
 pub struct DeliverArgs {
     /// Take webhooks from this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state
     /// folder].
-    #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
+    #[arg(long, value_name = "URL", env = "SIDECAR_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
     /// Trust these certificate authorities (PEM) for the webhooks, besides the system's.
     #[arg(long, value_name = "FILE")]
@@ -63,6 +71,9 @@ pub struct DeliverArgs {
     /// Let --until-empty wait so long at most.
     #[arg(long = "for", value_name = "SECONDS", requires = "until_empty", default_value_t = 300)]
     for_s: u64,
+    // Last, as its heading would also stand over what follows.
+    #[command(flatten)]
+    settings: SourceArgs,
 }
 
 /// What was done, for the summary.
@@ -89,14 +100,15 @@ impl Tally {
 /// [`Failure`] when the store cannot be used, webhooks cannot be signed, stdout is gone, or `--for` ran out.
 pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     let url = StoreUrl::or_of_user(args.store.clone()).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let outgoing = Outgoing::from_settings(&args.settings.load()?.settings.webhook);
     // Without a secret there may still be nothing to sign, and no harm done.
     let signer = Signer::new(secrets::load(&[SecretName::Webhook])?.webhook).ok();
     let authorities = authorities(args.ca_file.as_deref())?;
     let stop = shutdown::on_signal();
     let store = Store::open(&url).await?;
     let deliverer = signer.map(|signer| Deliverer::new(store.clone(), signer, clock::system(), authorities));
-    let mut courier =
-        Courier { store: store.clone(), deliverer, clock: clock::system(), stop, tally: Tally::default() };
+    let clock = clock::system();
+    let mut courier = Courier { store: store.clone(), deliverer, outgoing, clock, stop, tally: Tally::default() };
     let result = courier.run(&args).await;
     let pending = store.pending_count().await;
     let Tally { delivered, put_off, given_up } = courier.tally;
@@ -111,6 +123,8 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
 struct Courier {
     store: Store,
     deliverer: Option<Deliverer>,
+    /// The webhook of the settings, where there is one.
+    outgoing: Option<Outgoing>,
     clock: Clock,
     stop: CancellationToken,
     tally: Tally,
@@ -119,6 +133,9 @@ struct Courier {
 impl Courier {
     async fn run(&mut self, args: &DeliverArgs) -> Result<(), Failure> {
         let deliverer = self.deliverer.take();
+        if let (Some(deliverer), Some(outgoing)) = (&deliverer, &self.outgoing) {
+            deliverer.readmit(outgoing).await?;
+        }
         let deadline = tokio::time::Instant::now() + Duration::from_secs(args.for_s);
         loop {
             self.pass(deliverer.as_ref()).await?;
@@ -183,9 +200,9 @@ impl Courier {
 }
 
 fn print(alert_id: &AlertId, result: &DeliveryResult) -> Result<(), Failure> {
-    let line = serde_json::to_string(&Report::Delivery { alert_id: alert_id.clone(), result: result.clone() })
+    let line = json_line(&Report::Delivery { alert_id: alert_id.clone(), result: result.clone() })
         .map_err(|error| Failure::new(Exit::Other, error))?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush())?;
+    out.write_all(line.as_bytes()).and_then(|()| out.flush())?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::call::report::Report;
+use crate::telemetry::shown::json_line;
 
 /// How many events wait for a reader at most.
 const LIMIT: usize = 1024;
@@ -158,9 +159,7 @@ impl Events {
 
 /// One event as a line; empty where it cannot be written, which its types rule out.
 fn line(event: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(event).unwrap_or_default();
-    line.push(b'\n');
-    line
+    json_line(event).unwrap_or_default().into_bytes()
 }
 
 /// Writes for ever. A platform that has closed its end reads no more, and what is said to it goes nowhere.

@@ -19,8 +19,10 @@ pub mod schema;
 mod secrets;
 pub mod settings_args;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
+use crate::telemetry::shown::without_passwords;
 use exit::{Exit, Failure};
 
 /// Join a live phone call, rate the caller's sentiment turn by turn, and bring in a human in time.
@@ -47,6 +49,29 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     Schema(schema::SchemaArgs),
     Manual(manual::ManualArgs),
+}
+
+impl Cli {
+    /// Reads the arguments of this process, and ends it where they do not fit or ask for help.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::try_parse().unwrap_or_else(|error| discreet(error).exit())
+    }
+}
+
+/// An error that repeats an argument, without the password of a URL in it.
+fn discreet(mut error: clap::Error) -> clap::Error {
+    let told: Vec<(ContextKind, String)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, without_passwords(text).into_owned())),
+            _ => None,
+        })
+        .collect();
+    for (kind, text) in told {
+        error.insert(kind, ContextValue::String(text));
+    }
+    error
 }
 
 /// Runs one command to its end.

@@ -12,6 +12,7 @@ use super::settings_args::SourceArgs;
 use crate::sentiment::{
     ContextTurn, Cue, Label, RateError, Rater, Rating, RatingSource, Sentiment, Speaker, TurnInContext, Unit, Valence,
 };
+use crate::telemetry::shown::json_line;
 
 /// The longest line that is read; what is longer is an error for that line, so that memory stays constant.
 const MAX_LINE: usize = 1024 * 1024;
@@ -172,8 +173,7 @@ fn rated<'a>(text: &'a str, rating: &'a Rating) -> Rated<'a> {
 }
 
 fn write_line(output: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *output, line)?;
-    output.write_all(b"\n")
+    output.write_all(json_line(line)?.as_bytes())
 }
 
 /// The next line without its end; `None` at the end of input. Reads no more than [`MAX_LINE`] into memory.

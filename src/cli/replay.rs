@@ -27,6 +27,7 @@ use crate::replay::report::{Json, Printer, Replayed, Tally};
 use crate::replay::table::Table;
 use crate::sentiment::Rater;
 use crate::sentiment::raters::Raters;
+use crate::telemetry::shown::shown;
 
 /// Replay recorded calls and check what they expect.
 ///
@@ -233,7 +234,7 @@ impl Run {
         // What was printed before stands before it.
         self.out.flush()?;
         let red = anstyle::AnsiColor::Red.on_default().bold();
-        anstream::eprintln!("{red}error{red:#}: {error}");
+        anstream::eprintln!("{red}error{red:#}: {}", shown(&error.to_string()));
         self.printer.bad(&mut self.out, error)?;
         Ok(())
     }

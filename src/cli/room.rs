@@ -15,6 +15,7 @@ use crate::recording::{CutLine, Recording};
 use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};
+use crate::telemetry::shown::shown;
 
 /// What help ends with.
 const EXAMPLE: &str = "\
@@ -85,7 +86,7 @@ pub async fn run(args: RoomArgs) -> Result<Exit, Failure> {
             joined.get_or_insert_with(Instant::now);
         }
         let at = joined.map_or(0.0, |start: Instant| start.elapsed().as_secs_f64());
-        writeln!(out, "{at:7.1} s  {}", line(&event))?;
+        writeln!(out, "{at:7.1} s  {}", shown(&line(&event)))?;
         if event == ServerEvent::Over {
             break;
         }

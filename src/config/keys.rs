@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::grammar::{country, file_path, host, host_maybe_port, model_name, realm, sentence, sip_user};
+use super::peers::SipPeer;
 use super::settings::{
     ActionKind, AllowEntry, LlmUrl, Settings, SipTransport, TransferMode, WebhookDetail, WebhookUrl,
 };
@@ -115,6 +116,7 @@ parsed_fields! {
     WebhookUrl => |webhook| webhook.url().as_str().to_owned();
     LlmUrl => |llm| llm.url().as_str().to_owned();
     AllowEntry => AllowEntry::to_string;
+    SipPeer => SipPeer::to_string;
     SocketAddr => SocketAddr::to_string;
     Digit => Digit::to_string;
 }
@@ -288,6 +290,9 @@ pub(super) static ROWS: &[Row] = rows! {
     "sentimentSipProxy", settings.sip.proxy,
         Shape::Optional { form: "a host, or host:port", check: host_maybe_port },
         "Outbound SIP proxy; without a port DNS says where it is (RFC 3263).";
+    "sentimentSipPeers", settings.sip.peers,
+        Shape::List { form: "an address, address:port or a subnet", check: sip_peer },
+        "Further addresses that a SIP peer speaks from; otherwise only those that the dialog names, with their ports.";
     "sentimentSipCaFile", settings.sip.ca_file, Shape::Optional { form: "a path without control characters", check: file_path },
         "Certificate authorities to trust for SIP over TLS, besides the system's.";
     "sentimentSipNameserver", settings.sip.nameserver,
@@ -343,6 +348,10 @@ fn one_word(text: &str) -> Result<(), Problem> {
 
 fn allow(text: &str) -> Result<(), Problem> {
     text.parse::<AllowEntry>().map(drop).map_err(|e| e.problem().into())
+}
+
+fn sip_peer(text: &str) -> Result<(), Problem> {
+    text.parse::<SipPeer>().map(drop).map_err(|e| e.problem().into())
 }
 
 fn socket_address(text: &str) -> Result<(), Problem> {

@@ -12,6 +12,7 @@ mod grammar;
 mod keys;
 pub mod load;
 mod nearest;
+pub mod peers;
 mod provenance;
 pub mod schema;
 pub mod secret;

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use super::peers::SipPeer;
 use crate::number::{Digit, E164};
 
 /// How long a human's phone may ring, in ms, where nobody says otherwise.
@@ -249,6 +250,8 @@ pub struct Sip {
     /// `sentimentSipProxy`: `host` or `host:port` of an outbound proxy; otherwise requests go to the dialog's route set
     /// or remote target.
     pub proxy: Option<String>,
+    /// `sentimentSipPeers`: addresses that a peer speaks from beside those that the dialog names.
+    pub peers: Vec<SipPeer>,
     /// `sentimentSipCaFile`: certificate authorities (PEM) to trust for TLS, besides the system's.
     pub ca_file: Option<PathBuf>,
     /// `sentimentSipNameserver`: the name server to ask; otherwise the system's.
@@ -457,6 +460,7 @@ impl Default for Settings {
                 transport: SipTransport::Udp,
                 listen: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
                 proxy: None,
+                peers: Vec::new(),
                 ca_file: None,
                 nameserver: None,
                 user: None,

@@ -2,13 +2,15 @@
 
 use serde_json::Value;
 
+use crate::telemetry::shown::is_unprintable;
+
 /// Longest text that is shown of a value.
 const SHOWN_CHARS: usize = 60;
 
 /// Fewest digits that are taken for a phone number.
 const PHONE_DIGITS: usize = 7;
 
-/// A name or pointer from outside, fit to print: control characters escaped, cut when long.
+/// A name or pointer from outside, fit to print: what is unprintable escaped, cut when long.
 pub(crate) fn plain(text: &str) -> String {
     let mut shown = String::new();
     for (n, c) in text.chars().enumerate() {
@@ -16,7 +18,7 @@ pub(crate) fn plain(text: &str) -> String {
             shown.push('…');
             break;
         }
-        if c.is_control() { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+        if is_unprintable(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
     }
     shown
 }

@@ -153,7 +153,8 @@ fn every_key_is_set_by_file_environment_and_flag_alike() {
         "sentimentTransferMode": "attended", "sentimentAcceptDigit": "5", "sentimentDeclineDigit": "*",
         "sentimentAcceptTimeoutMs": 9000, "sentimentWhisperFile": "whisper.wav",
         "sentimentSipTransport": "tls", "sentimentSipListen": "127.0.0.1:5060",
-        "sentimentSipProxy": "[::1]:5061", "sentimentSipUser": "agent+1", "sentimentSipDomain": "pbx.example.com",
+        "sentimentSipProxy": "[::1]:5061", "sentimentSipPeers": ["10.1.2.3:5080", "10.2.0.0/16", "::1"],
+        "sentimentSipUser": "agent+1", "sentimentSipDomain": "pbx.example.com",
         "sentimentSipTargetDomain": "trunk.example.com:5080", "llmUrl": "http://127.0.0.1:8000/v1",
         "llmModel": "some/model:latest", "llmDeadlineMs": 300, "llmMaxInFlight": 2
     }"#,

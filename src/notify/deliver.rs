@@ -71,6 +71,17 @@ impl Deliverer {
         })
     }
 
+    /// Lets the webhooks of earlier settings with the same URL go by the allow-list of these: what was refused is sent
+    /// once the list has been mended, unless it is older than the schedule is long. Returns how many had another list.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn readmit(&self, outgoing: &Outgoing) -> Result<u64, StoreError> {
+        let now_ms = (self.clock)();
+        let since_ms = now_ms.saturating_sub(millis(self.schedule.span()));
+        self.store.readmit(outgoing, self.schedule.attempts(), since_ms, now_ms).await
+    }
+
     /// Makes one attempt for up to `limit` webhooks that are due now.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ pub enum Refusal {
 }
 
 /// IPv4 networks that no webhook of the public internet lives in (IANA IPv4 Special-Purpose Address Registry).
-const REFUSED_V4: [(Ipv4Addr, u32, &str); 18] = [
+const REFUSED_V4: [(Ipv4Addr, u32, &str); 19] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8, "unspecified or \"this network\""),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "a private network"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "shared by carriers (CGNAT)"),
@@ -50,6 +50,7 @@ const REFUSED_V4: [(Ipv4Addr, u32, &str); 18] = [
     (Ipv4Addr::new(192, 52, 193, 0), 24, "reserved for multicast tunnels (AMT)"),
     (Ipv4Addr::new(192, 88, 99, 0), 24, "a 6to4 relay"),
     (Ipv4Addr::new(192, 168, 0, 0), 16, "a private network"),
+    (Ipv4Addr::new(192, 175, 48, 0), 24, "reserved for AS112"),
     (Ipv4Addr::new(198, 18, 0, 0), 15, "for benchmarks"),
     (Ipv4Addr::new(198, 51, 100, 0), 24, "for documentation"),
     (Ipv4Addr::new(203, 0, 113, 0), 24, "for documentation"),
@@ -59,10 +60,11 @@ const REFUSED_V4: [(Ipv4Addr, u32, &str); 18] = [
 
 /// The same within 2000::/3, outside of which only the addresses of [`embedded_v4`] are looked at any further (IANA IPv6
 /// Special-Purpose Address Registry).
-const REFUSED_V6: [(Ipv6Addr, u32, &str); 4] = [
+const REFUSED_V6: [(Ipv6Addr, u32, &str); 5] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, "reserved for protocols (Teredo and others)"),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, "for documentation"),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, "6to4, which leads to an IPv4 address unseen"),
+    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48, "reserved for AS112"),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, "for documentation"),
 ];
 
@@ -259,6 +261,8 @@ mod tests {
             "172.16.0.1",
             "172.31.255.255",
             "192.0.0.192",
+            "192.31.196.1",
+            "192.175.48.1",
             "192.0.2.1",
             "192.88.99.1",
             "192.168.1.1",
@@ -286,6 +290,8 @@ mod tests {
             "[2002:a00:1::1]",
             "[2001::1]",
             "[2001:0:4136:e378:8000:63bf:3fff:fdd2]",
+            "[2001:4:112::1]",
+            "[2620:4f:8000::1]",
             "[2001:db8::1]",
             "[3fff::1]",
             "[fc00::1]",

@@ -19,6 +19,8 @@ use crate::tls::Authorities;
 
 /// How much of an answer's body is read, so that the connection can be used again; what it says does not matter.
 const MAX_ANSWER: usize = 64 * 1024;
+/// How long it is read. Nobody waits for that.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// What one attempt sends.
 pub(super) struct Post<'a> {
@@ -28,7 +30,7 @@ pub(super) struct Post<'a> {
     pub(super) body: &'a str,
     /// Where to and how.
     pub(super) outgoing: &'a Outgoing,
-    /// How long it may take, from the look-up of the name to the answer.
+    /// How long it may take, from the look-up of the name to the head of the answer.
     pub(super) timeout: Duration,
     /// Unix time of the attempt in s.
     pub(super) now_s: u64,
@@ -65,14 +67,13 @@ impl Http {
             .header("webhook-timestamp", post.now_s)
             .header("webhook-signature", signer.sign(post.id, post.now_s, post.body.as_bytes()))
             .body(post.body.to_owned());
-        let deadline = tokio::time::Instant::now() + post.timeout;
-        match tokio::time::timeout_at(deadline, request.send()).await {
+        match tokio::time::timeout(post.timeout, request.send()).await {
             Err(_) => Answer::Failed { detail: format!("no answer within {} ms", post.timeout.as_millis()) },
             Ok(Err(error)) => failure(&error),
             Ok(Ok(response)) => {
                 let answer = answer_of(&response, post.now_s);
-                // The status has said it all: a body that is slow or breaks off changes nothing.
-                let _ = tokio::time::timeout_at(deadline, drain(response)).await;
+                // The status has said it all: the attempt is over, whatever becomes of the body.
+                tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain(response)));
                 answer
             }
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 const STANDARD_MS: [u64; 10] =
     [0, 1_000, 5_000, 30_000, 120_000, 600_000, 3_600_000, 14_400_000, 43_200_000, 86_400_000];
 
-/// The least and the most that a receiver's `Retry-After` makes us wait.
-const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+/// The least that a receiver's `Retry-After` makes us wait, where the schedule's next step is not earlier.
+const LEAST_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How an attempt went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +99,12 @@ impl Schedule {
         u32::try_from(self.offsets_ms.len()).unwrap_or(u32::MAX)
     }
 
+    /// From the first attempt to the last.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        Duration::from_millis(self.offsets_ms.last().copied().unwrap_or_default())
+    }
+
     /// How long after the failed attempt `attempt` (from 1) the next one is made, spread by a fifth either way; none
     /// after the last.
     #[must_use]
@@ -111,7 +117,8 @@ impl Schedule {
     /// What follows from how attempt `attempt` (from 1) went.
     ///
     /// Only 2xx is success. A redirect is a failure, as is everything else; 410 (Gone) and a refused address are
-    /// final. 429 and 503 are tried again when the receiver says, from 1 s to 24 h later.
+    /// final. 429 and 503 are tried again when the receiver says, from 1 s later to the schedule's next step: an alert that
+    /// is put off any further is of no use.
     #[must_use]
     pub fn judge(&self, attempt: u32, answer: &Answer, jitter: Jitter) -> Verdict {
         let (detail, asked) = match answer {
@@ -133,8 +140,11 @@ impl Schedule {
             return Verdict::GiveUp { detail: format!("{detail}; it was the last attempt") };
         };
         let wait = asked.map_or(scheduled, |asked| {
-            // Never earlier than asked, and up to a tenth later.
-            asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1).mul_f64(1.0 + 0.1 * jitter.0).min(RETRY_AFTER.1)
+            // Not earlier than asked, where there is the time, and up to a tenth later.
+            asked
+                .clamp(LEAST_RETRY_AFTER, LEAST_RETRY_AFTER.max(scheduled))
+                .mul_f64(1.0 + 0.1 * jitter.0)
+                .min(scheduled)
         });
         Verdict::Retry { wait, detail }
     }
@@ -192,12 +202,15 @@ mod tests {
 
     #[test]
     fn retry_after_is_honoured_within_bounds_for_429_and_503_only() {
-        let judge = |answer| Schedule::default().judge(1, &answer, Jitter(0.0));
-        assert_eq!(wait_s(&judge(asking(429, 17))), 17);
-        assert_eq!(wait_s(&judge(asking(503, 17))), 17);
+        // The next step is 90 s away.
+        let judge = |answer| Schedule::default().judge(4, &answer, MIDDLE);
+        assert_eq!(wait_s(&judge(asking(429, 40))), 42);
+        assert_eq!(wait_s(&judge(asking(503, 40))), 42);
         assert_eq!(wait_s(&judge(asking(429, 0))), 1);
-        assert_eq!(wait_s(&judge(asking(503, u64::MAX))), 24 * 3600);
-        assert_eq!(wait_s(&judge(asking(500, 17))), 0);
+        assert_eq!(wait_s(&judge(asking(503, u64::MAX))), 90);
+        assert_eq!(wait_s(&judge(asking(500, 40))), 90);
+        let first = Schedule::default().judge(1, &asking(503, 24 * 3600), MIDDLE);
+        assert_eq!(wait_s(&first), 1, "what is urgent is not put off by a day");
         let last = Schedule::default().judge(10, &asking(503, 17), MIDDLE);
         assert!(matches!(last, Verdict::GiveUp { .. }), "{last:?}");
     }
@@ -228,7 +241,8 @@ mod tests {
                 Verdict::Delivered { status } => prop_assert!(status == code && (200..300).contains(&code)),
                 Verdict::Retry { wait, .. } => {
                     prop_assert!(attempt < schedule.attempts() && !(200..300).contains(&code) && code != 410);
-                    prop_assert!(wait >= Duration::from_millis(800) && wait <= Duration::from_secs(24 * 3600));
+                    let scheduled = schedule.wait_after(attempt, Jitter::clamped(jitter)).unwrap_or_default();
+                    prop_assert!(wait >= Duration::from_millis(800) && wait <= scheduled);
                 }
                 Verdict::GiveUp { .. } => prop_assert!(code == 410 || attempt >= schedule.attempts()),
             }

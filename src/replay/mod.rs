@@ -19,11 +19,13 @@ pub mod report;
 pub mod swap;
 pub mod table;
 
+use crate::telemetry::shown::is_unprintable;
+
 /// The first `max` characters of `text`, on one line, with an ellipsis where it goes on.
 #[must_use]
 pub fn shorten(text: &str, max: usize) -> String {
     // Control characters in a transcript must not reach a terminal.
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "\u{fffd}");
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ").replace(is_unprintable, "\u{fffd}");
     if line.chars().count() <= max {
         return line;
     }

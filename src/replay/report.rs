@@ -14,6 +14,7 @@ use crate::config::settings::{ActionKind, Settings};
 use crate::recording::import::Source;
 use crate::recording::problem::RecordingError;
 use crate::sentiment::{Cue, Label, RatingSource, Sentiment, Unit, Valence};
+use crate::telemetry::shown::json_line;
 
 /// A call that was replayed.
 #[derive(Debug)]
@@ -222,6 +223,5 @@ fn escalation_line<'a>(file: &'a str, escalation: &'a super::played::Escalation)
 }
 
 fn line(out: &mut dyn Write, line: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, line)?;
-    out.write_all(b"\n")
+    out.write_all(json_line(line)?.as_bytes())
 }

@@ -1,6 +1,7 @@
 //! What can go wrong between us and a room: [`RoomError`].
 
 use super::message::{FrameError, VERSION};
+use crate::telemetry::shown::shown;
 
 /// Close codes of the native dialect (RFC 6455 section 7.4.2 leaves 4000-4999 to applications).
 pub mod close_code {
@@ -103,7 +104,7 @@ pub enum RoomError {
 }
 
 fn spelled(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+    if reason.is_empty() { String::new() } else { format!(" ({})", shown(reason)) }
 }
 
 impl RoomError {

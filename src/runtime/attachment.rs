@@ -250,8 +250,14 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
             self.name.session = Some(welcome.session_id.clone());
             self.edges.joined(welcome);
         }
+        let unusable = match &message {
+            // A room that goes on says the same again.
+            RoomMessage::Welcome(welcome) if !welcome.resumed => self.edges.unusable_dialog(welcome),
+            _ => None,
+        };
         self.last_seq = self.last_seq.max(message.seq());
-        self.input(Input::Room { message })
+        let ended = self.input(Input::Room { message });
+        ended.or_else(|| unusable.and_then(|detail| self.warn(detail)))
     }
 
     /// Hands one input to the core and carries out what it answers. Returns why the call ended, once it has.

@@ -21,7 +21,7 @@ use crate::config::settings::{ActionKind, Settings};
 use crate::room::message::Welcome;
 use crate::sentiment::{Opinions, RateError, Rater, TurnInContext};
 use crate::store::Change;
-use crate::transfer::sip::Stop;
+use crate::transfer::sip::{Stop, check_handover};
 
 /// How long a call that ends waits for the attempts that it has under way, beside an attempt's own timeout.
 const SETTLE_SLACK: Duration = Duration::from_secs(2);
@@ -48,8 +48,12 @@ impl Edges {
         rater: Arc<dyn Rater>,
         inputs: mpsc::UnboundedSender<Input>,
     ) -> Self {
+        let outgoing = Outgoing::from_settings(&settings.webhook).map(Arc::new);
+        if let Some(outgoing) = &outgoing {
+            host.readmit(Arc::clone(outgoing));
+        }
         Self {
-            outgoing: Outgoing::from_settings(&settings.webhook).map(Arc::new),
+            outgoing,
             settings,
             host,
             inputs,
@@ -71,6 +75,15 @@ impl Edges {
     /// Whether every write so far has been answered.
     pub(super) fn all_stored(&self) -> bool {
         self.unstored == 0
+    }
+
+    /// Why a transfer will not be able to use the SIP dialog that the room hands over: said while there is time to mend it.
+    pub(super) fn unusable_dialog(&self, welcome: &Welcome) -> Option<String> {
+        if self.settings.action.kind() != ActionKind::Transfer {
+            return None;
+        }
+        let bad = check_handover(welcome, &self.settings.sip).err()?;
+        Some(format!("the SIP dialog that the room hands over cannot be used for a transfer: {bad}"))
     }
 
     /// The room let us in: notes the session, and gets SIP ready where a transfer will need it.

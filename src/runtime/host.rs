@@ -13,6 +13,7 @@ use super::attachment::{Attachment, Call, Ending};
 use super::sip_agents::SipAgents;
 use super::writer::Writer;
 use crate::alert::AlertId;
+use crate::alert::outgoing::Outgoing;
 use crate::alert::record::DeliveryResult;
 use crate::call::report::Report;
 use crate::config::secret::Secret;
@@ -92,6 +93,16 @@ impl Host {
             session = tracing::field::Empty
         );
         self.calls.spawn(async move { attachment.run(&host, tell, stop).await }.instrument(span))
+    }
+
+    /// Lets what was refused by an earlier allow-list be sent by the one of these settings.
+    pub(super) fn readmit(&self, outgoing: Arc<Outgoing>) {
+        let Some(deliverer) = self.deliverer.clone() else { return };
+        tokio::spawn(async move {
+            if let Err(error) = deliverer.readmit(&outgoing).await {
+                tracing::warn!(%error, "what was refused by an earlier allow-list could not be looked for");
+            }
+        });
     }
 
     /// How many calls there are.

@@ -2,6 +2,7 @@
 
 use super::lexical::lowest_words;
 use super::{Cue, CueKind, Sentiment};
+use crate::telemetry::shown::is_unprintable;
 
 /// The longest description, in characters.
 pub const MAX_CHARS: usize = 200;
@@ -68,21 +69,16 @@ pub fn presentable(text: &str) -> String {
     shortened(&redacted(text), MAX_CHARS)
 }
 
-/// Takes out control characters and long numbers, in digits or in words, and makes spaces single.
+/// A sentence as it may stand in quotes: [`masked`], with single quotes only.
 #[must_use]
 pub fn redacted(text: &str) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| {
-            if is_unprintable(c) {
-                ' '
-            } else if c == '"' {
-                '\''
-            } else {
-                c
-            }
-        })
-        .collect();
+    masked(text).replace('"', "'")
+}
+
+/// Takes out control characters and long numbers, in digits or in words, and makes spaces single. Every other word stays.
+#[must_use]
+pub fn masked(text: &str) -> String {
+    let clean = text.replace(is_unprintable, " ");
     let mut out: Vec<String> = Vec::new();
     let mut run: Vec<&str> = Vec::new();
     for word in clean.split_whitespace() {
@@ -97,15 +93,61 @@ pub fn redacted(text: &str) -> String {
     out.join(" ")
 }
 
-/// Ends a run of numbers: kept if short ("three times", "24 months"), else redacted.
+/// Ends a run of numbers: kept if short ("three times", "24 months"), else masked, but for the words among them.
 fn close(run: &mut Vec<&str>, out: &mut Vec<String>) {
-    let digits: usize = run.iter().map(|word| digits_of(word)).sum();
-    if digits > LONGEST_NUMBER {
-        out.push(REDACTED.to_owned());
+    let mut words = std::mem::take(run);
+    // What follows the number, and an "oh" on either side of it, is no digit of it.
+    let counts = |word: &&str| digits_of(word) > 0 && !is_oh(word);
+    let after = words.split_off(words.iter().rposition(counts).map_or(0, |last| last + 1));
+    let number = words.split_off(words.iter().position(counts).unwrap_or(words.len()));
+    let mut keep = |words: &[&str]| out.extend(words.iter().map(|word| (*word).to_owned()));
+    keep(&words);
+    if number.iter().map(|word| digits_of(word)).sum::<usize>() <= LONGEST_NUMBER {
+        keep(&number);
     } else {
-        out.extend(run.iter().map(|word| (*word).to_owned()));
+        mask(&number, out);
     }
-    run.clear();
+    out.extend(after.iter().map(|word| (*word).to_owned()));
+}
+
+/// Masks a long number: its pieces together, with the signs between them; words between them stay.
+fn mask(number: &[&str], out: &mut Vec<String>) {
+    for word in number {
+        let Some((before, after)) = around_number(word) else {
+            out.extend(word.contains(char::is_alphanumeric).then(|| (*word).to_owned()));
+            continue;
+        };
+        match out.last_mut().filter(|last| before.is_empty() && last.ends_with(REDACTED)) {
+            Some(piece) => piece.push_str(after),
+            None => out.push(format!("{before}{REDACTED}{after}")),
+        }
+    }
+}
+
+/// What stands before and after the digits of a word, written or spoken, as far as there are letters in it.
+fn around_number(word: &str) -> Option<(&str, &str)> {
+    let written = || {
+        let is_digit = |c: char| c.is_numeric();
+        Some((
+            word.find(is_digit)?,
+            word.rfind(is_digit).and_then(|at| Some(at + word[at..].chars().next()?.len_utf8()))?,
+        ))
+    };
+    let spoken = || {
+        let parts = word.split(|c: char| !c.is_alphanumeric()).filter(|part| is_spoken_digit(&part.to_lowercase()));
+        let at = |part: &str| part.as_ptr().addr() - word.as_ptr().addr();
+        let (mut first, last) = (parts.clone(), parts.last()?);
+        Some((at(first.next()?), at(last) + last.len()))
+    };
+    let (start, end) = written().or_else(spoken)?;
+    let with_letters = |text| if str::contains(text, char::is_alphanumeric) { text } else { "" };
+    Some((with_letters(&word[..start]), with_letters(&word[end..])))
+}
+
+/// "oh", which is a digit only among others.
+fn is_oh(word: &str) -> bool {
+    let letters: String = word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    ["oh", "o"].contains(&letters.as_str())
 }
 
 /// How many digits a word stands for: "4452" four, "seven" one, "double" one more.
@@ -128,12 +170,6 @@ fn joins_numbers(word: &str) -> bool {
     plain.len() <= 1
         || ["and", "dash", "then", "hyphen", "slash", "stroke", "um", "uh", "dot", "space", "plus"]
             .contains(&plain.as_str())
-}
-
-/// Control characters, and marks that turn the direction of text or hide in it.
-fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// At most `max` characters, cut at a word where one ends in the last third.
@@ -185,9 +221,26 @@ mod tests {
     fn numbers_are_taken_out_in_digits_and_in_words() {
         assert_eq!(redacted("call me on +44 20 7946-0018 now"), "call me on [number] now");
         assert_eq!(redacted("it's four four one two double nine, useless"), "it's [number] useless");
-        assert_eq!(redacted("card 4111 1111 um 1111 1111"), "card [number]");
-        assert_eq!(redacted("one hundred and twenty three, thousand four"), "[number]");
+        assert_eq!(redacted("card 4111 1111 um 1111 - 1111"), "card [number] um [number]");
+        assert_eq!(redacted("one hundred and twenty three, thousand four"), "[number] and [number]");
         assert_eq!(redacted("third time in three weeks, 24 months"), "third time in three weeks, 24 months");
+    }
+
+    #[test]
+    fn no_word_beside_a_number_is_lost() {
+        for (said, told) in [
+            ("4111 1111 1111 1111 and I said so", "[number] and I said so"),
+            ("oh, 98765432 or a human", "oh, [number] or a human"),
+            ("four five six seven, oh no", "[number] oh no"),
+            ("oh oh oh oh oh stop", "oh oh oh oh oh stop"),
+            ("call +44 20 7946-0018/mobile", "call [number]/mobile"),
+            ("it is GB29NWBK60161331926819, \"mine\"", "it is GB[number] \"mine\""),
+            ("flight1234567now 300dollars", "flight[number]now [number]dollars"),
+            ("four five six one-way", "[number]-way"),
+            ("3 a 4 and 5", "3 a 4 and 5"),
+        ] {
+            assert_eq!(masked(said), told);
+        }
     }
 
     #[test]
@@ -219,6 +272,19 @@ mod tests {
             prop_assert!(said.chars().count() <= MAX_CHARS);
             prop_assert!(!said.chars().any(is_unprintable));
             prop_assert!(longest_digit_run(&said) <= LONGEST_NUMBER + 1, "{}", said);
+        }
+
+        #[test]
+        fn masking_loses_nothing_but_numbers(
+            words in prop::collection::vec("[a-z]{2,6}|and|i|um|[0-9]{1,8}|seven|oh|-|[0-9]{4}[a-z]{2,5}", 0..20),
+        ) {
+            let said = words.join(" ");
+            let kept = masked(&said).replace(REDACTED, " ");
+            let letters = |text: &str| -> String {
+                let words = text.split(|c: char| !c.is_alphabetic());
+                words.filter(|word| !is_spoken_digit(word)).collect()
+            };
+            prop_assert_eq!(letters(&kept), letters(&said), "{} -> {}", said, kept);
         }
     }
 }

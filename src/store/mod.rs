@@ -178,6 +178,24 @@ impl Store {
         }
     }
 
+    /// Lets the webhooks to `outgoing`'s URL go by its allow-list, where they have another one: those that are still to
+    /// be sent, and, at once, those that were decided since `since_ms` and given up without an answer before their
+    /// attempt `last_attempt`, as those are that were refused. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn readmit(
+        &self,
+        outgoing: &Outgoing,
+        last_attempt: u32,
+        since_ms: u64,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.readmit(outgoing, last_attempt, since_ms, now_ms).await,
+        }
+    }
+
     /// Where an alert's webhook stands, if it has one.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ mod attended_real;
 mod challenges;
 mod corpus;
 mod dnsmasq;
-mod hostile;
+pub(crate) mod hostile;
 pub(crate) mod human;
 mod linphone;
 mod many;

@@ -14,6 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// Longest wait for anything; a test that waits so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -121,6 +122,13 @@ impl Connection {
     /// Ends the session as a room does, and waits until the sidecar has closed.
     pub(crate) async fn end(mut self, seq: u64) {
         self.send(json!({"type": "session.ended", "seq": seq, "reason": "caller hung up"})).await;
+        self.drain().await;
+    }
+
+    /// Closes with a code and a reason, and waits until the sidecar has closed.
+    pub(crate) async fn close(mut self, code: u16, reason: &str) {
+        let frame = CloseFrame { code: code.into(), reason: reason.to_owned().into() };
+        self.socket.close(Some(frame)).await.unwrap();
         self.drain().await;
     }
 

@@ -17,12 +17,15 @@ use sentiment_sidecar::notify::sign::Signer;
 use sentiment_sidecar::sentiment::Sentiment;
 use sentiment_sidecar::store::{OutboxState, Store, StoreUrl};
 use sentiment_sidecar::tls::Authorities;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+use crate::support::{Program, Room, soon};
 
 /// `a test key of thirty-two bytes..` in Base64.
 const SECRET: &str = "whsec_YSB0ZXN0IGtleSBvZiB0aGlydHktdHdvIGJ5dGVzLi4=";
@@ -189,12 +192,126 @@ async fn a_receiver_that_is_gone_is_left_alone() {
 async fn a_receiver_that_asks_for_time_gets_it() {
     for status in [429, 503] {
         let answer = ResponseTemplate::new(status).insert_header("retry-after", "120");
-        let (host, server) = (Host::new().await, receiver(answer).await);
+        let (mut host, server) = (Host::new().await, receiver(answer).await);
+        host.deliverer = host.deliverer.with_schedule(Schedule::new(vec![0, 600_000]));
         let id = host.decide("t3", &outgoing(&server.uri(), loopback())).await;
         let result = host.deliverer.deliver_one(&id).await;
         assert!((120_000..=132_000).contains(&retry_in(&result).0), "{result:?}");
         host.turn_clock(119_999);
         assert_eq!(host.deliverer.sweep(10).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_for_a_day_is_asked_again_at_the_next_step() {
+    let answer = ResponseTemplate::new(503).insert_header("retry-after", "86400");
+    let (host, server) = (Host::new().await, receiver(answer).await);
+    let id = host.decide("t3", &outgoing(&server.uri(), loopback())).await;
+    for (least, most) in [(800, 1_200), (3_200, 4_800), (20_000, 30_000)] {
+        let result = host.deliverer.deliver_one(&id).await;
+        let (in_ms, _) = retry_in(&result);
+        assert!((least..=most).contains(&in_ms), "{result:?}");
+        host.turn_clock(in_ms);
+    }
+}
+
+#[tokio::test]
+async fn a_success_counts_when_its_head_has_come() {
+    for rest in ["content-length: 100\r\n\r\nthe first half", "transfer-encoding: chunked\r\n\r\n"] {
+        let host = Host::new().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let id = host.decide("t3", &Outgoing { timeout_ms: 60_000, ..outgoing(&url, loopback()) }).await;
+        let receiver = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            stream.write_all(format!("HTTP/1.1 200 OK\r\n{rest}").as_bytes()).await.unwrap();
+            // The rest never comes.
+            std::future::pending::<()>().await;
+        });
+        let result = tokio::time::timeout(Duration::from_secs(20), host.deliverer.deliver_one(&id)).await;
+        assert_eq!(result.expect("it waits for the body"), DeliveryResult::Delivered { status: 200, attempts: 1 });
+        assert_eq!(host.store.webhook(&id).await.unwrap().unwrap().state, OutboxState::Delivered);
+        receiver.abort();
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_would_be_refused_is_refused_at_the_start() {
+    for (url, kind) in [
+        ("https://127.0.0.1/hook", "loopback"),
+        ("https://[::ffff:10.0.0.1]/hook", "private"),
+        ("https://0xa9fea9fe/hook", "metadata"),
+        ("https://192.175.48.6/hook", "AS112"),
+        ("https://192.31.196.1/hook", "AS112"),
+        ("https://[2620:4f:8000::6]/hook", "AS112"),
+        ("https://[fd00:ec2::254]/hook", "private"),
+    ] {
+        let (room, program) = (Room::start().await, Program::new());
+        let settings = json!({"sentimentEscalationAction": "notify", "sentimentNotifyWebhook": url,
+            "sentimentWebhookAllow": ["192.168.0.0/16", "hooks.internal"]});
+        let mut command = program.attach_command(&room, settings);
+        let output = soon("attach", command.stderr(Stdio::piped()).output()).await.unwrap();
+        let (out, said) = text(&output);
+        assert_eq!((output.status.code(), out.as_str()), (Some(6), ""), "{url}: {said}");
+        for part in ["sentimentNotifyWebhook", "sentimentWebhookAllow", kind] {
+            assert!(said.contains(part), "{url}: {part} is missing in {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_is_sent_once_the_allow_list_is_mended() {
+    for by_attach in [false, true] {
+        let (host, server) = (Host::new().await, receiver(ResponseTemplate::new(200)).await);
+        let url = format!("http://localhost:{}/", server.address().port());
+        let elsewhere = vec![AllowEntry::Net("10.0.0.0/8".parse().unwrap())];
+        let refused = host.decide("refused", &outgoing(&url, elsewhere.clone())).await;
+        let result = host.deliverer.deliver_one(&refused).await;
+        assert!(matches!(&result, DeliveryResult::GaveUp { detail, .. } if detail.contains("loopback")), "{result:?}");
+        // One that is another receiver's, and one that a receiver wanted no more of.
+        let others = host.decide("others", &outgoing("http://localhost:9/", elsewhere.clone())).await;
+        host.deliverer.deliver_one(&others).await;
+        let gone = receiver(ResponseTemplate::new(410)).await;
+        let unwanted = host.decide("unwanted", &outgoing(&gone.uri(), loopback())).await;
+        host.deliverer.deliver_one(&unwanted).await;
+
+        let agent = host.folder.path().join("agent.json");
+        let settings = json!({"sentimentEscalationEnabled": true, "sentimentNotifyWebhook": url,
+            "sentimentWebhookAllow": ["localhost"], "sentimentNotifyAlways": true});
+        std::fs::write(&agent, settings.to_string()).unwrap();
+        let agent = agent.to_str().unwrap();
+        if by_attach {
+            let room = Room::start().await;
+            let mut command = Command::new(env!("CARGO_BIN_EXE_sentiment-sidecar"));
+            command.args(["attach", "--room-url", &room.url, "--room", "r", "--agent", agent]);
+            command
+                .arg("--store")
+                .arg(host.store.url().to_string())
+                .env("SIDECAR_WEBHOOK_SECRET", SECRET)
+                .kill_on_drop(true);
+            let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+            let (connection, _) = room.accept().await;
+            soon("the webhook", async {
+                while requests(&server).await.is_empty() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            })
+            .await;
+            drop((connection, room));
+            child.kill().await.unwrap();
+        } else {
+            let output = host.deliver(&["--agent", agent]).wait_with_output().await.unwrap();
+            assert_eq!(output.status.code(), Some(0), "{}", text(&output).1);
+            assert!(text(&output).0.contains("\"delivered\""), "{}", text(&output).0);
+        }
+        let got = requests(&server).await;
+        assert_eq!(got.len(), 1);
+        assert_eq!(got[0].headers["webhook-id"], refused.as_str());
+        for id in [&others, &unwanted] {
+            assert_eq!(host.store.webhook(id).await.unwrap().unwrap().state, OutboxState::GaveUp);
+        }
+        assert_eq!(requests(&gone).await.len(), 1);
     }
 }
 

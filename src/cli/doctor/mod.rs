@@ -36,13 +36,13 @@ Exit codes: 0 all is well or worth a warning, 1 webhook, SIP peer or LLM,
 order 6, 9, 7, 1 counts.")]
 pub struct DoctorArgs {
     /// Try the room at this WebSocket address (ws:// or wss://).
-    #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL", requires = "room")]
+    #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL", hide_env_values = true, requires = "room")]
     room_url: Option<Url>,
     /// Try the room of this name.
     #[arg(long, value_name = "NAME", env = "SIDECAR_ROOM", requires = "room_url")]
     room: Option<String>,
     /// Try this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state folder].
-    #[arg(long, value_name = "URL", env = "SIDECAR_STORE")]
+    #[arg(long, value_name = "URL", env = "SIDECAR_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
     /// Trust these certificate authorities (PEM) for the room and the LLM, besides the system's.
     #[arg(long, value_name = "FILE")]

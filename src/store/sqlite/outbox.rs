@@ -4,6 +4,7 @@ use sqlx::Transaction;
 
 use super::{SqliteStore, count, int, uint};
 use crate::alert::AlertId;
+use crate::alert::outgoing::Outgoing;
 use crate::store::StoreError;
 use crate::store::rows::{Attempted, Claim, Due, Noted, OutboxRow, OutboxState};
 
@@ -12,6 +13,14 @@ type StatusRow = (String, i64, i64, Option<i64>, Option<i64>, Option<String>, Op
 
 /// A row that is due: `alert_id, url, detail, allow, timeout_ms, body, attempts`.
 type DueRow = (String, String, String, String, i64, String, i64);
+
+/// Which rows [`SqliteStore::readmit`] changes.
+macro_rules! readmitted {
+    () => {
+        "url = ?1 AND allow <> ?2 AND (state IN ('held', 'pending') \
+         OR (state = 'gave_up' AND last_status IS NULL AND attempts < ?3 AND created_ms >= ?4))"
+    };
+}
 
 impl SqliteStore {
     pub(in crate::store) async fn claim(&self, alert_id: &AlertId, now_ms: u64) -> Result<Option<Claim>, StoreError> {
@@ -110,6 +119,40 @@ impl SqliteStore {
         .bind(state == OutboxState::Delivered);
         let changed = self.execute(&mut conn, statement).await?;
         Ok(changed > 0)
+    }
+
+    pub(in crate::store) async fn readmit(
+        &self,
+        outgoing: &Outgoing,
+        last_attempt: u32,
+        since_ms: u64,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
+        let (url, allow) = (outgoing.url.url().as_str(), outgoing.allow_text());
+        let mut conn = self.conn().await?;
+        // Reading takes no lock. Thousands of processes look, and there is seldom anything to change.
+        let any: i64 = sqlx::query_scalar(concat!("SELECT EXISTS (SELECT 1 FROM outbox WHERE ", readmitted!(), ")"))
+            .bind(url)
+            .bind(&allow)
+            .bind(i64::from(last_attempt))
+            .bind(int(since_ms))
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        if any == 0 {
+            return Ok(0);
+        }
+        let statement = sqlx::query(concat!(
+            "UPDATE outbox SET allow = ?2, settled_ms = NULL, due_ms = iif(state = 'gave_up', ?5, due_ms), ",
+            "state = iif(state = 'gave_up', 'pending', state) WHERE ",
+            readmitted!()
+        ))
+        .bind(url)
+        .bind(&allow)
+        .bind(i64::from(last_attempt))
+        .bind(int(since_ms))
+        .bind(int(now_ms));
+        self.execute(&mut conn, statement).await
     }
 
     pub(in crate::store) async fn webhook(&self, alert_id: &AlertId) -> Result<Option<OutboxRow>, StoreError> {

@@ -1,7 +1,7 @@
 //! One request to its final answer: authenticated where asked, sent elsewhere where a target fails (RFC 3263 section
 //! 4.3), by a stream where it is too large for a datagram, never longer than the stack's timer F per try.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const STRAGGLER_TIME: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
     /// The request goes to this peer, which has proved who it is if `secure`.
-    To { peer: IpAddr, secure: bool },
+    To { peer: SocketAddr, secure: bool },
     /// The request goes out with this CSeq.
     Sending(u32),
     /// It has gone out.
@@ -72,7 +72,7 @@ pub(super) async fn exchange(
     let mut path = path.clone();
     let (mut cseq, mut challenges_met) = (message.cseq, 0);
     loop {
-        sign(Sign::To { peer: path.peer.ip(), secure: path.is_secure() });
+        sign(Sign::To { peer: path.peer, secure: path.is_secure() });
         let mut is_at_work = false;
         let mut sign_of_this = |seen| {
             is_at_work |= matches!(seen, Sign::Provisional(_));
@@ -127,7 +127,7 @@ async fn sending(
     let headers = credentials.headers(login, &message.method.to_string(), &message.request_uri);
     let request = addressed(wire, path, message, &branch, cseq, headers).await;
     let path = &*path;
-    let in_flight = inbox.expect(&branch, message.method, path.peer.ip());
+    let in_flight = inbox.expect(&branch, message.method, path.peer);
     let mut transaction = match transaction(wire, path, request) {
         Ok(transaction) => transaction,
         Err(problem) => return Answer::NotSent(problem),

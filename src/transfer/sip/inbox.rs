@@ -2,25 +2,27 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage, StatusCode, Transport, Version};
+use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMessage, StatusCode, Version};
 use rsipstack::transaction::TransactionReceiver;
 use rsipstack::transaction::endpoint::TransportEventInspector;
-use rsipstack::transport::{SipConnection, TransportEvent};
+use rsipstack::transport::TransportEvent;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::checks::is_sound;
 use super::message::ALLOW;
-use super::notify::{self, Source, Watch};
+use super::notify::{self, Watch};
+use super::peers::Source;
 use super::rate::Rate;
 use super::subscription::Event;
 use super::uri::HopUri;
+use crate::config::peers::SipPeer;
 
 /// How many requests per second of addresses that we do not deal with are answered at all.
 const STRANGERS_PER_SECOND: u32 = 20;
@@ -42,6 +44,8 @@ pub(super) type DialogKey = (String, String);
 #[derive(Default)]
 pub(super) struct Inbox {
     state: Mutex<State>,
+    /// `sentimentSipPeers`.
+    further: Vec<SipPeer>,
 }
 
 #[derive(Default)]
@@ -55,7 +59,9 @@ struct State {
 
 struct Exchange {
     method: Method,
-    peer: IpAddr,
+    peer: SocketAddr,
+    /// Whether an answer that somebody else gave was told of.
+    refusal_told: bool,
     heard: bool,
     /// The status of the final response, once it has come.
     final_status: Option<u16>,
@@ -150,12 +156,17 @@ impl Drop for Watching {
 }
 
 impl Inbox {
+    /// One that also hears what comes from `further` addresses.
+    pub(super) fn new(further: Vec<SipPeer>) -> Self {
+        Self { state: Mutex::default(), further }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets in responses of `peer` to the request with this branch.
-    pub(super) fn expect(self: &Arc<Self>, branch: &str, method: Method, peer: IpAddr) -> InFlight {
+    pub(super) fn expect(self: &Arc<Self>, branch: &str, method: Method, peer: SocketAddr) -> InFlight {
         self.expect_with(branch, method, peer, None)
     }
 
@@ -164,7 +175,7 @@ impl Inbox {
     pub(super) fn expect_answers(
         self: &Arc<Self>,
         branch: &str,
-        peer: IpAddr,
+        peer: SocketAddr,
         answers: UnboundedSender<Response>,
     ) -> InFlight {
         self.expect_with(branch, Method::Invite, peer, Some(answers))
@@ -174,10 +185,11 @@ impl Inbox {
         self: &Arc<Self>,
         branch: &str,
         method: Method,
-        peer: IpAddr,
+        peer: SocketAddr,
         answers: Option<UnboundedSender<Response>>,
     ) -> InFlight {
-        let exchange = Exchange { method, peer, heard: false, final_status: None, answers, left: false };
+        let exchange =
+            Exchange { method, peer, refusal_told: false, heard: false, final_status: None, answers, left: false };
         self.lock().exchanges.insert(branch.to_owned(), exchange);
         InFlight { inbox: self.clone(), branch: branch.to_owned() }
     }
@@ -189,7 +201,7 @@ impl Inbox {
         match state.watches.get(&key) {
             Some(earlier) if earlier.ended.is_none() => return None,
             // The dialog goes on, and so do its numbers.
-            Some(earlier) => watch.last_cseq = watch.last_cseq.or(earlier.last_cseq),
+            Some(earlier) => watch.order.goes_on_from(earlier.order),
             None => {}
         }
         state.watches.insert(key.clone(), watch);
@@ -198,21 +210,28 @@ impl Inbox {
     }
 
     /// Whether a message may go on to the stack.
-    pub(super) fn admits(&self, message: &SipMessage, from: IpAddr) -> bool {
+    pub(super) fn admits(&self, message: &SipMessage, from: Source) -> bool {
         match message {
             SipMessage::Response(response) => self.admits_response(response, from),
             SipMessage::Request(_) => self.admits_request(from, Instant::now()),
         }
     }
 
-    fn admits_response(&self, response: &Response, from: IpAddr) -> bool {
+    fn admits_response(&self, response: &Response, from: Source) -> bool {
         let Ok(Some(branch)) = response.transaction_id() else { return false };
         let mut state = self.lock();
         let Some(exchange) = state.exchanges.get_mut(branch.value()) else { return false };
-        if exchange.peer != from || !is_sound(response) {
+        let status = response.status_code.code();
+        if !from.is_of(&[exchange.peer]) {
+            if !std::mem::replace(&mut exchange.refusal_told, true) {
+                let from = from.address;
+                info!(sip_status = status, %from, "an answer was dropped, as its source is not the peer's nor in sentimentSipPeers");
+            }
             return false;
         }
-        let status = response.status_code.code();
+        if !is_sound(response) {
+            return false;
+        }
         // A CANCEL has the branch of its INVITE, and answers of its own.
         if !response.cseq_header().and_then(|cseq| cseq.method()).is_ok_and(|method| method == exchange.method) {
             return true;
@@ -229,9 +248,9 @@ impl Inbox {
         !exchange.left
     }
 
-    fn admits_request(&self, from: IpAddr, now: Instant) -> bool {
+    fn admits_request(&self, from: Source, now: Instant) -> bool {
         let mut state = self.lock();
-        if state.watches.values().any(|watch| watch.peers.contains(&from)) {
+        if state.watches.values().any(|watch| from.is_of(&watch.peers)) {
             let watches = u32::try_from(state.watches.len()).unwrap_or(u32::MAX);
             let limit = PER_SECOND.saturating_add(watches.saturating_mul(PER_DIALOG_AND_SECOND));
             return state.acquaintances.admits(limit, now);
@@ -251,7 +270,7 @@ impl Inbox {
         match request.method {
             Method::Notify => notify::answer(watch, request, &facts, from),
             Method::Bye => match watch {
-                Some(watch) if watch.in_dialog => watch.bye(&facts, from),
+                Some(watch) if watch.in_dialog => watch.bye(request, &facts, from),
                 _ => Reply::from(481),
             },
             Method::Options => Reply::with(
@@ -278,7 +297,8 @@ impl Inbox {
 /// Answers requests until the stack ends.
 pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) {
     while let Some(mut transaction) = incoming.recv().await {
-        let Some(source) = transaction.connection.as_ref().and_then(source_of) else { continue };
+        let remote = transaction.connection.as_ref().and_then(|connection| connection.get_remote_addr());
+        let Some(source) = remote.and_then(|remote| Source::new(remote, &inbox.further)) else { continue };
         // In the order of arrival; only the sending is left to run on its own, as a stream may block.
         let reply = inbox.answer(&transaction.original, source);
         debug!(method = %transaction.original.method, sip_status = reply.status, "a request was answered");
@@ -297,11 +317,6 @@ pub(super) async fn serve(inbox: Arc<Inbox>, mut incoming: TransactionReceiver) 
     }
 }
 
-fn source_of(connection: &SipConnection) -> Option<Source> {
-    let remote = connection.get_remote_addr()?;
-    Some(Source { ip: remote.get_socketaddr().ok()?.ip(), secure: remote.r#type == Some(Transport::Tls) })
-}
-
 /// Stands before the stack's transactions.
 pub(super) struct Gate(pub(super) Arc<Inbox>);
 
@@ -317,9 +332,9 @@ impl TransportEventInspector for Gate {
         Box::pin(async move {
             let mut event = event;
             let admitted = match &mut event {
-                TransportEvent::Incoming(message, _, from) => from.get_socketaddr().is_ok_and(|from| {
-                    mend_received(message, from.ip());
-                    self.0.admits(message, from.ip())
+                TransportEvent::Incoming(message, _, from) => Source::new(from, &self.0.further).is_some_and(|from| {
+                    mend_received(message, from.address.ip());
+                    self.0.admits(message, from)
                 }),
                 TransportEvent::New(_) | TransportEvent::Closed(_) => true,
             };

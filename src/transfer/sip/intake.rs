@@ -15,7 +15,8 @@ use super::checks::{self, Frame, Framer};
 use super::digest::{Asker, Credentials, Login, Trust};
 use super::exchange::{Answer, challenges};
 use super::inbox::{Inbox, Watching, tell};
-use super::notify::{Session, Source, Watch};
+use super::notify::{Order, Session, Watch};
+use super::peers::Source;
 use super::referral::answered;
 use super::subscription::{Event, Subscription};
 use crate::alert::outcome::Outcome;
@@ -98,10 +99,11 @@ impl Desk {
         let watch = Watch {
             remote_tag: Some("caller-tag".to_owned()),
             in_dialog: true,
-            peers: vec![PEER.ip()],
+            peers: vec![PEER],
             secure: false,
             refer_cseqs: vec![7],
-            last_cseq: None,
+            order: Order::default(),
+            refusals_told: 0,
             session: Some(Session::new(
                 sdp::Local::elsewhere(PEER.ip()),
                 "<sip:sentiment-sidecar@127.0.0.1:5062>".to_owned(),
@@ -123,8 +125,9 @@ impl Desk {
             SipMessage::Request(request) => TransactionKey::from_request(request, TransactionRole::Server),
             SipMessage::Response(response) => TransactionKey::from_response(response, TransactionRole::Client),
         };
-        let in_flight = self.inbox.expect(BRANCH, Method::Refer, PEER.ip());
-        let admitted = key.is_ok() && self.inbox.admits(&message, PEER.ip());
+        let source = Source { address: PEER, stream: transport == Transport::Tcp, secure: false, listed: false };
+        let in_flight = self.inbox.expect(BRANCH, Method::Refer, PEER);
+        let admitted = key.is_ok() && self.inbox.admits(&message, source);
         drop(in_flight);
         if !admitted {
             return;
@@ -134,7 +137,7 @@ impl Desk {
             // The stack sees to these by itself: they belong to requests that it knows, or to none.
             SipMessage::Request(request) if matches!(request.method, Method::Ack | Method::Cancel) => {}
             SipMessage::Request(request) => {
-                self.taken.answers.push(self.inbox.answer(&request, Source { ip: PEER.ip(), secure: false }).status);
+                self.taken.answers.push(self.inbox.answer(&request, source).status);
             }
             SipMessage::Response(response) => self.response(response),
         }
@@ -163,10 +166,15 @@ impl Desk {
     }
 
     fn finish(mut self) -> Taken {
-        let mut subscription = Subscription::new();
+        let (mut subscription, mut is_last_call) = (Subscription::new(), false);
         while let Ok(event) = self.told.try_recv() {
-            let outcome = subscription.handle(event).outcome;
-            self.taken.outcome = self.taken.outcome.or(outcome);
+            let step = subscription.handle(event);
+            is_last_call |= step.last_call.is_some();
+            self.taken.outcome = self.taken.outcome.or(step.outcome);
+        }
+        // Nothing more comes.
+        if is_last_call {
+            self.taken.outcome = self.taken.outcome.or(subscription.handle(Event::Deadline).outcome);
         }
         self.taken
     }

@@ -13,8 +13,8 @@
 //! - Every transfer ends by its deadline.
 //! - Every string of the room that goes into a message is checked first ([`field`], [`uri`]); a bad one ends the transfer as
 //!   `rejected` with the code [`BAD_DIALOG`], and nothing is sent.
-//! - Notifications count only from the addresses that the dialog names, and over TLS only from the peer that proved to
-//!   be the next hop; requests that nobody asked for are refused.
+//! - Messages count only from the addresses and ports that the dialog names (`peers`) or `sentimentSipPeers` lists, and over
+//!   TLS only from the peer that proved to be the next hop; requests that nobody asked for are refused.
 //! - Who was called is released, whatever comes of the transfer and whenever it ends.
 //! - A hop that is a name may have several targets (RFC 3263): one that fails is followed by the next.
 //!
@@ -23,6 +23,7 @@
 
 pub mod attended;
 mod checks;
+mod collision;
 pub mod dialog;
 mod digest;
 mod exchange;
@@ -35,6 +36,7 @@ mod message;
 mod notify;
 mod numbers;
 pub mod options;
+mod peers;
 mod rate;
 mod refer;
 mod referral;
@@ -58,9 +60,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::alert::outcome::{Outcome, Progress};
-use crate::call::route::{Route, TransferRequest};
+use crate::call::route::{Route, TransferRequest, choose_route};
 use crate::config::secret::Secret;
 use crate::config::settings::Sip;
+use crate::room::message::Welcome;
 use crate::tls;
 use digest::{Login, Trust};
 use field::BadField;
@@ -108,7 +111,7 @@ pub enum SipError {
     },
 }
 
-/// The timers of RFC 3261 section 17, and one of ours; [`Timing::default`] has its values.
+/// The timers of RFC 3261 section 17, and two of ours; [`Timing::default`] has its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// T1 (500 ms): the first retransmission; 64 times as much is timer F.
@@ -117,11 +120,18 @@ pub struct Timing {
     pub t2: Duration,
     /// How long the result of an accepted REFER may take after the caller's side has hung up (2 s).
     pub bye_grace: Duration,
+    /// How long it may take after the subscription to it has ended without one (5 s): as long as the room has to settle it.
+    pub settle: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4), bye_grace: Duration::from_secs(2) }
+        Self {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            bye_grace: Duration::from_secs(2),
+            settle: Duration::from_secs(5),
+        }
     }
 }
 
@@ -196,7 +206,7 @@ impl SipAgent {
     /// As for [`SipAgent::start`].
     pub async fn start_with(settings: &Sip, password: Option<Secret>, timing: Timing) -> Result<Self, SipError> {
         check_settings(settings)?;
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox::new(settings.peers.clone()));
         let (wire, incoming) = Wire::open(settings, timing, Box::new(Gate(inbox.clone()))).await?;
         tokio::spawn(inbox::serve(inbox.clone(), incoming));
         let trust = match (&settings.realm, &settings.proxy) {
@@ -269,6 +279,17 @@ impl SipAgent {
 fn bad_dialog(bad: &BadField) -> Outcome {
     info!(field = bad.field, problem = bad.problem, "the room's SIP dialog cannot be used");
     Outcome::Rejected { code: BAD_DIALOG.to_owned(), reason: bad.to_string() }
+}
+
+/// Checks whether a transfer can use the dialog that a room hands over, where it would take that way.
+///
+/// # Errors
+/// [`BadField`] names what is wrong with it.
+pub fn check_handover(welcome: &Welcome, sip: &Sip) -> Result<(), BadField> {
+    match choose_route(welcome, sip.mode) {
+        None | Some(Route::RoomCommand) => Ok(()),
+        Some(route) => Plan::new(&route, sip)?.is_as_handed_over(),
+    }
 }
 
 /// Checks what no grammar can tell of the settings; reads `sentimentSipCaFile`.

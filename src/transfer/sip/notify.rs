@@ -1,21 +1,25 @@
 //! Requests in a dialog that a transfer watches: NOTIFY (RFC 6665, RFC 3515) and BYE.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use rsipstack::sip::{Header, HeadersExt as _, Request};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::info;
 
 use super::attended::sdp::{self, Remote};
 use super::inbox::{DialogKey, Reply, tell};
 use super::message::ALLOW;
+use super::peers::Source;
 use super::sipfrag;
 use super::subscription::Event;
 use super::uri::{HopUri, uris};
 
 /// Largest sipfrag that is looked at.
 const MAX_BODY: usize = 4096;
+/// How many requests of one dialog that come from elsewhere are told of: anybody can send as many as they like.
+const MAX_REFUSALS_TOLD: u32 = 16;
 
 /// What a transfer expects of its dialog.
 #[derive(Debug)]
@@ -24,14 +28,16 @@ pub(super) struct Watch {
     pub(super) remote_tag: Option<String>,
     /// Whether it is a call's own dialog, whose BYE means that who is there has hung up.
     pub(super) in_dialog: bool,
-    /// The addresses that the dialog's requests may come from.
-    pub(super) peers: Vec<IpAddr>,
+    /// Where the dialog's requests may come from.
+    pub(super) peers: Vec<SocketAddr>,
     /// Whether our request went over TLS: then only a peer that has proved who it is may speak in the dialog.
     pub(super) secure: bool,
     /// The CSeq of every REFER sent: with a challenge there are several, and peers name one or another.
     pub(super) refer_cseqs: Vec<u32>,
-    /// The CSeq of the peer's last request.
-    pub(super) last_cseq: Option<u32>,
+    /// The CSeq numbers of the peer's requests.
+    pub(super) order: Order,
+    /// How many requests from elsewhere were told of.
+    pub(super) refusals_told: u32,
     /// The call's sound, where a re-INVITE may change it.
     pub(super) session: Option<Session>,
     pub(super) events: UnboundedSender<Event>,
@@ -39,12 +45,48 @@ pub(super) struct Watch {
     pub(super) ended: Option<Instant>,
 }
 
-/// Where a request came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Source {
-    pub(super) ip: IpAddr,
-    /// Over a TLS connection: we opened it, and the peer has proved who it is.
-    pub(super) secure: bool,
+/// How far a peer's requests have got.
+///
+/// RFC 3261 section 12.2.2 counts all requests of a dialog together, and has one that comes too late refused. But a dialog
+/// has several uses (RFC 5057), and what was overtaken by a request of another use is still the latest of its own: a NOTIFY
+/// that a BYE overtook tells what became of the transfer, and a BYE that a NOTIFY overtook ends the call. Such a request is
+/// refused as the RFC says, and believed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Order {
+    last: Option<u32>,
+    last_notify: Option<u32>,
+}
+
+impl Order {
+    /// Whether it is newer than all before it.
+    fn is_next(self, cseq: u32) -> bool {
+        self.last.is_none_or(|last| cseq > last)
+    }
+
+    /// Whether others that are newer came before it.
+    fn is_overtaken(self, cseq: u32) -> bool {
+        self.last.is_some_and(|last| cseq < last)
+    }
+
+    /// The same of a NOTIFY, where no newer NOTIFY was among them.
+    fn is_overtaken_notify(self, cseq: u32) -> bool {
+        self.is_overtaken(cseq) && self.last_notify.is_none_or(|last| cseq > last)
+    }
+
+    fn passed(&mut self, cseq: u32) {
+        self.last = self.last.max(Some(cseq));
+    }
+
+    fn notified(&mut self, cseq: u32) {
+        self.passed(cseq);
+        self.last_notify = self.last_notify.max(Some(cseq));
+    }
+
+    /// What is known of the same dialog from before.
+    pub(super) fn goes_on_from(&mut self, earlier: Self) {
+        self.last = self.last.max(earlier.last);
+        self.last_notify = self.last_notify.max(earlier.last_notify);
+    }
 }
 
 /// What a call has of a session.
@@ -128,43 +170,56 @@ impl Facts {
 }
 
 impl Watch {
-    /// RFC 3261 section 12.2.2: from the dialog's peer, and newer than its last request.
-    fn check(&mut self, facts: &Facts, from: Source) -> Result<(), Reply> {
-        if !self.peers.contains(&from.ip) || (self.secure && !from.secure) {
+    /// Whether a request is from the dialog's peer.
+    fn check(&mut self, request: &Request, facts: &Facts, from: Source) -> Result<(), Reply> {
+        if !from.is_of(&self.peers) || (self.secure && !from.secure) {
+            if self.refusals_told < MAX_REFUSALS_TOLD {
+                self.refusals_told += 1;
+                let method = request.method;
+                info!(%method, from = %from.address, "a request was refused, as its source is not the peer's nor in sentimentSipPeers");
+            }
             return Err(Reply::from(403));
         }
         if self.remote_tag.as_ref().is_some_and(|tag| *tag != facts.from_tag) {
             return Err(Reply::from(481));
         }
-        if self.last_cseq.is_some_and(|last| facts.cseq <= last) {
-            return Err(Reply::with(500, vec![Header::RetryAfter("1".into())]));
-        }
         Ok(())
     }
 
     fn accept(&mut self, facts: &Facts) {
-        self.last_cseq = Some(facts.cseq);
+        self.order.passed(facts.cseq);
         self.remote_tag.get_or_insert_with(|| facts.from_tag.clone());
     }
 
     /// Answers a re-INVITE.
     pub(super) fn invite(&mut self, request: &Request, facts: &Facts, from: Source) -> Reply {
-        if let Err(reply) = self.check(facts, from) {
+        if let Err(reply) = self.check(request, facts, from) {
             return reply;
+        }
+        if !self.order.is_next(facts.cseq) {
+            return out_of_order();
         }
         self.accept(facts);
         self.session.as_mut().map_or_else(|| Reply::from(488), |session| session.invite(request))
     }
 
     /// Answers a BYE in a call's dialog.
-    pub(super) fn bye(&mut self, facts: &Facts, from: Source) -> Reply {
-        if let Err(reply) = self.check(facts, from) {
+    pub(super) fn bye(&mut self, request: &Request, facts: &Facts, from: Source) -> Reply {
+        if let Err(reply) = self.check(request, facts, from) {
             return reply;
         }
-        self.accept(facts);
-        tell(&self.events, Event::Bye);
-        Reply::from(200)
+        let is_next = self.order.is_next(facts.cseq);
+        if is_next || self.order.is_overtaken(facts.cseq) {
+            self.accept(facts);
+            tell(&self.events, Event::Bye);
+        }
+        if is_next { Reply::from(200) } else { out_of_order() }
     }
+}
+
+/// RFC 3261 section 12.2.2.
+fn out_of_order() -> Reply {
+    Reply::with(500, vec![Header::RetryAfter("1".into())])
 }
 
 /// 489 with what we do take.
@@ -189,8 +244,12 @@ pub(super) fn answer(watch: Option<&mut Watch>, request: &Request, facts: &Facts
     if id.is_some_and(|id| !watch.refer_cseqs.iter().any(|cseq| id.parse() == Ok(*cseq))) {
         return Reply::from(481);
     }
-    if let Err(reply) = watch.check(facts, from) {
+    if let Err(reply) = watch.check(request, facts, from) {
         return reply;
+    }
+    let is_next = watch.order.is_next(facts.cseq);
+    if !is_next && !watch.order.is_overtaken_notify(facts.cseq) {
+        return out_of_order();
     }
     let Some(state) = once(request, "Subscription-State", "Subscription-State") else { return Reply::from(400) };
     let terminated = state.split(';').next().is_some_and(|s| s.trim().eq_ignore_ascii_case("terminated"));
@@ -199,11 +258,12 @@ pub(super) fn answer(watch: Option<&mut Watch>, request: &Request, facts: &Facts
         Err(reply) => (None, reply),
     };
     watch.accept(facts);
+    watch.order.notified(facts.cseq);
     // A NOTIFY whose body says nothing to us may still end the subscription.
     if reply.status == 200 || terminated {
         tell(&watch.events, Event::Notified { status, terminated });
     }
-    reply
+    if is_next { reply } else { out_of_order() }
 }
 
 fn content(request: &Request) -> Result<Option<sipfrag::StatusLine>, Reply> {

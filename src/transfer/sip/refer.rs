@@ -95,9 +95,33 @@ impl Plan {
         Ok(Self { dialog, in_dialog, hop })
     }
 
+    /// Whether requests can go inside the dialog where the room said so: it reserved a CSeq, and may have left something out.
+    pub(super) fn is_as_handed_over(&self) -> Result<(), BadField> {
+        let Dialog { local_uri, remote_uri, cseq, .. } = &self.dialog;
+        if self.in_dialog || cseq.is_none() {
+            return Ok(());
+        }
+        let field = match (local_uri, remote_uri) {
+            (None, _) => "local_uri",
+            (_, None) => "remote_uri",
+            (Some(_), Some(_)) => "remote_target",
+        };
+        Err(BadField { field, problem: "is missing, so that the CSeq reserved in it is of no use" })
+    }
+
     /// Whether the REFER goes inside the handed-over dialog.
     pub(super) fn is_in_dialog(&self) -> bool {
         self.in_dialog
+    }
+
+    /// Whether the REFER's Call-ID is of our side: our own outside of dialogs; inside, the room's where it names the room's
+    /// host and not the caller's. Nothing else tells who called.
+    pub(super) fn owns_call_id(&self) -> bool {
+        let host = |uri: &Option<AddressUri>| uri.as_ref().and_then(AddressUri::host);
+        let [ours, theirs] = [host(&self.dialog.local_uri), host(&self.dialog.remote_uri)];
+        let maker = self.dialog.call_id.as_str().split_once('@').map(|(_, host)| host);
+        let is = |host: Option<String>| maker.zip(host).is_some_and(|(maker, host)| maker.eq_ignore_ascii_case(&host));
+        !self.in_dialog || (is(ours) && !is(theirs))
     }
 
     /// Whether its first route or target is a `sips:` URI.
@@ -249,6 +273,27 @@ mod tests {
         assert_eq!(header(&text, "Via"), ["SIP/2.0/TCP 192.0.2.9:5062;branch=z9hG4bKx;rport"]);
         assert_eq!(header(&text, "Max-Forwards"), ["70"]);
         assert!(header(&text, "Require").is_empty() && !text.contains("norefersub") && !text.contains("Refer-Sub"));
+    }
+
+    #[test]
+    fn who_made_the_call_id_is_told_by_the_host_in_it() {
+        let owns = |call_id: &str, local: &str, remote: &str| {
+            let dialog = SipDialog {
+                call_id: call_id.to_owned(),
+                local_uri: Some(local.to_owned()),
+                remote_uri: Some(remote.to_owned()),
+                ..dialog()
+            };
+            let plan = |route| Plan::new(&route, &Settings::default().sip).unwrap();
+            let outside = plan(Route::ReferTargetDialog { dialog: dialog.clone() });
+            assert!(outside.owns_call_id(), "a dialog of our own");
+            plan(Route::ReferInDialog { dialog }).owns_call_id()
+        };
+        let (ours, theirs) = ("sip:agent@Platform.example:5070", "sip:+14155550100@carrier.example");
+        assert!(owns("a@platform.example", ours, theirs));
+        assert!(!owns("a@carrier.example", ours, theirs));
+        assert!(!owns("a@192.0.2.1", ours, theirs) && !owns("a", ours, theirs));
+        assert!(!owns("a@127.0.0.1", "sip:agent@127.0.0.1", "sip:caller@127.0.0.1:5070"), "nobody can tell");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The REFER of a transfer: sent, accepted, and waited for until its result is notified.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use rsipstack::sip::HeadersExt as _;
 use tokio::sync::mpsc;
@@ -8,16 +8,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attended::sdp;
+use super::collision::{MAX_COLLISIONS, pause};
 use super::exchange::{Answer, Sign, exchange, reason};
 use super::inbox::{Watching, tell};
-use super::notify::{Session, Watch};
+use super::notify::{Order, Session, Watch};
 use super::refer::{Plan, ReferTo};
 use super::steps::Steps;
-use super::subscription::{Event, Step, Subscription};
-use super::uri::{Hop, HopUri, Host};
+use super::subscription::{Event, LastCall, Step, Subscription};
+use super::uri::HopUri;
 use super::wire::Path;
 use super::{DIALOG_IN_USE, SipAgent, bad_dialog};
-use crate::alert::outcome::Outcome;
+use crate::alert::outcome::{Outcome, Progress, TERMINATED};
 
 /// A dialog, what is heard of it, and who listens to it, if anybody does yet.
 pub(super) struct Watched {
@@ -64,16 +65,21 @@ impl SipAgent {
                 }
                 () = tokio::time::sleep_until(until) => Event::Deadline,
             };
-            let Step { progress, outcome, is_last_call } = subscription.handle(event);
+            let Step { progress, outcome, last_call } = subscription.handle(event);
+            if last_call == Some(LastCall::Terminated) {
+                steps.tell(Progress { step: TERMINATED.to_owned(), sip_status: None });
+            }
             if let Some(told) = progress {
                 steps.tell(told);
             }
             if let Some(outcome) = outcome {
                 return outcome;
             }
-            if is_last_call {
-                until = until.min(Instant::now() + self.timing.bye_grace);
-            }
+            let time_left = last_call.map(|last_call| match last_call {
+                LastCall::HungUp => self.timing.bye_grace,
+                LastCall::Terminated => self.timing.settle,
+            });
+            until = time_left.map_or(until, |time| until.min(Instant::now() + time));
         }
     }
 
@@ -115,30 +121,41 @@ impl SipAgent {
                 watching.insert(watch.ok_or_else(in_use)?)
             }
         };
-        let sign = |sign| match sign {
-            Sign::To { peer, secure } => watching.update(|watch| {
-                watch.peers.push(peer);
-                watch.secure = secure;
-            }),
-            Sign::Sending(cseq) => {
-                if plan.is_in_dialog() {
-                    self.numbers.used(&key, cseq);
+        for collisions in 0.. {
+            let mut last_cseq = message.cseq;
+            let sign = |sign| match sign {
+                Sign::To { peer, secure } => watching.update(|watch| {
+                    watch.peers.push(peer);
+                    watch.secure = secure;
+                }),
+                Sign::Sending(cseq) => {
+                    last_cseq = cseq;
+                    if plan.is_in_dialog() {
+                        self.numbers.used(&key, cseq);
+                    }
+                    watching.update(|watch| watch.refer_cseqs.push(cseq));
                 }
-                watching.update(|watch| watch.refer_cseqs.push(cseq));
+                Sign::Sent => tell(events, Event::Sent),
+                Sign::Elsewhere => tell(events, Event::Elsewhere),
+                Sign::Challenged(status) => tell(events, Event::Challenged(status)),
+                Sign::Provisional(status) => tell(events, Event::Provisional(status)),
+            };
+            let answer = exchange(&self.wire, &self.inbox, &path, &message, self.login.as_ref(), sign).await;
+            let met_another = matches!(&answer, Answer::Final(response) if response.status_code.code() == 491);
+            if !met_another || collisions == MAX_COLLISIONS {
+                tell(events, answered(answer, watching));
+                break;
             }
-            Sign::Sent => tell(events, Event::Sent),
-            Sign::Elsewhere => tell(events, Event::Elsewhere),
-            Sign::Challenged(status) => tell(events, Event::Challenged(status)),
-            Sign::Provisional(status) => tell(events, Event::Provisional(status)),
-        };
-        let answer = exchange(&self.wire, &self.inbox, &path, &message, self.login.as_ref(), sign).await;
-        tell(events, answered(answer, watching));
+            tell(events, Event::Collided(491));
+            tokio::time::sleep(pause(plan.owns_call_id(), fastrand::f64())).await;
+            message.cseq = last_cseq + 1;
+        }
         Ok(())
     }
 
     /// What is expected of the dialog that a REFER goes to.
     pub(super) async fn watch_of(&self, plan: &Plan, path: &Path, events: mpsc::UnboundedSender<Event>) -> Watch {
-        let mut peers: Vec<IpAddr> = vec![path.peer.ip()];
+        let mut peers = vec![path.peer];
         peers.extend(self.wire.addresses_of(plan.peers()).await);
         let in_dialog = plan.is_in_dialog();
         // A phone may put us on hold before it calls the human; the sound itself is the platform's.
@@ -150,7 +167,8 @@ impl SipAgent {
             peers,
             secure: path.is_secure(),
             refer_cseqs: Vec::new(),
-            last_cseq: None,
+            order: Order::default(),
+            refusals_told: 0,
             session: in_dialog.then(session),
             events,
             ended: None,
@@ -182,11 +200,8 @@ pub(super) fn answered(answer: Answer, watching: &Watching) -> Event {
     }
 }
 
-/// The address of a Contact, where it is one and not a name.
-fn contact_address(contact: &str) -> Option<IpAddr> {
+/// The address and port of a Contact, where it is no name.
+fn contact_address(contact: &str) -> Option<SocketAddr> {
     let uri = contact.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(contact, |(uri, _)| uri);
-    match HopUri::new("contact", uri).ok()?.hop() {
-        Hop { host: Host::Ip(ip), .. } => Some(*ip),
-        Hop { .. } => None,
-    }
+    HopUri::new("contact", uri).ok()?.hop().address()
 }

@@ -69,10 +69,10 @@ impl Directory {
         Ok(at(&found, port, transport).take(MAX_TARGETS).collect())
     }
 
-    /// The addresses that a hop may send from; a name that does not resolve soon adds none.
-    pub(super) async fn addresses(&self, hop: &Hop, preferred: SipTransport) -> Vec<IpAddr> {
+    /// Where a hop may send from; a name that does not resolve soon adds nothing.
+    pub(super) async fn addresses(&self, hop: &Hop, preferred: SipTransport) -> Vec<SocketAddr> {
         match tokio::time::timeout(PEER_LOOKUP_TIME, self.targets(hop, preferred)).await {
-            Ok(Ok(found)) => found.iter().map(|target| target.address.ip()).collect(),
+            Ok(Ok(found)) => found.iter().map(|target| target.address).collect(),
             Ok(Err(_)) | Err(_) => Vec::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! `message/sipfrag` (RFC 3420): the status line with which a NOTIFY tells how the transfer goes.
 
+use crate::telemetry::shown::is_unprintable;
+
 /// A status line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusLine {
@@ -32,9 +34,9 @@ pub fn parse(body: &[u8]) -> Result<StatusLine, NotASipfrag> {
     Ok(StatusLine { status, reason: printable(reason) })
 }
 
-/// What a peer said, made fit for events and logs: no control characters, at most 120 characters.
+/// What a peer said, made fit for events and logs: nothing that cannot be printed, at most 120 characters.
 pub(super) fn printable(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(120).collect()
+    text.trim().chars().filter(|c| !is_unprintable(*c)).take(120).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! What a REFER came to, as a pure state machine: responses, notifications and time in, one [`Outcome`] out.
 //!
 //! The rules (RFC 3515, RFC 6665): an accepted REFER (2xx) says nothing about the human; only a final status in a
-//! NOTIFY does. A NOTIFY may come before the response. Whatever decides first stays. A BYE of a peer that has taken the
-//! REFER may overtake the NOTIFY of its success, so that a little time is left for it.
+//! NOTIFY does. A NOTIFY may come before the response. Whatever decides first stays.
+//!
+//! What comes too early leaves a little time for the result: a BYE of a peer that has taken the REFER may overtake the NOTIFY
+//! of its success, and a subscription may be declared over with its first NOTIFY, by peers that tell the result all the same.
+//! Then it is told what is known: a peer that notified until its BYE would have told of a success, so that the caller is gone;
+//! of one that notified nothing, or no more, nobody knows.
 
 use super::sipfrag::StatusLine;
 use crate::alert::outcome::{Outcome, Progress};
@@ -16,6 +20,8 @@ pub enum Event {
     Elsewhere,
     /// 401 or 407: the REFER goes out again with credentials.
     Challenged(u16),
+    /// 491: it met a request of the other side, and goes out again after a while (RFC 3261 section 14.1).
+    Collided(u16),
     /// A 1xx response to the REFER.
     Provisional(u16),
     /// A 2xx response to the REFER.
@@ -59,8 +65,17 @@ pub struct Step {
     pub progress: Option<Progress>,
     /// The outcome, exactly once.
     pub outcome: Option<Outcome>,
-    /// Whether what is still to come has to come soon: [`Event::Deadline`] is due after a short grace.
-    pub is_last_call: bool,
+    /// Where what is still to come has to come soon: after such a time [`Event::Deadline`] is due.
+    pub last_call: Option<LastCall>,
+}
+
+/// Why a result has to come soon, if it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastCall {
+    /// The remote side has hung up.
+    HungUp,
+    /// The subscription is over, and the result has not been notified.
+    Terminated,
 }
 
 /// A transfer on its way.
@@ -70,6 +85,10 @@ pub struct Subscription {
     heard: bool,
     /// Whether the peer works on the transfer: it accepted the REFER or notified something.
     taken: bool,
+    /// Whether the peer notifies how the transfer goes: it has, and did not say that this was the last.
+    notifies: bool,
+    /// Whether it said that.
+    terminated: bool,
     /// Whether the remote side has hung up since.
     hung_up: bool,
     ended: bool,
@@ -92,6 +111,7 @@ impl Subscription {
         self.heard |= matches!(
             event,
             Event::Challenged(_)
+                | Event::Collided(_)
                 | Event::Provisional(_)
                 | Event::Accepted(_)
                 | Event::Refused { .. }
@@ -102,6 +122,7 @@ impl Subscription {
             Event::Sent => Step::said("refer_sent", None),
             Event::Elsewhere => Step::said("elsewhere", None),
             Event::Challenged(status) => Step::said("challenged", Some(status)),
+            Event::Collided(status) => Step::said("request_pending", Some(status)),
             // What the phone's own 1xx say comes by NOTIFY; these are about the REFER.
             Event::Provisional(status) => Step::said("pending", Some(status)),
             Event::Accepted(status) => Step::said("accepted", Some(status)),
@@ -116,15 +137,18 @@ impl Subscription {
             Event::Bye if self.hung_up => Step::default(),
             Event::Bye if self.taken => {
                 self.hung_up = true;
-                Step { is_last_call: true, ..Step::said("bye", None) }
+                Step { last_call: Some(LastCall::HungUp), ..Step::said("bye", None) }
             }
             Event::Bye => Step::ended("bye", None, Outcome::CallerGone),
             Event::Cancelled => Step::silent(Outcome::Cancelled),
+            Event::Deadline if self.hung_up && self.notifies => Step::silent(Outcome::CallerGone),
             Event::Deadline if heard_before => Step::silent(Outcome::Unknown),
             Event::Deadline => Step::silent(Outcome::Unreachable { reason: "no answer by the deadline".to_owned() }),
         };
         // Who hung up and is with no human is gone, whatever became of the human.
-        if self.hung_up && !matches!(step.outcome, None | Some(Outcome::Transferred | Outcome::Cancelled)) {
+        if self.hung_up
+            && !matches!(step.outcome, None | Some(Outcome::Transferred | Outcome::Cancelled | Outcome::Unknown))
+        {
             step.outcome = Some(Outcome::CallerGone);
         }
         self.ended = step.outcome.is_some();
@@ -132,9 +156,11 @@ impl Subscription {
     }
 
     fn notified(&mut self, status: Option<StatusLine>, terminated: bool) -> Step {
-        let Some(StatusLine { status, reason }) = status else {
-            return if terminated { Step::ended("terminated", None, Outcome::Unknown) } else { Step::default() };
-        };
+        // What is said of the subscription after the BYE says nothing of how the BYE was meant.
+        self.notifies = if self.hung_up { self.notifies || !terminated } else { !terminated };
+        let is_news = terminated && !std::mem::replace(&mut self.terminated, true);
+        let last_call = is_news.then_some(LastCall::Terminated);
+        let Some(StatusLine { status, reason }) = status else { return Step { last_call, ..Step::default() } };
         if status >= 200 {
             return Step::ended("result", Some(status), Outcome::from_sip_status(status, &reason));
         }
@@ -146,10 +172,7 @@ impl Subscription {
         if self.last_notified.replace(status) == Some(status) {
             step.progress = None;
         }
-        if terminated {
-            step.outcome = Some(Outcome::Unknown);
-        }
-        step
+        Step { last_call, ..step }
     }
 }
 
@@ -216,6 +239,10 @@ mod tests {
         assert_eq!(run([Event::Challenged(407), unanswered(), Event::Deadline]), Some(Outcome::Unknown));
     }
 
+    fn nothing_more() -> Event {
+        Event::Notified { status: None, terminated: true }
+    }
+
     #[test]
     fn a_bye_after_the_acceptance_leaves_time_for_the_result() {
         let gone = Some(Outcome::CallerGone);
@@ -224,20 +251,52 @@ mod tests {
             let after = |event: Event| run([Event::Sent, taken.clone(), Event::Bye, event]);
             assert_eq!(after(notify(200, true)), Some(Outcome::Transferred));
             assert_eq!(after(notify(487, true)), gone);
-            assert_eq!(after(Event::Notified { status: None, terminated: true }), gone);
-            assert_eq!(after(Event::Deadline), gone);
-            assert_eq!((after(notify(180, false)), after(Event::Bye)), (None, None));
+            assert_eq!((after(notify(180, false)), after(Event::Bye), after(nothing_more())), (None, None, None));
         }
         let mut subscription = Subscription::new();
-        assert!(!subscription.handle(Event::Accepted(202)).is_last_call);
-        assert!(subscription.handle(Event::Bye).is_last_call);
+        assert_eq!(subscription.handle(Event::Accepted(202)).last_call, None);
+        assert_eq!(subscription.handle(Event::Bye).last_call, Some(LastCall::HungUp));
     }
 
     #[test]
-    fn a_subscription_that_ends_without_a_result_is_unknown() {
-        assert_eq!(run([Event::Notified { status: None, terminated: true }]), Some(Outcome::Unknown));
-        assert_eq!(run([notify(180, true)]), Some(Outcome::Unknown));
+    fn a_bye_without_a_result_means_what_the_notifications_before_it_let_it_mean() {
+        let (gone, unknown) = (Some(Outcome::CallerGone), Some(Outcome::Unknown));
+        let after = |before: &[Event], later: &[Event]| {
+            let begun = [Event::Sent, Event::Accepted(202)];
+            run([&begun[..], before, &[Event::Bye], later, &[Event::Deadline]].into_iter().flatten().cloned())
+        };
+        // It notifies, and would have told of a success.
+        assert_eq!(after(&[notify(180, false)], &[]), gone);
+        assert_eq!(after(&[notify(180, false)], &[nothing_more()]), gone);
+        assert_eq!(after(&[], &[notify(180, false)]), gone);
+        // It took the REFER, and tells nothing, or nothing more.
+        assert_eq!(after(&[], &[]), unknown);
+        assert_eq!(after(&[], &[nothing_more()]), unknown);
+        assert_eq!(after(&[notify(100, true)], &[]), unknown);
+        assert_eq!(after(&[notify(180, false), nothing_more()], &[]), unknown);
+    }
+
+    #[test]
+    fn a_subscription_that_ends_without_a_result_leaves_time_for_it() {
+        for last in [nothing_more(), notify(100, true), notify(180, true)] {
+            let after = |event: Event| run([Event::Sent, Event::Accepted(202), last.clone(), event]);
+            assert_eq!(after(notify(200, true)), Some(Outcome::Transferred));
+            assert_eq!(after(notify(486, true)), Some(Outcome::Busy));
+            assert_eq!(after(Event::Deadline), Some(Outcome::Unknown));
+            assert_eq!(Subscription::new().handle(last.clone()).last_call, Some(LastCall::Terminated));
+        }
         assert_eq!(run([Event::Notified { status: None, terminated: false }]), None);
+    }
+
+    #[test]
+    fn a_refer_that_collides_is_still_to_be_decided() {
+        let collided = Event::Collided(491);
+        let told = Subscription::new().handle(collided.clone()).progress.map(|told| (told.step, told.sip_status));
+        assert_eq!(told, Some(("request_pending".to_owned(), Some(491))));
+        let after = |event: Event| run([Event::Sent, collided.clone(), Event::Sent, event]);
+        assert_eq!(after(notify(200, true)), Some(Outcome::Transferred));
+        assert_eq!(after(Event::Bye), Some(Outcome::CallerGone), "nobody has taken it");
+        assert_eq!(after(Event::Deadline), Some(Outcome::Unknown));
     }
 
     #[test]
@@ -252,6 +311,7 @@ mod tests {
             Just(Event::Sent),
             Just(Event::Elsewhere),
             Just(Event::Challenged(407)),
+            Just(Event::Collided(491)),
             Just(Event::Provisional(100)),
             (200u16..300).prop_map(Event::Accepted),
             (300u16..700).prop_map(|status| Event::Refused { status, reason: String::new() }),

@@ -1,6 +1,6 @@
 //! Checked URIs (RFC 3261 section 19.1, RFC 3966) and where they lead.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::field::{BadField, MAX_LEN};
 use crate::config::settings::SipTransport;
@@ -171,6 +171,15 @@ impl Hop {
 }
 
 impl Hop {
+    /// Where it is by itself, without anybody being asked: an address, with the port that its transport has by default
+    /// (RFC 3261 section 19.1.2). None for a name.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        let Host::Ip(ip) = self.host else { return None };
+        let secure = matches!(self.transport, HopTransport::Secure | HopTransport::Named(SipTransport::Tls));
+        Some(SocketAddr::new(ip, self.port.unwrap_or(if secure { 5061 } else { 5060 })))
+    }
+
     /// The hop as a `sips:` URI may use it: over TLS. `None` where it names a plain transport.
     #[must_use]
     pub fn secured(self) -> Option<Self> {

@@ -164,8 +164,8 @@ impl Wire {
         Ok(Path { spare: path.spare.clone(), ..stream })
     }
 
-    /// The addresses that hops may send from, looked up all at once; a name that does not resolve soon adds none.
-    pub(super) async fn addresses_of(&self, hops: impl Iterator<Item = &Hop>) -> Vec<IpAddr> {
+    /// Where hops may send from, looked up all at once; a name that does not resolve soon adds nothing.
+    pub(super) async fn addresses_of(&self, hops: impl Iterator<Item = &Hop>) -> Vec<SocketAddr> {
         join_all(hops.map(|hop| self.directory.addresses(hop, self.preferred))).await.concat()
     }
 

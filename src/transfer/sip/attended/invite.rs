@@ -220,7 +220,7 @@ impl Invitation {
         let branch = new_branch();
         let request = addressed(&self.wire, path, &self.message, &branch, cseq, credentials.clone()).await;
         let (sender, answers) = mpsc::unbounded_channel();
-        let in_flight = self.inbox.expect_answers(&branch, path.peer.ip(), sender);
+        let in_flight = self.inbox.expect_answers(&branch, path.peer, sender);
         let mut transaction = transaction(&self.wire, path, request.clone())?;
         transaction.send().await.map_err(|e| e.to_string())?;
         let (sender, responses) = mpsc::unbounded_channel();

@@ -14,7 +14,7 @@ use crate::transfer::sip::exchange::{Answer as Exchanged, exchange, new_branch, 
 use crate::transfer::sip::field::{BadField, Tag};
 use crate::transfer::sip::inbox::Watching;
 use crate::transfer::sip::message::Message;
-use crate::transfer::sip::notify::{Session, Watch};
+use crate::transfer::sip::notify::{Order, Session, Watch};
 use crate::transfer::sip::refer::{Replaced, next_hop};
 use crate::transfer::sip::subscription;
 use crate::transfer::sip::uri::{AddressUri, HopUri, uris};
@@ -180,7 +180,7 @@ impl Invitation {
         standing: &Standing,
         events: mpsc::UnboundedSender<subscription::Event>,
     ) -> Option<Watching> {
-        let peers = vec![attempt.path.peer.ip(), standing.path.peer.ip()];
+        let peers = vec![attempt.path.peer, standing.path.peer];
         let session = Session::new(self.session.clone(), attempt.path.leg.contact(false));
         let watch = Watch {
             remote_tag: standing.dialog.remote_tag.as_ref().map(|tag| tag.as_str().to_owned()),
@@ -188,7 +188,8 @@ impl Invitation {
             peers,
             secure: standing.path.is_secure(),
             refer_cseqs: Vec::new(),
-            last_cseq: None,
+            order: Order::default(),
+            refusals_told: 0,
             session: Some(session),
             events,
             ended: None,
