@@ -105,6 +105,10 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     let signer = Signer::new(secrets::load(&[SecretName::Webhook])?.webhook).ok();
     let authorities = authorities(args.ca_file.as_deref())?;
     let stop = shutdown::on_signal();
+    if !url.is_there() {
+        let failure = Failure::new(Exit::StoreUnusable, format!("there is no store at {url}"));
+        return Err(failure.help("name the one that attach writes to with --store or SIDECAR_STORE; attach makes it"));
+    }
     let store = Store::open(&url).await?;
     let deliverer = signer.map(|signer| Deliverer::new(store.clone(), signer, clock::system(), authorities));
     let clock = clock::system();

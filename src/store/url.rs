@@ -64,6 +64,14 @@ impl StoreUrl {
         Self(Place::Sqlite(path.to_owned()))
     }
 
+    /// Whether there is a store already, rather than one that the first `attach` makes.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        match &self.0 {
+            Place::Sqlite(path) => path.exists(),
+        }
+    }
+
     pub(super) fn place(&self) -> &Place {
         &self.0
     }

@@ -38,6 +38,22 @@ impl Fresh for Folder {
 
 behaves!(Folder);
 
+#[cfg(unix)]
+#[tokio::test]
+async fn files_that_others_could_read_are_this_users_alone_once_the_store_is_opened() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Folder::fresh().await;
+    // Held open, so that the side files stay.
+    let _first = place.open().await;
+    let side = |side: &str| PathBuf::from(format!("{}{side}", place.file().display()));
+    let mode = |file: &PathBuf| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+    for file in ["", "-wal", "-shm"].map(side) {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    let _second = place.open().await;
+    assert_eq!(["", "-wal", "-shm"].map(side).each_ref().map(mode), [0o600; 3]);
+}
+
 async fn new_store() -> (Folder, SqliteStore) {
     let folder = Folder::fresh().await;
     let store = SqliteStore::open(&folder.file()).await.unwrap();
