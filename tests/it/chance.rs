@@ -20,10 +20,7 @@ pub(crate) fn many(
     change: impl Fn(&mut Vec<u8>, &mut Rng),
     check: impl Fn(&[u8]),
 ) {
-    let first = match std::env::var(SEED) {
-        Ok(seed) => seed.parse().expect("SIDECAR_TEST_SEED is a whole number"),
-        Err(_) => Rng::new().u64(..),
-    };
+    let first = seed();
     // Not captured, so that it is there even if the process dies.
     writeln!(std::io::stderr(), "{count} {what} made by chance: {SEED}={first}").unwrap();
     for seed in (0..count).map(|n| first.wrapping_add(n)) {
@@ -36,6 +33,14 @@ pub(crate) fn many(
             writeln!(std::io::stderr(), "{SEED}={seed}: {}", bytes.escape_ascii()).unwrap();
             resume_unwind(panic);
         }
+    }
+}
+
+/// Where a run begins: what `SIDECAR_TEST_SEED` says, else anywhere.
+pub(crate) fn seed() -> u64 {
+    match std::env::var(SEED) {
+        Ok(seed) => seed.parse().expect("SIDECAR_TEST_SEED is a whole number"),
+        Err(_) => Rng::new().u64(..),
     }
 }
 

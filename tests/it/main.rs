@@ -22,6 +22,7 @@ mod room;
 mod shown;
 mod sip;
 mod sip_peers;
+mod storms;
 mod support;
 mod takeover;
 mod transfer;
