@@ -86,6 +86,12 @@ impl Latch {
         self.active.is_some()
     }
 
+    /// Whether an alert is on its way to the store.
+    #[must_use]
+    pub fn is_storing(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.phase == Phase::Storing)
+    }
+
     /// Whether a transfer succeeded: a human has the caller.
     #[must_use]
     pub fn handed_over(&self) -> bool {
@@ -151,9 +157,8 @@ impl Call {
     }
 
     /// Escalates on the agent's word.
-    pub(super) fn escalate_on_tool(&mut self, escalation: Escalation) -> AlertId {
-        let last = self.settled.checked_sub(1).map(|at| self.book.order()[at]);
-        self.escalate(last.map_or(Followed::NoTurn, Followed::Turn), escalation)
+    pub(super) fn escalate_on_tool(&mut self, escalation: Escalation, after: Option<TurnKey>) -> AlertId {
+        self.escalate(after.map_or(Followed::NoTurn, Followed::Turn), escalation)
     }
 
     /// The low turns that led to a turn, oldest first, at most a window of them.
@@ -325,10 +330,10 @@ impl Call {
                 self.latch.handed_over = true;
                 self.latch.active = None;
             }
-            (ActionKind::Transfer, Some(_)) => self.latch.active = None,
+            (ActionKind::Transfer, Some(_)) => self.unlatch(),
             (ActionKind::Notify | ActionKind::Flag, _) => {
                 self.deliver();
-                self.latch.active = None;
+                self.unlatch();
             }
         }
     }

@@ -374,7 +374,7 @@ impl Call {
         let mut standing = before.and_then(|key| self.standings.get(&key)).copied().unwrap_or_default();
         for at in from..self.book.order().len() {
             self.settled = at;
-            self.answer_tools();
+            self.answer_tools_before(at);
             let key = self.book.order()[at];
             let step = match self.states.get(&key).map(|s| &s.rated) {
                 Some(Rated::Waiting) => return,
@@ -455,14 +455,19 @@ impl Call {
     fn decide_since(&mut self, key: Option<TurnKey>) {
         let from = key.map_or(0, |key| self.book.position(key) + 1);
         for at in from..self.settled {
+            self.answer_tools_before(at);
             self.decide(self.book.order()[at]);
         }
     }
 
     /// The last settled turn's standing.
     fn standing(&self) -> Standing {
-        let last = self.settled.checked_sub(1).map(|at| self.book.order()[at]);
-        last.and_then(|key| self.standings.get(&key)).copied().unwrap_or_default()
+        self.standing_after(self.settled.checked_sub(1).map(|at| self.book.order()[at]))
+    }
+
+    /// How the call stood after a turn; before the first one where there is none.
+    fn standing_after(&self, turn: Option<TurnKey>) -> Standing {
+        turn.and_then(|key| self.standings.get(&key)).copied().unwrap_or_default()
     }
 
     /// All ratings so far, oldest first.

@@ -706,11 +706,15 @@ fn what_the_room_said_is_decided_in_its_order_however_long_a_rating_takes() {
     let decide = |hold: bool| {
         let mut sim = Sim::new(flag());
         sim.hold_ratings = hold;
+        // All at one moment: no rating is given up.
+        let say = |sim: &mut Sim, id: &str| {
+            sim.room(json!({"type": "turn.ended", "turn_id": id, "participant_id": "c", "text": "2 why, oh why"}));
+        };
         for id in ["u1", "u2", "u3"] {
-            sim.say(id, "2 why does nobody help");
+            say(&mut sim, id);
         }
         sim.room(tool.clone());
-        sim.say("u4", "2 hello");
+        say(&mut sim, "u4");
         let asked: Vec<_> = sim
             .outputs
             .iter()

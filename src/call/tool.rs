@@ -57,25 +57,31 @@ impl Call {
 
     /// Answers the tool calls before which nothing waits for its rating any more.
     pub(super) fn answer_tools(&mut self) {
+        self.answer_tools_before(self.settled);
+    }
+
+    /// Answers those that came before the turn at a position, once the store has taken the alert that may be on its way there.
+    pub(super) fn answer_tools_before(&mut self, position: usize) {
         while let Some(asked) = self.asked.front() {
-            if asked.after.is_some_and(|turn| self.book.position(turn) >= self.settled) {
+            let waits = asked.after.is_some_and(|turn| self.book.position(turn) >= position);
+            if waits || self.latch.is_storing() {
                 return;
             }
-            if let Some(Asked { call_id, arguments, .. }) = self.asked.pop_front() {
-                self.answer_tool(call_id, &arguments);
+            if let Some(Asked { call_id, arguments, after }) = self.asked.pop_front() {
+                self.answer_tool(call_id, &arguments, after);
             }
         }
     }
 
     /// Answers a tool call: once, however often it arrives.
-    fn answer_tool(&mut self, call_id: String, arguments: &Value) {
+    fn answer_tool(&mut self, call_id: String, arguments: &Value, after: Option<TurnKey>) {
         if let Some(answer) = self.answered_tools.get(&call_id).cloned() {
             return self.tell(answer);
         }
-        let decided = Arguments::parse(arguments).and_then(|a| self.may_escalate(&a).map(|()| a));
+        let decided = Arguments::parse(arguments).and_then(|a| self.may_escalate(&a, after).map(|()| a));
         let (ok, output, refused) = match decided {
             Ok(arguments) => {
-                let alert_id = self.escalate_on_tool(self.tool_escalation(&call_id, arguments));
+                let alert_id = self.escalate_on_tool(self.tool_escalation(&call_id, arguments, after), after);
                 let action = self.settings.action.kind();
                 (true, json!({"escalated": true, "action": action.name(), "alert_id": alert_id.as_str()}), None)
             }
@@ -87,7 +93,7 @@ impl Call {
         self.tell(answer);
     }
 
-    fn may_escalate(&self, arguments: &Arguments) -> Result<(), String> {
+    fn may_escalate(&self, arguments: &Arguments, after: Option<TurnKey>) -> Result<(), String> {
         let threshold = self.settings.threshold;
         if arguments.score >= threshold {
             return Err(format!("sentiment_score {} is not below the threshold {threshold}", arguments.score));
@@ -98,17 +104,17 @@ impl Call {
         if self.latch.is_active() {
             return Err("an escalation is already under way".to_owned());
         }
-        if !self.latch.is_armed(&self.standing(), &self.standings) {
+        if !self.latch.is_armed(&self.standing_after(after), &self.standings) {
             return Err("this was escalated already; the caller has not recovered since".to_owned());
         }
         Ok(())
     }
 
-    fn tool_escalation(&self, call_id: &str, arguments: Arguments) -> Escalation {
+    fn tool_escalation(&self, call_id: &str, arguments: Arguments, after: Option<TurnKey>) -> Escalation {
         Escalation {
             key: call_id.to_owned(),
             rule: Rule::Tool,
-            severity: self.standing().signal.unwrap_or(Severity::Medium).max(Severity::Medium),
+            severity: self.standing_after(after).signal.unwrap_or(Severity::Medium).max(Severity::Medium),
             reason: "The agent asked for a human".to_owned(),
             description: arguments.description,
             sentiment: Sentiment::clamped(f64::from(arguments.score)),

@@ -61,8 +61,10 @@ fn call(rng: &mut Rng) -> Vec<Value> {
             number(json!({"type": "tool.call", "call_id": format!("k{turn}"), "name": "escalate_sentiment",
                 "arguments": {"sentiment_score": rng.usize(1..5), "description": "the agent's own words"}}));
         }
-        number(json!({"type": "turn.ended", "turn_id": format!("a{turn}"), "index": 2 * turn + 1, "participant_id": "a",
-            "text": "as the agent says"}));
+        number(
+            json!({"type": "turn.ended", "turn_id": format!("a{turn}"), "index": 2 * turn + 1, "participant_id": "a",
+            "text": "as the agent says"}),
+        );
     }
     number(json!({"type": "session.ended", "reason": "hangup"}));
     messages
@@ -125,8 +127,7 @@ impl Process {
                         if !there {
                             store.insert(alert.id.clone(), 1);
                         }
-                        let result =
-                            if there { StoreResult::Existing { outcome: None } } else { StoreResult::Written };
+                        let result = if there { StoreResult::Existing { outcome: None } } else { StoreResult::Written };
                         inputs.push_back(Input::Stored { alert_id: alert.id, result });
                     }
                     _ => {}
@@ -199,14 +200,14 @@ fn live(settings: &Arc<Settings>, messages: &[Value], store: &mut Store, rng: &m
         let mut wire: Vec<&Value> = messages[from..].iter().collect();
         // What overtakes does so by moments; where things come in order, minutes may lie between them.
         let (reach, pause) = if rng.bool() { (rng.usize(2..6), 80) } else { (1, 400) };
-        wire.sort_by_key(|value| value["seq"].as_u64().unwrap() as usize + rng.usize(0..reach));
+        wire.sort_by_cached_key(|value| value["seq"].as_u64().unwrap() as usize + rng.usize(0..reach));
         for value in &wire {
             process.hear(value, store, rng, true);
             if rng.usize(0..5) == 0 {
                 process.hear(value, store, rng, true);
             }
             process.pass(rng.u64(0..pause), store, rng, true);
-            if rng.usize(0..12) == 0 {
+            if reach == 1 && rng.usize(0..12) == 0 {
                 break;
             }
         }
