@@ -28,6 +28,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::clock::Millis;
+use serde_json::Value;
+
 use crate::config::settings::Settings;
 use crate::room::message::tool::escalate_sentiment;
 use crate::room::message::{AgentActivity, Participant, Role, RoomMessage, SidecarMessage, Welcome, capability};
@@ -37,7 +39,6 @@ use latch::Latch;
 use report::{Report, TurnReport};
 use segment::TurnKey;
 use tone::Tone;
-use tool::Asked;
 use tracker::{Standing, counts};
 use turn::TurnBook;
 
@@ -77,6 +78,15 @@ struct TurnState {
     told: Option<Told>,
     /// The number under which the turn was last reported as unrated.
     told_unrated: Option<u32>,
+}
+
+/// A tool call that waits for what was said before it.
+#[derive(Debug)]
+struct Asked {
+    call_id: String,
+    arguments: Value,
+    /// The last turn before it.
+    after: Option<TurnKey>,
 }
 
 /// One live or replayed call.

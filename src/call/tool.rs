@@ -2,23 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::Call;
 use super::latch::Escalation;
 use super::report::Report;
 use super::segment::TurnKey;
+use super::{Asked, Call};
 use crate::alert::{Rule, Severity};
 use crate::room::message::SidecarMessage;
 use crate::room::message::tool::ESCALATE_SENTIMENT;
 use crate::sentiment::{Sentiment, describe};
-
-/// A tool call that waits for what was said before it.
-#[derive(Debug)]
-pub(super) struct Asked {
-    call_id: String,
-    arguments: Value,
-    /// The last turn before it.
-    after: Option<TurnKey>,
-}
 
 /// The tool's arguments, checked.
 struct Arguments {

@@ -98,9 +98,14 @@ impl Host {
     /// Lets what was refused by an earlier allow-list be sent by the one of these settings.
     pub(super) fn readmit(&self, outgoing: Arc<Outgoing>) {
         let Some(deliverer) = self.deliverer.clone() else { return };
+        let over = self.over.clone();
         tokio::spawn(async move {
-            if let Err(error) = deliverer.readmit(&outgoing).await {
-                tracing::warn!(%error, "what was refused by an earlier allow-list could not be looked for");
+            match deliverer.readmit(&outgoing).await {
+                Ok(0) => {}
+                Ok(_) => look_through(&deliverer, &over).await,
+                Err(error) => {
+                    tracing::warn!(%error, "what was refused by an earlier allow-list could not be looked for");
+                }
             }
         });
     }
@@ -136,16 +141,21 @@ impl Host {
 
 /// Sends what processes before this one left behind.
 async fn sweep(deliverer: Arc<Deliverer>, over: CancellationToken) {
-    let each = |alert_id: &AlertId, result: &DeliveryResult| {
-        tracing::info!(%alert_id, ?result, "attempted a webhook that an earlier process left");
-    };
     loop {
-        if let Err(error) = deliverer.sweep_until(SWEEP_LIMIT, &over, each).await {
-            tracing::warn!(%error, "the outbox could not be looked through");
-        }
+        look_through(&deliverer, &over).await;
         tokio::select! {
             () = over.cancelled() => return,
             () = sleep(SWEEP_EVERY.mul_f64(1.0 + fastrand::f64())) => {}
         }
+    }
+}
+
+/// Attempts a few of what is due in the outbox.
+async fn look_through(deliverer: &Deliverer, over: &CancellationToken) {
+    let each = |alert_id: &AlertId, result: &DeliveryResult| {
+        tracing::info!(%alert_id, ?result, "attempted a webhook that an earlier process left");
+    };
+    if let Err(error) = deliverer.sweep_until(SWEEP_LIMIT, over, each).await {
+        tracing::warn!(%error, "the outbox could not be looked through");
     }
 }
