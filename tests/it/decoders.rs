@@ -160,7 +160,7 @@ fn agent_documents_made_by_chance_are_refused_or_say_the_same_again() {
         }
         _ => change_bytes(bytes, &corpus, &WORDS, rng),
     };
-    chance::many("agent documents", &corpus, 5_000, change, |bytes| {
+    chance::many("agent documents", &corpus, 1_000, change, |bytes| {
         match read(String::from_utf8_lossy(bytes).into_owned()) {
             Ok(loaded) => {
                 let again = read(told(&loaded).to_string()).unwrap();

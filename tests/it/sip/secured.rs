@@ -10,11 +10,13 @@ use sentiment_sidecar::config::settings::{Sip, SipTransport};
 use sentiment_sidecar::room::message::SipDialog;
 use sentiment_sidecar::transfer::sip::SipAgent;
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::dnsmasq::Dnsmasq;
 use super::sipp::{Sipp, free_port};
 use super::tls_proxy::TlsProxy;
-use super::{assert_sound, dialog, settings, transfer};
+use super::{assert_sound, dialog, request, settings, transfer};
 
 fn trusting(ca_file: PathBuf) -> Sip {
     Sip { ca_file: Some(ca_file), ..settings(SipTransport::Tls) }
@@ -152,8 +154,13 @@ async fn a_plain_datagram_cannot_speak_in_a_dialog_over_tls() {
         }
         unreachable!("it asks until it is heard");
     };
-    let (outcome, answer) =
-        tokio::join!(async { transfer(&agent, Route::ReferInDialog { dialog: dialog.clone() }, 1_500).await.0 }, lie);
+    let (route, cancel) = (Route::ReferInDialog { dialog }, CancellationToken::new());
+    let transferring = agent.transfer(request(route, 30_000), mpsc::channel(64).0, cancel.clone());
+    let (outcome, answer) = tokio::join!(transferring, async {
+        let answer = lie.await;
+        cancel.cancel();
+        answer
+    });
     assert!(answer.starts_with("SIP/2.0 403"), "{answer}");
-    assert_eq!(outcome, Outcome::Unknown);
+    assert_eq!(outcome, Outcome::Cancelled, "it went on until it was called off");
 }
