@@ -92,6 +92,10 @@ impl Severity {
 pub enum Rule {
     /// `sentimentWindowTurns` consecutive turns below `sentimentThreshold`.
     Streak,
+    /// The running mean of the ratings below `sentimentSustainedLevel`.
+    Sustained,
+    /// `sentimentHumanRequests` turns that ask for a human.
+    HumanRequest,
     /// The seed's trajectory rules.
     Trajectory,
     /// The agent's own `escalate_sentiment`.
@@ -104,6 +108,8 @@ impl Rule {
     pub fn name(self) -> &'static str {
         match self {
             Self::Streak => "streak",
+            Self::Sustained => "sustained",
+            Self::HumanRequest => "human_request",
             Self::Trajectory => "trajectory",
             Self::Tool => "tool",
         }
@@ -143,6 +149,12 @@ pub struct Alert {
     pub description: String,
     /// The sentiment that it escalated at.
     pub sentiment: Sentiment,
+    /// The running mean of the ratings at the turn, with two decimals, where the sustained rule is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// How many turns had asked for a human, where so many of them escalate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub human_requests: Option<u32>,
     /// What is done.
     pub action: ActionKind,
     /// All ratings of the call so far, oldest first.

@@ -47,6 +47,12 @@ pub struct FullPayload {
     pub reason: String,
     /// What decided.
     pub rule: Rule,
+    /// The running mean of the sentiments (1 to 10) at the turn, where the sustained rule is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// How many caller turns had asked for a human, where so many of them escalate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub human_requests: Option<u32>,
     /// The session.
     pub session_id: String,
     /// The caller turn that it follows, from 1; 0 before the first.
@@ -87,6 +93,8 @@ impl FullPayload {
             severity: alert.severity,
             reason: alert.reason.clone(),
             rule: alert.rule,
+            mean: alert.mean,
+            human_requests: alert.human_requests,
             session_id: alert.session_id.clone(),
             turn: alert.turn,
             history: alert.history.clone(),
@@ -136,6 +144,8 @@ pub(crate) mod tests {
             reason: "3 consecutive turns below 3".to_owned(),
             description: "Caller frustrated about unresolved \"billing\" issue for 3 days".to_owned(),
             sentiment: sentiment(2.9),
+            mean: None,
+            human_requests: None,
             action: ActionKind::Notify,
             history: vec![sentiment(2.0), sentiment(2.4), sentiment(2.9)],
             last_turns: vec![

@@ -7,7 +7,7 @@
 //! Everything is stored before anything is sent. Every phase has a deadline, so that no silence of the store, the
 //! room or the SIP peer holds the call.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use super::Call;
 use super::event::Output;
@@ -17,12 +17,12 @@ use super::segment::TurnKey;
 use super::tracker::{Standing, counts};
 use crate::alert::outcome::{HOURLY_CAP, Outcome};
 use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
-use crate::alert::{Alert, AlertId, AlertTurn, Rule, Severity};
+use crate::alert::{Alert, AlertId, AlertTurn};
 use crate::clock::Millis;
 use crate::config::settings::{Action, ActionKind};
 use crate::room::message::{CommandKind, SidecarMessage};
 use crate::sentiment::Sentiment;
-use crate::sentiment::describe::{self, LowTurn};
+use crate::sentiment::describe::{self, CallerTurn, Story};
 
 /// How long the store may take before the call goes on without it.
 pub(super) const STORE_PATIENCE_MS: u64 = 3_000;
@@ -75,6 +75,8 @@ pub(super) struct Active {
 pub struct Latch {
     pub(super) active: Option<Box<Active>>,
     last: Option<Followed>,
+    escalated_before: bool,
+    escalated_at: HashSet<TurnKey>,
     first_turn: Option<u32>,
     pub(super) handed_over: bool,
 }
@@ -110,15 +112,28 @@ impl Latch {
         self.active.as_ref().map(|active| active.until)
     }
 
-    /// Whether a new escalation may begin: none under way, and a recovered turn since the last one.
-    pub(super) fn is_armed(&self, standing: &Standing, standings: &HashMap<TurnKey, Standing>) -> bool {
-        if self.active.is_some() || self.handed_over {
-            return false;
-        }
-        match self.last {
-            None => true,
-            Some(Followed::NoTurn) => standing.recovered_at > 0,
-            Some(Followed::Turn(key)) => standings.get(&key).is_none_or(|then| standing.recovered_at > then.ordinal),
+    /// Whether no escalation is under way and none has brought a human.
+    pub(super) fn is_free(&self) -> bool {
+        self.active.is_none() && !self.handed_over
+    }
+
+    /// Whether an escalation followed this turn: from there on the rules wait for the call to recover.
+    pub(super) fn escalated_at(&self, key: TurnKey) -> bool {
+        self.escalated_at.contains(&key)
+    }
+
+    /// The standing before the first turn.
+    pub(super) fn before_any_turn(&self) -> Standing {
+        let start = Standing::default();
+        if self.escalated_before { start.spent() } else { start }
+    }
+
+    /// Takes note of what an escalation followed.
+    fn note(&mut self, followed: Followed) {
+        self.last = Some(followed);
+        match followed {
+            Followed::NoTurn => self.escalated_before = true,
+            Followed::Turn(key) => drop(self.escalated_at.insert(key)),
         }
     }
 }
@@ -126,9 +141,7 @@ impl Latch {
 /// What an escalation is made of.
 pub(super) struct Escalation {
     pub(super) key: String,
-    pub(super) rule: Rule,
-    pub(super) severity: Severity,
-    pub(super) reason: String,
+    pub(super) decision: Decision,
     pub(super) description: String,
     pub(super) sentiment: Sentiment,
 }
@@ -142,54 +155,42 @@ impl Call {
             .description
             .as_deref()
             .map(describe::presentable)
-            .unwrap_or_else(|| describe::describe(&self.low_turns(key)));
+            .unwrap_or_else(|| describe::describe(&self.story(key)));
         self.escalate(
             Followed::Turn(key),
-            Escalation {
-                key: self.book.turn(key).id.clone(),
-                rule: decision.rule,
-                severity: decision.severity,
-                reason: decision.reason.to_owned(),
-                description,
-                sentiment,
-            },
+            Escalation { key: self.book.turn(key).id.clone(), decision, description, sentiment },
         );
     }
 
     /// Escalates on the agent's word.
     pub(super) fn escalate_on_tool(&mut self, escalation: Escalation, after: Option<TurnKey>) -> AlertId {
-        self.escalate(after.map_or(Followed::NoTurn, Followed::Turn), escalation)
+        let id = self.escalate(after.map_or(Followed::NoTurn, Followed::Turn), escalation);
+        // What was counted since is counted after an escalation now.
+        let next = after.map_or(0, |turn| self.book.position(turn) + 1);
+        if next < self.settled {
+            self.recount(next);
+        }
+        id
     }
 
-    /// The low turns that led to a turn, oldest first, at most a window of them.
-    fn low_turns(&self, key: TurnKey) -> Vec<LowTurn<'_>> {
-        let low_turn = |k: TurnKey| {
-            let rating = self.rating(k)?;
-            Some((LowTurn { text: &self.book.turn(k).text, sentiment: rating.sentiment, cues: &rating.cues }, rating))
+    /// The call's counted turns up to one, for its description.
+    fn story(&self, key: TurnKey) -> Story<'_> {
+        let caller_turn = |k: &TurnKey| {
+            let rating = self.rating(*k).filter(|rating| counts(rating, &self.settings))?;
+            let text = self.book.turn(*k).text.as_str();
+            Some(CallerTurn { text, sentiment: rating.sentiment, cues: &rating.cues, asks_human: rating.asks_human })
         };
-        let upto = &self.book.order()[..=self.book.position(key)];
-        let mut low: Vec<LowTurn<'_>> = upto
-            .iter()
-            .rev()
-            .filter_map(|k| low_turn(*k))
-            .filter(|(_, rating)| counts(rating, &self.settings))
-            .take(self.settings.window as usize)
-            .take_while(|(_, rating)| rating.sentiment.is_below(self.settings.threshold))
-            .map(|(turn, _)| turn)
-            .collect();
-        if low.is_empty() {
-            low.extend(low_turn(key).map(|(turn, _)| turn));
-        }
-        low.reverse();
-        low
+        let turns = self.book.order()[..=self.book.position(key)].iter().filter_map(caller_turn).collect();
+        let streak = self.standings.get(&key).map_or(0, |standing| standing.counts.streak.min(self.settings.window));
+        Story { turns, threshold: self.settings.threshold, streak: streak as usize }
     }
 
     fn escalate(&mut self, followed: Followed, escalation: Escalation) -> AlertId {
-        let standing = self.standing();
-        let turn = match followed {
-            Followed::NoTurn => 0,
-            Followed::Turn(key) => self.standings.get(&key).map_or(standing.ordinal, |s| s.ordinal),
+        let at = match followed {
+            Followed::NoTurn => Standing::default(),
+            Followed::Turn(key) => self.standings.get(&key).copied().unwrap_or_else(|| self.standing()),
         };
+        let turn = at.ordinal;
         let session_id = self.welcome.as_ref().map(|w| w.session_id.clone()).unwrap_or_default();
         let room_name = self.options.room_name.clone();
         let alert = Alert {
@@ -197,11 +198,13 @@ impl Call {
             room_name,
             session_id,
             turn,
-            rule: escalation.rule,
-            severity: escalation.severity,
-            reason: escalation.reason,
+            rule: escalation.decision.rule,
+            severity: escalation.decision.severity,
+            reason: escalation.decision.reason.to_owned(),
             description: escalation.description,
             sentiment: escalation.sentiment,
+            mean: super::told_mean(&at, &self.settings),
+            human_requests: (self.settings.human_requests > 0).then_some(at.counts.asks),
             action: self.settings.action.kind(),
             history: self.history(),
             last_turns: self.last_turns(),
@@ -209,11 +212,18 @@ impl Call {
             steps: Vec::new(),
             shadow: self.options.shadow,
         };
-        self.latch.last = Some(followed);
+        self.latch.note(followed);
+        if let Followed::Turn(key) = followed
+            && let Some(standing) = self.standings.get_mut(&key)
+        {
+            *standing = standing.spent();
+        }
         self.latch.first_turn.get_or_insert(turn);
         self.report(Report::Escalation {
             turn,
             rule: alert.rule,
+            mean: alert.mean,
+            human_requests: alert.human_requests,
             severity: alert.severity,
             action: alert.action,
             description: alert.description.clone(),

@@ -4,7 +4,8 @@
 //! [`Output::Wait`] (come back with the next input, or with [`Input::Tick`] at that moment) or [`Output::Ended`].
 //!
 //! # Layout
-//! [`turn`] makes turns from segments (`segment`, and `late_segments` for those out of order), [`tracker`] folds ratings into a streak, [`policy`] decides, [`latch`] carries
+//! [`turn`] makes turns from segments (`segment`, and `late_segments` for those out of order), [`tracker`] folds ratings into how
+//! the call stands ([`trend`]), [`policy`] has what each rule counts and decides, [`latch`] carries
 //! one escalation from its decision to its outcome (`handover` the part of it that transfers), [`tool`] answers the agent's own call, [`tone`] instructs the
 //! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told.
 
@@ -19,6 +20,7 @@ mod segment;
 pub mod tone;
 pub mod tool;
 pub mod tracker;
+pub mod trend;
 pub mod turn;
 
 #[cfg(test)]
@@ -70,6 +72,7 @@ struct Told {
     rating: Rating,
     ordinal: u32,
     streak: u32,
+    mean: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -381,10 +384,12 @@ impl Call {
     fn recount(&mut self, from: usize) {
         let from = from.min(self.settled);
         let before = from.checked_sub(1).map(|at| self.book.order()[at]);
-        let mut standing = before.and_then(|key| self.standings.get(&key)).copied().unwrap_or_default();
+        let mut standing = self.standing_after(before);
         for at in from..self.book.order().len() {
             self.settled = at;
             self.answer_tools_before(at);
+            // It is another one where the agent's word escalated.
+            standing = self.standing_after(at.checked_sub(1).map(|at| self.book.order()[at]));
             let key = self.book.order()[at];
             let step = match self.states.get(&key).map(|s| &s.rated) {
                 Some(Rated::Waiting) => return,
@@ -392,11 +397,13 @@ impl Call {
                 Some(Rated::Failed(_) | Rated::Skipped) => standing.pass(),
                 Some(Rated::Done(rating)) => standing.step(rating, &self.settings),
             };
-            standing = step;
+            standing = if self.latch.escalated_at(key) { step.spent() } else { step };
             self.standings.insert(key, standing);
             self.settled = at + 1;
             self.tell_turn(key, standing);
             self.decide(key);
+            // Here too where the turn did.
+            standing = self.standing_after(Some(key));
         }
         if let Some(message) = standing.label.and_then(|label| self.tone.change(label, &self.settings.tones)) {
             self.tell(message);
@@ -415,21 +422,14 @@ impl Call {
                 self.report(report);
             }
             Rated::Done(rating) => {
-                let (rev, ordinal, streak) = (turn.rev, standing.ordinal, standing.streak);
-                let told = Some(Told { rev, rating: rating.clone(), ordinal, streak });
+                let (rev, ordinal, streak) = (turn.rev, standing.ordinal, standing.counts.streak);
+                let mean = told_mean(&standing, &self.settings);
+                let told = Some(Told { rev, rating: rating.clone(), ordinal, streak, mean });
                 if state.told == told {
                     return;
                 }
                 let low = counts(rating, &self.settings) && rating.sentiment.is_below(self.settings.threshold);
-                let report = TurnReport::new(
-                    standing.ordinal,
-                    &turn.id,
-                    &turn.text,
-                    rating,
-                    standing.streak,
-                    low,
-                    standing.trend,
-                );
+                let report = TurnReport::new(&turn.id, &turn.text, rating, &standing, low, mean);
                 let message = SidecarMessage::Sentiment {
                     turn_id: turn.id.clone(),
                     sentiment: rating.sentiment.value(),
@@ -437,7 +437,8 @@ impl Call {
                     frustration: rating.frustration.value(),
                     urgency: rating.urgency.value(),
                     label: rating.label.name().to_owned(),
-                    streak: standing.streak,
+                    streak,
+                    mean,
                     window,
                     trend: standing.trend.name().to_owned(),
                 };
@@ -453,10 +454,10 @@ impl Call {
     fn decide(&mut self, key: TurnKey) {
         let Some(standing) = self.standings.get(&key).copied() else { return };
         let counted = self.rating(key).is_some_and(|rating| counts(rating, &self.settings));
-        if !counted || self.human_present() || !self.latch.is_armed(&standing, &self.standings) {
+        if !counted || self.human_present() || !self.latch.is_free() {
             return;
         }
-        if let Some(decision) = policy::decide(&standing, &self.settings) {
+        if let Some(decision) = policy::decide(&standing.counts, standing.trend, &self.settings) {
             self.escalate_on_turn(key, decision);
         }
     }
@@ -466,7 +467,14 @@ impl Call {
         let from = key.map_or(0, |key| self.book.position(key) + 1);
         for at in from..self.settled {
             self.answer_tools_before(at);
+            if self.latch.is_active() {
+                return;
+            }
             self.decide(self.book.order()[at]);
+            if self.latch.is_active() {
+                // What was counted since is counted after an escalation now.
+                return self.recount(at + 1);
+            }
         }
     }
 
@@ -477,7 +485,7 @@ impl Call {
 
     /// How the call stood after a turn; before the first one where there is none.
     fn standing_after(&self, turn: Option<TurnKey>) -> Standing {
-        turn.and_then(|key| self.standings.get(&key)).copied().unwrap_or_default()
+        turn.and_then(|key| self.standings.get(&key)).copied().unwrap_or_else(|| self.latch.before_any_turn())
     }
 
     /// All ratings so far, oldest first.
@@ -506,4 +514,9 @@ impl Call {
         self.report(Report::Ended { reason: reason.clone(), turns, escalated: at_turn.is_some(), at_turn });
         self.out.push_back(Output::Ended { reason });
     }
+}
+
+/// The running mean as it is told: with two decimals, where its rule is on.
+fn told_mean(standing: &Standing, settings: &Settings) -> Option<f64> {
+    settings.sustained.enabled.then(|| (standing.counts.mean * 100.0).round() / 100.0)
 }

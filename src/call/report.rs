@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tracker::Trend;
+use super::tracker::Standing;
+use super::trend::Trend;
 use crate::alert::outcome::{Outcome, Progress};
 use crate::alert::{AlertId, Rule, Severity};
 use crate::config::settings::ActionKind;
@@ -38,6 +39,12 @@ pub enum Report {
         turn: u32,
         /// What decided.
         rule: Rule,
+        /// The running mean of the ratings, where the sustained rule is on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mean: Option<f64>,
+        /// How many turns had asked for a human, where so many of them escalate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        human_requests: Option<u32>,
         /// How bad it is.
         severity: Severity,
         /// What is done.
@@ -126,8 +133,14 @@ pub struct TurnReport {
     pub confidence: Unit,
     /// Whether it carries no feeling.
     pub filler: bool,
+    /// Whether it asks for a human.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks_human: bool,
     /// Consecutive low turns up to and including this one.
     pub streak: u32,
+    /// The running mean of the ratings (1 to 10, two decimals), where the sustained rule is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
     /// Whether the turn is below the threshold and counts.
     pub low: bool,
     /// Over the last three ratings.
@@ -142,9 +155,9 @@ pub struct TurnReport {
 impl TurnReport {
     /// The report of one rated turn.
     #[must_use]
-    pub fn new(turn: u32, turn_id: &str, text: &str, rating: &Rating, streak: u32, low: bool, trend: Trend) -> Self {
+    pub fn new(turn_id: &str, text: &str, rating: &Rating, standing: &Standing, low: bool, mean: Option<f64>) -> Self {
         Self {
-            turn,
+            turn: standing.ordinal,
             turn_id: turn_id.to_owned(),
             text: text.to_owned(),
             sentiment: rating.sentiment,
@@ -154,9 +167,11 @@ impl TurnReport {
             label: rating.label,
             confidence: rating.confidence,
             filler: rating.filler,
-            streak,
+            asks_human: rating.asks_human,
+            streak: standing.counts.streak,
+            mean,
             low,
-            trend,
+            trend: standing.trend,
             cues: rating.cues.clone(),
             source: rating.source,
         }

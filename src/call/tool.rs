@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::latch::Escalation;
+use super::policy::{self, Decision};
 use super::report::Report;
 use super::segment::TurnKey;
 use super::{Asked, Call};
-use crate::alert::{Rule, Severity};
 use crate::room::message::SidecarMessage;
 use crate::room::message::tool::ESCALATE_SENTIMENT;
 use crate::sentiment::{Sentiment, describe};
@@ -69,10 +69,17 @@ impl Call {
         if let Some(answer) = self.answered_tools.get(&call_id).cloned() {
             return self.tell(answer);
         }
-        let decided = Arguments::parse(arguments).and_then(|a| self.may_escalate(&a, after).map(|()| a));
+        let decided =
+            Arguments::parse(arguments).and_then(|a| self.may_escalate(&a, after).map(|decision| (a, decision)));
         let (ok, output, refused) = match decided {
-            Ok(arguments) => {
-                let alert_id = self.escalate_on_tool(self.tool_escalation(&call_id, arguments, after), after);
+            Ok((arguments, decision)) => {
+                let escalation = Escalation {
+                    key: call_id.clone(),
+                    decision,
+                    description: arguments.description,
+                    sentiment: Sentiment::clamped(f64::from(arguments.score)),
+                };
+                let alert_id = self.escalate_on_tool(escalation, after);
                 let action = self.settings.action.kind();
                 (true, json!({"escalated": true, "action": action.name(), "alert_id": alert_id.as_str()}), None)
             }
@@ -84,31 +91,21 @@ impl Call {
         self.tell(answer);
     }
 
-    fn may_escalate(&self, arguments: &Arguments, after: Option<TurnKey>) -> Result<(), String> {
-        let threshold = self.settings.threshold;
-        if arguments.score >= threshold {
-            return Err(format!("sentiment_score {} is not below the threshold {threshold}", arguments.score));
-        }
+    fn may_escalate(&self, arguments: &Arguments, after: Option<TurnKey>) -> Result<Decision, String> {
+        let counts = self.standing_after(after).counts;
+        let Some(decision) = policy::tool(arguments.score, &counts, &self.settings) else {
+            let (score, threshold) = (arguments.score, self.settings.threshold);
+            return Err(format!("sentiment_score {score} is not below the threshold {threshold}"));
+        };
         if self.human_present() {
             return Err("a human is already on the call".to_owned());
         }
         if self.latch.is_active() {
             return Err("an escalation is already under way".to_owned());
         }
-        if !self.latch.is_armed(&self.standing_after(after), &self.standings) {
+        if !counts.is_armed() {
             return Err("this was escalated already; the caller has not recovered since".to_owned());
         }
-        Ok(())
-    }
-
-    fn tool_escalation(&self, call_id: &str, arguments: Arguments, after: Option<TurnKey>) -> Escalation {
-        Escalation {
-            key: call_id.to_owned(),
-            rule: Rule::Tool,
-            severity: self.standing_after(after).signal.unwrap_or(Severity::Medium).max(Severity::Medium),
-            reason: "The agent asked for a human".to_owned(),
-            description: arguments.description,
-            sentiment: Sentiment::clamped(f64::from(arguments.score)),
-        }
+        Ok(decision)
     }
 }

@@ -67,6 +67,8 @@ struct Rated<'a> {
     label: Label,
     confidence: Unit,
     filler: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    asks_human: bool,
     cues: &'a [Cue],
     #[serde(skip_serializing_if = "RatingSource::is_embedded")]
     source: RatingSource,
@@ -168,8 +170,20 @@ fn read(line: &str) -> Result<Asked, serde_json::Error> {
 }
 
 fn rated<'a>(text: &'a str, rating: &'a Rating) -> Rated<'a> {
-    let Rating { sentiment, valence, frustration, urgency, label, confidence, filler, ref cues, source, .. } = *rating;
-    Rated { text, sentiment, valence, frustration, urgency, label, confidence, filler, cues, source }
+    let Rating {
+        sentiment,
+        valence,
+        frustration,
+        urgency,
+        label,
+        confidence,
+        filler,
+        asks_human,
+        ref cues,
+        source,
+        ..
+    } = *rating;
+    Rated { text, sentiment, valence, frustration, urgency, label, confidence, filler, asks_human, cues, source }
 }
 
 fn write_line(output: &mut impl Write, line: &impl Serialize) -> io::Result<()> {

@@ -24,6 +24,11 @@ pub enum Warning {
         /// The keys.
         keys: Vec<&'static str>,
     },
+    /// Settings of the sustained rule are set while it is off.
+    SustainedUnused {
+        /// The keys.
+        keys: Vec<&'static str>,
+    },
     /// The medium frustration is above the critical one, so it never counts.
     FrustrationOrder,
     /// The allow-list admits every address.
@@ -57,6 +62,9 @@ impl fmt::Display for Warning {
             }
             Self::TrajectoryUnused { keys } => {
                 write!(f, "{} without effect; set sentimentTrajectoryRules to true", keys.join(", "))
+            }
+            Self::SustainedUnused { keys } => {
+                write!(f, "{} without effect; set sentimentSustainedRule to true", keys.join(", "))
             }
             Self::FrustrationOrder => f.write_str(
                 "sentimentHighFrustration is above sentimentCriticalFrustration, so every such turn is critical",
@@ -217,6 +225,8 @@ pub(super) fn warnings(draft: &Draft, provenance: &Provenance) -> Vec<Warning> {
     let webhook = &settings.webhook;
     let trajectory = settings.trajectory;
     let unused: Vec<&'static str> = if trajectory.enabled { Vec::new() } else { provenance.set_among(TRAJECTORY) };
+    let sustained: Vec<&'static str> =
+        if settings.sustained.enabled { Vec::new() } else { provenance.set_among(SUSTAINED) };
     let llm: Vec<&'static str> =
         if settings.llm.url.is_some() { Vec::new() } else { provenance.set_among(&[LLM_DEADLINE, "llmMaxInFlight"]) };
     let consult: Vec<&'static str> =
@@ -228,6 +238,7 @@ pub(super) fn warnings(draft: &Draft, provenance: &Provenance) -> Vec<Warning> {
         (*action == ActionKind::Flag && webhook.url.is_some() && !webhook.always, Warning::WebhookUnused),
         (*action != ActionKind::Transfer && target.is_some(), Warning::TargetUnused),
         (!unused.is_empty(), Warning::TrajectoryUnused { keys: unused }),
+        (!sustained.is_empty(), Warning::SustainedUnused { keys: sustained }),
         (
             trajectory.enabled && trajectory.high_frustration > trajectory.critical_frustration,
             Warning::FrustrationOrder,
@@ -246,5 +257,7 @@ const TRAJECTORY: &[&str] = &[
     "sentimentExtremeValence",
     "sentimentTrajectorySignals",
 ];
+
+const SUSTAINED: &[&str] = &["sentimentSustainedLevel", "sentimentSustainedWeight"];
 
 const CONSULT: &[&str] = &[ACCEPT_DIGIT, DECLINE_DIGIT, ACCEPT_TIMEOUT, "sentimentWhisperFile"];

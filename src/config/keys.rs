@@ -236,6 +236,14 @@ pub(super) static ROWS: &[Row] = rows! {
         "Silence that closes a turn where the room has no turn events, in milliseconds.";
     "sentimentRaterDeadlineMs", settings.rater_deadline_ms, ms(10, 60_000),
         "A turn that is not rated by then is unrated, in milliseconds.";
+    "sentimentSustainedRule", settings.sustained.enabled, Shape::Boolean,
+        "Whether a low running mean of the ratings escalates too.";
+    "sentimentSustainedLevel", settings.sustained.level, Shape::Number { min: 1.0, max: 10.0 },
+        "A running mean (1-10) strictly below it escalates, from the second turn on.";
+    "sentimentSustainedWeight", settings.sustained.weight, Shape::Share,
+        "How much of the way to each new rating the running mean goes.";
+    "sentimentHumanRequests", settings.human_requests, Shape::Integer { min: 0, max: 100 },
+        "So many caller turns that ask for a human escalate; 0 is never.";
     "sentimentTrajectoryRules", settings.trajectory.enabled, Shape::Boolean,
         "Whether frustration, valence and trend can escalate too.";
     "sentimentCriticalFrustration", settings.trajectory.critical_frustration, UNIT,

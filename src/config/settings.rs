@@ -175,6 +175,17 @@ pub struct Trajectory {
     pub signals: u32,
 }
 
+/// The rule on the running mean of the ratings, on when `sentimentSustainedRule` is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sustained {
+    /// `sentimentSustainedRule` (false).
+    pub enabled: bool,
+    /// `sentimentSustainedLevel` (3.0), 1 to 10: a mean below it escalates.
+    pub level: f64,
+    /// `sentimentSustainedWeight` (0.4), above 0 and at most 1: how much of the way to a new rating the mean goes.
+    pub weight: f64,
+}
+
 /// `tone` instructions by label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tones {
@@ -377,6 +388,10 @@ pub struct Settings {
     pub webhook: Webhook,
     /// `sentimentCountFillerTurns` (false).
     pub count_filler_turns: bool,
+    /// The rule on the running mean.
+    pub sustained: Sustained,
+    /// `sentimentHumanRequests` (0): so many turns that ask for a human escalate; 0 is never.
+    pub human_requests: u32,
     /// The trajectory rules.
     pub trajectory: Trajectory,
     /// `turnSilenceMs` (1200): a turn closes after so much silence, where the room has no turn events.
@@ -420,6 +435,8 @@ impl Default for Settings {
                 timeout_ms: 10_000,
             },
             count_filler_turns: false,
+            sustained: Sustained { enabled: false, level: 3.0, weight: 0.4 },
+            human_requests: 0,
             trajectory: Trajectory {
                 enabled: false,
                 critical_frustration: 0.9,

@@ -17,6 +17,8 @@ pub(super) enum Shape {
     Integer { min: u64, max: u64 },
     /// A number.
     Number { min: f64, max: f64 },
+    /// A share that is more than nothing: above 0, and at most 1.
+    Share,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// Text that is always there, maybe empty.
@@ -34,6 +36,7 @@ impl Shape {
             Self::Boolean => "true or false".into(),
             Self::Integer { min, max } => format!("an integer from {min} to {max}"),
             Self::Number { min, max } => format!("a number from {min} to {max}"),
+            Self::Share => "a number above 0, up to 1".into(),
             Self::Choice([first @ .., last]) => format!("{} or {last}", first.join(", ")),
             Self::Choice([]) => "nothing".into(),
             Self::Text { form, .. } | Self::Optional { form, .. } => (*form).into(),
@@ -54,6 +57,11 @@ impl Shape {
             },
             (Self::Number { min, max }, _) => match value.as_f64() {
                 Some(number) if (*min..=*max).contains(&number) => Ok(number.into()),
+                Some(_) => Err("it is out of range".into()),
+                None => Err(not("a number", value)),
+            },
+            (Self::Share, _) => match value.as_f64() {
+                Some(number) if number > 0.0 && number <= 1.0 => Ok(number.into()),
                 Some(_) => Err("it is out of range".into()),
                 None => Err(not("a number", value)),
             },
@@ -78,7 +86,7 @@ impl Shape {
         let value = match self {
             Self::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| "it is neither true nor false")?,
             Self::Integer { .. } => return self.accept(&integer_text(text)?),
-            Self::Number { .. } => match text.parse::<f64>() {
+            Self::Number { .. } | Self::Share => match text.parse::<f64>() {
                 Ok(number) if number.is_finite() => number.into(),
                 _ => return Err("it is not a number".into()),
             },
@@ -96,6 +104,7 @@ impl Shape {
             Self::Boolean => json!({ "type": "boolean" }),
             Self::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
             Self::Number { min, max } => json!({ "type": "number", "minimum": min, "maximum": max }),
+            Self::Share => json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 }),
             Self::Choice(names) => json!({ "type": "string", "enum": names }),
             Self::Text { .. } => json!({ "type": "string" }),
             Self::Optional { .. } => json!({ "type": ["string", "null"] }),

@@ -144,6 +144,8 @@ fn every_key_is_set_by_file_environment_and_flag_alike() {
         "sentimentNotifyWebhook": "http://127.0.0.1:8080/hook", "sentimentWebhookDetail": "full",
         "sentimentWebhookAllow": ["127.0.0.0/8", "hooks.example.com"], "sentimentNotifyAlways": true,
         "sentimentWebhookTimeoutMs": 2000, "sentimentCountFillerTurns": true, "turnSilenceMs": 900,
+        "sentimentSustainedRule": true, "sentimentSustainedLevel": 2.75, "sentimentSustainedWeight": 0.25,
+        "sentimentHumanRequests": 2,
         "sentimentRaterDeadlineMs": 500, "sentimentTrajectoryRules": true, "sentimentCriticalFrustration": 0.95,
         "sentimentHighFrustration": 0.5, "sentimentDecliningValence": -0.25, "sentimentExtremeValence": -0.5,
         "sentimentTrendDelta": 0.5, "sentimentTrajectorySignals": 3, "sentimentHandoverSentence": "One moment.",
@@ -465,6 +467,7 @@ fn value_for(row: &'static keys::Row) -> BoxedStrategy<Value> {
         Shape::Boolean => any::<bool>().prop_map(Value::from).boxed(),
         Shape::Integer { min, max } => (min.saturating_sub(1)..=max + 1).prop_map(Value::from).boxed(),
         Shape::Number { min, max } => (min - 0.1..=max + 0.1).prop_map(Value::from).boxed(),
+        Shape::Share => (-0.1..=1.1).prop_map(Value::from).boxed(),
         Shape::Choice(names) => prop::sample::select(names).prop_map(Value::from).boxed(),
         Shape::Text { .. } => "[ -~]{0,20}".prop_map(Value::from).boxed(),
         Shape::Optional { .. } => prop_oneof![

@@ -23,7 +23,7 @@ pub struct Expectation {
     pub escalate_at_turn: Option<EscalateAt>,
     /// `action` of the first escalation: `transfer`, `notify`, `flag`.
     pub action: Option<ActionKind>,
-    /// `rule` of the first escalation: `streak`, `trajectory`, `tool`.
+    /// `rule` of the first escalation: `streak`, `sustained`, `human_request`, `trajectory`, `tool`.
     pub rule: Option<Rule>,
     /// `severity` of the first escalation: `low`, `medium`, `high`, `critical`.
     pub severity: Option<Severity>,
@@ -76,7 +76,7 @@ impl Expectation {
         Ok(Self {
             escalate_at_turn,
             action: field(object, "action", "transfer, notify, flag")?,
-            rule: field(object, "rule", "streak, trajectory, tool")?,
+            rule: field(object, "rule", "streak, sustained, human_request, trajectory, tool")?,
             severity: field(object, "severity", "low, medium, high, critical")?,
             outcome,
             webhook: field(object, "webhook", "true or false")?,

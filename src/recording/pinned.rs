@@ -28,6 +28,7 @@ impl PinnedRating {
             label: Label::of(sentiment),
             confidence: Unit::clamped(1.0),
             filler: false,
+            asks_human: false,
             cues: Vec::new(),
             source: RatingSource::default(),
             description: None,
@@ -48,6 +49,8 @@ pub(super) struct RatingFields {
     #[serde(default)]
     filler: bool,
     #[serde(default)]
+    asks_human: bool,
+    #[serde(default)]
     unrated: bool,
     #[serde(default)]
     cues: Vec<Cue>,
@@ -66,6 +69,7 @@ impl RatingFields {
                     urgency: self.urgency.unwrap_or(derived.urgency),
                     confidence: self.confidence.unwrap_or(derived.confidence),
                     filler: self.filler,
+                    asks_human: self.asks_human,
                     cues: self.cues,
                     description: self.description,
                     ..derived

@@ -75,6 +75,12 @@ pub struct Escalation {
     pub turn: u32,
     /// What decided.
     pub rule: Rule,
+    /// The running mean of the ratings, where the sustained rule is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// How many turns had asked for a human, where so many of them escalate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub human_requests: Option<u32>,
     /// How bad it is.
     pub severity: Severity,
     /// What is done.
@@ -162,10 +168,22 @@ impl Played {
                 let unrated = PlayedTurn::Unrated { turn: *turn, turn_id: turn_id.clone(), text, error: error.clone() };
                 self.turns.insert(*turn, unrated);
             }
-            Report::Escalation { turn, rule, severity, action, description, alert_id, shadow: _ } => {
+            Report::Escalation {
+                turn,
+                rule,
+                mean,
+                human_requests,
+                severity,
+                action,
+                description,
+                alert_id,
+                shadow: _,
+            } => {
                 self.escalations.push(Escalation {
                     turn: *turn,
                     rule: *rule,
+                    mean: *mean,
+                    human_requests: *human_requests,
                     severity: *severity,
                     action: *action,
                     description: description.clone(),

@@ -127,8 +127,12 @@ struct TurnLine<'a> {
     label: Option<Label>,
     confidence: Option<Unit>,
     filler: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    asks_human: bool,
     cues: &'a [Cue],
     streak: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean: Option<f64>,
     low: bool,
     #[serde(skip_serializing_if = "RatingSource::is_embedded")]
     source: RatingSource,
@@ -150,8 +154,10 @@ impl<'a> TurnLine<'a> {
             label: rated.map(|t| t.label),
             confidence: rated.map(|t| t.confidence),
             filler: rated.is_some_and(|t| t.filler),
+            asks_human: rated.is_some_and(|t| t.asks_human),
             cues: rated.map(|t| t.cues.as_slice()).unwrap_or_default(),
             streak: rated.map_or(streak_before, |t| t.streak),
+            mean: rated.and_then(|t| t.mean),
             low: rated.is_some_and(|t| t.low),
             source: rated.map(|t| t.source).unwrap_or_default(),
             unrated: match turn {
@@ -172,6 +178,10 @@ struct EscalationLine<'a> {
     severity: Severity,
     action: ActionKind,
     description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    human_requests: Option<u32>,
 }
 
 /// The `summary` line.
@@ -219,6 +229,8 @@ fn escalation_line<'a>(file: &'a str, escalation: &'a super::played::Escalation)
         severity: escalation.severity,
         action: escalation.action,
         description: &escalation.description,
+        mean: escalation.mean,
+        human_requests: escalation.human_requests,
     }
 }
 

@@ -152,6 +152,7 @@ pub fn sidecar_messages() -> Vec<SidecarMessage> {
             urgency: 0.3,
             label: s("negative"),
             streak: 1,
+            mean: Some(3.96),
             window: 3,
             trend: s("declining"),
         },

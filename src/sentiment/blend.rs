@@ -183,6 +183,7 @@ pub fn blend(embedded: &Rating, llm: &LlmRating) -> Rating {
         label,
         confidence: Unit::clamped(mean(own, LLM_CONFIDENCE) * (1.0 - DOUBT * apart)),
         filler: embedded.filler,
+        asks_human: embedded.asks_human,
         cues: embedded.cues.clone(),
         source: RatingSource::Blend,
         description: llm.description.clone().filter(|_| label == Label::Negative),
@@ -193,7 +194,7 @@ pub fn blend(embedded: &Rating, llm: &LlmRating) -> Rating {
 /// The cue of a turn whose praise the LLM does not believe.
 fn sarcasm_cue(text: &str, effect: f64) -> Cue {
     let quote = text.trim().chars().take(LONGEST_QUOTE).collect();
-    Cue { text: quote, kind: CueKind::Sarcasm, effect: (effect * 100.0).round() / 100.0 + 0.0 }
+    Cue::own(quote, CueKind::Sarcasm, (effect * 100.0).round() / 100.0 + 0.0)
 }
 
 #[cfg(test)]

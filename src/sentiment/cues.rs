@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use super::CueKind;
 use super::lexicon::{ENTRIES, Entry};
-use super::text::{Token, Words};
+use super::pattern::Pattern;
+use super::text::Words;
 
 /// The entry that counts praise under a "not"; its one pattern is never said.
 const NEGATED_PRAISE: &str = "negated praise";
@@ -182,41 +183,12 @@ fn opens_plainly(words: &Words, start: usize) -> bool {
     !TO_US.contains(&word) && !NEGATORS.contains(&word) && word.len() > 3
 }
 
-/// One part of a pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Element {
-    /// Any of these words; a word may be missing if optional.
-    Word { any: Vec<Spelling>, optional: bool },
-    /// A number.
-    Number,
-    /// Up to two words of any kind.
-    Gap,
-    /// The start of the turn.
-    Start,
-    /// The end of the turn.
-    End,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spelling {
-    Whole(&'static str),
-    Prefix(&'static str),
-}
-
-impl Spelling {
-    fn fits(self, word: &str) -> bool {
-        match self {
-            Self::Whole(whole) => word == whole,
-            Self::Prefix(prefix) => word.starts_with(prefix),
-        }
-    }
-}
-
+/// A row of the lexicon.
 #[derive(Debug)]
-struct Pattern {
+struct Row {
     entry: usize,
     points: f64,
-    elements: Vec<Element>,
+    pattern: Pattern,
 }
 
 /// The lexicon, indexed by what a pattern starts with.
@@ -224,7 +196,7 @@ struct Pattern {
 struct Compiled {
     by_word: HashMap<&'static str, Vec<usize>>,
     by_other: Vec<usize>,
-    patterns: Vec<Pattern>,
+    patterns: Vec<Row>,
     negated_praise: usize,
 }
 
@@ -239,26 +211,19 @@ impl Compiled {
                 compiled.negated_praise = compiled.patterns.len();
             }
             for &(points, pattern) in row.patterns {
-                compiled.add(Pattern { entry, points, elements: pattern.split(' ').map(element).collect() });
+                compiled.add(Row { entry, points, pattern: Pattern::of(pattern) });
             }
         }
         compiled
     }
 
-    fn add(&mut self, pattern: Pattern) {
+    fn add(&mut self, row: Row) {
         let index = self.patterns.len();
-        let first = pattern.elements.iter().find(|element| **element != Element::Start);
-        match first {
-            Some(Element::Word { any, optional: false }) if any.iter().all(|s| matches!(s, Spelling::Whole(_))) => {
-                for spelling in any {
-                    if let Spelling::Whole(word) = spelling {
-                        self.by_word.entry(word).or_default().push(index);
-                    }
-                }
-            }
-            _ => self.by_other.push(index),
+        match row.pattern.first_words() {
+            Some(words) => words.into_iter().for_each(|word| self.by_word.entry(word).or_default().push(index)),
+            None => self.by_other.push(index),
         }
-        self.patterns.push(pattern);
+        self.patterns.push(row);
     }
 
     /// The longest match of each entry at a token, as pattern and end.
@@ -266,54 +231,14 @@ impl Compiled {
         let by_word = self.by_word.get(words.tokens[start].word.as_str()).map(Vec::as_slice).unwrap_or_default();
         let mut longest: Vec<(usize, usize)> = Vec::new();
         for &index in by_word.iter().chain(&self.by_other) {
-            let pattern = &self.patterns[index];
-            let Some(end) = ends(&pattern.elements, &words.tokens, start) else { continue };
-            match longest.iter_mut().find(|(other, _)| self.patterns[*other].entry == pattern.entry) {
+            let row = &self.patterns[index];
+            let Some(end) = row.pattern.end(words, start) else { continue };
+            match longest.iter_mut().find(|(other, _)| self.patterns[*other].entry == row.entry) {
                 Some(shorter) if shorter.1 < end => *shorter = (index, end),
                 Some(_) => {}
                 None => longest.push((index, end)),
             }
         }
         longest
-    }
-}
-
-fn element(part: &'static str) -> Element {
-    match part {
-        "#" => Element::Number,
-        "~" => Element::Gap,
-        "^" => Element::Start,
-        "$" => Element::End,
-        _ => {
-            let optional = part.ends_with('?');
-            let any = part.trim_end_matches('?').split('|').flat_map(spellings).collect();
-            Element::Word { any, optional }
-        }
-    }
-}
-
-fn spellings(word: &'static str) -> impl Iterator<Item = Spelling> {
-    let spelling = word.strip_suffix('*').map_or(Spelling::Whole(word), Spelling::Prefix);
-    // Recognisers write one for the other.
-    let twin = match word {
-        "youre" => Some(Spelling::Whole("your")),
-        _ => None,
-    };
-    std::iter::once(spelling).chain(twin)
-}
-
-/// Where a pattern that starts at token `at` ends, if it fits there.
-fn ends(elements: &[Element], tokens: &[Token], at: usize) -> Option<usize> {
-    let Some((first, rest)) = elements.split_first() else { return Some(at) };
-    let here = tokens.get(at);
-    match first {
-        Element::Start => (at == 0).then(|| ends(rest, tokens, at)).flatten(),
-        Element::End => (at == tokens.len()).then_some(at),
-        Element::Number => here.filter(|token| token.number).and_then(|_| ends(rest, tokens, at + 1)),
-        Element::Gap => (at..=(at + 2).min(tokens.len())).find_map(|next| ends(rest, tokens, next)),
-        Element::Word { any, optional } => here
-            .filter(|token| any.iter().any(|spelling| spelling.fits(&token.word)))
-            .and_then(|_| ends(rest, tokens, at + 1))
-            .or_else(|| optional.then(|| ends(rest, tokens, at)).flatten()),
     }
 }

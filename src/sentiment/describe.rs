@@ -1,7 +1,7 @@
-//! One sentence for an alert on what upset the caller, from the turns that were low.
+//! One sentence for an alert on what upset the caller: the trouble in the caller's words, and the worst that was said.
 
 use super::lexical::lowest_words;
-use super::{Cue, CueKind, Sentiment};
+use super::{Cue, CueKind, Sentiment, trouble};
 use crate::telemetry::shown::is_unprintable;
 
 /// The longest description, in characters.
@@ -13,40 +13,102 @@ const LONGEST_NUMBER: usize = 3;
 /// What stands for a number that was taken out.
 const REDACTED: &str = "[number]";
 const ELLIPSIS: char = '…';
+/// So many pieces of trouble are told.
+const MOST_TROUBLE: usize = 3;
+/// Where no streak led to the escalation, the low turns among so many last ones did.
+const RECENT: usize = 6;
+/// A turn above this was in a good mood, and tells of no trouble.
+const GOOD_MOOD: f64 = 6.0;
 
-/// A turn that was low.
+/// A caller turn that counts.
 #[derive(Debug, Clone, Copy)]
-pub struct LowTurn<'t> {
+pub struct CallerTurn<'t> {
     /// What the caller said.
     pub text: &'t str,
     /// How it was rated.
     pub sentiment: Sentiment,
     /// The words that moved the rating, strongest first.
     pub cues: &'t [Cue],
+    /// Whether it asks for a human.
+    pub asks_human: bool,
 }
 
-/// Says in one sentence what upset the caller: `Caller angry: "nobody at your company seems to care" (3 low turns in a
-/// row)`.
+/// A call up to an escalation.
+#[derive(Debug, Clone)]
+pub struct Story<'t> {
+    /// The caller turns that count, oldest first, up to the one that escalated.
+    pub turns: Vec<CallerTurn<'t>>,
+    /// A turn strictly below it is low.
+    pub threshold: u8,
+    /// How many low turns in a row led to it.
+    pub streak: usize,
+}
+
+impl<'t> Story<'t> {
+    /// The turns that led to the escalation: the streak, or the low turns and asks among the last ones, or the last one.
+    fn worst(&self) -> Vec<CallerTurn<'t>> {
+        let last = |many: usize| self.turns[self.turns.len().saturating_sub(many)..].iter().copied();
+        if self.streak > 0 {
+            return last(self.streak).collect();
+        }
+        let led: Vec<CallerTurn<'t>> =
+            last(RECENT).filter(|turn| turn.sentiment.is_below(self.threshold) || turn.asks_human).collect();
+        if led.is_empty() { last(1).collect() } else { led }
+    }
+}
+
+/// Says in one sentence what upset the caller: `Caller angry: charged me twice, fourth call, asked for a human 3 times;
+/// "nobody at your company seems to care" (3 low turns in a row)`.
 ///
-/// `turns` are the low turns of the streak, oldest first. The sentence has at most [`MAX_CHARS`] characters, and no
-/// control characters, and no run of more than three digits, written or spoken: no phone, card or account number.
+/// The sentence has at most [`MAX_CHARS`] characters, and no control characters, and no run of more than three digits,
+/// written or spoken: no phone, card or account number.
 #[must_use]
-pub fn describe(turns: &[LowTurn<'_>]) -> String {
-    let count = match turns.len() {
+pub fn describe(story: &Story<'_>) -> String {
+    let worst = story.worst();
+    let Some(lowest) = worst.iter().min_by_key(|turn| (turn.sentiment, std::cmp::Reverse(turn.cues.len()))) else {
+        return "Caller frustrated".to_owned();
+    };
+    let count = match story.streak {
         0 | 1 => String::new(),
         more => format!(" ({more} low turns in a row)"),
     };
-    let Some(lowest) = turns.iter().min_by_key(|turn| (turn.sentiment, std::cmp::Reverse(turn.cues.len()))) else {
-        return "Caller frustrated".to_owned();
-    };
-    let mood = mood(turns);
     let quote = shortened(&redacted(lowest_words(lowest.text, lowest.cues, MAX_QUOTE)), MAX_QUOTE);
-    let sentence = if quote.is_empty() { format!("{mood}{count}") } else { format!("{mood}: \"{quote}\"{count}") };
+    let asks = story.turns.iter().filter(|turn| turn.asks_human).count();
+    let trouble = trouble_beside(&quote, story, asks);
+    let mood = mood(&worst, asks);
+    let head = if trouble.is_empty() { mood.to_owned() } else { format!("{mood}: {trouble}") };
+    let room = MAX_CHARS.saturating_sub(head.chars().count() + count.chars().count() + r#"; """#.len());
+    let quote = shortened(&quote, room.min(MAX_QUOTE));
+    let sentence = match (quote.is_empty(), trouble.is_empty()) {
+        (true, _) => format!("{head}{count}"),
+        (false, true) => format!("{head}: \"{quote}\"{count}"),
+        (false, false) => format!("{head}; \"{quote}\"{count}"),
+    };
     shortened(&sentence, MAX_CHARS)
 }
 
-/// What the caller was doing, from the heaviest kind of cue in any low turn.
-fn mood(turns: &[LowTurn<'_>]) -> &'static str {
+/// What went wrong, beside what the quote tells.
+fn trouble_beside(quote: &str, story: &Story<'_>, asks: usize) -> String {
+    let turns = story.turns.iter().filter(|turn| turn.sentiment.value() <= GOOD_MOOD).map(|turn| turn.text);
+    let pieces = trouble::told(turns).into_iter().map(redacted).map(|piece| as_it_goes_on(&piece));
+    let mut pieces: Vec<String> =
+        pieces.filter(|piece| !quote.to_lowercase().contains(&piece.to_lowercase())).take(MOST_TROUBLE).collect();
+    if asks > 1 {
+        pieces.push(format!("asked for a human {asks} times"));
+    }
+    pieces.join(", ")
+}
+
+/// Without the capital of a sentence's beginning.
+fn as_it_goes_on(piece: &str) -> String {
+    let mut chars = piece.chars();
+    let first = chars.next().map(char::to_lowercase).into_iter().flatten();
+    first.chain(chars).collect()
+}
+
+/// What the caller was doing, from the heaviest kind of cue in any of the worst turns. Asks that are counted are not
+/// named twice.
+fn mood(turns: &[CallerTurn<'_>], asks: usize) -> &'static str {
     let weight = |kind: CueKind| -> f64 {
         let cues = turns.iter().flat_map(|turn| turn.cues).filter(|cue| cue.kind == kind && cue.effect < 0.0);
         cues.map(|cue| -cue.effect).sum()
@@ -54,7 +116,7 @@ fn mood(turns: &[LowTurn<'_>]) -> &'static str {
     let furious = turns.iter().any(|turn| turn.sentiment.value() < 2.0);
     if weight(CueKind::Threat) >= 0.7 {
         "Caller angry and threatening to act"
-    } else if weight(CueKind::HumanRequest) >= 1.0 {
+    } else if asks == 1 && turns.iter().any(|turn| turn.asks_human) {
         "Caller frustrated and asking for a human"
     } else if furious || weight(CueKind::Abuse) >= 0.7 {
         "Caller angry"
@@ -194,18 +256,52 @@ mod tests {
 
     fn described(texts: &[&str]) -> String {
         let ratings: Vec<Rating> = texts.iter().map(|text| rate(&TurnInContext::alone(*text))).collect();
-        let turns: Vec<LowTurn<'_>> = texts
-            .iter()
-            .zip(&ratings)
-            .map(|(text, rating)| LowTurn { text, sentiment: rating.sentiment, cues: &rating.cues })
-            .collect();
-        describe(&turns)
+        let turns = texts.iter().zip(&ratings).map(|(text, rating)| CallerTurn {
+            text,
+            sentiment: rating.sentiment,
+            cues: &rating.cues,
+            asks_human: rating.asks_human,
+        });
+        describe(&Story { turns: turns.collect(), threshold: 3, streak: texts.len() })
     }
 
     #[test]
     fn the_strongest_low_turn_is_quoted_with_the_count() {
-        let said = described(&["i have been on hold for an hour", "you people are useless", "this is slow"]);
+        let said = described(&["i am not happy", "you people are useless", "this is slow"]);
         assert_eq!(said, "Caller angry: \"you people are useless\" (3 low turns in a row)");
+    }
+
+    #[test]
+    fn the_trouble_is_named_in_the_callers_words() {
+        let said = described(&[
+            "You charged me twice.",
+            "this is my fourth call give me a person",
+            "operator",
+            "get me a human you useless liars",
+        ]);
+        assert_eq!(
+            said,
+            "Caller angry: charged me twice, fourth call, asked for a human 3 times; \"get me a human you useless liars\" \
+             (4 low turns in a row)"
+        );
+    }
+
+    #[test]
+    fn without_a_streak_the_low_turns_and_asks_of_late_are_told() {
+        let ratings: Vec<Rating> =
+            ["operator", "you never called me back", "yes"].map(|text| rate(&TurnInContext::alone(text))).into();
+        let texts = ["operator", "you never called me back", "yes"];
+        let turns = texts.iter().zip(&ratings).map(|(text, rating)| CallerTurn {
+            text,
+            sentiment: rating.sentiment,
+            cues: &rating.cues,
+            asks_human: rating.asks_human,
+        });
+        let said = describe(&Story { turns: turns.collect(), threshold: 3, streak: 0 });
+        assert!(
+            said.starts_with("Caller frustrated and asking for a human: never called me back; \"operator\""),
+            "{said}"
+        );
     }
 
     #[test]
@@ -245,7 +341,7 @@ mod tests {
 
     #[test]
     fn nothing_low_still_makes_a_sentence() {
-        assert_eq!(describe(&[]), "Caller frustrated");
+        assert_eq!(described(&[]), "Caller frustrated");
     }
 
     #[test]

@@ -8,8 +8,9 @@
 //! says so.
 
 use super::lexical;
-use super::model::{ModelRater, Scores, rating};
-use super::{CueKind, RateError, RateFuture, Rater, Rating, Sentiment, Speaker, TurnInContext};
+use super::masked::unmasked;
+use super::model::{Language, ModelRater, Scores, rating};
+use super::{Cue, CueKind, RateError, RateFuture, Rater, Rating, Sentiment, Speaker, TurnInContext};
 
 /// How much each view counts; together 1.
 struct Weights {
@@ -27,6 +28,8 @@ const IN_SARCASM: Weights = Weights { transformer: 0.1, trees: 0.05, table: 0.85
 /// Means, and the ratings that they become: averaging draws ratings to the middle, so that what careful readers call
 /// "frustrated or angry at us" (below 3) lies below 3.35 there. From 4.6 on the mean is left as it is.
 const CURVE: [(f64, f64); 4] = [(1.0, 1.0), (3.335, 2.97), (4.6, 4.6), (10.0, 10.0)];
+/// A mixed turn whose English part is rated so says nothing in English.
+const UNMOVED: std::ops::RangeInclusive<f64> = 4.5..=5.5;
 /// From here up to 5.0 nothing was heard: the rubric's neutral is exactly 5.
 const NEUTRAL_FROM: f64 = 4.75;
 
@@ -46,16 +49,40 @@ impl EmbeddedRater {
     /// # Errors
     /// [`RateError::Language`] when the turn is not English.
     pub fn rate_now(self, turn: &TurnInContext) -> Result<Rating, RateError> {
-        let scores = ModelRater.scores(turn)?;
-        let table = lexical::rate(turn);
+        let language = Language::of(&turn.text, turn.lang.as_deref());
+        let heard = lexical::heard(turn);
+        let unmasked = unmasked(turn);
+        let plain = unmasked.as_ref().unwrap_or(turn);
+        let scores = ModelRater.scores(plain)?;
+        let table = heard.rating;
         if table.filler {
             // A bare datum or "yeah" is neutral, however angry the call.
             return Ok(Rating { filler: true, ..table });
         }
         let sentiment = Sentiment::clamped(calibrated(mean(&scores, &table, turn)));
-        let model = rating(&turn.text, &scores, sentiment);
-        Ok(if table.cues.is_empty() { model } else { Rating { cues: table.cues, ..model } })
+        let model = rating(&plain.text, &scores, sentiment);
+        if let Language::Mixed(lang) = language
+            && UNMOVED.contains(&sentiment.value())
+            && !table.asks_human
+        {
+            // Whatever was said, it was not said in the English part.
+            return Err(RateError::Language { lang });
+        }
+        let filler = model.filler && !heard.hostile;
+        let cues = joined(table.cues, model.cues);
+        Ok(Rating { filler, asks_human: table.asks_human, cues, ..model })
     }
+}
+
+/// The table's cues, and before those that earlier turns carried the model's, where the table heard nothing that moved
+/// the turn itself.
+fn joined(table: Vec<Cue>, model: Vec<Cue>) -> Vec<Cue> {
+    let (carried, mut own): (Vec<Cue>, Vec<Cue>) = table.into_iter().partition(|cue| cue.carried);
+    if own.iter().all(|cue| cue.effect == 0.0) {
+        own.extend(model);
+    }
+    own.extend(carried);
+    own
 }
 
 impl Rater for EmbeddedRater {

@@ -1,5 +1,8 @@
 //! Filler turns: bare backchannels and data answers, which carry no feeling and neither count nor reset a streak.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::text::{Token, Words};
 
 /// Words of bare agreement, refusal, courtesy and waiting.
@@ -102,14 +105,47 @@ const DATA: [&str; 88] = [
     "fifth",
 ];
 
-/// Words that say more than a datum, so that a short turn with one of them is no name.
-const TELLING: [&str; 69] = [
+/// Words that say more than a datum even where most of a turn is read out.
+const TELLING_BESIDE_DATA: [&str; 69] = [
     "what", "why", "who", "how", "when", "where", "which", "not", "never", "dont", "doesnt", "didnt", "isnt", "cant",
     "wont", "havent", "nobody", "nothing", "you", "your", "youre", "youve", "need", "want", "have", "has", "was",
     "been", "are", "said", "told", "would", "could", "should", "ive", "im", "again", "already", "still", "another",
     "thanks", "thank", "good", "great", "lovely", "perfect", "help", "cancel", "stop", "broken", "stolen", "lost",
     "wrong", "late", "they", "he", "she", "we", "somebody", "someone", "anybody", "person", "human", "manager",
     "money", "tips", "really", "but", "because",
+];
+
+/// Words that say more than a datum, so that a short turn with one of them is no name: those that callers use and that
+/// no filler has (`model/recipe/english.py` counts them), and rarer ones of refusal.
+static TELLING: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| include_str!("telling.txt").lines().chain(REFUSALS).collect());
+
+/// Short hostile words that the calls at hand hardly use.
+const REFUSALS: [&str; 24] = [
+    "whatever",
+    "guess",
+    "nonsense",
+    "rubbish",
+    "unbelievable",
+    "seriously",
+    "wow",
+    "typical",
+    "pathetic",
+    "useless",
+    "bull",
+    "refuse",
+    "forget",
+    "blimey",
+    "nothing",
+    "swivel",
+    "deaf",
+    "blind",
+    "obviously",
+    "screen",
+    "notes",
+    "pardon",
+    "enough",
+    "honestly",
 ];
 
 /// Words by which an agent asks for a datum.
@@ -158,15 +194,16 @@ const DATA_SHARE: f64 = 0.7;
 /// last words: they decide only whether a short answer is a datum.
 pub(super) fn is_filler(words: &Words, asked: Option<&Words>) -> bool {
     let tokens = &words.tokens;
-    if tokens.iter().all(|token| is_one_of(token, &BACKCHANNEL) || is_datum(token)) {
+    let plain = |token: &Token| is_datum(token) || is_one_of(token, &BACKCHANNEL);
+    if tokens.iter().all(plain) {
         return true;
     }
-    let data = tokens.iter().filter(|token| is_datum(token) || is_one_of(token, &BACKCHANNEL)).count();
+    let data = tokens.iter().filter(|token| plain(token)).count();
     let hard = tokens.iter().filter(|token| token.number || token.word.len() == 1).count();
-    let telling = words.has_any(&TELLING);
+    let telling = tokens.iter().any(|token| !plain(token) && TELLING.contains(token.word.as_str()));
     // Counts stay far below 2^53: the looked-at turn is capped.
     let share = data as f64 / tokens.len() as f64;
-    let read_out = hard >= 2 && share >= DATA_SHARE && !telling;
+    let read_out = hard >= 2 && share >= DATA_SHARE && !words.has_any(&TELLING_BESIDE_DATA);
     let was_asked = asked.is_some_and(|asked| asked.has_any(&ASKED_FOR));
     let answered = was_asked && tokens.len() <= LONGEST_ANSWER && !telling;
     let a_name = tokens.len() <= 2 && !telling && asked.is_none_or(|_| was_asked);

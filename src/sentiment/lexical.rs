@@ -39,6 +39,19 @@ struct Earlier<'t> {
 /// Rates one caller turn; see the module.
 #[must_use]
 pub fn rate(turn: &TurnInContext) -> Rating {
+    heard(turn).rating
+}
+
+/// What the table hears in a turn.
+pub(super) struct Heard {
+    /// The turn as the table rates it.
+    pub(super) rating: Rating,
+    /// It says something against us: no filler, however short.
+    pub(super) hostile: bool,
+}
+
+/// The rating, and what of it stands whatever another view says.
+pub(super) fn heard(turn: &TurnInContext) -> Heard {
     let (earlier, asked) = read_earlier(turn);
     let said: Vec<&Reading> = earlier.iter().map(|earlier| &earlier.reading).collect();
     let reading = Reading::of(&turn.text, asked, &said);
@@ -49,10 +62,10 @@ pub fn rate(turn: &TurnInContext) -> Rating {
         cues.extend(repetition(&turn.text, &reading));
         cues.extend(context_cue(&earlier, &reading, carry));
     }
-    cues.retain(|cue| cue.effect.abs() >= SHOWN_FROM || cue.kind == CueKind::Urgency);
-    cues.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
+    cues.retain(|cue| cue.effect.abs() >= SHOWN_FROM || matches!(cue.kind, CueKind::Urgency | CueKind::HumanRequest));
+    cues.sort_by(|a, b| a.carried.cmp(&b.carried).then(b.effect.abs().total_cmp(&a.effect.abs())));
     cues.truncate(SHOWN);
-    Rating {
+    let rating = Rating {
         sentiment,
         valence: Valence::of(sentiment),
         frustration: frustration(sentiment, carry, reading.filler),
@@ -60,11 +73,13 @@ pub fn rate(turn: &TurnInContext) -> Rating {
         label: Label::of(sentiment),
         confidence: confidence(sentiment, reading.filler),
         filler: reading.filler,
+        asks_human: reading.asks.is_some(),
         cues,
         source: RatingSource::Embedded,
         description: None,
         embedded: None,
-    }
+    };
+    Heard { rating, hostile: reading.hostile }
 }
 
 /// Reads the caller's earlier turns that say something, oldest first, rating those that bring no rating; and the
@@ -125,16 +140,24 @@ fn quote(text: &str) -> String {
 }
 
 fn own_cues(text: &str, reading: &Reading) -> Vec<Cue> {
-    let shown = |hit: &super::cues::Hit| Cue {
-        text: quote(reading.words.quote(text, hit.at.clone())),
-        kind: hit.entry().kind,
+    let quoted = |at| quote(reading.words.quote(text, at));
+    let shown = |hit: &super::cues::Hit| {
+        let kind = match hit.entry().kind {
+            // "in charge", "a person": words of asking in a turn that does not ask.
+            CueKind::HumanRequest if reading.asks.is_none() => CueKind::Word,
+            kind => kind,
+        };
         // Urgency moves no sentiment.
-        effect: if hit.entry().kind == CueKind::Urgency { 0.0 } else { rounded(hit.effect()) },
+        let effect = if kind == CueKind::Urgency { 0.0 } else { rounded(hit.effect()) };
+        Cue::own(quoted(hit.at.clone()), kind, effect)
     };
     let mut cues: Vec<Cue> = if reading.filler { Vec::new() } else { reading.felt_hits().map(shown).collect() };
+    if let Some(at) = reading.asks.clone().filter(|_| !cues.iter().any(|cue| cue.kind == CueKind::HumanRequest)) {
+        cues.push(Cue::own(quoted(at), CueKind::HumanRequest, 0.0));
+    }
     cues.extend(reading.urgent_hits().map(shown));
     if let Some((at, lost)) = super::cues::lost_to_but(&reading.words, &reading.hits) {
-        cues.push(Cue { text: quote(reading.words.quote(text, at)), kind: CueKind::Contrast, effect: rounded(lost) });
+        cues.push(Cue::own(quoted(at), CueKind::Contrast, rounded(lost)));
     }
     cues
 }
@@ -142,8 +165,7 @@ fn own_cues(text: &str, reading: &Reading) -> Vec<Cue> {
 fn repetition(text: &str, reading: &Reading) -> Option<Cue> {
     let again = reading.again.clone()?;
     let weight = CONTEXT.iter().find(|row| row.name == "says again what an earlier turn said")?.weight;
-    let text = quote(reading.words.quote(text, again));
-    Some(Cue { text, kind: CueKind::Repetition, effect: rounded(weight) })
+    Some(Cue::own(quote(reading.words.quote(text, again)), CueKind::Repetition, rounded(weight)))
 }
 
 /// The weight that the call so far puts on the turn, quoting the lowest earlier turn.
@@ -156,7 +178,7 @@ fn context_cue(earlier: &[Earlier<'_>], reading: &Reading, carry: f64) -> Option
         Some(hit) => lowest.reading.words.quote(lowest.text, hit.at.clone()),
         None => lowest.text,
     };
-    Some(Cue { text: quote(text), kind: CueKind::Context, effect: rounded(with - without) })
+    Some(Cue { carried: true, ..Cue::own(quote(text), CueKind::Context, rounded(with - without)) })
 }
 
 fn strongest(reading: &Reading) -> Option<&super::cues::Hit> {

@@ -1,8 +1,7 @@
 //! The table of cues: what callers say, what kind of cue it is, and how many points of sentiment it moves.
 //!
-//! Patterns are written in the spelling of [`super::text`] (lower case, no apostrophes, long forms contracted):
-//! `a|b` is either word, `word*` any word that starts so, `#` a number, `~` up to two words in between, `word?` a word
-//! that may be missing, `^` the start of the turn and `$` its end. `youre` also matches `your`, as recognisers confuse them.
+//! Patterns are written as [`super::pattern`] says. `youre` also matches `your`, as recognisers confuse them. What a
+//! recogniser masked is `expletive`, where the letters that it left do not tell the word.
 //!
 //! The points were fitted on rated calls by `fit.rs`, which says how it is run; the grouping and the signs are by hand.
 
@@ -299,12 +298,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         (-0.29, "speak|talk to|with a|the|your|an ~ manager|supervisor|person|human|boss"), (-0.25, "manager"),
         (-0.04, "supervisor"), (-0.30, "put me|us through"), (-0.32, "put me|us on"), (-0.47, "connect me"),
         (-0.32, "transfer me"), (-0.29, "person"), (-0.35, "human"), (-0.35, "somebody there"),
-        (-0.30, "call me back"), (-0.34, "operator"),
+        (-0.30, "call me back"), (-0.34, "operator"), (-0.34, "representative"), (-0.34, "advisor|adviser"),
+        (-0.20, "agent please"), (-0.34, "^ agent"), (-0.34, "customer service|services|care $"),
     ]),
-    entry(HumanRequest, "routine request", 0.8, &[
+    entry(Word, "routine request", 0.8, &[
         (0.33, "can|could|may|might i|we speak|talk to|with"), (0.27, "is it possible to speak"),
         (0.27, "could|can you put me through"), (0.27, "when you|youve have|get a minute|chance|moment"),
-        (0.28, "no rush"), (0.27, "no hurry"), (0.30, "whenever"), (0.19, "if thats okay|alright"),
+        (0.28, "no rush"), (0.60, "any chance|possibility of|to"), (0.27, "no hurry"), (0.30, "whenever"), (0.19, "if thats okay|alright"),
         (0.26, "if possible"), (0.30, "if you dont mind"), (0.25, "if you can"), (0.19, "if i may"),
         (0.22, "would you mind"),
     ]),
@@ -325,8 +325,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         (-0.51, "sharks"), (-0.50, "mule"), (-0.50, "donkey"), (-0.51, "brainless"), (-0.44, "ignorant"),
         (-0.51, "arrogant"), (-0.54, "heartless"),
     ]),
-    entry(Abuse, "swearing", -0.9, &[
-        (-0.33, "fuck*"), (-0.27, "shit*"), (-0.38, "bullshit"), (-0.38, "damn*"), (-0.47, "bloody"),
+    entry(Abuse, "swearing", -1.0, &[
+        (-0.40, "expletive"), (-0.33, "fuck*"), (-0.27, "shit*"), (-0.38, "bullshit"), (-0.38, "damn*"), (-0.47, "bloody"),
         (-0.43, "goddamn*"), (-0.39, "daggum"), (-0.36, "sodding"), (-0.35, "freaking"), (-0.36, "frigging"),
         (-0.36, "effing"), (-0.36, "flipping"), (-0.25, "fecking"), (-0.36, "feck"), (-0.23, "arse*"), (-0.36, "ass"),
         (-0.48, "piss*"), (-0.24, "bugger*"), (-0.39, "what the hell"), (-0.64, "go to hell"), (-0.48, "the hell"),
@@ -341,6 +341,69 @@ pub(super) const ENTRIES: &[Entry] = &[
         (0.05, "burglar*"), (0.12, "that man"), (0.08, "next door"), (0.04, "not you"), (0.09, "not you guys"),
         (0.07, "not your fault"), (0.04, "nothing youve done"), (0.10, "not yalls"), (0.04, "not at you"),
         (0.04, "not with you"), (0.04, "no fault of yours"), (0.04, "the weather"),
+    ]),
+    // Abuse that leaves no doubt.
+    entry(Abuse, "told where to go", -6.0, &[
+        (-3.40, "fuck|piss|bugger|sod|naff|bog|expletive off"), (-2.60, "jog on"), (-2.60, "get lost|stuffed|bent"),
+        (-3.40, "fuck|screw|damn|expletive you|yourself|yourselves|your|yall"), (-3.40, "go fuck|screw|expletive"),
+        (-3.00, "up yours"), (-3.00, "kiss my ass|arse|backside"), (-3.00, "eat shit"), (-3.00, "drop dead"),
+        (-3.00, "go to hell"), (-3.00, "rot|burn in hell"), (-3.00, "go jump"), (-2.60, "bite me"),
+        (-2.60, "shove|stick it|that|this|your ~ up|where"), (-2.60, "choke on"), (-2.60, "stuff it"),
+        (-3.00, "hope you|yall|they|youre all? ~ rot|burn|die|choke|suffer|fired|sacked"), (-3.00, "fuck this|that"),
+        (-2.20, "shut the? ~ up"), (-2.20, "shut your ~ mouth|face|trap|gob"), (-1.80, "leave me alone"),
+    ]),
+    entry(Abuse, "called names", -6.0, &[
+        (-3.00, "piece|pile|load|heap|hunk|bucket|sack of ~ shit|crap|garbage|trash|junk|rubbish|tin|scrap|metal|bolts|expletive|poo"),
+        (-2.20, "piece|pile|load|bunch of $"), (-3.00, "son|sons of a? ~ bitch*|expletive"), (-2.60, "asshole*|arsehole*"),
+        (-2.60, "dickhead*"), (-2.60, "motherfuck*"), (-2.60, "cunt*"), (-2.40, "twat*|wanker*|bellend*|knobhead*|tosser*"),
+        (-2.20, "scumbag*"), (-2.40, "retard*"), (-2.40, "you ~ bitch|whore|slut|bastard|bastards|scum"),
+        (-2.20, "you|youre|all ~ stupid|dumb|thick|worthless|garbage|trash|rubbish|moron*|idiot*|imbecile*|clown*|muppet*|jerk|jerks|losers"),
+        (-2.20, "stupid|dumb|useless|idiotic|pathetic|daft|bloody|damn|fucking|expletive bot|robot|machine|computer|thing|ai|system|program|cow|woman|man|boy|girl"),
+        (-2.20, "you suck"), (-2.20, "i hate you"), (-2.00, "absolute|total|complete|utter|incompetent|bunch idiot*|moron*|imbecile*|clown*|cowboys|of"),
+        (-1.80, "imbecile*|moron*"), (-2.00, "lying ~ bastard*|thieves|scum|toad*|toe|snake*|rat*|pigs"), (-1.80, "rust bucket"),
+    ]),
+    // A word that the recogniser left out.
+    entry(Abuse, "word left out", -1.8, &[
+        (-1.00, "what|who|where|how|why the is|are|do|did|does|was|am|have|has|you|i"), (-1.20, "shut the up"),
+        (-1.00, "get the out|off"), (-1.00, "give a $"), (-1.00, "full of $"), (-1.20, "go yourself|yourselves"),
+        (-0.80, "what the $"), (-1.00, "you piece of"),
+    ]),
+    entry(Threat, "of violence", -6.0, &[
+        (-2.80, "ill|gonna|will ~ kill|punch|strangle|shoot|stab|slap|hurt|batter|burn you|yall|your|yous|them|the|somebody|someone|whoever"),
+        (-2.40, "know where you|yall ~ live|work|are"), (-2.40, "watch your back"), (-2.00, "come down there|here ~ and"),
+        (-2.00, "smash|throw|burn ~ your|this ~ face|windows|window|place|office|shop|store|phone|teeth|down"), (-2.40, "ill ~ find you"),
+        (-2.40, "blow ~ up your"), (-1.60, "ill|gonna ~ hold you responsible"),
+    ]),
+    entry(Threat, "of court and leaving", -6.0, &[
+        (-2.40, "take|taking|see|seeing ~ you|this|yall ~ to? ~ court"), (-2.40, "legal action"), (-2.20, "hear|hearing from my"),
+        (-2.00, "small claims court"), (-1.80, "last time i ~ call|use|deal|shop|buy|ring|fly|order|come|bank|phone|book|do"),
+        (-2.00, "lost my business|custom"), (-2.00, "taking my business|custom|money|account elsewhere|away|somewhere"),
+        (-1.80, "going|go to your competitor*|competition"), (-1.80, "never ~ do|doing business"), (-1.80, "bad|terrible|one|zero star? review"),
+        (-1.80, "ill|gonna ~ post|put|share|tell this|it|you|everyone|everybody ~ online|twitter|facebook|social|everywhere|everyone"),
+        (-2.00, "ill|gonna|will ~ report you|yall|your|this"), (-1.80, "reporting you|this|yall"),
+    ]),
+    // Curt answers that give no datum.
+    entry(Word, "look it up", -1.2, &[
+        (-0.50, "on|in|at the|your|my|front ~ screen|notes|note|file|system|record|records|form|letter|account|paperwork|label $"),
+        (-0.60, "in front of you"), (-0.60, "same as|number|one|address|name|thing|answer|again ~ ~ before|ago|last|always|ever|time|i|earlier|yesterday|previous*"),
+        (-0.60, "look it up"), (-0.60, "look at|in your|the ~ notes|screen|file|system|record|records|map|form"), (-0.60, "check your|the ~ notes|screen|file|system|records"),
+        (-0.60, "read your|the|it ~ notes|screen|file|system|back"), (-0.50, "you ~ have|got it|that|them|all ~ already|there"), (-0.50, "^ you have it|that"),
+        (-0.50, "already have|got it|that|them|this"), (-0.60, "# time $"), (-0.50, "^ third|fourth|fifth|sixth|seventh|second time"), (-0.50, "^ again $"),
+        (-0.50, "i just did|said|told|gave"), (-0.40, "^ already did|said|told|gave|done"), (-0.60, "as|like i said|told"), (-0.50, "for the third|fourth|fifth|sixth|last ~ time"),
+        (-0.60, "its not changed"), (-0.60, "hasnt changed"), (-0.50, "^ whatever"), (-0.50, "you tell me"), (-0.50, "what do you think"), (-0.50, "who cares"),
+        (-0.50, "not telling|saying|giving|repeating|doing|going you|it|that|this|through"), (-0.40, "scroll up|back"), (-0.50, "^ why $"), (-0.40, "^ seriously"),
+        (-0.50, "^ oh please $"), (-0.50, "figure|work it out"), (-0.50, "use your|the eyes|ears|brain|head"), (-0.50, "not again"), 
+    ]),
+    entry(Blame, "is anybody there", -2.5, &[
+        (-1.60, "is anybody|anyone there"), (-1.60, "anybody|anyone there $"), (-1.40, "what is it with you"), (-1.40, "whats with you people"),
+        (-1.60, "couldnt be less happy|impressed|helpful|interested"), (-1.60, "ive told you ~ hundred|thousand|million"), (-1.40, "some kind of joke"),
+        (-1.40, "dont be? ~ ridiculous"), (-1.40, "how many more times"), (-1.00, "for this garbage|rubbish|crap|joke"), (-1.20, "nobody ~ answers|listens|cares|helps"),
+        (-1.20, "fan bloody tastic"), (-1.20, "oh great another"),
+    ]),
+    entry(Negation, "figures of speech", 1.2, &[
+        (0.80, "dying|excited to ~ try|see|get|use"), (0.30, "killing me"), (0.20, "terminate my contract"), (0.90, "you smashed|nailed|aced it"),
+        (0.40, "hate to bother"), (0.60, "holy shit|crap|moly"), (0.60, "no shit"), (2.40, "im not angry|cross|mad|annoyed"), (0.40, "not angry|cross|mad at|with you"), (0.60, "things happen"),
+        (0.60, "doing your job"), (0.60, "hell yeah|yes"), (0.80, "damn|bloody|fucking|expletive good|brilliant|great|amazing|fantastic|legend|lovely|beautiful|marvellous|awesome"),
     ]),
     // Threats.
     entry(Threat, "law and press", -2.2, &[

@@ -3,6 +3,7 @@
 //! A rating is made of one caller turn *in the context of the call*: its earlier turns and the agent's last
 //! words ([`TurnInContext`]). Scores follow the rubric in `src/sentiment/RUBRIC.md`.
 
+mod asks;
 pub mod blend;
 #[cfg(test)]
 mod cases;
@@ -16,11 +17,15 @@ mod fit;
 pub mod lexical;
 mod lexicon;
 pub mod llm;
+mod mask;
+mod masked;
 pub mod model;
 mod numbers;
+mod pattern;
 pub mod raters;
 mod reading;
 mod text;
+mod trouble;
 
 use std::fmt;
 use std::future::Future;
@@ -266,6 +271,17 @@ pub struct Cue {
     pub kind: CueKind,
     /// How many points of sentiment they moved the rating; negative is worse.
     pub effect: f64,
+    /// Whether an earlier turn said them, and their weight was carried into this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub carried: bool,
+}
+
+impl Cue {
+    /// Words of the turn itself.
+    #[must_use]
+    pub fn own(text: String, kind: CueKind, effect: f64) -> Self {
+        Self { text, kind, effect, carried: false }
+    }
 }
 
 /// Who made a rating.
@@ -306,7 +322,10 @@ pub struct Rating {
     pub confidence: Unit,
     /// A bare backchannel or data answer that carries no feeling.
     pub filler: bool,
-    /// The words that moved the score, strongest first.
+    /// The caller asks for a human, be it in one word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks_human: bool,
+    /// The words that moved the score: the turn's own first, strongest first, then what earlier turns carried into it.
     pub cues: Vec<Cue>,
     /// Who made the rating.
     #[serde(default)]

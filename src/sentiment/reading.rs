@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::CueKind;
+use super::asks::for_a_human;
 use super::cues::{self, Hit};
 use super::filler::is_filler;
 use super::lexicon::CONTEXT;
@@ -31,6 +32,10 @@ pub(super) struct Reading {
     pub(super) words: Words,
     /// The cues in it.
     pub(super) hits: Vec<Hit>,
+    /// Where it asks for a human, in tokens.
+    pub(super) asks: Option<Range<usize>>,
+    /// It says something against us, however short: no filler, whatever else judges it.
+    pub(super) hostile: bool,
     /// It only answers, confirms, spells or backchannels.
     pub(super) filler: bool,
     /// Where it repeats an earlier turn of the caller, in tokens.
@@ -45,11 +50,14 @@ impl Reading {
         let words = Words::of(text);
         let hits = cues::find(&words);
         let asked = asked.map(Words::of);
-        let felt = hits.iter().any(|hit| !FELT.contains(&(hit.entry().expected * hit.weight)));
+        let expected = |hit: &Hit| hit.entry().expected * hit.weight;
+        let felt = hits.iter().any(|hit| !FELT.contains(&expected(hit)));
+        let asks = for_a_human(&words, asked.as_ref());
         let unhelped = asked.as_ref().is_some_and(asks_whether_it_helped) && says_no(&words);
-        let filler = !felt && !unhelped && is_filler(&words, asked.as_ref());
+        let hostile = unhelped || asks.is_some() || hits.iter().any(|hit| expected(hit) < FELT.start);
+        let filler = !felt && !hostile && is_filler(&words, asked.as_ref());
         let again = if filler { None } else { said_again(&words, said) };
-        Self { words, hits, filler, again, unhelped }
+        Self { words, hits, asks, hostile, filler, again, unhelped }
     }
 
     /// The points of the turn's own cues of sentiment.

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::mask;
 use super::numbers::is_cardinal;
 
 /// How many tokens at the end of a turn are looked at: minutes of speech, and a bound on time and memory.
@@ -111,11 +112,17 @@ pub(super) struct Words {
 impl Words {
     /// Reads a turn's text; time grows with the text's length only up to a cap.
     pub(super) fn of(text: &str) -> Self {
-        let mut tokens = without_hesitations(raw_tokens(text));
+        let tokens = spoken(text).into_iter().map(|(word, span)| token(word, span));
+        let mut tokens = without_hesitations(tokens.collect());
         let surplus = tokens.len().saturating_sub(MAX_TOKENS);
         tokens.drain(..surplus);
         mark_spoken_zeros(&mut tokens);
         Self { tokens: without_repeats(contracted(tokens)) }
+    }
+
+    /// The words as they were spoken, each with its place in the text.
+    pub(super) fn spoken(text: &str) -> Vec<(String, Range<usize>)> {
+        spoken(text)
     }
 
     /// The words themselves, in order.
@@ -142,27 +149,44 @@ pub(super) fn is_number(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_digit()) || is_cardinal(word) || QUANTITIES.contains(&word)
 }
 
-fn raw_tokens(text: &str) -> Vec<Token> {
+/// The words of a text's end and where they stand in it, in bytes; masked profanity is read for what it is.
+fn spoken(text: &str) -> Vec<(String, Range<usize>)> {
     let mut from = text.len().saturating_sub(MAX_BYTES);
     while !text.is_char_boundary(from) {
         from += 1;
     }
-    let mut tokens = Vec::new();
+    let mut words = Vec::new();
     let mut open: Option<(usize, String)> = None;
     for (at, c) in text[from..].char_indices().map(|(at, c)| (from + at, c)) {
         if is_apostrophe(c) {
             continue;
         }
-        if c.is_alphanumeric() {
+        if c.is_alphanumeric() || mask::is_mask(c) {
             open.get_or_insert_with(|| (at, String::new())).1.extend(c.to_lowercase());
-        } else if let Some((start, word)) = open.take() {
-            tokens.push(token(word, start..at));
+        } else if let Some((start, run)) = open.take() {
+            words.extend(spoken_word(text, &run, start..at));
         }
     }
-    if let Some((start, word)) = open {
-        tokens.push(token(word, start..text.len()));
+    if let Some((start, run)) = open {
+        words.extend(spoken_word(text, &run, start..text.len()));
     }
-    tokens
+    without_masked_data(words)
+}
+
+fn spoken_word(text: &str, run: &str, span: Range<usize>) -> Option<(String, Range<usize>)> {
+    let bracketed = text[..span.start].trim_end().ends_with(['[', '(', '<']);
+    mask::word(run, bracketed).map(|word| (word.into_owned(), span))
+}
+
+/// Masks beside digits or other masks hide data: "**** **** 4421".
+fn without_masked_data(words: Vec<(String, Range<usize>)>) -> Vec<(String, Range<usize>)> {
+    let hides = |at: usize| {
+        words.get(at).is_some_and(|(word, _)| word == mask::EXPLETIVE || word.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let kept: Vec<bool> = (0..words.len())
+        .map(|at| words[at].0 != mask::EXPLETIVE || !(hides(at + 1) || at.checked_sub(1).is_some_and(hides)))
+        .collect();
+    words.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(word, _)| word).collect()
 }
 
 fn is_apostrophe(c: char) -> bool {

@@ -56,6 +56,7 @@ impl Rater for Scripted {
             label: Label::of(sentiment),
             confidence: Unit::clamped(1.0),
             filler: false,
+            asks_human: false,
             cues: Vec::new(),
             source: RatingSource::Embedded,
             description: None,

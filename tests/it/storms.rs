@@ -35,6 +35,7 @@ fn rating(text: &str) -> Rating {
         label: Label::of(sentiment),
         confidence: Unit::clamped(1.0),
         filler: false,
+        asks_human: text.contains("human"),
         cues: Vec::new(),
         source: RatingSource::Embedded,
         description: None,
@@ -50,7 +51,8 @@ fn call(rng: &mut Rng) -> Vec<Value> {
         messages.push(message);
     };
     for turn in 0..rng.usize(3..14) {
-        let words = format!("{} as the caller says", rng.usize(1..7));
+        let asks = if rng.usize(0..5) == 0 { " to a human" } else { "" };
+        let words = format!("{} as the caller says{asks}", rng.usize(1..7));
         if rng.bool() {
             number(json!({"type": "transcript", "segment_id": format!("s{turn}"), "participant_id": "c",
                 "text": words, "final": rng.bool()}));
@@ -232,7 +234,10 @@ fn whatever_the_weather_a_call_comes_to_the_same_alerts_each_once() {
     for number in 0..storms as u64 {
         let mut rng = Rng::with_seed(seed.wrapping_add(number));
         let window = rng.u32(1..4);
-        let settings = Arc::new(Settings { enabled: true, window, ..Settings::default() });
+        let mut settings = Settings { enabled: true, window, human_requests: rng.u32(0..3), ..Settings::default() };
+        settings.sustained.enabled = rng.bool();
+        settings.trajectory.enabled = rng.bool();
+        let settings = Arc::new(settings);
         let messages = call(&mut rng);
         let expected = fair(&settings, &messages, &mut rng);
         let got = storm(&settings, &messages, &mut rng);

@@ -41,6 +41,8 @@ fn alert(key: &str) -> Alert {
         reason: "3 consecutive turns below 3".to_owned(),
         description: "Caller frustrated about unresolved billing issue for 3 days".to_owned(),
         sentiment: Sentiment::clamped(2.4),
+        mean: None,
+        human_requests: None,
         action: ActionKind::Notify,
         history: vec![Sentiment::clamped(2.4)],
         last_turns: Vec::new(),

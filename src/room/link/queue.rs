@@ -273,6 +273,7 @@ mod tests {
             urgency: 0.0,
             label: "neutral".to_owned(),
             streak: 0,
+            mean: None,
             window: 3,
             trend: "stable".to_owned(),
         }

@@ -104,6 +104,9 @@ pub enum SidecarMessage {
         label: String,
         /// Consecutive low turns so far.
         streak: u32,
+        /// The running mean of the sentiments, where the sustained rule is on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mean: Option<f64>,
         /// How many escalate.
         window: u32,
         /// declining, stable, improving.

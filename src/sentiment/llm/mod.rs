@@ -209,6 +209,7 @@ impl LlmRating {
             label,
             confidence: Unit::clamped(LLM_CONFIDENCE),
             filler: false,
+            asks_human: false,
             cues: Vec::new(),
             source: RatingSource::Llm,
             description: self.description.clone().filter(|_| label == Label::Negative),

@@ -25,6 +25,7 @@ use std::sync::LazyLock;
 use super::{Sentiment, Speaker, TurnInContext};
 use encoder::Encoder;
 use features::{Feature, View};
+pub(in crate::sentiment) use language::Language;
 pub use rater::ModelRater;
 pub(in crate::sentiment) use rater::rating;
 pub use weights::WeightsError;

@@ -1,7 +1,7 @@
 //! The model as a [`Rater`].
 
 use super::features::View;
-use super::language::foreign;
+use super::language::Language;
 use super::{Contribution, Model, Scores};
 use crate::sentiment::{
     Cue, CueKind, Label, RateError, RateFuture, Rater, Rating, RatingSource, Sentiment, TurnInContext, Unit, Valence,
@@ -32,11 +32,10 @@ impl ModelRater {
     /// # Errors
     /// [`RateError::Language`] when the turn is not English.
     pub fn scores(self, turn: &TurnInContext) -> Result<Scores, RateError> {
-        let view = View::of(turn);
-        if let Some(lang) = foreign(&turn.text, turn.lang.as_deref(), &view.words) {
+        if let Language::Other(lang) = Language::of(&turn.text, turn.lang.as_deref()) {
             return Err(RateError::Language { lang });
         }
-        Ok(Model::embedded().score_view(&view, turn))
+        Ok(Model::embedded().score_view(&View::of(turn), turn))
     }
 }
 
@@ -56,6 +55,7 @@ pub(in crate::sentiment) fn rating(text: &str, scores: &Scores, sentiment: Senti
         label: Label::of(sentiment),
         confidence: Unit::clamped(scores.confidence.into()),
         filler: scores.filler_probability >= FILLER && CALM.contains(&sentiment.value()),
+        asks_human: false,
         cues: scores.contributions.iter().take(MOST_CUES).map(|contribution| cue(text, contribution)).collect(),
         source: RatingSource::Embedded,
         description: None,
@@ -64,9 +64,9 @@ pub(in crate::sentiment) fn rating(text: &str, scores: &Scores, sentiment: Senti
 }
 
 fn cue(text: &str, contribution: &Contribution) -> Cue {
-    Cue {
-        text: text.get(contribution.at.clone()).unwrap_or_default().to_owned(),
-        kind: if contribution.effect > 0.0 { CueKind::Praise } else { CueKind::Word },
-        effect: f64::from((contribution.effect * 100.0).round()) / 100.0,
-    }
+    Cue::own(
+        text.get(contribution.at.clone()).unwrap_or_default().to_owned(),
+        if contribution.effect > 0.0 { CueKind::Praise } else { CueKind::Word },
+        f64::from((contribution.effect * 100.0).round()) / 100.0,
+    )
 }

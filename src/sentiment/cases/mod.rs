@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use super::embedded::EmbeddedRater;
 use super::lexical::rate;
 use super::{ContextTurn, CueKind, Label, Rating, Sentiment, Speaker, TurnInContext};
 
@@ -292,4 +293,119 @@ fn a_turn_of_megabytes_is_rated_at_once() {
     }
     // Reading it all would take minutes in a debug build.
     assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+/// The rows of a file of cases: tab-separated, comments aside.
+fn rows(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    file.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect())
+}
+
+#[test]
+fn curt_hostile_replies_are_no_fillers_and_data_answers_are() {
+    let call = |text: &str| {
+        let earlier = [
+            turn(Speaker::Caller, "this is the third time i've called and nobody does anything"),
+            turn(Speaker::Agent, "i'm sorry can you confirm your account number"),
+        ];
+        TurnInContext { text: text.to_owned(), lang: None, earlier: earlier.into() }
+    };
+    for row in rows(include_str!("curt.tsv")) {
+        assert!(!rate(&call(row[0])).filler, "{row:?}");
+        assert!(!EmbeddedRater.rate_now(&call(row[0])).unwrap().filler, "{row:?}");
+    }
+    for text in [
+        "4 5 2 2",
+        "four five two oh",
+        "it's m four two seven q p",
+        "john mcallister",
+        "yeah it's kowalczyk",
+        "the fourteenth of may nineteen eighty",
+        "yes that's right",
+        "hold on one second",
+    ] {
+        assert!(rate(&call(text)).filler, "{text}");
+    }
+}
+
+#[test]
+fn other_languages_neither_count_nor_reset_and_mixtures_are_rated_by_their_english() {
+    for row in rows(include_str!("foreign.tsv")) {
+        let (language, text) = (row[0], row[1]);
+        let rated = EmbeddedRater.rate_now(&TurnInContext::alone(text));
+        match language {
+            "en" | "loan" => assert!(rated.is_ok(), "{text}"),
+            "mix" => assert!(
+                rated.as_ref().is_err() || rated.as_ref().is_ok_and(|r| r.sentiment.value() < 4.5),
+                "{text}: {rated:?}"
+            ),
+            _ => assert!(rated.as_ref().map_or(true, |rating| rating.filler), "{text}: {rated:?}"),
+        }
+    }
+}
+
+#[test]
+fn asks_are_flagged_and_no_rush_is_none() {
+    let asks = |text: &str| {
+        let rating = alone(text);
+        assert_eq!(
+            rating.asks_human,
+            rating.cues.iter().any(|cue| cue.kind == CueKind::HumanRequest),
+            "{text}: {rating:?}"
+        );
+        rating.asks_human && !rating.filler
+    };
+    for text in ["is there any chance of speaking to a human", "agent agent agent", "operator", "representative please"]
+    {
+        assert!(asks(text), "{text}");
+    }
+    for text in
+        ["no worries, no rush at all", "whenever you get a minute no hurry", "who is in charge of the bins", "4 5 2 2"]
+    {
+        assert!(!asks(text), "{text}");
+    }
+}
+
+#[test]
+fn lines_alone_are_read_for_what_they_are() {
+    for row in rows(include_str!("lines.tsv")) {
+        let (right, text) = (row[0].parse::<f64>().unwrap(), row[1]);
+        let found = sentiment(text);
+        // Only what the words themselves say; tone is for the model to hear.
+        match right {
+            1.0 if text.contains("fuck") => assert!(found < 2.0, "{text}: {found}"),
+            5.0..=10.0 if !text.contains("complain") => assert!(found >= 4.0, "{text}: {found}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn threats_and_insults_are_low_whatever_else_is_said() {
+    for text in [
+        "fuck off",
+        "piss off you useless robot",
+        "you piece of garbage",
+        "you f***ing idiots",
+        "go **** yourself",
+        "i know where you work and i'll find you",
+        "i'll see you in court",
+        "you absolute imbeciles",
+        "shove your apology up your arse",
+    ] {
+        assert!(sentiment(text) < 2.5, "{text}: {:?}", alone(text));
+    }
+    for text in ["this is f***ing brilliant thank you", "holy shit i didn't know that", "damn good job mate"] {
+        assert!(sentiment(text) >= 4.5, "{text}: {:?}", alone(text));
+    }
+}
+
+#[test]
+fn a_turns_own_words_come_before_those_that_were_carried() {
+    let rating = after(&ANGRY, "i gave you that on monday");
+    assert!(rating.cues.iter().any(|cue| cue.carried), "{rating:?}");
+    assert!(!rating.cues[0].carried, "{rating:?}");
+    assert!(rating.cues.is_sorted_by_key(|cue| cue.carried), "{rating:?}");
+    assert!(rating.cues.iter().all(|cue| cue.carried == (cue.kind == CueKind::Context)), "{rating:?}");
+    let embedded = EmbeddedRater.rate_now(&TurnInContext::alone("i gave you that on monday")).unwrap();
+    assert!(embedded.cues.iter().all(|cue| !cue.carried), "{embedded:?}");
 }
