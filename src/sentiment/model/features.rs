@@ -1,4 +1,4 @@
-//! What the linear stages look at: hashed n-grams of the turn's words and letters, and of what was said before.
+//! What the linear stages look at: hashed n-grams of the turn's words and letters, and of the agent's last words.
 
 use std::ops::RangeInclusive;
 
@@ -9,13 +9,11 @@ use crate::sentiment::{Speaker, TurnInContext};
 pub(super) const BITS: u32 = 18;
 /// Letters of a word that its letter n-grams reach to.
 const MAX_LETTERS: usize = 24;
-/// Caller turns before the last one whose words are seen.
-const OLDER: usize = 3;
 
 /// What the fingerprint in the weights file stands for: weights made for other features are refused.
-pub(super) const SPEC: &str = "18 4000 256 12 4 wcpea 7 p0 p1 p2 p3 p4 p5 p6 s0 s1 s2 s3 last before_last recent lowest \
-                               mean low_share has_earlier short repeated numbers length sentiment frustration urgency \
-                               filler confidence v1";
+pub(super) const SPEC: &str = "18 4000 256 12 4 wca 7 p0 p1 p2 p3 p4 p5 p6 s0 s1 s2 s3 has_agent short numbers length \
+                               words low high filler last before_last recent lowest mean low_share repeated numbers \
+                               length sentiment frustration urgency filler confidence history v2";
 
 /// A turn and its context, normalised once.
 pub(super) struct View {
@@ -53,11 +51,9 @@ impl View {
         [grams(b'w', &refs(&self.words), 3, true), letters(b'c', &self.words)]
     }
 
-    /// Features of the caller's last turn, of the ones before it, and of the agent's last turn.
-    pub(super) fn before(&self) -> [Vec<Feature>; 3] {
-        let (last, older) = self.callers.split_last().map_or((&[][..], &[][..]), |(last, older)| (&last[..], older));
-        let older: Vec<&Word> = older[older.len().saturating_sub(OLDER)..].iter().flatten().collect();
-        [grams(b'p', &refs(last), 2, false), grams(b'e', &older, 1, false), grams(b'a', &refs(&self.agent), 2, false)]
+    /// Features of the agent's last words.
+    pub(super) fn asked(&self) -> Vec<Feature> {
+        grams(b'a', &refs(&self.agent), 2, false)
     }
 }
 

@@ -1,21 +1,28 @@
-//! The embedded statistical rater: a small transformer, and beside it linear scores over hashed n-grams, with and
-//! without context, joined by small trees. They err in different places, so that their mean is better than either.
+//! The embedded statistical rater: a small transformer, and beside it linear scores over hashed n-grams, joined by small
+//! trees. They err in different places, so that their mean is better than either.
+//!
+//! Both see the turn and the agent's last words, and nothing else of the call: what was said before explains a line and
+//! does not repaint it. The ratings of earlier turns then move the rating of the words, within bounds.
 //!
 //! Everything that was trained lies in `encoder.bin` and `weights.bin`, parts of the program: their pages are shared by
 //! all processes that run it. `MODEL_CARD.md` says what it was trained on, how good it is and where it fails; `recipe/`
 //! trains it again.
 //!
 //! 1. `words` brings a turn's words into one form for all recognisers.
-//! 2. `features` hashes n-grams of the turn, of the caller's earlier turns and of the agent's last turn; two linear
-//!    stages score them (`weights`): one on the turn alone, one in its context.
-//! 3. `summary` adds the ratings so far and the turn's shape, and trees give the scores.
+//! 2. `features` hashes n-grams of the turn and of the agent's last words; two linear stages score them (`weights`): one on
+//!    the turn alone, one with what the agent said.
+//! 3. `shape` adds the turn's shape, and trees give the scores.
 //! 4. `encoder` reads the same words as the transformer does.
+//! 5. `joint` makes one rating of both views.
+//! 6. `history` says how far the ratings so far may move it.
 
 mod encoder;
 mod features;
+mod history;
+mod joint;
 mod language;
 mod rater;
-mod summary;
+mod shape;
 mod weights;
 mod words;
 
@@ -25,11 +32,12 @@ use std::sync::LazyLock;
 use super::{Sentiment, Speaker, TurnInContext};
 use encoder::Encoder;
 use features::{Feature, View};
+pub use history::most as most_by_history;
 pub(in crate::sentiment) use language::Language;
 pub use rater::ModelRater;
-pub(in crate::sentiment) use rater::rating;
+pub(in crate::sentiment) use rater::{FILLER, rating};
 pub use weights::WeightsError;
-use weights::{HEADS, Weights};
+use weights::{HEADS, OUTPUTS, Weights};
 use words::Word;
 
 static WEIGHTS: &[u8] = include_bytes!("weights.bin");
@@ -46,10 +54,14 @@ static EMBEDDED: LazyLock<Model> =
 /// How the model sees a turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
-    /// Sentiment as the transformer sees it, 1 to 10.
+    /// Sentiment by the words as the transformer sees them, 1 to 10.
     pub transformer: f32,
-    /// Sentiment as the linear stages and the trees see it, 1 to 10.
+    /// Sentiment by the words as the linear stages and the trees see them, 1 to 10.
     pub trees: f32,
+    /// Sentiment by the words as both see them, 1 to 10.
+    pub words: f32,
+    /// How many points the ratings of earlier turns move it, within [`most_by_history`].
+    pub history: f32,
     /// 0 to 1.
     pub frustration: f32,
     /// 0 to 1.
@@ -78,23 +90,16 @@ pub struct Model {
 }
 
 impl Scores {
-    /// The mean of both views, 1 to 10. Squared error draws it to the middle: `super::embedded` calibrates it.
+    /// Sentiment by the words and by what went before, 1 to 10.
     #[must_use]
     pub fn sentiment(&self) -> f32 {
-        f32::midpoint(self.transformer, self.trees)
+        joint::sentiment(self.words, self.history)
     }
 }
 
 /// A probability from log-odds.
 fn probability(odds: f32) -> f32 {
     1.0 / (1.0 + (-odds).exp())
-}
-
-/// How likely the mean of both views is near, from how likely the trees alone think themselves near and how far the two
-/// lie apart: a logistic regression on 3,000 turns that neither was trained on.
-fn joint_confidence(trees: f32, apart: f32) -> f32 {
-    let trees = trees.clamp(0.02, 0.98);
-    probability(0.74 * (trees / (1.0 - trees)).ln() - 0.73 * apart + 1.14)
 }
 
 impl Model {
@@ -119,32 +124,43 @@ impl Model {
     }
 
     fn score_view(&self, view: &View, turn: &TurnInContext) -> Scores {
-        let ([words, letters], [last, older, agent]) = (view.own(), view.before());
+        let ([words, letters], asked) = (view.own(), view.asked());
         let own = self.weights.own.score(&[&words, &letters]);
-        let context = self.weights.context.score(&[&words, &letters, &last, &older, &agent]);
-        let [trees, frustration, urgency, filler, confidence] = self.outputs(view, &own, &context, turn);
+        let context = self.weights.context.score(&[&words, &letters, &asked]);
+        let [trees, frustration, urgency, filler, confidence] = self.outputs(view, &own, &context);
         let heads = self.encoder.score(view);
         let transformer = (5.0 + 2.0 * heads[0]).clamp(1.0, 10.0);
         let trees = trees.clamp(1.0, 10.0);
-        let both = |trees: f32, head: f32| ((trees + probability(head)) / 2.0).clamp(0.0, 1.0);
+        let by_words = joint::words(transformer, trees);
+        let filler_probability = f32::midpoint(probability(heads[6]), filler).clamp(0.0, 1.0);
         Scores {
             transformer,
             trees,
-            frustration: both(frustration, heads[4]),
-            urgency: both(urgency, heads[5]),
-            filler_probability: both(filler, heads[6]),
-            confidence: joint_confidence(confidence, (transformer - trees).abs()),
+            words: by_words,
+            history: self.history(view, by_words, &context, turn),
+            frustration: joint::frustration(probability(heads[4]), frustration),
+            urgency: joint::urgency(probability(heads[5]), urgency),
+            filler_probability,
+            confidence: joint::confidence(confidence, (transformer - trees).abs(), by_words, filler_probability),
             contributions: self.contributions(&view.words, &[&words, &letters]),
         }
     }
 
-    fn outputs(&self, view: &View, own: &[f32; HEADS], context: &[f32; HEADS], turn: &TurnInContext) -> [f32; 5] {
+    fn outputs(&self, view: &View, own: &[f32; HEADS], context: &[f32; HEADS]) -> [f32; OUTPUTS] {
+        let inputs = shape::shape(view, own, context);
+        self.weights.forests.each_ref().map(|forest| forest.score(&inputs))
+    }
+
+    /// By how many points the ratings so far move a rating of the words; not at all where there are none.
+    fn history(&self, view: &View, words: f32, context: &[f32; HEADS], turn: &TurnInContext) -> f32 {
         let from = turn.earlier.len().saturating_sub(TurnInContext::MAX_EARLIER);
         let callers = turn.earlier[from..].iter().filter(|before| before.speaker == Speaker::Caller);
         let ratings: Vec<f32> =
             callers.filter_map(|before| before.sentiment).map(Sentiment::value).map(|value| value as f32).collect();
-        let inputs = summary::summary(view, own, context, &ratings);
-        self.weights.forests.each_ref().map(|forest| forest.score(&inputs))
+        if ratings.is_empty() {
+            return 0.0;
+        }
+        history::bounded(words, self.weights.history.score(&history::past(view, words, context, &ratings)))
     }
 
     /// An n-gram's effect is shared by its words; neighbours that pull the same way, and enough, form one contribution.

@@ -8,7 +8,7 @@ use crate::sentiment::{
 };
 
 /// A turn is filler from this probability on, where it also reads as calm.
-const FILLER: f32 = 0.5;
+pub(in crate::sentiment) const FILLER: f32 = 0.3;
 /// Everyday calm: what lies outside carries feeling, and is no filler.
 const CALM: std::ops::RangeInclusive<f64> = 4.0..=6.5;
 /// A supervisor reads at a glance.
@@ -24,7 +24,7 @@ impl ModelRater {
     /// # Errors
     /// [`RateError::Language`] when the turn is not English.
     pub fn rate_now(self, turn: &TurnInContext) -> Result<Rating, RateError> {
-        self.scores(turn).map(|scores| rating(&turn.text, &scores, Sentiment::clamped(scores.sentiment().into())))
+        self.scores(turn).map(|scores| rating(&turn.text, &scores, FILLER))
     }
 
     /// How the model sees one turn.
@@ -45,8 +45,11 @@ impl Rater for ModelRater {
     }
 }
 
-/// The scores as a rating of this sentiment.
-pub(in crate::sentiment) fn rating(text: &str, scores: &Scores, sentiment: Sentiment) -> Rating {
+/// The scores as a rating: filler, and so neutral, from this probability on.
+pub(in crate::sentiment) fn rating(text: &str, scores: &Scores, filler: f32) -> Rating {
+    let sentiment = Sentiment::clamped(scores.sentiment().into());
+    let filler = scores.filler_probability >= filler && CALM.contains(&sentiment.value());
+    let sentiment = if filler { Sentiment::clamped(5.0) } else { sentiment };
     Rating {
         sentiment,
         valence: Valence::of(sentiment),
@@ -54,7 +57,7 @@ pub(in crate::sentiment) fn rating(text: &str, scores: &Scores, sentiment: Senti
         urgency: Unit::clamped(scores.urgency.into()),
         label: Label::of(sentiment),
         confidence: Unit::clamped(scores.confidence.into()),
-        filler: scores.filler_probability >= FILLER && CALM.contains(&sentiment.value()),
+        filler,
         asks_human: false,
         cues: scores.contributions.iter().take(MOST_CUES).map(|contribution| cue(text, contribution)).collect(),
         source: RatingSource::Embedded,

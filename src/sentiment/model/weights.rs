@@ -1,15 +1,16 @@
 //! The weights file: a small header, the trees, and two tables of eight-bit weights that are read where they lie.
 
 use super::features::{BITS, Feature, SPEC, crc32};
-use super::summary::INPUTS;
+use super::history::PAST;
+use super::shape::SHAPE;
 
 /// Heads of a linear stage: sentiment, below 2.75, below 3.5, above 6.5, frustration, urgency, filler.
 pub(super) const HEADS: usize = 7;
-/// What the trees give: sentiment, frustration, urgency, filler, confidence.
+/// What the trees make of the words: sentiment, frustration, urgency, filler, confidence.
 pub(super) const OUTPUTS: usize = 5;
 
 const MAGIC: &[u8; 4] = b"SSLM";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const LEAF: u16 = 255;
 
 /// Why a weights file cannot be used.
@@ -92,14 +93,14 @@ struct Node {
     threshold: f32,
 }
 
-/// Gradient-boosted regression trees.
-pub(super) struct Forest {
+/// Gradient-boosted regression trees over so many inputs.
+pub(super) struct Forest<const INPUTS: usize> {
     base: f32,
     roots: Vec<u32>,
     nodes: Vec<Node>,
 }
 
-impl Forest {
+impl<const INPUTS: usize> Forest<INPUTS> {
     pub(super) fn score(&self, inputs: &[f32; INPUTS]) -> f32 {
         let leaf = |root: &u32| {
             let mut node = &self.nodes[*root as usize];
@@ -134,7 +135,9 @@ impl Forest {
 pub(super) struct Weights {
     pub(super) own: Linear,
     pub(super) context: Linear,
-    pub(super) forests: [Forest; OUTPUTS],
+    pub(super) forests: [Forest<SHAPE>; OUTPUTS],
+    /// By how much history moves a rating of the words.
+    pub(super) history: Forest<PAST>,
 }
 
 impl Weights {
@@ -148,18 +151,19 @@ impl Weights {
         file.expect("feature fingerprint", crc32(SPEC.as_bytes()))?;
         file.expect("table size", BITS)?;
         file.expect("number of heads", HEADS as u32)?;
-        file.expect("number of outputs", OUTPUTS as u32)?;
+        file.expect("number of forests", OUTPUTS as u32 + 1)?;
         let [own, context] = [(file.heads()?, file.heads()?), (file.heads()?, file.heads()?)];
         let mut forests = Vec::with_capacity(OUTPUTS);
         for _ in 0..OUTPUTS {
             forests.push(Forest::read(&mut file)?);
         }
         let forests = forests.try_into().map_err(|_| WeightsError::Damaged { what: "a forest is missing" })?;
+        let history = Forest::read(&mut file)?;
         let size = HEADS << BITS;
         let tables = [file.take(size)?, file.take(size)?];
         file.end()?;
         let linear = |(scale, bias), table| Linear { scale, bias, table };
-        Ok(Self { own: linear(own, tables[0]), context: linear(context, tables[1]), forests })
+        Ok(Self { own: linear(own, tables[0]), context: linear(context, tables[1]), forests, history })
     }
 }
 

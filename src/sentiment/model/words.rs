@@ -1,7 +1,7 @@
 //! A turn's words as the model sees them: one form for all the ways in which recognisers write the same speech.
 //!
-//! Case, punctuation, apostrophes, fillers ("um"), false starts, words said twice in a row, the spelling of numbers and
-//! common homophones make no difference after this. The recipe's `features.py` does the same, word for word.
+//! Case, punctuation, apostrophes, fillers ("um"), false starts, words said twice in a row, drawn out letters, the spelling
+//! of numbers and common homophones make no difference after this; a swear word that a recogniser has masked becomes a mark. The recipe's `features.py` does the same, word for word.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ const TAILS: [&str; 7] = ["s", "t", "m", "d", "ll", "re", "ve"];
 /// Words that "not" contracts with.
 const NEGATED: [&str; 14] =
     ["do", "does", "did", "is", "was", "were", "has", "have", "had", "would", "could", "should", "are", "will"];
-const SAME: [(&str, &str); 31] = [
+const SAME: [(&str, &str); 35] = [
     ("theyre", "there"),
     ("their", "there"),
     ("youre", "your"),
@@ -55,6 +55,10 @@ const SAME: [(&str, &str); 31] = [
     ("k", "ok"),
     ("alright", "ok"),
     ("mum", "mom"),
+    ("expletive", MASK),
+    ("bleep", MASK),
+    ("bleeped", MASK),
+    ("bleeping", MASK),
 ];
 const PAIRS: [(&str, &str, &str); 9] = [
     ("i", "am", "im"),
@@ -70,6 +74,11 @@ const PAIRS: [(&str, &str, &str); 9] = [
 /// Stands for a run of numbers, and begins the mark of an ordinal.
 const NUMBER: &str = "#";
 const ORDINAL: &str = "#th";
+/// Stands for a swear word that the recogniser has masked: "****", "f***ing", "[expletive]".
+pub(super) const MASK: &str = "*";
+const STAR: char = '*';
+/// Words from this many letters on are shortened where a letter is drawn out: "sooooo", but "AAA".
+const DRAWN_OUT: usize = 4;
 
 /// One word, and the bytes of the text that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +95,8 @@ impl Word {
 
 /// The words of a turn.
 pub(super) fn normalise(text: &str) -> Vec<Word> {
-    let words = split(text).into_iter().filter(|word| !FILLERS.contains(&word.text.as_str()));
-    let words = once(numbers_marked(contracted(tails_joined(words))));
+    let words = split(text).into_iter().filter(|word| !FILLERS.contains(&word.text.as_str())).collect();
+    let words = once(numbers_marked(contracted(tails_joined(without_cards(words).into_iter()))));
     let surplus = words.len().saturating_sub(MAX_WORDS);
     words.into_iter().skip(surplus).collect()
 }
@@ -101,19 +110,20 @@ fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '\u{2019}' | '\u{2018}' | '\u{2bc}' | '`')
 }
 
-/// Runs of letters; apostrophes inside are dropped; a false start ("wa- want") is left out.
+/// Runs of letters; apostrophes inside are dropped; a false start ("wa- want") is left out; so are asterisks, but for a
+/// masked word.
 fn split(text: &str) -> Vec<Word> {
     let from = text.char_indices().rev().nth(MAX_CHARS - 1).map_or(0, |(at, _)| at);
     let mut chars = text[from..].char_indices().map(|(at, c)| (at + from, c)).peekable();
     let mut words: Vec<(Word, bool)> = Vec::new();
     while let Some((start, c)) = chars.next() {
-        if !is_letter(c) {
+        if !is_letter(c) && c != STAR {
             continue;
         }
         let mut word = Word { text: c.to_lowercase().collect(), at: start..start + c.len_utf8() };
         while let Some(&(at, c)) = chars.peek() {
             let end = at + c.len_utf8();
-            if is_letter(c) {
+            if is_letter(c) || c == STAR {
                 word.text.extend(c.to_lowercase());
                 word.at.end = end;
             } else if !(is_apostrophe(c) && text[end..].starts_with(is_letter)) {
@@ -121,8 +131,13 @@ fn split(text: &str) -> Vec<Word> {
             }
             chars.next();
         }
+        word.text = shortened(unmasked(word.text));
+        if word.text.is_empty() {
+            continue;
+        }
         let rest = &text[word.at.end..];
         let cut = rest.strip_prefix('-').is_some_and(|r| r.is_empty() || r.starts_with([' ', '\t', '\r', '\n']));
+        let cut = cut && word.text != MASK;
         words.push((word, cut));
     }
     let starts_next = |place: usize, word: &Word| {
@@ -131,6 +146,54 @@ fn split(text: &str) -> Vec<Word> {
     let kept: Vec<bool> =
         words.iter().enumerate().map(|(place, (word, cut))| !(*cut && starts_next(place, word))).collect();
     words.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|((word, _), _)| word).collect()
+}
+
+/// The mask for a word with letters starred out; asterisks for emphasis, for a footnote or in a number go away.
+fn unmasked(word: String) -> String {
+    if !word.contains(STAR) {
+        return word;
+    }
+    if word.bytes().any(|b| b.is_ascii_digit()) {
+        return word.replace(STAR, "");
+    }
+    let core = word.trim_matches(STAR);
+    let masked = if core.is_empty() {
+        word.len() > 1
+    } else {
+        let (before, after) = (word.starts_with("**"), word.ends_with("**"));
+        core.contains(STAR) || before != after
+    };
+    if masked { MASK.to_owned() } else { core.to_owned() }
+}
+
+/// A letter drawn out ("sooooo") stands once.
+fn shortened(word: String) -> String {
+    let letters: Vec<char> = word.chars().collect();
+    if letters.len() < DRAWN_OUT {
+        return word;
+    }
+    let runs = letters.chunk_by(|a, b| a == b);
+    runs.flat_map(|run| if run.len() > 2 && !run[0].is_ascii_digit() { &run[..1] } else { run }).collect()
+}
+
+/// Without the masks that stand beside a number: "**** **** 1234" is a card.
+fn without_cards(words: Vec<Word>) -> Vec<Word> {
+    let mut beside = vec![false; words.len()];
+    let mut mark = |places: &mut dyn Iterator<Item = usize>| {
+        let mut card = false;
+        for place in places {
+            beside[place] |= card;
+            card = names_number(&words[place].text) || (card && words[place].text == MASK);
+        }
+    };
+    mark(&mut (0..words.len()));
+    mark(&mut (0..words.len()).rev());
+    words
+        .into_iter()
+        .zip(beside)
+        .filter(|(word, beside)| !(*beside && word.text == MASK))
+        .map(|(word, _)| word)
+        .collect()
 }
 
 fn names_number(word: &str) -> bool {
@@ -255,6 +318,18 @@ mod tests {
     #[test]
     fn false_starts_and_repeats_are_dropped() {
         assert_eq!(said("I wa- want it it it you're not you're not listening"), "i want it your not listening");
+    }
+
+    #[test]
+    fn masked_swear_words_become_a_mark_and_other_asterisks_go() {
+        assert_eq!(said("this is ****, you f***ing [expletive], sh*t"), "this is * you *");
+        assert_eq!(said("*sigh* **really** 5 * 4, price*"), "sigh really # price");
+        assert_eq!(said("card **** **** **** 1234 ok, or ****-****-9"), "card # ok or #");
+    }
+
+    #[test]
+    fn drawn_out_letters_stand_once() {
+        assert_eq!(said("heeeellooooo is it sooooo AAA 10000000"), "hello is it so aaa #");
     }
 
     #[test]

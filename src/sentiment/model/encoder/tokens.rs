@@ -1,21 +1,17 @@
-//! Words to pieces, and which pieces of a call the transformer looks at. The recipe's `encoder.py` does the same.
+//! Words to pieces, and which pieces the transformer looks at: the turn's, and the agent's last ones. The recipe's `encoder.py` does the same.
 
 use super::super::features::View;
-use super::super::words::Word;
+use super::super::words::{MASK, Word};
 use super::weights::Pieces;
 
 /// Pieces of the turn's beginning.
 const OWN_HEAD: usize = 12;
 /// Pieces of the turn's end.
 const OWN_TAIL: usize = 44;
-/// Last pieces of the caller's turn before.
-const LAST: usize = 16;
 /// Last pieces of the agent's turn before: the question that is answered.
-const AGENT: usize = 10;
-/// Last pieces of the caller's two turns before that.
-const OLDER: usize = 12;
-/// Most pieces of all, with the five marks between the parts.
-pub(super) const MAX_TOKENS: usize = OWN_HEAD + OWN_TAIL + LAST + AGENT + OLDER + 5;
+const AGENT: usize = 20;
+/// Most pieces of all, with the three marks between the parts.
+pub(super) const MAX_TOKENS: usize = OWN_HEAD + OWN_TAIL + AGENT + 3;
 /// Only so much of a word is read, in characters.
 const MAX_LETTERS: usize = 40;
 
@@ -31,9 +27,6 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn of(view: &View, pieces: &Pieces) -> Self {
         let own = pieces_of(&view.words, pieces);
-        let (last, older) = view.callers.split_last().map_or((&[][..], &[][..]), |(last, older)| (&last[..], older));
-        let older: Vec<usize> =
-            older[older.len().saturating_sub(2)..].iter().flat_map(|words| pieces_of(words, pieces)).collect();
         let mut rows = Vec::with_capacity(MAX_TOKENS);
         rows.push(pieces.begin);
         if own.len() > OWN_HEAD + OWN_TAIL {
@@ -44,12 +37,8 @@ impl Tokens {
         }
         rows.push(pieces.part);
         let own = rows.len();
-        for (context, most) in
-            [(pieces_of(last, pieces), LAST), (pieces_of(&view.agent, pieces), AGENT), (older, OLDER)]
-        {
-            rows.extend(tail(&context, most));
-            rows.push(pieces.part);
-        }
+        rows.extend(tail(&pieces_of(&view.agent, pieces), AGENT));
+        rows.push(pieces.part);
         Self { rows, own }
     }
 }
@@ -64,6 +53,7 @@ fn pieces_of(words: &[Word], pieces: &Pieces) -> Vec<usize> {
         let spelt = match word.text.as_str() {
             "#" => "number",
             "#th" => "third",
+            MASK => "fuck",
             text => text.char_indices().nth(MAX_LETTERS).map_or(text, |(end, _)| &text[..end]),
         };
         spell(spelt, pieces, &mut rows);

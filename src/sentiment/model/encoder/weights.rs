@@ -6,7 +6,7 @@ use super::tokens::MAX_TOKENS;
 
 const MAGIC: &[u8; 4] = b"SSLE";
 /// What a file was made for; another one is refused.
-const SPEC: &str = "minilm 384 12 1536 own 12+44 last 16 agent 10 older 12 v2";
+const SPEC: &str = "minilm 384 12 1536 own 12+44 agent 20 v3";
 /// Numbers per token between layers.
 pub(super) const WIDTH: usize = 384;
 /// Attention heads.

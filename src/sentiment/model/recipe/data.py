@@ -30,6 +30,7 @@ class Turn:
     fold: int = 0
     kind: str = ""
     weight: float = 1.0
+    told: bool = False  # what the agent says was written to matter
 
 
 @dataclass
@@ -74,7 +75,7 @@ def calls_of(*paths: str, folds: int = 5) -> list[Call]:
         for place, t in enumerate(row["turns"]):
             if t["role"] == "caller":
                 call.turns.append(Turn(t["text"], [], t["sentiment"], t["frustration"], t["urgency"], bool(t.get("filler")),
-                                       "call", number, len(call.turns), writer % folds, row["kind"]))
+                                       "call", number, len(call.turns), writer % folds, row["kind"], told=row["id"][0] in "SPX"))
         calls.append(call)
     for call in calls:
         set_context(call, call.lines)
@@ -82,13 +83,46 @@ def calls_of(*paths: str, folds: int = 5) -> list[Call]:
 
 
 def training_calls(folder: str) -> list[Call]:
-    """Those of `folder`, and those that stand beside this file."""
-    return calls_of(f"{folder}/train-calls.jsonl", *sorted(glob.glob(f"{os.path.dirname(os.path.abspath(__file__))}/calls/train-*.txt")))
+    """Those of `folder` (of the triples, three quarters), and those that stand beside this file."""
+    calls = calls_of(f"{folder}/train-calls.jsonl", f"{folder}/street-train.jsonl", f"{folder}/history-pairs.jsonl",
+                     *sorted(glob.glob(f"{os.path.dirname(os.path.abspath(__file__))}/calls/train-*.txt")))
+    return [c for c in calls if not (c.kind.startswith("pair") and held_out(c.id[:-1], 4))]
+
+
+def held_out(name: str, of: int) -> bool:
+    """A fixed part of what is named so, one in `of`, is never trained on."""
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % of == 0
+
+
+def held_out_triples(folder: str) -> list[Call]:
+    return [c for c in calls_of(f"{folder}/history-pairs.jsonl") if held_out(c.id[:-1], 4)]
 
 
 def held_out_calls() -> list[Call]:
     """Calls by two writers of their own, that nothing is trained on."""
     return calls_of(*sorted(glob.glob(f"{os.path.dirname(os.path.abspath(__file__))}/calls/held-out-*.txt")))
+
+
+def star(folder: str, held: bool) -> list[tuple[bool, list[Turn]]]:
+    """STAR's dialogues, with whether the assistant called the user annoyed; a third is held out. Turns have no ratings yet."""
+    dialogues = []
+    for row in read(f"{folder}/star-dialogues.jsonl"):
+        if held_out(f"star {row['id']}", 3) != held:
+            continue
+        seen, turns = [], []
+        for t in row["turns"]:
+            if t["role"] == "caller":
+                turns.append(Turn(t["text"], seen[-MAX_EARLIER:], 5.0, 0.0, 0.0, False, "star", fold=int(hashlib.sha256(row["id"].encode()).hexdigest(), 16) % 5))
+            seen.append((t["role"], t["text"], None))
+        dialogues.append((row["annoyed"], turns))
+    return dialogues
+
+
+def convabuse(folder: str, split: str) -> list[tuple[float, Turn]]:
+    """ConvAbuse's turns with the experts' mean mark, from 1 (no abuse) to -3. Turns have no ratings yet."""
+    rows = [row for row in read(f"{folder}/convabuse-turns.jsonl") if row["split"] == split and row["text"].strip()]
+    return [(row["abuse"], Turn(row["text"], [(e["speaker"], e["text"], None) for e in row["earlier"] if e["text"].strip()], 5.0, 0.0, 0.0, False,
+                                "convabuse", fold=place % 5)) for place, row in enumerate(rows)]
 
 
 def set_context(call: Call, lines: list) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as nnf
 
-from encoder import Encoder, WordPiece, batch
+from encoder import Encoder, WordPiece, batch, published
 from features import View
 from finetune import optimiser_of, parts_of
 
@@ -44,10 +44,12 @@ def main():
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rng = random.Random(0)
-    pieces = WordPiece(f"{o.minilm}/vocab.txt")
+    state, names = published(o.minilm)
+    pieces = WordPiece(names)
     rows, want = rows_of(f"{o.goemotions}/goe-train.tsv", pieces)
     held, gold = rows_of(f"{o.goemotions}/goe-dev.tsv", pieces)
-    model = Encoder(o.minilm, [0, 1, 2, 3, 4, 5], LABELS)
+    model = Encoder(len(names), 6, LABELS)
+    model.load_state_dict(state, strict=False)
     size = 64
     total = o.epochs * (len(rows) // size + 1)
     optimiser, schedule = optimiser_of(model, o.rate, total)

@@ -6,6 +6,7 @@ A change here needs the same change there; `golden.py` writes the file by which 
 from __future__ import annotations
 
 import math
+import re
 from zlib import crc32
 
 BITS = 18
@@ -28,11 +29,13 @@ SAME = {
     "theyre": "there", "their": "there", "youre": "your", "hear": "here", "weight": "wait", "whose": "whos",
     "cannot": "cant", "wont": "willnt", "wanna": "want", "gonna": "going", "gotta": "got", "ive": "i",
     "okay": "ok", "yeah": "yes", "yep": "yes", "yup": "yes", "ya": "yes", "nope": "no", "nah": "no", "hiya": "hi", "cuz": "cause",
-    "cos": "cause", "because": "cause", "ppl": "people", "pls": "please", "thx": "thanks", "u": "you", "ur": "your", "k": "ok", "alright": "ok", "mum": "mom",
+    "cos": "cause", "because": "cause", "expletive": "*", "bleep": "*", "bleeped": "*", "bleeping": "*", "ppl": "people", "pls": "please", "thx": "thanks", "u": "you", "ur": "your", "k": "ok", "alright": "ok", "mum": "mom",
 }
 PAIRS = {("i", "am"): "im", ("it", "is"): "its", ("that", "is"): "thats", ("what", "is"): "whats", ("you", "are"): "your",
          ("they", "are"): "there", ("i", "will"): "ill", ("going", "to"): "going", ("i", "have"): "i"}
 APOSTROPHES = "'\u2019\u2018\u02bc`"
+# A swear word that the recogniser has masked: "****", "f***ing", "[expletive]".
+MASK = "*"
 
 
 class Word:
@@ -50,25 +53,27 @@ def is_letter(c: str) -> bool:
 
 
 def split(text: str) -> list[Word]:
-    """Runs of letters and digits; apostrophes inside are dropped; a false start ("wa- want") is left out."""
+    """Runs of letters and digits; apostrophes inside are dropped; a false start ("wa- want") is left out; so are asterisks, but for a masked word."""
     shift = max(0, len(text) - MAX_CHARS)
     text = text[shift:]
     words: list[Word] = []
     n, i = len(text), 0
     while i < n:
-        if not is_letter(text[i]):
+        if not is_letter(text[i]) and text[i] != MASK:
             i += 1
             continue
         start, letters = i, []
         while i < n:
             c = text[i]
-            if is_letter(c):
+            if is_letter(c) or c == MASK:
                 letters.append(c.lower())
             elif not (c in APOSTROPHES and i + 1 < n and is_letter(text[i + 1])):
                 break
             i += 1
         cut = i < n and text[i] == "-" and (i + 1 == n or text[i + 1] in " \t\r\n")
-        words.append(Word("".join(letters) + ("-" if cut else ""), start + shift, i + shift))
+        word = unmasked("".join(letters))
+        if word:
+            words.append(Word(shortened(word) + ("-" if cut and word != MASK else ""), start + shift, i + shift))
     out = []
     for k, word in enumerate(words):
         if word.text.endswith("-"):
@@ -79,13 +84,42 @@ def split(text: str) -> list[Word]:
     return out
 
 
+def unmasked(word: str) -> str:
+    """The mask for a word with letters starred out; asterisks for emphasis, for a footnote or in a number go away."""
+    core = word.strip(MASK)
+    if MASK not in word:
+        return word
+    before, after = len(word) - len(word.lstrip(MASK)), len(word) - len(word.rstrip(MASK))
+    if any("0" <= c <= "9" for c in word):
+        return word.replace(MASK, "")
+    if not core:
+        return MASK if before >= 2 else ""
+    return MASK if MASK in core or (before >= 2) != (after >= 2) else core
+
+
+def shortened(word: str) -> str:
+    """A letter drawn out ("sooooo") stands once."""
+    return re.sub(r"([^0-9])\1\1+", r"\1", word) if len(word) >= 4 else word
+
+
 def is_number(word: str) -> bool:
     return word in NUMBERS or any("0" <= c <= "9" for c in word)
 
 
+def card_unmasked(words: list[Word]) -> list[Word]:
+    """Without the masks that stand beside a number: "**** **** 1234" is a card."""
+    beside = [False] * len(words)
+    for order in (range(len(words)), range(len(words) - 1, -1, -1)):
+        card = False
+        for k in order:
+            beside[k] |= card
+            card = is_number(words[k].text) or card and words[k].text == MASK
+    return [w for w, b in zip(words, beside) if not (b and w.text == MASK)]
+
+
 def normalise(text: str) -> list[Word]:
     """The words of a turn as the model sees them: one form for all ways in which recognisers write the same speech."""
-    words = [w for w in split(text) if w.text not in FILLERS]
+    words = card_unmasked([w for w in split(text) if w.text not in FILLERS])
     # Tails that lost their apostrophe to a space: "don t", "it s".
     joined: list[Word] = []
     for w in words:
@@ -174,18 +208,17 @@ def letters(space: str, words: list[str]) -> list[tuple[int, int, int]]:
 
 # A turn's features of one name space share 1 out: each has 1 / sqrt(count), so that long turns do not shout.
 OWN = ("w", "c")
-CONTEXT = ("p", "e", "a")
+CONTEXT = ("a",)
 SPACES = {
     "w": lambda v: grams("w", v.words, 3, True),
     "c": lambda v: letters("c", v.words),
-    "p": lambda v: grams("p", v.callers[-1] if v.callers else [], 2, False),
-    "e": lambda v: grams("e", [w for words in v.callers[-4:-1] for w in words], 1, False),
     "a": lambda v: grams("a", v.agent, 2, False),
 }
 SHORT = 4
 HEADS = ("sentiment", "below 2.75", "below 3.5", "above 6.5", "frustration", "urgency", "filler")
-SUMMARY = ("p0 p1 p2 p3 p4 p5 p6 s0 s1 s2 s3 last before_last recent lowest mean low_share has_earlier short repeated numbers length").split()
-OUTPUTS = ("sentiment", "frustration", "urgency", "filler", "confidence")
+SHAPE = "p0 p1 p2 p3 p4 p5 p6 s0 s1 s2 s3 has_agent short numbers length".split()
+PAST = "words low high filler last before_last recent lowest mean low_share repeated numbers length".split()
+OUTPUTS = ("sentiment", "frustration", "urgency", "filler", "confidence", "history")
 
 
 class View:
@@ -211,27 +244,34 @@ def repeated(view: View) -> float:
     return sum(p in said for p in pairs) / len(pairs) if pairs else 0.0
 
 
-def summary(view: View, own, context, ratings: list[float]) -> list[float]:
-    """What the trees see: the linear heads with and without context, the ratings so far (oldest first), and the turn's shape."""
-    def centred(rating: float) -> float:
-        return (rating - 5.0) / 2.0
+def centred(rating: float) -> float:
+    """In units of two points around neutral."""
+    return (rating - 5.0) / 2.0
 
+
+def numbers(view: View) -> float:
+    return sum(w.startswith("#") for w in view.words) / max(len(view.words), 1)
+
+
+def shape(view: View, own, context) -> list[float]:
+    """What the trees see of the words: the linear heads without and with the agent's last words, and the turn's shape."""
+    n = len(view.words)
+    return [centred(context[0]), *context[1:7], centred(own[0]), *own[1:4], 1.0 if view.agent else 0.0, 1.0 if n <= SHORT else 0.0,
+            numbers(view), math.log1p(n) / 3.0]
+
+
+def past(view: View, rating: float, context, ratings: list[float]) -> list[float]:
+    """What the trees of history see: the rating of the words, how sure they are, and the ratings so far (oldest first, at least one)."""
     r = [centred(x) for x in ratings]
-    last = r[-1] if r else 0.0
     recent, weight, total = 0.0, 1.0, 0.0
     for x in reversed(r):
         recent += weight * x
         total += weight
         weight *= 0.6
-    n = len(view.words)
-    return [
-        centred(context[0]), *context[1:7], centred(own[0]), *own[1:4],
-        last, r[-2] if len(r) > 1 else last, recent / total if total else 0.0, min(r, default=0.0), sum(r) / len(r) if r else 0.0,
-        min(sum(x < -0.75 for x in r), 3) / 3.0, 1.0 if r else 0.0, 1.0 if n <= SHORT else 0.0, repeated(view),
-        sum(w.startswith("#") for w in view.words) / max(n, 1), math.log1p(n) / 3.0,
-    ]
+    return [centred(rating), context[1], context[3], context[6], r[-1], r[-2] if len(r) > 1 else r[-1], recent / total, min(r), sum(r) / len(r),
+            min(sum(x < -0.75 for x in r), 3) / 3.0, repeated(view), numbers(view), math.log1p(len(view.words)) / 3.0]
 
 
 def fingerprint() -> int:
     """Stands in the weights file: weights made for other features are refused."""
-    return crc32(f"{BITS} {MAX_CHARS} {MAX_WORDS} {MAX_EARLIER} {SHORT} {''.join(OWN + CONTEXT)} {len(HEADS)} {' '.join(SUMMARY)} {' '.join(OUTPUTS)} v1".encode())
+    return crc32(f"{BITS} {MAX_CHARS} {MAX_WORDS} {MAX_EARLIER} {SHORT} {''.join(OWN + CONTEXT)} {len(HEADS)} {' '.join(SHAPE + PAST)} {' '.join(OUTPUTS)} v2".encode())

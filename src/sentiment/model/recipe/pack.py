@@ -1,6 +1,8 @@
 """Writes `encoder.bin` from a checkpoint of finetune.py, and `encoder-golden.json`: what it makes of sentences of our own, for the Rust tests.
 
-usage: pack.py MINILM CHECKPOINT PIECES OUT
+usage: pack.py START CHECKPOINT OUT
+
+START is the `encoder.bin` that the training began with: its pieces are the rater's.
 """
 
 from __future__ import annotations
@@ -16,13 +18,11 @@ import torch
 from scipy.special import erf, softmax
 
 import golden
-from encoder import HEADS, MAX_TOKENS, WordPiece
+from encoder import ATTENTION, HEADS, LANES, MAX_TOKENS, QUAD, WIDTH, WordPiece, shipped
 from features import View
 
-SPEC = "minilm 384 12 1536 own 12+44 last 16 agent 10 older 12 v2"
-WIDTH, ATTENTION = 384, 12
+SPEC = "minilm 384 12 1536 own 12+44 agent 20 v3"
 LEVELS = np.float32(127)
-LANES, QUAD = 16, 4  # outputs and inputs that stand together, as the program multiplies them
 
 
 def by_row(table):
@@ -114,8 +114,8 @@ def normalise(x, norm):
 
 
 def main():
-    minilm, checkpoint, kept, out = sys.argv[1:5]
-    pieces = WordPiece(f"{minilm}/vocab.txt", kept)
+    start, checkpoint, out = sys.argv[1:4]
+    pieces = WordPiece(shipped(start)[1])
     packed = Packed(torch.load(checkpoint), pieces)
     packed.write(f"{out}/encoder.bin")
     rng = random.Random(12)

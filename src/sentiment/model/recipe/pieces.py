@@ -12,7 +12,7 @@ import re
 import sys
 
 import data
-from encoder import WordPiece
+from encoder import WordPiece, published
 from features import View
 
 FREQUENT = 14_500
@@ -20,7 +20,7 @@ FREQUENT = 14_500
 
 def main():
     folder, goemotions, minilm, out = sys.argv[1:5]
-    pieces = WordPiece(f"{minilm}/vocab.txt")
+    pieces = WordPiece(published(minilm)[1])
     names = list(pieces.ids)
     kept = {"[CLS]", "[SEP]", "[UNK]"}
     kept |= {p for place, p in enumerate(names) if re.fullmatch(r"(##)?[a-z\u00c0-\u024f]", p) or (place < FREQUENT and re.fullmatch(r"(##)?[a-z]+", p))}

@@ -47,30 +47,23 @@ def forest_score(packed, row):
 
 
 class Model:
-    """The whole rater, as the program runs it."""
+    """Linear stages and trees, as the program runs them."""
 
     def __init__(self, own, context, forests):
         self.own, self.context, self.forests = own, context, forests
 
-    def score(self, view, ratings):
-        row = F.summary(view, self.own.score(view), self.context.score(view), ratings)
-        return [forest_score(f, row) for f in self.forests]
+    def score(self, view):
+        """Sentiment, frustration, urgency, filler and confidence by the words."""
+        row = F.shape(view, self.own.score(view), self.context.score(view))
+        return [forest_score(f, row) for f in self.forests[:5]]
 
-    def rate_calls(self, calls):
-        """Every caller turn of whole calls in order, on the model's own earlier ratings."""
-        out = []
-        for call in calls:
-            said = []
-            for turn, view in zip(call.turns, views_of(call.turns)):
-                ratings = [said[k] for who, _, k in turn.earlier if who == "caller"]
-                raw = self.score(view, ratings)
-                said.append(round(float(np.clip(raw[0], 1.0, 10.0)), 1))
-                out.append(raw)
-        return np.array(out)
+    def moved(self, view, rating, ratings):
+        """By how much history would move a rating of the words, unbounded; nothing where there is none."""
+        return forest_score(self.forests[5], F.past(view, rating, self.context.score(view), ratings)) if ratings else 0.0
 
     def write(self, path):
         with open(path, "wb") as file:
-            file.write(b"SSLM" + struct.pack("<IIIII", 2, F.fingerprint(), F.BITS, len(F.HEADS), len(self.forests)))
+            file.write(b"SSLM" + struct.pack("<IIIII", 3, F.fingerprint(), F.BITS, len(F.HEADS), len(self.forests)))
             for stage in (self.own, self.context):
                 file.write(stage.scale.tobytes() + stage.bias.tobytes())
             for base, roots, nodes in self.forests:
