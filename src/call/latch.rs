@@ -122,6 +122,11 @@ impl Latch {
         self.escalated_at.contains(&key)
     }
 
+    /// The turns that an escalation followed, in no order.
+    pub(super) fn escalated_turns(&self) -> impl Iterator<Item = TurnKey> {
+        self.escalated_at.iter().copied()
+    }
+
     /// The standing before the first turn.
     pub(super) fn before_any_turn(&self) -> Standing {
         let start = Standing::default();
@@ -133,7 +138,9 @@ impl Latch {
         self.last = Some(followed);
         match followed {
             Followed::NoTurn => self.escalated_before = true,
-            Followed::Turn(key) => drop(self.escalated_at.insert(key)),
+            Followed::Turn(key) => {
+                self.escalated_at.insert(key);
+            }
         }
     }
 }
@@ -164,13 +171,7 @@ impl Call {
 
     /// Escalates on the agent's word.
     pub(super) fn escalate_on_tool(&mut self, escalation: Escalation, after: Option<TurnKey>) -> AlertId {
-        let id = self.escalate(after.map_or(Followed::NoTurn, Followed::Turn), escalation);
-        // What was counted since is counted after an escalation now.
-        let next = after.map_or(0, |turn| self.book.position(turn) + 1);
-        if next < self.settled {
-            self.recount(next);
-        }
-        id
+        self.escalate(after.map_or(Followed::NoTurn, Followed::Turn), escalation)
     }
 
     /// The call's counted turns up to one, for its description.

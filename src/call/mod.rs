@@ -383,29 +383,24 @@ impl Call {
     /// it must not be counted before it, or a calm turn in between would be overlooked.
     fn recount(&mut self, from: usize) {
         let from = from.min(self.settled);
-        let before = from.checked_sub(1).map(|at| self.book.order()[at]);
-        let mut standing = self.standing_after(before);
         for at in from..self.book.order().len() {
             self.settled = at;
             self.answer_tools_before(at);
-            // It is another one where the agent's word escalated.
-            standing = self.standing_after(at.checked_sub(1).map(|at| self.book.order()[at]));
+            let before = self.standing_after(at.checked_sub(1).map(|before| self.book.order()[before]));
             let key = self.book.order()[at];
             let step = match self.states.get(&key).map(|s| &s.rated) {
                 Some(Rated::Waiting) => return,
-                None => standing,
-                Some(Rated::Failed(_) | Rated::Skipped) => standing.pass(),
-                Some(Rated::Done(rating)) => standing.step(rating, &self.settings),
+                None => before,
+                Some(Rated::Failed(_) | Rated::Skipped) => before.pass(),
+                Some(Rated::Done(rating)) => before.step(rating, &self.settings),
             };
-            standing = if self.latch.escalated_at(key) { step.spent() } else { step };
+            let standing = if self.latch.escalated_at(key) { step.spent() } else { step };
             self.standings.insert(key, standing);
             self.settled = at + 1;
             self.tell_turn(key, standing);
             self.decide(key);
-            // Here too where the turn did.
-            standing = self.standing_after(Some(key));
         }
-        if let Some(message) = standing.label.and_then(|label| self.tone.change(label, &self.settings.tones)) {
+        if let Some(message) = self.standing().label.and_then(|label| self.tone.change(label, &self.settings.tones)) {
             self.tell(message);
         }
     }
@@ -454,7 +449,7 @@ impl Call {
     fn decide(&mut self, key: TurnKey) {
         let Some(standing) = self.standings.get(&key).copied() else { return };
         let counted = self.rating(key).is_some_and(|rating| counts(rating, &self.settings));
-        if !counted || self.human_present() || !self.latch.is_free() {
+        if !counted || self.human_present() || !self.latch.is_free() || self.escalated_since(Some(key)) {
             return;
         }
         if let Some(decision) = policy::decide(&standing.counts, standing.trend, &self.settings) {
@@ -467,15 +462,18 @@ impl Call {
         let from = key.map_or(0, |key| self.book.position(key) + 1);
         for at in from..self.settled {
             self.answer_tools_before(at);
-            if self.latch.is_active() {
-                return;
-            }
             self.decide(self.book.order()[at]);
             if self.latch.is_active() {
                 // What was counted since is counted after an escalation now.
                 return self.recount(at + 1);
             }
         }
+    }
+
+    /// Whether an escalation followed a later turn: what is learnt of an earlier one then is no news.
+    fn escalated_since(&self, turn: Option<TurnKey>) -> bool {
+        let position = turn.map(|key| self.book.position(key));
+        self.latch.escalated_turns().any(|key| Some(self.book.position(key)) > position)
     }
 
     /// The last settled turn's standing.

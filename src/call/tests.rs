@@ -913,6 +913,14 @@ fn a_late_rating_moves_the_mean_of_the_turns_after_it() {
 }
 
 #[test]
+fn what_is_learnt_of_a_turn_before_an_alert_raises_no_other() {
+    let mut sim = said(flag(), &["2", "5", "2", "2", "2"]);
+    assert_eq!(sim.escalations().len(), 1);
+    sim.input(Input::Rated { turn_id: "u1".to_owned(), rev: 1, result: rate("2") });
+    assert_eq!(sim.escalations().len(), 1);
+}
+
+#[test]
 fn shadow_mode_decides_and_touches_nothing() {
     let mut sim = Sim::shadowed(transfer(), true);
     angry(&mut sim);

@@ -80,6 +80,11 @@ impl Call {
                     sentiment: Sentiment::clamped(f64::from(arguments.score)),
                 };
                 let alert_id = self.escalate_on_tool(escalation, after);
+                // What was counted since is counted after an escalation now.
+                let next = after.map_or(0, |turn| self.book.position(turn) + 1);
+                if next < self.settled {
+                    self.recount(next);
+                }
                 let action = self.settings.action.kind();
                 (true, json!({"escalated": true, "action": action.name(), "alert_id": alert_id.as_str()}), None)
             }
@@ -103,7 +108,7 @@ impl Call {
         if self.latch.is_active() {
             return Err("an escalation is already under way".to_owned());
         }
-        if !counts.is_armed() {
+        if !counts.is_armed() || self.escalated_since(after) {
             return Err("this was escalated already; the caller has not recovered since".to_owned());
         }
         Ok(decision)

@@ -7,10 +7,15 @@
 use super::lexical;
 use super::masked::unmasked;
 use super::model::{FILLER, Language, ModelRater, rating};
-use super::{Cue, RateError, RateFuture, Rater, Rating, TurnInContext};
+use super::text::Words;
+use super::{Cue, CueKind, Label, RateError, RateFuture, Rater, Rating, Sentiment, TurnInContext, Unit, Valence};
 
 /// A turn that the table takes for filler is one from this probability on.
 const FILLER_BY_THE_TABLE: f32 = 0.15;
+/// How much the table counts where it hears sarcasm in the turn.
+const MOCKED: f64 = 0.85;
+/// Anger at others is rated no lower than so: it is not aimed at us.
+const ELSEWHERE: f64 = 4.0;
 /// A mixed turn whose English part is rated so says nothing in English.
 const UNMOVED: std::ops::RangeInclusive<f64> = 4.5..=5.5;
 
@@ -32,6 +37,10 @@ impl EmbeddedRater {
     pub fn rate_now(self, turn: &TurnInContext) -> Result<Rating, RateError> {
         let language = Language::of(&turn.text, turn.lang.as_deref());
         let heard = lexical::heard(turn);
+        if heard.rating.filler && !turn.text.contains(char::is_alphanumeric) {
+            // Nothing was said, which is no matter for the model.
+            return Ok(heard.rating);
+        }
         let unmasked = unmasked(turn);
         let plain = unmasked.as_ref().unwrap_or(turn);
         let scores = ModelRater.scores(plain)?;
@@ -42,7 +51,16 @@ impl EmbeddedRater {
             true => FILLER_BY_THE_TABLE,
             false => FILLER,
         };
-        let rated = rating(&plain.text, &scores, bar);
+        let mut rated = rating(&plain.text, &scores, bar);
+        if table.cues.iter().any(|cue| cue.kind == CueKind::Sarcasm && cue.effect < 0.0 && !cue.carried) {
+            // To the model, mocking praise is praise.
+            let model = rated.sentiment.value();
+            let both = MOCKED * table.sentiment.value() + (1.0 - MOCKED) * model;
+            rated = moved(rated, both.min(model));
+            rated.frustration = Unit::clamped(rated.frustration.value().max(table.frustration.value()));
+        } else if rated.sentiment.value() < ELSEWHERE && aims_elsewhere(&turn.text) {
+            rated = moved(rated, ELSEWHERE);
+        }
         if let Language::Mixed(lang) = language
             && UNMOVED.contains(&rated.sentiment.value())
             && !table.asks_human
@@ -53,6 +71,23 @@ impl EmbeddedRater {
         let cues = joined(table.cues, rated.cues.clone());
         Ok(Rating { asks_human: table.asks_human, cues, ..rated })
     }
+}
+
+/// The same rating with another sentiment.
+fn moved(rating: Rating, sentiment: f64) -> Rating {
+    let sentiment = Sentiment::clamped(sentiment);
+    Rating { sentiment, valence: Valence::of(sentiment), label: Label::of(sentiment), ..rating }
+}
+
+/// Whether the turn names its anger and somebody else as its target, and nothing else in it is anger: "mad at whoever did
+/// this", "furious with my brother", "angry at myself".
+fn aims_elsewhere(text: &str) -> bool {
+    const FEELINGS: [&str; 7] = ["mad", "angry", "furious", "annoyed", "upset", "frustrated", "livid"];
+    const TARGETS: [&str; 8] = ["whoever", "him", "her", "myself", "my", "his", "somebody", "someone"];
+    let words = Words::of(text);
+    let words: Vec<&str> = words.iter().collect();
+    words.windows(3).any(|w| FEELINGS.contains(&w[0]) && matches!(w[1], "at" | "with") && TARGETS.contains(&w[2]))
+        && !words.iter().any(|word| matches!(*word, "you" | "your" | "youre" | "yours"))
 }
 
 /// The table's cues, and before those that earlier turns carried the model's, where the table heard nothing that moved

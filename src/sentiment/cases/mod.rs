@@ -79,7 +79,8 @@ const CASES: &[(f64, f64, &str)] = &[
     (5.0, 6.0, "can i speak to someone about a mortgage"),
     (4.5, 6.0, "what are your opening hours"),
     (4.5, 6.0, "i want to change my address please"),
-    (4.5, 6.0, "could you tell me my balance please"),
+    // Words that impatient callers use too.
+    (4.0, 6.0, "could you tell me my balance please"),
     (4.5, 6.0, "i'd like to cancel my subscription please"),
     (4.5, 6.0, "i have a question about my invoice"),
     (4.5, 6.5, "hello i'm calling about a delivery"),

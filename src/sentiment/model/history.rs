@@ -5,8 +5,8 @@
 //! call. After anger they may sink further than they may rise after calm, as anger does not hide.
 
 use super::features::View;
+use super::joint::HEADS;
 use super::shape::{centred, length, numbers};
-use super::weights::HEADS;
 
 /// How many numbers the trees look at.
 pub(super) const PAST: usize = 13;

@@ -1,6 +1,9 @@
 //! Both views of a turn's words as one rating, and the scales of the other numbers. The recipe's `joint.py` chose the
 //! numbers, on calls that nothing is trained on.
 
+/// Heads of a linear stage: sentiment, below 2.75, below 3.5, above 6.5, frustration, urgency, filler.
+pub(super) const HEADS: usize = 7;
+
 /// How much the transformer counts against the trees.
 const TRANSFORMER: f32 = 0.5;
 /// Means, and the ratings that they become: squared error draws means to the middle of the scale.
@@ -41,13 +44,18 @@ pub(super) fn confidence(trees: f32, apart: f32, words: f32, filler: f32) -> f32
     let from_neutral = (words - 5.0).abs();
     // Between a complaint and a remark it is hardest to tell.
     let doubtful = (1.0 - (words - 3.6).abs() / 1.2).max(0.0);
-    super::probability(
+    probability(
         0.69 * (trees / (1.0 - trees)).ln() - 0.31 * apart - 0.83 * doubtful + 1.06 * (1.0 - from_neutral).max(0.0)
             - 0.95 * (words - 6.0).max(0.0)
             + 0.83 * from_neutral
             + 1.33 * filler
             + 0.1,
     )
+}
+
+/// A probability from log-odds.
+pub(super) fn probability(odds: f32) -> f32 {
+    1.0 / (1.0 + (-odds).exp())
 }
 
 /// Straight lines between knots, and level beyond them.

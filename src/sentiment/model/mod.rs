@@ -97,11 +97,6 @@ impl Scores {
     }
 }
 
-/// A probability from log-odds.
-fn probability(odds: f32) -> f32 {
-    1.0 / (1.0 + (-odds).exp())
-}
-
 impl Model {
     /// The model inside the program.
     #[must_use]
@@ -132,14 +127,14 @@ impl Model {
         let transformer = (5.0 + 2.0 * heads[0]).clamp(1.0, 10.0);
         let trees = trees.clamp(1.0, 10.0);
         let by_words = joint::words(transformer, trees);
-        let filler_probability = f32::midpoint(probability(heads[6]), filler).clamp(0.0, 1.0);
+        let filler_probability = f32::midpoint(joint::probability(heads[6]), filler).clamp(0.0, 1.0);
         Scores {
             transformer,
             trees,
             words: by_words,
             history: self.history(view, by_words, &context, turn),
-            frustration: joint::frustration(probability(heads[4]), frustration),
-            urgency: joint::urgency(probability(heads[5]), urgency),
+            frustration: joint::frustration(joint::probability(heads[4]), frustration),
+            urgency: joint::urgency(joint::probability(heads[5]), urgency),
             filler_probability,
             confidence: joint::confidence(confidence, (transformer - trees).abs(), by_words, filler_probability),
             contributions: self.contributions(&view.words, &[&words, &letters]),

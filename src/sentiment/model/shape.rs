@@ -1,7 +1,7 @@
 //! What the trees see of a turn's words: the linear stages' scores, and the turn's shape.
 
 use super::features::View;
-use super::weights::HEADS;
+use super::joint::HEADS;
 
 /// How many numbers there are.
 pub(super) const SHAPE: usize = 15;

@@ -2,10 +2,9 @@
 
 use super::features::{BITS, Feature, SPEC, crc32};
 use super::history::PAST;
+pub(super) use super::joint::HEADS;
 use super::shape::SHAPE;
 
-/// Heads of a linear stage: sentiment, below 2.75, below 3.5, above 6.5, frustration, urgency, filler.
-pub(super) const HEADS: usize = 7;
 /// What the trees make of the words: sentiment, frustration, urgency, filler, confidence.
 pub(super) const OUTPUTS: usize = 5;
 

@@ -31,7 +31,7 @@ fn the_program_scores_as_the_recipe_does() {
         // Floats are added in another order there, and a level that lies between two may round the other way. That moves
         // most turns by nothing to speak of, odd ones by up to a tenth, and the odds of what is unlikely by more.
         for (head, (mine, golden)) in heads.iter().zip(row.heads).enumerate() {
-            let most = if head == 0 { 0.06 } else { 0.4 };
+            let most = if head == 0 { 0.12 } else { 0.4 };
             assert!((mine - golden).abs() < most, "{:?}: {heads:?} here, {:?} in the recipe", row.text, row.heads);
         }
         apart += (heads[0] - row.heads[0]).abs() / count;
