@@ -132,6 +132,18 @@ fn steps(told: &[(String, Option<u16>)]) -> Vec<(&str, Option<u16>)> {
     told.iter().map(|(step, status)| (step.as_str(), *status)).collect()
 }
 
+/// A datagram as a SIP message. One that is no text is sound: ports change hands, and a phone of an earlier test may still
+/// be sending to one.
+pub(crate) fn message(datagram: &[u8]) -> Option<String> {
+    std::str::from_utf8(datagram).ok().map(str::to_owned)
+}
+
+/// The next message that lies ready at a socket, if there is one.
+pub(crate) fn lies_ready(socket: &tokio::net::UdpSocket) -> Option<String> {
+    let mut datagram = [0; 4096];
+    std::iter::from_fn(|| socket.try_recv(&mut datagram).ok().map(|len| message(&datagram[..len]))).flatten().next()
+}
+
 /// The steps but the acceptance of the REFER, which is among them. Responses and requests take two ways through the stack:
 /// which of two that arrive together is told first is chance.
 pub(crate) fn but_acceptance<T: PartialEq>(mut steps: Vec<T>, acceptance: &T) -> Vec<T> {

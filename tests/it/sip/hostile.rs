@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{agent, dialog, request, settings, transfer};
+use super::{agent, dialog, message, request, settings, transfer};
 
 /// How long a message may take to come; what is waited for is mostly a program that starts and rates on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,9 +46,13 @@ impl Peer {
 
     pub(crate) async fn receive(&self) -> String {
         let mut buffer = [0; 4096];
-        let received = tokio::time::timeout(PATIENCE, self.socket.recv_from(&mut buffer)).await;
-        let (len, _) = received.expect("nothing came").unwrap();
-        String::from_utf8(buffer[..len].to_vec()).unwrap()
+        loop {
+            let received = tokio::time::timeout(PATIENCE, self.socket.recv_from(&mut buffer)).await;
+            let (len, _) = received.expect("nothing came").unwrap();
+            if let Some(text) = message(&buffer[..len]) {
+                return text;
+            }
+        }
     }
 
     /// Takes a REFER, which may come again, and answers it.

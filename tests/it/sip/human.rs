@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+use super::message;
 use crate::support::PATIENCE;
 
 /// A phone that is called by one INVITE.
@@ -36,7 +37,7 @@ impl Phone {
             let mut buffer = [0; 4096];
             let received = timeout(PATIENCE, self.socket.recv_from(&mut buffer)).await;
             let (length, from) = received.unwrap_or_else(|_| panic!("no {start} came")).unwrap();
-            let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
+            let Some(text) = message(&buffer[..length]) else { continue };
             // On a busy machine an INVITE may come again before we have answered it.
             if text.starts_with("INVITE ") && start != "INVITE " {
                 continue;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::ua::Message;
-use super::{agent, dialog, transfer};
+use super::{agent, dialog, message, transfer};
 
 const IN_FLIGHT: usize = 200;
 
@@ -40,10 +40,12 @@ impl Socket {
     async fn receive(&mut self) -> Message {
         let mut chunk = [0; 4096];
         let text = match self {
-            Self::Udp(socket) => {
+            Self::Udp(socket) => loop {
                 let len = socket.recv(&mut chunk).await.unwrap();
-                chunk[..len].to_vec()
-            }
+                if let Some(text) = message(&chunk[..len]) {
+                    break text.into_bytes();
+                }
+            },
             // Nothing that the agent sends here has a body.
             Self::Tcp(stream, buffered) => loop {
                 if let Some(at) = buffered.windows(4).position(|w| w == b"\r\n\r\n") {

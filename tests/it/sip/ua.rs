@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+use super::message;
 use crate::support::PATIENCE;
 
 /// A SIP message as text.
@@ -292,8 +293,10 @@ async fn receive(link: &Link, stream: Option<&mut OwnedReadHalf>, buffered: &mut
         (Link::Udp(socket, _), _) => loop {
             let (len, _) = socket.recv_from(&mut chunk).await.ok()?;
             // Keep-alives are no messages.
-            if len > 4 {
-                return Some(Message(String::from_utf8_lossy(&chunk[..len]).into_owned()));
+            if len > 4
+                && let Some(text) = message(&chunk[..len])
+            {
+                return Some(Message(text));
             }
         },
         (Link::Tcp(..), Some(stream)) => loop {
