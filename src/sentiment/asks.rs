@@ -64,7 +64,7 @@ const ASKS: &[&str] = &[
     // "could I have" is "could I've" here.
     concat!("can|could|may|might|cant|couldnt ive|weve ~ ", staff!()),
     "can|could|may|might ive|weve ~ somebody|someone else|real|human|senior|proper|who",
-    concat!("can|could|may|might|cant|couldnt i|we ~ have|get ~ somebody|someone else|real|human|senior|proper|who"),
+    "can|could|may|might|cant|couldnt i|we ~ have|get ~ somebody|someone else|real|human|senior|proper|who",
     "want|need ~ somebody|someone real|human|else|senior|higher|over|above|who|with|that|alive|proper",
     concat!("have|get|want|need|ask|tell ~ ", anyone!(), " to? call|ring|phone me|us"),
     concat!("please ~ ", staff!(), " $"),

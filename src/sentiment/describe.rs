@@ -196,9 +196,9 @@ fn around_number(word: &str) -> Option<(&str, &str)> {
         ))
     };
     let spoken = || {
-        let parts = word.split(|c: char| !c.is_alphanumeric()).filter(|part| is_spoken_digit(&part.to_lowercase()));
+        let mut parts = word.split(|c: char| !c.is_alphanumeric()).filter(|part| is_spoken_digit(&part.to_lowercase()));
         let at = |part: &str| part.as_ptr().addr() - word.as_ptr().addr();
-        let (mut first, last) = (parts.clone(), parts.last()?);
+        let (mut first, last) = (parts.clone(), parts.next_back()?);
         Some((at(first.next()?), at(last) + last.len()))
     };
     let (start, end) = written().or_else(spoken)?;

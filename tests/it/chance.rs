@@ -22,7 +22,8 @@ pub(crate) fn many(
 ) {
     let first = seed();
     // Not captured, so that it is there even if the process dies.
-    writeln!(std::io::stderr(), "{count} {what} made by chance: {SEED}={first}").unwrap();
+    let mut shown = std::io::stderr();
+    writeln!(shown, "{count} {what} made by chance: {SEED}={first}").unwrap();
     for seed in (0..count).map(|n| first.wrapping_add(n)) {
         let mut rng = Rng::with_seed(seed);
         let mut bytes = rng.choice(corpus).expect("the corpus is not empty").clone();
@@ -30,7 +31,7 @@ pub(crate) fn many(
             change(&mut bytes, &mut rng);
         }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(&bytes))) {
-            writeln!(std::io::stderr(), "{SEED}={seed}: {}", bytes.escape_ascii()).unwrap();
+            writeln!(shown, "{SEED}={seed}: {}", bytes.escape_ascii()).unwrap();
             resume_unwind(panic);
         }
     }

@@ -137,7 +137,7 @@ fn settings(webhook: &str, sip_port: u16) -> Arc<Settings> {
         "sentimentEscalationEnabled": true, "sentimentEscalationAction": "transfer",
         "sentimentEscalationTarget": "+14155551234", "sentimentNotifyWebhook": webhook,
         "sentimentWebhookAllow": ["127.0.0.0/8"], "sentimentNotifyAlways": true,
-        "sentimentSipListen": format!("127.0.0.1:{sip_port}"), "sentimentTransferHourlyCap": 0,
+        "sentimentRaterDeadlineMs": 30000, "sentimentSipListen": format!("127.0.0.1:{sip_port}"), "sentimentTransferHourlyCap": 0,
     });
     let agent = Some(AgentFile { path: PathBuf::from("test"), text: document.to_string() });
     Arc::new(load(&Layers { agent, ..Layers::default() }).unwrap().settings)
