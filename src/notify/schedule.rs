@@ -16,7 +16,7 @@ pub enum Answer {
     Status {
         /// The HTTP status.
         status: u16,
-        /// Its `Retry-After`, read by [`crate::http::retry_after`].
+        /// Its `Retry-After`, read by `crate::http`.
         retry_after: Option<Duration>,
     },
     /// It did not: no connection, no TLS, no answer in time, a broken one.

@@ -1,8 +1,7 @@
 //! Replay: recorded calls through the same core that live calls use, in virtual time.
 //!
 //! # Layout
-//! - [`recording`]: the format, read line by line; [`problem`]: what can be wrong with a file; [`recorder`]: writes it.
-//! - [`import`]: other transcripts that QA has, turned into recordings; [`files`]: finds and opens them.
+//! - [`files`]: finds and opens recordings ([`crate::recording`]).
 //! - [`engine`]: drives one call; [`played`]: what came of it.
 //! - [`expect`]: what a recording says should come of it.
 //! - [`labels`], [`figures`], [`swap`]: calls that people have labelled, and how good ratings are against them.

@@ -1,6 +1,6 @@
 //! The live side: hosts and their calls, the loop that drives the core: the only clock, the only task tree, the shutdown.
 //!
-//! [`host`] is what a process owns once, [`attachment`] one call in it and its drive loop. [`edges`] carries out what the core
+//! [`host`] is what a process owns once, [`attachment`] one call in it and its drive loop. `edges` carries out what the core
 //! wants (rate, store, deliver, transfer) and brings the answers back as inputs; [`pool`] is where ratings are computed,
 //! `writer` the one task that writes to the store, `sip_agents` who transfers. [`journal`] writes inputs and outputs down,
 //! [`shutdown`] turns signals into a request to stop.

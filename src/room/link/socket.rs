@@ -1,5 +1,5 @@
 //! Connections to a room: WebSocket over TCP or TLS, dialled with what the dialect's handshake says ([`Dialer`]), or handed
-//! over by whoever listens ([`Connections`]).
+//! over by whoever listens (`Connections`).
 
 use std::sync::Arc;
 use std::time::Duration;
