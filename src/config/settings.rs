@@ -180,7 +180,7 @@ pub struct Trajectory {
 pub struct Sustained {
     /// `sentimentSustainedRule` (false).
     pub enabled: bool,
-    /// `sentimentSustainedLevel` (3.0), 1 to 10: a mean below it escalates.
+    /// `sentimentSustainedLevel` (3), 1 to 10: a mean below it escalates.
     pub level: f64,
     /// `sentimentSustainedWeight` (0.4), above 0 and at most 1: how much of the way to a new rating the mean goes.
     pub weight: f64,
