@@ -1,12 +1,14 @@
 //! The command line: one file per subcommand.
 
 pub mod attach;
+pub mod convert;
 mod cores;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
 pub mod evaluate;
 pub mod exit;
+pub mod import_args;
 mod progress;
 pub mod rate;
 pub mod raters;
@@ -39,6 +41,7 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     Rate(rate::RateArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Convert(convert::ConvertArgs),
     Deliver(deliver::DeliverArgs),
     Doctor(doctor::DoctorArgs),
     Schema(schema::SchemaArgs),
@@ -56,6 +59,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Replay(args) => replay::run(args).await,
         Command::Rate(args) => rate::run(args).await,
         Command::Evaluate(args) => evaluate::run(args).await,
+        Command::Convert(args) => convert::run(args).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),

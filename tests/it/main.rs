@@ -3,6 +3,7 @@
 
 mod attach;
 mod attended;
+mod convert;
 mod crash;
 mod demo;
 mod doctor;
