@@ -11,7 +11,7 @@ use super::settings_args::SettingsArgs;
 /// what follows.
 #[derive(Debug, Args)]
 pub struct CallsArgs {
-    /// Go through these files, or folders of them; - is the standard input.
+    /// Go through these files, folders of them, or patterns; - is the standard input.
     // Without the heading of what a command has before it.
     #[arg(value_name = "FILE", required = true, help_heading = None::<&'static str>)]
     pub paths: Vec<PathBuf>,

@@ -11,13 +11,16 @@ use serde::Serialize;
 use super::calls::CallsArgs;
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
+use super::import_args::{ImportArgs, warn};
 use super::progress::Progress;
 use super::raters::{Asks, asked};
 use crate::config::settings::{Action, Settings};
+use crate::recording::CutLine;
+use crate::recording::import::Sources;
 use crate::replay::engine;
 use crate::replay::figures::{Figures, JudgedCall, LabelledTurn, Share};
 use crate::replay::files;
-use crate::replay::labels::{self, Labelled};
+use crate::replay::labels::Labelled;
 use crate::replay::played::PlayedTurn;
 use crate::replay::swap::swap_agents;
 use crate::sentiment::Rater;
@@ -27,7 +30,9 @@ use crate::sentiment::Rater;
 /// A FILE holds labelled calls, a line each: {"id":"7","escalate":true,"at":3,"turns":[{"role":"caller","text":"…",
 /// "sentiment":2.5},{"role":"agent","text":"…"}]}. `sentiment` is a careful reader's 1 to 10, `escalate` whether a
 /// supervisor should be brought in, `at` from which caller turn on (0 is the first); `kind` and `style` group calls.
-/// A folder stands for the *.jsonl files in it, and - for the standard input.
+/// Recordings that expect an escalation, or none, are labelled as well, and a transcript in any other form is a call
+/// without labels. A folder stands for the files in it and below, a pattern for what it fits, and - for the standard
+/// input.
 ///
 /// With llmUrl set, the LLM is asked about every turn and its answers are awaited, however long llmDeadlineMs is; with a
 /// cassette the figures are the same each time.
@@ -41,8 +46,8 @@ Examples:
   sentiment-sidecar evaluate labelled.jsonl --set llmUrl=https://host/v1 \\
       --record-cassette llm.jsonl
 
-Exit codes: 0 all gates hold, 4 a gate fails, 5 a file cannot be read,
-  6 a setting is wrong.")]
+Exit codes: 0 all gates hold, 4 a gate fails, 5 a file cannot be read (the
+  others are still measured), 6 a setting is wrong.")]
 pub struct EvaluateArgs {
     /// What to print: a table for people, or JSON Lines for programs.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -55,6 +60,9 @@ pub struct EvaluateArgs {
 
     #[command(flatten)]
     gates: Gates,
+
+    #[command(flatten)]
+    import: ImportArgs,
 
     #[command(flatten)]
     calls: CallsArgs,
@@ -150,7 +158,7 @@ pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
     let settings = Settings { action: Action::Flag, ..args.calls.settings.load()?.settings };
     let raters = args.calls.cassette.unhurried(Asks::WhereSet)?;
     let rater = raters.of(&settings)?;
-    let calls = read(&args)?;
+    let (calls, bad) = read(&args)?;
     let (all, groups) = measure(calls, settings, &rater).await?;
     let said = asked(&raters)?;
     let all = all.figures();
@@ -168,16 +176,39 @@ pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
     if let Some(said) = said {
         anstream::eprintln!("{said}");
     }
-    Ok(if checked.iter().all(|gate| gate.holds) { Exit::Ok } else { Exit::RateOutsideBand })
+    Ok(match (bad, checked.iter().all(|gate| gate.holds)) {
+        (0, true) => Exit::Ok,
+        (0, false) => Exit::RateOutsideBand,
+        _ => Exit::BadRecording,
+    })
 }
 
-/// All calls of all files, with their agents' words swapped where that is wanted.
-fn read(args: &EvaluateArgs) -> Result<Vec<Labelled>, Failure> {
-    let mut calls = Vec::new();
+/// All calls of all files, with their agents' words swapped where that is wanted, and how many could not be read.
+fn read(args: &EvaluateArgs) -> Result<(Vec<Labelled>, usize), Failure> {
+    let options = args.import.options(CutLine::Refuse);
+    let (mut calls, mut bad) = (Vec::new(), 0);
     for path in files::find(&args.calls.paths) {
-        let more =
-            path.and_then(|path| labels::open(&path)).map_err(|error| Failure::new(Exit::BadRecording, error))?;
-        calls.extend(more);
+        let sources: Sources<'static> = match path {
+            Ok(path) => files::open(&path, &options),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        };
+        for source in sources {
+            match source {
+                Ok(source) => {
+                    warn(&source);
+                    calls.push(Labelled::from(source));
+                }
+                Err(error) => {
+                    bad += 1;
+                    let red = anstyle::AnsiColor::Red.on_default().bold();
+                    anstream::eprintln!("{red}error{red:#}: {error}");
+                }
+            }
+        }
+    }
+    if calls.is_empty() {
+        let message = "there is no call that could be read";
+        return Err(Failure::new(Exit::BadRecording, message));
     }
     if let Some(seed) = args.swap_agents
         && swap_agents(&mut calls, seed) == 0
@@ -185,7 +216,7 @@ fn read(args: &EvaluateArgs) -> Result<Vec<Labelled>, Failure> {
         let message = "--swap-agents needs at least two calls with an agent who speaks, to swap their words";
         return Err(Failure::new(Exit::Usage, message));
     }
-    Ok(calls)
+    Ok((calls, bad))
 }
 
 /// Measures all calls, and each group of them.

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod calls;
+pub mod convert;
 mod cores;
 pub mod deliver;
 pub mod demo;
@@ -9,6 +10,7 @@ pub mod doctor;
 pub mod evaluate;
 mod events;
 pub mod exit;
+pub mod import_args;
 pub mod manual;
 mod progress;
 pub mod rate;
@@ -45,6 +47,7 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     Rate(rate::RateArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Convert(convert::ConvertArgs),
     Deliver(deliver::DeliverArgs),
     Doctor(doctor::DoctorArgs),
     Schema(schema::SchemaArgs),
@@ -86,6 +89,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Replay(args) => replay::run(args).await,
         Command::Rate(args) => rate::run(args).await,
         Command::Evaluate(args) => evaluate::run(args).await,
+        Command::Convert(args) => convert::run(args).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),

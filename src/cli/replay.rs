@@ -11,6 +11,7 @@ use serde_json::json;
 use super::calls::CallsArgs;
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
+use super::import_args::{ImportArgs, warn};
 use super::progress::Progress;
 use super::raters::{Asks, asked};
 use super::settings_args::SettingsArgs;
@@ -31,9 +32,9 @@ use crate::telemetry::shown::shown;
 
 /// Replay recorded calls and check what they expect.
 ///
-/// A FILE is a recording (as `attach --record` writes it), a file of plain calls, each a line such as
-/// {"id":"7","turns":[{"role":"caller","text":"…"}]}, or a text transcript with lines such as "Caller: …". A folder
-/// stands for the *.jsonl files in it, and - for the standard input.
+/// A FILE is a recording (as `attach --record` writes it) or a transcript in any form that QA has: what it is, its
+/// content says. A folder stands for the files in it and below, a pattern for what it fits, and - for the standard
+/// input.
 ///
 /// Settings come from flags, else from --agent, else from the recording's own header, else they are the defaults. An
 /// agent document takes the header's place as a whole.
@@ -58,6 +59,9 @@ pub struct ReplayArgs {
     /// Leave out a last line that is cut off, as a crash while recording leaves it.
     #[arg(long)]
     mend: bool,
+
+    #[command(flatten)]
+    import: ImportArgs,
 
     #[command(flatten)]
     calls: CallsArgs,
@@ -154,10 +158,15 @@ fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterato
     if journaled && found.len() > 1 {
         return Err(one_journal());
     }
-    let sources = found.into_iter().flat_map(move |file| match file.and_then(|path| files::open(&path, cut)) {
-        Ok(sources) if journaled && sources.len() > 1 => vec![Err(Found::Stopped(one_journal()))],
-        Ok(sources) => sources.into_iter().map(Ok).collect(),
-        Err(error) => vec![Err(Found::Bad(error))],
+    let options = args.import.options(cut);
+    let sources = found.into_iter().flat_map(move |file| -> Box<dyn Iterator<Item = Result<Source, Found>>> {
+        match file {
+            Err(error) => Box::new(std::iter::once(Err(Found::Bad(error)))),
+            Ok(path) => {
+                let sources = files::open(&path, &options).map(|source| source.map_err(Found::Bad));
+                if journaled { Box::new(only_one(sources)) } else { Box::new(sources) }
+            }
+        }
     });
     Ok(sources.map(move |source| {
         let source = match source {
@@ -174,6 +183,13 @@ fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterato
             Err(error) => Found::Stopped(error.into()),
         }
     }))
+}
+
+/// The only call of a file, or that there are several.
+fn only_one(mut sources: impl Iterator<Item = Result<Source, Found>>) -> impl Iterator<Item = Result<Source, Found>> {
+    let (first, second) = (sources.next(), sources.next());
+    let one = if second.is_some() { Some(Err(Found::Stopped(one_journal()))) } else { first };
+    one.into_iter()
 }
 
 struct Run {
@@ -216,6 +232,12 @@ impl Run {
             })?;
         }
         self.tally.count(call);
+        if !call.source.warnings.is_empty() {
+            self.progress.clear();
+            // What was printed before stands before it.
+            self.out.flush()?;
+            warn(&call.source);
+        }
         self.printer.call(&mut self.out, call)?;
         if args.format != Format::Table {
             self.progress.clear();

@@ -1,7 +1,7 @@
 //! What a recording expects of its call: [`Expectation`].
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
 use crate::alert::{Rule, Severity};
@@ -85,6 +85,28 @@ impl Expectation {
             escalations: field(object, "escalations", "a number of escalations")?,
             tools_refused: field(object, "tools_refused", "a number of tool calls")?,
         })
+    }
+
+    /// The `expect` line that it was read from, without what it does not know.
+    pub(crate) fn to_object(&self) -> Map<String, Value> {
+        let at = self.escalate_at_turn.map(|at| match at {
+            EscalateAt::Never => Value::Null,
+            EscalateAt::Turn(turn) => turn.into(),
+        });
+        let values = [
+            at,
+            self.action.map(|action| json!(action)),
+            self.rule.map(|rule| json!(rule)),
+            self.severity.map(|severity| json!(severity)),
+            self.outcome.as_ref().map(|outcome| json!(outcome)),
+            self.webhook.map(Value::from),
+            self.turns.map(Value::from),
+            self.low_turns.as_ref().map(|turns| json!(turns)),
+            self.escalations.map(Value::from),
+            self.tools_refused.map(Value::from),
+        ];
+        let named = FIELDS.into_iter().zip(values).filter_map(|(field, value)| Some((field.to_owned(), value?)));
+        std::iter::once(("type".to_owned(), json!("expect"))).chain(named).collect()
     }
 
     /// The fields that are checked.

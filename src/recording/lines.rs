@@ -26,20 +26,13 @@ pub(crate) struct Lines<R> {
     input: R,
     file: String,
     cut: CutLine,
-    max_line: usize,
     buffer: Vec<u8>,
     pub(crate) line: u64,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(input: R, file: &str, cut: CutLine) -> Self {
-        Self { input, file: file.to_owned(), cut, max_line: MAX_LINE, buffer: Vec::new(), line: 0 }
-    }
-
-    /// Allows lines other than the usual length.
-    pub(crate) fn max_line(mut self, bytes: usize) -> Self {
-        self.max_line = bytes;
-        self
+        Self { input, file: file.to_owned(), cut, buffer: Vec::new(), line: 0 }
     }
 
     pub(crate) fn problem(&self, problem: Problem) -> RecordingError {
@@ -64,13 +57,13 @@ impl<R: BufRead> Lines<R> {
     fn fill(&mut self) -> Result<bool, RecordingError> {
         self.buffer.clear();
         self.line += 1;
-        let limit = self.max_line as u64 + 1;
+        let limit = MAX_LINE as u64 + 1;
         let read = (&mut self.input).take(limit).read_until(b'\n', &mut self.buffer);
         match read {
             Err(error) => Err(self.problem(Problem::Unreadable(error))),
             Ok(0) => Ok(false),
             Ok(n) if n as u64 == limit && self.buffer.last() != Some(&b'\n') => {
-                Err(self.problem(Problem::TooLong { limit: self.max_line }))
+                Err(self.problem(Problem::TooLong { limit: MAX_LINE }))
             }
             Ok(_) => Ok(true),
         }

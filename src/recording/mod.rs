@@ -17,7 +17,9 @@
 //!   that the rater fails at that turn.
 //! - Blank lines, unknown line types and unknown fields are ignored.
 //!
-//! `lines` reads lines as JSON objects, `reader` makes them parts of a recording, and `pinned` has the ratings.
+//! `lines` reads lines as JSON objects, `reader` makes them parts of a recording, `pinned` has the ratings, and `writer`
+//! writes a recording whole. [`import`] reads transcripts in other forms, [`vcon`] writes one, and [`redact`] takes out
+//! what tells who somebody is.
 
 pub mod expect;
 pub mod import;
@@ -27,8 +29,11 @@ mod pinned;
 pub mod problem;
 mod reader;
 pub mod recorder;
+pub mod redact;
 #[cfg(test)]
 mod tests;
+pub mod vcon;
+mod writer;
 
 use std::collections::BTreeMap;
 
@@ -40,7 +45,6 @@ use crate::clock::Millis;
 use crate::room::message::{Participant, RoomMessage};
 use crate::sentiment::{RateError, Rating};
 
-pub(crate) use self::lines::Lines;
 pub use self::lines::{CutLine, MAX_LINE};
 pub use self::pinned::PinnedRating;
 pub use self::reader::Reader;

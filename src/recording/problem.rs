@@ -45,8 +45,8 @@ pub enum Problem {
     /// There is nothing in it.
     #[error("it is empty; a recording begins with {{\"type\":\"recording\",\"version\":1,\"room_name\":…}}")]
     Empty,
-    /// A folder without recordings.
-    #[error("the folder holds no *.jsonl files")]
+    /// A folder without files, or a pattern that fits none.
+    #[error("there are no files in it")]
     NoRecordings,
     /// A line that no room message can be.
     #[error("the line is longer than {limit} bytes; a room message never is")]
@@ -135,6 +135,42 @@ pub enum Problem {
     /// A room message that does not fit.
     #[error(transparent)]
     Message(#[from] FrameError),
+    /// Text that begins as JSON and is none.
+    #[error("not JSON at column {column} ({detail})")]
+    BrokenJson {
+        /// Which byte of the line, from 1.
+        column: usize,
+        /// What the parser missed.
+        detail: String,
+    },
+    /// A file in no form that is known.
+    #[error(
+        "this is {found}, which is in no format that can be read; write \"Caller: …\" and \"Agent: …\" lines or one JSON \
+         object a call, or name the format with --input-format"
+    )]
+    Unrecognised {
+        /// What it looks like.
+        found: String,
+    },
+    /// A document that is larger than any call.
+    #[error("it is one call of more than {limit} bytes; no call is as long")]
+    TooLarge {
+        /// The most bytes that it may have.
+        limit: u64,
+    },
+    /// Nothing to read in it.
+    #[error("there is no call in it")]
+    NothingSaid,
+    /// A transcript in another form that does not fit.
+    #[error("{place}this {format} transcript {problem}")]
+    Foreign {
+        /// The format that it was taken for.
+        format: &'static str,
+        /// The path to the place within it, and "of"; empty for all of it.
+        place: String,
+        /// What is wrong there, and what would be right.
+        problem: String,
+    },
     /// A setting in the header's `agent` object.
     #[error("\"agent\" in the header: {detail}")]
     Agent {

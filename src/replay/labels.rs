@@ -1,17 +1,13 @@
-//! Labelled calls: plain calls as [`crate::recording::import`] reads them, with what a careful reader made of them.
+//! Labelled calls: calls in any form that [`crate::recording::import`] reads, with what a careful reader made of them. The
+//! labels ride along in the file, or are what a recording expects.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use std::io::BufRead;
 
-use serde::Deserialize;
-
-use crate::recording::import::{MAX_CALL, from_turns, role};
-use crate::recording::problem::{Problem, RecordingError};
-use crate::recording::{CutLine, Lines, Recording};
-use crate::room::message::{Role, RoomMessage};
-use crate::sentiment::Sentiment;
+use crate::recording::Recording;
+use crate::recording::expect::EscalateAt;
+use crate::recording::import::{self, Options, Source};
+use crate::recording::problem::RecordingError;
 
 /// Kinds of calls in which the caller gets angry at us, for good or for a while; all others are calm.
 const ANGRY_KINDS: [&str; 2] = ["sustained", "recovers"];
@@ -41,85 +37,34 @@ impl Labelled {
     }
 }
 
-#[derive(Deserialize)]
-struct CallFields {
-    #[serde(default)]
-    id: Option<serde_json::Value>,
-    turns: Vec<TurnFields>,
-    escalate: Option<bool>,
-    at: Option<u32>,
-    kind: Option<String>,
-    style: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct TurnFields {
-    role: String,
-    #[serde(default, alias = "content")]
-    text: String,
-    sentiment: Option<f64>,
-}
-
-/// Reads the labelled calls of one file; `-` is the standard input.
-///
-/// # Errors
-/// [`RecordingError`] names the file, the line, and what would be right.
-pub fn open(path: &Path) -> Result<Vec<Labelled>, RecordingError> {
-    if path.as_os_str() == "-" {
-        return read(io::stdin().lock(), "-");
-    }
-    let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| Problem::Unreadable(error).at(&name, 0))?;
-    read(BufReader::new(file), &name)
-}
-
-/// Reads labelled calls, a line each; `file` names them in errors.
-///
-/// # Errors
-/// [`RecordingError`] names the line and what would be right.
-pub fn read(input: impl BufRead, file: &str) -> Result<Vec<Labelled>, RecordingError> {
-    let mut lines = Lines::new(input, file, CutLine::Refuse).max_line(MAX_CALL);
-    let mut calls = Vec::new();
-    while let Some(object) = lines.next_object()? {
-        let kind = format!("call {}", calls.len() + 1);
-        let fields =
-            serde_json::from_value(serde_json::Value::Object(object)).map_err(|error| Problem::fields(&kind, &error));
-        calls.push(fields.and_then(|fields| labelled(fields, &kind)).map_err(|problem| lines.problem(problem))?);
-    }
-    if calls.is_empty() {
-        return Err(Problem::Empty.at(file, 0));
-    }
-    Ok(calls)
-}
-
-fn labelled(fields: CallFields, number: &str) -> Result<Labelled, Problem> {
-    let mut turns = Vec::with_capacity(fields.turns.len());
-    let mut golds = Vec::with_capacity(fields.turns.len());
-    for (index, turn) in fields.turns.into_iter().enumerate() {
-        let Some(role) = role(&turn.role) else {
-            let problem = format!("is \"{}\"; give caller, agent, supervisor or observer", turn.role);
-            return Err(Problem::field(number, &format!("turns[{index}].role"), problem));
+impl From<Source> for Labelled {
+    fn from(source: Source) -> Self {
+        let mut labels = source.labels.unwrap_or_default();
+        if labels.escalate.is_none() {
+            match source.recording.expectation.as_ref().and_then(|expected| expected.escalate_at_turn) {
+                None => {}
+                Some(EscalateAt::Never) => labels.escalate = Some(false),
+                Some(EscalateAt::Turn(turn)) => {
+                    (labels.escalate, labels.at) = (Some(true), Some(turn.saturating_sub(1)));
+                }
+            }
+        }
+        let (kind, style) = (labels.fields.remove("kind"), labels.fields.remove("style"));
+        let calm = match &kind {
+            Some(kind) => !ANGRY_KINDS.contains(&kind.as_str()),
+            None => labels.escalate == Some(false),
         };
-        let gold = turn.sentiment.map(|value| Sentiment::new(value).map(|_| value)).transpose();
-        let gold =
-            gold.map_err(|error| Problem::field(number, &format!("turns[{index}].sentiment"), error.to_string()))?;
-        golds.push(gold.filter(|_| role == Role::Caller));
-        turns.push((role, turn.text));
+        let at = labels.at.filter(|_| labels.escalate == Some(true));
+        Self { recording: source.recording, gold: labels.gold, escalate: labels.escalate, at, calm, style, kind }
     }
-    let name =
-        fields.id.map_or_else(|| number.to_owned(), |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-    let recording = from_turns(&name, turns);
-    let ids = recording.messages.iter().filter_map(|timed| match &timed.message {
-        RoomMessage::TurnEnded(ended) => Some(ended.turn_id.clone()),
-        _ => None,
-    });
-    let gold = ids.zip(golds).filter_map(|(id, gold)| Some((id, gold?))).collect();
-    let calm = match &fields.kind {
-        Some(kind) => !ANGRY_KINDS.contains(&kind.as_str()),
-        None => fields.escalate == Some(false),
-    };
-    let at = fields.at.filter(|_| fields.escalate == Some(true));
-    Ok(Labelled { recording, gold, escalate: fields.escalate, at, calm, style: fields.style, kind: fields.kind })
+}
+
+/// Reads labelled calls; `file` names them in errors.
+///
+/// # Errors
+/// [`RecordingError`] of the first call that cannot be read.
+pub fn read(input: impl BufRead, file: &str) -> Result<Vec<Labelled>, RecordingError> {
+    import::read(input, file, &Options::default()).map(|source| source.map(Labelled::from)).collect()
 }
 
 #[cfg(test)]
@@ -140,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_label_outside_the_scale_is_named() {
-        let lines = b"{\"turns\":[]}\n{\"turns\":[{\"role\":\"caller\",\"text\":\"no\",\"sentiment\":11}]}\n";
+        let lines = b"{\"turns\":[{\"role\":\"caller\",\"text\":\"no\"}]}\n{\"turns\":[{\"role\":\"caller\",\"text\":\"no\",\"sentiment\":11}]}\n";
         let error = read(&lines[..], "calls.jsonl").unwrap_err().to_string();
         assert!(
             error.contains("calls.jsonl") && error.contains("turns[0].sentiment") && error.contains("11"),

@@ -1,7 +1,7 @@
 //! What `replay` prints: one printer per format, and the tally at the end.
 //!
-//! `--format json` is a contract: per caller turn a `turn` line with its final rating, in order; after its turn every
-//! `escalation`; per call a `summary`.
+//! `--format json` is a contract: per call a `warning` for whatever was odd or guessed about its file; per caller turn a
+//! `turn` line with its final rating, in order; after its turn every `escalation`; last a `summary`.
 
 use std::io::{self, Write};
 
@@ -184,6 +184,14 @@ struct EscalationLine<'a> {
     human_requests: Option<u32>,
 }
 
+/// The `warning` line.
+#[derive(Serialize)]
+#[serde(rename = "warning", tag = "type")]
+struct WarningLine<'a> {
+    file: &'a str,
+    detail: &'a str,
+}
+
 /// The `summary` line.
 #[derive(Serialize)]
 #[serde(rename = "summary", tag = "type")]
@@ -201,6 +209,9 @@ pub struct Json;
 impl Printer for Json {
     fn call(&mut self, out: &mut dyn Write, call: &Replayed) -> io::Result<()> {
         let file = call.source.name.as_str();
+        for detail in &call.source.warnings {
+            line(out, &WarningLine { file, detail })?;
+        }
         let turns = call.played.turns();
         let mut escalations = call.played.escalations.iter().peekable();
         let mut streak = 0;

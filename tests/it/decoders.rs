@@ -8,7 +8,7 @@ use fastrand::Rng;
 use sentiment_sidecar::config::settings::Settings;
 use sentiment_sidecar::config::{AgentFile, Layers, Loaded, load};
 use sentiment_sidecar::recording::CutLine;
-use sentiment_sidecar::recording::import;
+use sentiment_sidecar::recording::import::{self, Options};
 use sentiment_sidecar::replay::engine::replay;
 use sentiment_sidecar::room::message::RoomMessage;
 use sentiment_sidecar::room::samples::room_messages;
@@ -106,15 +106,15 @@ fn recordings_made_by_chance_are_refused_in_a_line_or_replay() {
     chance::many("recordings", &corpus, 3_000, change, |bytes| {
         let lines = bytes.split(|byte| *byte == b'\n').count() as u64;
         for cut in [CutLine::Refuse, CutLine::LeaveOut] {
-            match import::read(bytes, "call.jsonl", cut) {
-                Ok(sources) => {
-                    for source in sources {
+            for source in import::read(bytes, "call.jsonl", &Options { cut, ..Options::default() }) {
+                match source {
+                    Ok(source) => {
                         runtime.block_on(replay(&source.recording, &Settings::default(), &LexicalRater, None));
                     }
-                }
-                Err(error) => {
-                    assert_printable(&error, 1);
-                    assert!(error.to_string().starts_with("call.jsonl") && error.line <= lines, "{error}");
+                    Err(error) => {
+                        assert_printable(&error, 1);
+                        assert!(error.to_string().starts_with("call.jsonl") && error.line <= lines, "{error}");
+                    }
                 }
             }
         }
@@ -134,7 +134,8 @@ fn an_error_tells_nothing_that_somebody_said() {
         (json!({"id": "1", "turns": said}).to_string(), "a sequence"),
         (format!("[{}]", json!({"id": "1", "turns": [{"role": "caller", "text": [said]}]})), "a string"),
     ] {
-        let error = import::read(file.as_bytes(), "call.jsonl", CutLine::Refuse).unwrap_err().to_string();
+        let read = import::read(file.as_bytes(), "call.jsonl", &Options::default());
+        let error = read.collect::<Result<Vec<_>, _>>().err().unwrap().to_string();
         assert!(!error.contains(said) && error.contains(right), "{error}");
     }
 }

@@ -5,6 +5,7 @@ mod attach;
 mod attended;
 mod authorities;
 mod chance;
+mod convert;
 mod crash;
 mod decoders;
 mod demo;

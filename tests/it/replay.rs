@@ -132,9 +132,12 @@ fn what_cannot_be_read_ends_with_5_and_says_why() {
     let empty = tempfile::tempdir().unwrap();
     for (path, said) in [
         ("no/such/file.jsonl", "no/such/file.jsonl: it cannot be read"),
-        (empty.path().to_str().unwrap(), "the folder holds no *.jsonl files"),
+        (empty.path().to_str().unwrap(), "there are no files in it"),
         (&saved("").path, "it is empty; a recording begins with"),
-        (&saved(b"\xff\xfe{}\n").path, "line 1: byte 1 is not UTF-8"),
+        (
+            &saved(b"{\"type\":\"recording\",\"version\":1,\"room_name\":\"r\"}\n\xff\xfe{}\n").path,
+            "line 2: byte 1 is not UTF-8",
+        ),
         (&saved(vec![b' '; 1 << 20]).path, "line 1: the line is longer than"),
     ] {
         let ran = replay(&[path]);
@@ -254,7 +257,7 @@ fn plain_calls_and_text_transcripts_are_replayed_too() {
     let wrong = saved("{\"turns\":[{\"role\":\"caller\",\"text\":\"hi\"}]}\n{\"turns\":[{\"role\":\"cat\"}]}\n");
     let ran = replay(&[&wrong.path]);
     assert_eq!(ran.code, 5);
-    assert!(ran.stderr.contains("line 2: \"turns[0].role\" of this \"call 2\" line is \"cat\""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("line 2: \"turns[0].role\" of this labelled transcript is \"cat\""), "{}", ran.stderr);
 }
 
 #[test]

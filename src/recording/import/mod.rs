@@ -1,31 +1,69 @@
-//! Transcripts in other forms, turned into recordings: QA has plain labelled calls and text exports as well.
+//! Transcripts in other forms, turned into recordings: platforms, recognisers and people each have their own.
 //!
-//! What a file is, its content says:
-//! - a **recording** begins with its header;
-//! - **labelled calls** are JSON Lines (or one JSON array), each `{"id":…,"turns":[{"role":"caller","text":…}]}`; a file
-//!   holds many, and labels that ride along are ignored here;
-//! - a **text transcript** has lines such as `Caller: …` and `Agent: …`; a line without a speaker goes on with the
-//!   last one's turn.
+//! What a file is, its content says and never its name: [`IMPORTERS`] has a row for each format, tried in order, the
+//! most specific first. An importer turns foreign words into a `call::Call` of pieces with speakers and times, and
+//! knows nothing else. What follows is the same for all of them:
 //!
-//! Such calls have no clock, so one is made: people speak about 150 words a minute.
+//! - `bytes`: gzip, byte order marks, UTF-16; `documents`: one JSON or many, without holding them all;
+//! - `caller`: who of the speakers is the caller; `roles`: what role words mean;
+//! - `turns`: pieces in order of time, joined until somebody else takes over; `marks`: what nobody said;
+//! - `made`: the recording, on a clock of its own where the file has none.
+//!
+//! A file may hold many calls. They are read one by one, so that its size bounds no memory. To add a format, add a
+//! file with its `looks` and `read`, and its row here.
 
-use std::io::BufRead;
+mod assemblyai;
+mod azure;
+mod bytes;
+mod call;
+mod caller;
+mod columns;
+mod contact_lens;
+mod deepgram;
+mod documents;
+mod elevenlabs;
+mod genesys;
+mod google;
+mod json;
+mod labelled;
+mod livekit;
+mod made;
+mod marks;
+mod messages;
+mod plain;
+mod realtime;
+mod retell;
+mod rev;
+mod roles;
+mod rows;
+mod segments;
+mod subtitles;
+mod table;
+#[cfg(test)]
+mod tests;
+mod times;
+mod transcribe;
+mod turns;
+mod twilio;
+mod vapi;
+mod vcon;
+mod words;
+mod zoom;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use std::collections::VecDeque;
+use std::io::{BufRead, Read};
+use std::iter::Peekable;
 
-use crate::clock::Millis;
-use crate::recording::problem::{Problem, RecordingError, kind_of};
-use crate::recording::{CutLine, Header, Lines, Recording, Timed};
-use crate::room::message::{Participant, Role, RoomMessage, TurnEnded};
+use self::bytes::Opened;
+use self::call::{Call, Fault};
+use self::documents::{Document, Documents};
+use self::json::Json;
+use crate::recording::problem::{Problem, RecordingError};
+use crate::recording::{CutLine, Recording};
 
-/// Most bytes of a labelled call or a text transcript's line.
-pub(crate) const MAX_CALL: usize = 16 * 1024 * 1024;
-
-/// Milliseconds that a spoken word takes at 150 words a minute.
-const WORD_MS: u64 = 400;
-/// Milliseconds between two people's turns.
-const GAP_MS: u64 = 300;
+pub use self::call::Labels;
+pub use self::made::from_turns;
+pub(crate) use self::times::rfc3339;
 
 /// One call out of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,167 +72,437 @@ pub struct Source {
     pub name: String,
     /// The call.
     pub recording: Recording,
+    /// What was odd or had to be guessed, and how to overrule it.
+    pub warnings: Vec<String>,
+    /// What people have said of the call, where the file has it.
+    pub labels: Option<Labels>,
+    /// When the call began, in ms since 1970, where the file says so.
+    pub began: Option<u64>,
 }
 
-/// Reads all calls of a file, whichever form it has; `file` names it in errors.
-///
-/// # Errors
-/// [`RecordingError`] names the line and what would be right.
-pub fn read(mut input: impl BufRead, file: &str, cut: CutLine) -> Result<Vec<Source>, RecordingError> {
-    match form(input.fill_buf().map_err(|error| Problem::Unreadable(error).at(file, 0))?) {
-        Form::Recording => {
-            let recording = Recording::read(input, file, cut)?;
-            Ok(vec![Source { name: file.to_owned(), recording }])
+impl Source {
+    fn native(name: &str, recording: Recording) -> Self {
+        Self { name: name.to_owned(), recording, warnings: Vec::new(), labels: None, began: None }
+    }
+}
+
+/// How files are read.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What to do about a recording's last line that stops in its middle.
+    pub cut: CutLine,
+    /// The format, whatever the content says: the name of an importer.
+    pub format: Option<Format>,
+    /// Who is the caller in files that do not say so: a speaker's name, number or channel.
+    pub caller: Option<String>,
+}
+
+/// A format that transcripts come in.
+#[derive(Clone, Copy)]
+pub struct Format(&'static Importer);
+
+impl Format {
+    /// The format of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        IMPORTERS.iter().find(|importer| importer.name == name).map(Self)
+    }
+
+    /// The names of all formats, each with what it is.
+    pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+        IMPORTERS.iter().map(|importer| (importer.name, importer.about))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+}
+
+impl std::fmt::Debug for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+/// A row of the table: one foreign format.
+struct Importer {
+    /// What `--input-format` calls it.
+    name: &'static str,
+    /// What it is, for people.
+    about: &'static str,
+    reads: Reads,
+}
+
+/// How a format is told and read.
+enum Reads {
+    /// Our own recordings.
+    Native,
+    /// JSON documents, each of which holds whole calls.
+    Calls { looks: fn(&Json) -> bool, read: fn(&Json) -> Result<Vec<Call>, Fault> },
+    /// JSON documents that are parts of calls; `keep` tells which are needed.
+    Parts { looks: fn(&Json) -> bool, keep: fn(&Json) -> bool, read: fn(&[Json]) -> Result<Vec<Call>, Fault> },
+    /// Running text.
+    Text { looks: fn(&str) -> bool, read: fn(&str) -> Result<Vec<Call>, Fault> },
+    /// Rows with columns, of any number of calls.
+    Table { looks: fn(&str) -> bool },
+}
+
+/// A row of [`Reads::Calls`].
+const fn calls(
+    name: &'static str,
+    about: &'static str,
+    looks: fn(&Json) -> bool,
+    read: fn(&Json) -> Result<Vec<Call>, Fault>,
+) -> Importer {
+    Importer { name, about, reads: Reads::Calls { looks, read } }
+}
+
+/// A row of [`Reads::Text`].
+const fn text(
+    name: &'static str,
+    about: &'static str,
+    looks: fn(&str) -> bool,
+    read: fn(&str) -> Result<Vec<Call>, Fault>,
+) -> Importer {
+    Importer { name, about, reads: Reads::Text { looks, read } }
+}
+
+/// A row of [`Reads::Parts`].
+const fn parts(
+    name: &'static str,
+    about: &'static str,
+    looks: fn(&Json) -> bool,
+    keep: fn(&Json) -> bool,
+    read: fn(&[Json]) -> Result<Vec<Call>, Fault>,
+) -> Importer {
+    Importer { name, about, reads: Reads::Parts { looks, keep, read } }
+}
+
+/// Every format, the most specific first.
+static IMPORTERS: [Importer; 39] = [
+    Importer { name: "recording", about: "recordings of this program (JSON Lines)", reads: Reads::Native },
+    calls("labelled", "labelled calls: {\"turns\":[{\"role\":…,\"text\":…}]}", labelled::looks, labelled::read),
+    calls("vcon", "vCon, signed or not", vcon::looks, vcon::read),
+    calls("contact-lens", "Amazon Connect Contact Lens", contact_lens::looks, contact_lens::read),
+    calls("call-analytics", "Amazon Transcribe Call Analytics", contact_lens::looks_analytics, contact_lens::read),
+    parts(
+        "contact-lens-realtime",
+        "Contact Lens real-time segment stream",
+        contact_lens::looks_realtime,
+        contact_lens::is_segments,
+        contact_lens::read_realtime,
+    ),
+    calls("transcribe", "Amazon Transcribe", transcribe::looks, transcribe::read),
+    calls("bedrock", "Amazon Bedrock Data Automation", transcribe::looks_bedrock, transcribe::read_bedrock),
+    calls("deepgram", "Deepgram, recorded", deepgram::looks, deepgram::read),
+    parts("deepgram-live", "Deepgram live log", deepgram::looks_live, deepgram::is_final, deepgram::read_live),
+    parts("deepgram-flux", "Deepgram Flux log", deepgram::looks_flux, deepgram::is_end_of_turn, deepgram::read_flux),
+    calls("ccai", "Google CCAI conversation upload", google::looks_entries, google::read_entries),
+    calls("insights", "Google CCAI Insights conversation", google::looks_insights, google::read_insights),
+    calls("google-speech", "Google Speech-to-Text", google::looks_speech, google::read_speech),
+    calls("azure-batch", "Azure batch transcription", azure::looks_batch, azure::read_batch),
+    calls("azure-fast", "Azure fast transcription", azure::looks_fast, azure::read_fast),
+    calls("azure-conversation", "Azure conversation analysis", azure::looks_conversation, azure::read_conversation),
+    calls("genesys", "Genesys Cloud transcript", genesys::looks, genesys::read),
+    parts("twilio", "Twilio Conversational Intelligence", twilio::looks, twilio::is_page, twilio::read),
+    calls("zoom-phone", "Zoom Phone transcript", zoom::looks, zoom::read),
+    calls("rev", "Rev.ai", rev::looks, rev::read),
+    calls("livekit", "LiveKit session report or chat history", livekit::looks, livekit::read),
+    calls("retell", "Retell call", retell::looks, retell::read),
+    calls("vapi", "Vapi end-of-call report", vapi::looks, vapi::read),
+    calls("elevenlabs", "ElevenLabs conversation", elevenlabs::looks, elevenlabs::read),
+    calls("assemblyai", "AssemblyAI", assemblyai::looks, assemblyai::read),
+    parts("openai-realtime", "OpenAI Realtime log", realtime::looks, realtime::is_kept, realtime::read),
+    calls("openai-diarized", "OpenAI diarized transcription", segments::looks_diarized, segments::read),
+    calls("wtf", "World Transcription Format", segments::looks_wtf, segments::read),
+    calls("whisper", "Whisper and WhisperX", segments::looks, segments::read),
+    calls("openai-chat", "OpenAI chat: {\"messages\":[…]}", messages::looks_chat, messages::read_chat),
+    parts("messages", "a list or lines of {role, content}", messages::looks, messages::is_message, messages::read),
+    calls("call", "an object with a list of speaker and text", rows::looks_wrapped, rows::read_wrapped),
+    parts("rows", "a list or lines of objects with speaker and text", rows::looks, rows::is_row, rows::read),
+    text("webvtt", "WebVTT (Zoom, Teams, WhisperX, …)", subtitles::looks_vtt, subtitles::read),
+    text("srt", "SubRip subtitles", subtitles::looks_srt, subtitles::read),
+    text("jose", "signed or encrypted JSON in one line", vcon::looks_compact, vcon::read_compact),
+    Importer { name: "csv", about: "CSV or TSV with a column for words", reads: Reads::Table { looks: table::looks } },
+    text("text", "plain text with speaker labels (Otter, Rev, …)", plain::looks, plain::read),
+];
+
+impl Importer {
+    fn takes(&self, value: &Json) -> bool {
+        match self.reads {
+            Reads::Calls { looks, .. } | Reads::Parts { looks, .. } => looks(value),
+            _ => false,
         }
-        Form::Calls => labelled_calls(input, file, cut),
-        Form::Array => array_of_calls(input, file),
-        Form::Text => text_transcript(input, file),
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Form {
-    Recording,
-    Calls,
-    Array,
-    Text,
+/// The importer that a JSON document's fields speak of.
+fn importer_of(value: &Json) -> Option<&'static Importer> {
+    IMPORTERS.iter().find(|importer| importer.takes(value))
 }
 
-/// The form that a file's first bytes speak of. Whatever is no other form is a recording, whose reader tells what is
-/// wrong with it.
-fn form(head: &[u8]) -> Form {
-    let text = String::from_utf8_lossy(head.get(..head.len().min(4096)).unwrap_or_default());
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    let first_line = text.lines().next().unwrap_or_default();
-    if text.starts_with('[') {
-        Form::Array
-    } else if text.starts_with('{') {
-        let is_call = !first_line.contains("\"recording\"") && first_line.contains("\"turns\"");
-        if is_call { Form::Calls } else { Form::Recording }
-    } else if first_line.split_once(':').is_some_and(|(name, _)| role(name).is_some()) {
-        Form::Text
-    } else {
-        Form::Recording
-    }
-}
-
-/// Who speaks, by the names that transcripts use.
-pub(crate) fn role(name: &str) -> Option<Role> {
-    match name.trim().to_ascii_lowercase().as_str() {
-        "caller" | "customer" | "user" | "client" | "human" => Some(Role::Caller),
-        "agent" | "assistant" | "bot" | "ai" | "system" | "representative" => Some(Role::Agent),
-        "supervisor" | "manager" => Some(Role::Supervisor),
-        "observer" | "other" => Some(Role::Observer),
+/// The calls of a document in a document, such as a transcript in a vCon; `None` where no importer knows it.
+fn inner_calls(value: &Json) -> Option<Result<Vec<Call>, Fault>> {
+    match importer_of(value)?.reads {
+        Reads::Calls { read, .. } => Some(read(value)),
+        Reads::Parts { read, .. } => Some(read(std::slice::from_ref(value))),
         _ => None,
     }
 }
 
-#[derive(Deserialize)]
-struct LabelledCall {
-    #[serde(default)]
-    id: Option<Value>,
-    turns: Vec<LabelledTurn>,
-}
+/// The calls of a file, one by one.
+pub type Sources<'a> = Box<dyn Iterator<Item = Result<Source, RecordingError>> + 'a>;
 
-#[derive(Deserialize)]
-struct LabelledTurn {
-    role: String,
-    #[serde(default, alias = "content")]
-    text: String,
-}
-
-fn labelled_calls(input: impl BufRead, file: &str, cut: CutLine) -> Result<Vec<Source>, RecordingError> {
-    let mut lines = Lines::new(input, file, cut).max_line(MAX_CALL);
-    let mut calls = Vec::new();
-    while let Some(object) = lines.next_object()? {
-        let number = calls.len() + 1;
-        calls.push(labelled_call(object, number, file).map_err(|problem| lines.problem(problem))?);
-    }
-    Ok(calls)
-}
-
-fn array_of_calls(mut input: impl BufRead, file: &str) -> Result<Vec<Source>, RecordingError> {
-    let mut bytes = Vec::new();
-    input.read_to_end(&mut bytes).map_err(|error| Problem::Unreadable(error).at(file, 0))?;
-    let calls: Vec<Value> = serde_json::from_slice(&bytes).map_err(|error| {
-        let detail = error.to_string().split(" at line ").next().unwrap_or_default().to_owned();
-        Problem::NotJson { column: error.column(), detail }.at(file, error.line() as u64)
-    })?;
-    let call = |(index, call): (usize, Value)| match call {
-        Value::Object(object) => labelled_call(object, index + 1, file).map_err(|problem| problem.at(file, 0)),
-        other => Err(Problem::NotAnObject { found: kind_of(&other) }.at(file, 0)),
-    };
-    calls.into_iter().enumerate().map(call).collect()
-}
-
-fn labelled_call(object: Map<String, Value>, number: usize, file: &str) -> Result<Source, Problem> {
-    let call: LabelledCall = serde_json::from_value(Value::Object(object))
-        .map_err(|error| Problem::fields(&format!("call {number}"), &error))?;
-    let id = match call.id {
-        Some(Value::String(id)) => id,
-        Some(Value::Number(id)) => id.to_string(),
-        _ => number.to_string(),
-    };
-    let mut turns = Vec::with_capacity(call.turns.len());
-    for (index, turn) in call.turns.into_iter().enumerate() {
-        let Some(role) = role(&turn.role) else {
-            let problem = format!("is \"{}\"; give caller, agent, supervisor or observer", turn.role);
-            return Err(Problem::field(&format!("call {id}"), &format!("turns[{index}].role"), problem));
-        };
-        turns.push((role, turn.text));
-    }
-    Ok(Source { name: format!("{file}#{id}"), recording: from_turns(&id, turns) })
-}
-
-fn text_transcript(input: impl BufRead, file: &str) -> Result<Vec<Source>, RecordingError> {
-    let mut turns: Vec<(Role, String)> = Vec::new();
-    for (index, line) in input.lines().enumerate() {
-        let line = line.map_err(|error| Problem::Unreadable(error).at(file, index as u64 + 1))?;
-        let line = line.trim_start_matches('\u{feff}').trim();
-        let spoken = line.split_once(':').and_then(|(name, text)| Some((role(name)?, text.trim().to_owned())));
-        match (spoken, turns.last_mut()) {
-            (Some(turn), _) => turns.push(turn),
-            (None, Some((_, text))) if !line.is_empty() => {
-                text.push(' ');
-                text.push_str(line);
-            }
-            (None, _) => {}
-        }
-    }
-    Ok(vec![Source { name: file.to_owned(), recording: from_turns(file, turns) }])
-}
-
-/// A recording of plain turns, with a made clock and the room's turn events. A supervisor joins when they first speak.
+/// Reads the calls of a file, whichever form it has; `file` names it in errors.
+///
+/// A call that does not fit is an error in its place, and the others go on; what is no JSON ends the file.
 #[must_use]
-pub fn from_turns(room_name: &str, turns: impl IntoIterator<Item = (Role, String)>) -> Recording {
-    let mut at = 0;
-    let mut messages = Vec::new();
-    for (index, (role, text)) in (0_u64..).zip(turns) {
-        let participant_id = match role {
-            Role::Caller => "caller",
-            Role::Agent => "agent",
-            Role::Supervisor => "supervisor",
-            Role::Observer => "observer",
-        };
-        let start = at + GAP_MS;
-        if role == Role::Supervisor {
-            let participant = Participant { id: participant_id.to_owned(), role, name: None };
-            let message = RoomMessage::ParticipantJoined { seq: None, participant };
-            messages.push(Timed { at: Millis(start), message });
-        }
-        at = start + WORD_MS * text.split_whitespace().count() as u64;
-        let ended = TurnEnded {
-            seq: Some(index + 1),
-            turn_id: format!("u{}", index + 1),
-            index: Some(index),
-            participant_id: participant_id.to_owned(),
-            text: Some(text),
-            segment_ids: Vec::new(),
-            start_ms: Some(start),
-            end_ms: Some(at),
-        };
-        messages.push(Timed { at: Millis(at), message: RoomMessage::TurnEnded(ended) });
+pub fn read<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Sources<'a> {
+    match opened(input, file, options) {
+        Ok(sources) => sources,
+        Err(error) => Box::new(std::iter::once(Err(error))),
     }
-    let header = Header { room_name: room_name.to_owned(), ..Header::default() };
-    Recording { header, messages, ..Recording::default() }
+}
+
+fn opened<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Result<Sources<'a>, RecordingError> {
+    let unreadable = |error| Problem::Unreadable(error).at(file, 0);
+    let Opened { mut input, head } = bytes::open(input).map_err(unreadable)?;
+    let head = bytes::head_text(&head);
+    let importer = options.format.map(|format| format.0).or_else(|| importer_of_head(&head));
+    let places = Places { file: file.to_owned(), caller: options.caller.clone(), calls: 0 };
+    match importer.map(|importer| (importer, &importer.reads)) {
+        Some((_, Reads::Native)) => {
+            let recording = Recording::read(input, file, options.cut)?;
+            Ok(Box::new(std::iter::once(Ok(Source::native(file, recording)))))
+        }
+        Some((importer, Reads::Text { read, .. })) => {
+            let mut bytes = Vec::new();
+            (&mut input).take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+            if bytes.len() as u64 > MAX_TEXT {
+                return Err(Problem::TooLarge { limit: MAX_TEXT }.at(file, 0));
+            }
+            let calls = read(&bytes::text(&bytes));
+            Ok(Box::new(VecDeque::from(places.all(calls, importer, 0, "")).into_iter()))
+        }
+        Some((importer, Reads::Table { .. })) => Ok(Box::new(table::Calls::new(input, &head, importer, places)?)),
+        Some((importer, _)) => Ok(Box::new(JsonCalls::new(input, file, Some(importer), places))),
+        None if is_json(&head) => Ok(Box::new(JsonCalls::new(input, file, None, places))),
+        None => Err(Problem::Unrecognised { found: text_shape(&head) }.at(file, 0)),
+    }
+}
+
+/// Most bytes of a text that is one call: a month of talk.
+const MAX_TEXT: u64 = 256 * 1024 * 1024;
+
+/// The importer that a file's beginning speaks of; `None` for JSON, whose documents say it, and for what is none.
+fn importer_of_head(head: &str) -> Option<&'static Importer> {
+    let text = head.trim_start();
+    let native = || IMPORTERS.first();
+    // Blank as far as one can see: its reader knows what to say.
+    if text.is_empty() {
+        return native();
+    }
+    if is_json(text) {
+        let first_line = text.lines().next().unwrap_or_default();
+        let is_header = serde_json::from_str(first_line)
+            .is_ok_and(|line: serde_json::Value| line.get("type").is_some_and(|kind| kind == "recording"));
+        return native().filter(|_| is_header || is_headless(first_line));
+    }
+    IMPORTERS.iter().find(|importer| match importer.reads {
+        Reads::Text { looks, .. } | Reads::Table { looks } => looks(text),
+        _ => false,
+    })
+}
+
+/// A line that a recording holds, though not its first.
+fn is_headless(line: &str) -> bool {
+    line.contains("\"type\":\"recording\"") || (line.contains("\"at_ms\":") && line.contains("\"type\":"))
+}
+
+/// Whether a text begins as JSON does; a stamp or label in brackets does not.
+fn is_json(text: &str) -> bool {
+    let mut bytes = text.trim_start().bytes();
+    let first = bytes.next();
+    let second = bytes.find(|byte| !byte.is_ascii_whitespace());
+    match first {
+        Some(b'{') => matches!(second, Some(b'"' | b'}') | None),
+        Some(b'[') => matches!(second, Some(b'{' | b'[' | b']' | b'"') | None),
+        _ => false,
+    }
+}
+
+fn text_shape(head: &str) -> String {
+    if head.contains('\0') || head.chars().filter(|c| c.is_control() && !c.is_whitespace()).count() > head.len() / 64 {
+        return "bytes that are no text, such as audio or an archive".to_owned();
+    }
+    let lines = head.lines().filter(|line| !line.trim().is_empty()).count();
+    format!("text of {lines} lines or more, none of which begins with a speaker's name and a colon")
+}
+
+/// Gives calls their names, and problems their places.
+struct Places {
+    file: String,
+    caller: Option<String>,
+    calls: u64,
+}
+
+impl Places {
+    fn all(
+        mut self,
+        calls: Result<Vec<Call>, Fault>,
+        importer: &Importer,
+        line: u64,
+        at: &str,
+    ) -> Vec<Result<Source, RecordingError>> {
+        self.sources(calls, importer, line, at, false)
+    }
+
+    /// `many`: whether the file holds other calls as well.
+    fn sources(
+        &mut self,
+        calls: Result<Vec<Call>, Fault>,
+        importer: &Importer,
+        line: u64,
+        at: &str,
+        many: bool,
+    ) -> Vec<Result<Source, RecordingError>> {
+        match calls {
+            Err(fault) => {
+                self.calls += 1;
+                vec![Err(self.fault(fault, importer, line, at))]
+            }
+            Ok(calls) => {
+                let many = many || calls.len() > 1;
+                calls.into_iter().map(|call| self.source(call, importer, line, at, many)).collect()
+            }
+        }
+    }
+
+    fn source(
+        &mut self,
+        mut call: Call,
+        importer: &Importer,
+        line: u64,
+        at: &str,
+        many: bool,
+    ) -> Result<Source, RecordingError> {
+        self.calls += 1;
+        if many && call.id.is_none() {
+            call.id = Some(self.calls.to_string());
+        }
+        let name = match call.id.as_deref().filter(|_| many) {
+            Some(id) => format!("{}#{id}", self.file),
+            None => self.file.clone(),
+        };
+        made::source(call, &self.file, name, self.caller.as_deref())
+            .map_err(|fault| self.fault(fault, importer, line, at))
+    }
+
+    fn fault(&self, fault: Fault, importer: &Importer, line: u64, at: &str) -> RecordingError {
+        let place = match (at, fault.path.as_str()) {
+            ("", "") => String::new(),
+            ("", path) => format!("\"{path}\" of "),
+            (at, "") => format!("\"{at}\" of "),
+            (at, path) => format!("\"{at}.{path}\" of "),
+        };
+        let problem = fault.problem;
+        Problem::Foreign { format: importer.name, place, problem }.at(&self.file, line)
+    }
+}
+
+/// The calls of a file's JSON documents.
+struct JsonCalls<'a> {
+    documents: Peekable<Documents<'a>>,
+    forced: Option<&'static Importer>,
+    places: Places,
+    many: bool,
+    ready: VecDeque<Result<Source, RecordingError>>,
+    /// Nothing more of the file is worth reading.
+    over: bool,
+}
+
+impl<'a> JsonCalls<'a> {
+    fn new(input: Box<dyn BufRead + 'a>, file: &str, forced: Option<&'static Importer>, places: Places) -> Self {
+        let documents = Documents::new(input, file).peekable();
+        Self { documents, forced, places, many: false, ready: VecDeque::new(), over: false }
+    }
+
+    fn take(&mut self, document: Document) {
+        let at = document.element.map_or_else(String::new, |(_, at)| format!("[{at}]"));
+        let Some(importer) = self.forced.or_else(|| importer_of(&document.value)) else {
+            // A log of something else would be an error on each of its lines.
+            self.over = self.places.calls == 0;
+            self.places.calls += 1;
+            let found = format!("JSON: {}", document.value.shape());
+            self.ready.push_back(Err(Problem::Unrecognised { found }.at(&self.places.file, document.line)));
+            return;
+        };
+        let sources = match importer.reads {
+            Reads::Calls { read, .. } => {
+                let calls = read(&document.value);
+                let own = document.value.is_object() && importer.name == "labelled";
+                self.many |= own || document.element.is_some() || self.documents.peek().is_some_and(Result::is_ok);
+                self.places.sources(calls, importer, document.line, &at, self.many)
+            }
+            Reads::Parts { keep, read, .. } => {
+                let line = document.line;
+                let calls = self.parts(document, keep).map(|parts| read(&parts));
+                match calls {
+                    Ok(calls) => self.places.sources(calls, importer, line, "", self.many),
+                    Err(error) => vec![Err(error)],
+                }
+            }
+            _ => Vec::new(),
+        };
+        self.ready.extend(sources);
+    }
+
+    /// The document and those that go with it: the rest of its array, or all that stand by themselves.
+    fn parts(&mut self, first: Document, keep: fn(&Json) -> bool) -> Result<Vec<Json>, RecordingError> {
+        // A list within a list is a call by itself.
+        if first.value.is_list() {
+            self.many = true;
+            return Ok(vec![first.value]);
+        }
+        let array = first.element.map(|(array, _)| array);
+        let mut parts = Vec::new();
+        if keep(&first.value) {
+            parts.push(first.value);
+        }
+        let belongs = |next: &Result<Document, RecordingError>| match next {
+            Ok(next) => next.element.map(|(array, _)| array) == array && !next.value.is_list(),
+            Err(_) => true,
+        };
+        while let Some(next) = self.documents.next_if(belongs) {
+            let next = next?;
+            if keep(&next.value) {
+                parts.push(next.value);
+            }
+        }
+        self.many |= self.documents.peek().is_some();
+        Ok(parts)
+    }
+}
+
+impl Iterator for JsonCalls<'_> {
+    type Item = Result<Source, RecordingError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(source) = self.ready.pop_front() {
+                return Some(source);
+            }
+            match self.documents.next().filter(|_| !self.over) {
+                Some(Ok(document)) => self.take(document),
+                Some(Err(error)) => return Some(Err(error)),
+                None if self.places.calls == 0 => {
+                    self.places.calls += 1;
+                    return Some(Err(Problem::NothingSaid.at(&self.places.file, 0)));
+                }
+                None => return None,
+            }
+        }
+    }
 }

@@ -1,0 +1,44 @@
+//! The flags that say how transcripts are read, shared by every command that reads them.
+
+use clap::Args;
+
+use crate::recording::CutLine;
+use crate::recording::import::{Format, Options, Source};
+
+/// How transcripts are read.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Transcripts (any format: recordings, vCon, contact centres, recognisers, agents, text)")]
+pub struct ImportArgs {
+    /// Read every file as this format, whatever its content looks like; a wrong NAME lists them all.
+    #[arg(long, value_name = "NAME", value_parser = format)]
+    pub input_format: Option<Format>,
+
+    /// Who is the caller in files that do not say so: a speaker's name, number or channel, e.g. SPEAKER_00.
+    #[arg(long, value_name = "SPEAKER")]
+    pub caller: Option<String>,
+}
+
+fn format(name: &str) -> Result<Format, String> {
+    Format::named(name).ok_or_else(|| {
+        let names = Format::all().map(|(name, _)| name);
+        let nearest = names.min_by_key(|known| strsim::damerau_levenshtein(known, name)).unwrap_or_default();
+        let list: Vec<String> = Format::all().map(|(name, about)| format!("  {name:<22} {about}")).collect();
+        format!("did you mean \"{nearest}\"? The formats are:\n{}", list.join("\n"))
+    })
+}
+
+impl ImportArgs {
+    /// The options for reading files.
+    #[must_use]
+    pub fn options(&self, cut: CutLine) -> Options {
+        Options { cut, format: self.input_format, caller: self.caller.clone() }
+    }
+}
+
+/// Says on standard error what was odd about a call.
+pub(super) fn warn(source: &Source) {
+    let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+    for warning in &source.warnings {
+        anstream::eprintln!("{yellow}warning{yellow:#}: {}: {warning}", source.name);
+    }
+}

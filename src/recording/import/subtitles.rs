@@ -1,0 +1,160 @@
+//! WebVTT and SubRip: cues with times, and speakers in voice tags, in `Name:` or in `[SPEAKER_00]:`.
+
+use super::call::{Call, Fault};
+use super::plain::{Label, Names, label};
+use super::times::clock;
+
+pub(super) fn looks_vtt(text: &str) -> bool {
+    text.trim_start().starts_with("WEBVTT")
+}
+
+pub(super) fn looks_srt(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let second = lines.next().unwrap_or_default();
+    timing(first).is_some() || (first.bytes().all(|b| b.is_ascii_digit()) && timing(second).is_some())
+}
+
+#[derive(Debug, Default)]
+struct Cue {
+    start: i64,
+    end: i64,
+    lines: Vec<String>,
+}
+
+pub(super) fn read(text: &str) -> Result<Vec<Call>, Fault> {
+    let rolls = text.contains("-->")
+        && text.split('<').any(|part| part.split_once('>').is_some_and(|(tag, _)| clock(tag).is_some()));
+    let mut cues = cues(text);
+    if cues.is_empty() {
+        return Err(Fault::new("", "has no cues; each begins with a line such as 00:00:01.000 --> 00:00:02.500"));
+    }
+    if rolls {
+        unroll(&mut cues);
+    }
+    let said: Vec<(Cue, Vec<Voice>)> = cues
+        .into_iter()
+        .map(|cue| {
+            let voices = voices(&cue);
+            (cue, voices)
+        })
+        .collect();
+    let labels = said.iter().flat_map(|(_, voices)| voices).filter(|voice| voice.name.is_none());
+    let names = Names::among(labels.filter_map(|voice| label(&voice.text)));
+    let mut call = Call::default();
+    for (cue, voices) in said {
+        for voice in voices {
+            let (name, text) = match (voice.name, label(&voice.text)) {
+                (Some(name), _) => (Some(name), voice.text.as_str()),
+                (None, Some(Label { name, rest, .. })) if names.has(name) => (Some(name.to_owned()), rest),
+                _ => (None, voice.text.as_str()),
+            };
+            let speaker = name.map(|name| call.speaker(&name, None));
+            call.say(speaker, text, Some(cue.start), Some(cue.end));
+        }
+    }
+    Ok(vec![call])
+}
+
+fn timing(line: &str) -> Option<(i64, i64)> {
+    let (start, end) = line.split_once("-->")?;
+    let end = end.split_whitespace().next()?;
+    Some((clock(start.trim())?, clock(end)?))
+}
+
+/// Cues line by line: a blank line ends one, and so does the next one's time.
+fn cues(text: &str) -> Vec<Cue> {
+    let mut cues: Vec<Cue> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        if let Some((start, end)) = timing(line) {
+            cues.push(Cue { start, end, lines: Vec::new() });
+            open = true;
+        } else if line.trim().is_empty() {
+            // A cue whose text has not begun yet may have a blank before it.
+            open = false;
+        } else if open && let Some(cue) = cues.last_mut() {
+            cue.lines.push(line.trim().to_owned());
+        }
+    }
+    cues
+}
+
+/// Captions that roll up say each line again until it is gone.
+fn unroll(cues: &mut [Cue]) {
+    let mut shown: Vec<String> = Vec::new();
+    for cue in cues {
+        let now: Vec<String> = cue.lines.iter().map(|line| stripped(line)).filter(|line| !line.is_empty()).collect();
+        cue.lines.retain(|line| {
+            let plain = stripped(line);
+            !plain.is_empty() && !shown.contains(&plain)
+        });
+        shown = now;
+    }
+}
+
+struct Voice {
+    name: Option<String>,
+    text: String,
+}
+
+/// Who says what in a cue: voice tags, else lines that a dash begins, else all of it.
+fn voices(cue: &Cue) -> Vec<Voice> {
+    let text = cue.lines.join(" ");
+    let mut voices = Vec::new();
+    let mut parts = text.split("<v");
+    let before = stripped(parts.next().unwrap_or_default());
+    if !before.is_empty() {
+        voices.push(Voice { name: None, text: before });
+    }
+    for part in parts {
+        // `<v.loud Name>`, `<v Name>`; anything else was no voice tag.
+        let (tag, said) = part.split_once('>').unwrap_or(("", part));
+        let name = tag.split_once(char::is_whitespace).map(|(_, name)| entities(name.trim()));
+        voices.push(Voice { name: name.filter(|name| !name.is_empty()), text: stripped(said) });
+    }
+    voices
+}
+
+/// Text without tags, its entities resolved.
+fn stripped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once('<') {
+        plain.push_str(before);
+        match from.split_once('>').filter(|(tag, _)| is_tag(tag)) {
+            Some((_, after)) => rest = after,
+            None => {
+                plain.push('<');
+                rest = from;
+            }
+        }
+    }
+    plain.push_str(rest);
+    let plain = entities(plain.trim());
+    plain.strip_prefix("- ").map_or(plain.clone(), str::to_owned)
+}
+
+fn is_tag(tag: &str) -> bool {
+    let name = tag.trim_start_matches('/');
+    let known = ["b", "i", "u", "c", "v", "ruby", "rt", "lang", "font"];
+    clock(tag).is_some() || known.contains(&name.split(['.', ' ']).next().unwrap_or_default())
+}
+
+pub(super) fn entities(text: &str) -> String {
+    if !text.contains('&') {
+        return text.to_owned();
+    }
+    let named = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&nbsp;", " "),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&apos;", "'"),
+        ("&lrm;", ""),
+        ("&rlm;", ""),
+    ];
+    let text = named.iter().fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain));
+    text.replace("&amp;", "&")
+}

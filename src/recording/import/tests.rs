@@ -1,0 +1,265 @@
+//! Each sample of a format is read to the turns that its `.turns` file beside it has, which a person wrote from reading
+//! the sample; and nothing done to a sample makes its importer panic.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::room::message::RoomMessage;
+
+/// Folders of samples: ours, and one that `FORMAT_SAMPLES` names, for files that may not be given on.
+fn samples() -> Vec<(PathBuf, Vec<u8>)> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
+    let more = std::env::var_os("FORMAT_SAMPLES").map(PathBuf::from);
+    let files = std::iter::once(ours).chain(more).flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let mut paths: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_none_or(|extension| extension != "turns"));
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+fn format_of(bytes: &[u8]) -> &'static str {
+    let Opened { input, head } = bytes::open(bytes).unwrap();
+    let head = bytes::head_text(&head);
+    let of_json = || {
+        let first = Documents::new(input, "f").find_map(Result::ok)?;
+        importer_of(&first.value)
+    };
+    importer_of_head(&head).or_else(of_json).map_or("unknown", |importer| importer.name)
+}
+
+/// A file as its `.turns` file tells it.
+fn told(bytes: &[u8], caller: Option<&str>) -> String {
+    let options = Options { caller: caller.map(str::to_owned), ..Options::default() };
+    let mut told = format!("format {}\n", format_of(bytes));
+    for source in read(bytes, "f", &options) {
+        let source = match source {
+            Ok(source) => source,
+            Err(error) => {
+                writeln!(told, "error {error}").unwrap();
+                continue;
+            }
+        };
+        writeln!(told, "call {}", source.recording.header.room_name).unwrap();
+        for warning in &source.warnings {
+            writeln!(told, "warning {warning}").unwrap();
+        }
+        for timed in &source.recording.messages {
+            if let RoomMessage::TurnEnded(turn) = &timed.message {
+                let text = turn.text.as_deref().unwrap_or_default();
+                writeln!(told, "{} {} {text}", turn.participant_id, turn.start_ms.unwrap()).unwrap();
+            }
+        }
+    }
+    told
+}
+
+/// Whether lines are as expected; `…` in an expected line stands for any words, and `-` for a time that is made.
+fn is_as_expected(told: &str, expected: &str) -> bool {
+    let fits = |told: &str, expected: &str| {
+        let (told_words, expected_words): (Vec<&str>, Vec<&str>) =
+            (told.splitn(3, ' ').collect(), expected.splitn(3, ' ').collect());
+        let same = |at: usize| told_words.get(at) == expected_words.get(at) || expected_words.get(at) == Some(&"-");
+        match expected.split_once('…') {
+            Some((before, after)) => told.starts_with(before) && told.contains(after.trim_end_matches('…')),
+            None => same(0) && same(1) && told_words.get(2) == expected_words.get(2),
+        }
+    };
+    told.lines().count() == expected.lines().count()
+        && told.lines().zip(expected.lines()).all(|(told, expected)| fits(told, expected))
+}
+
+#[test]
+fn every_sample_is_read_to_the_turns_that_its_reader_wrote_down() {
+    let mut wrong = String::new();
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (path, bytes) in samples() {
+        *seen.entry(format_of(&bytes)).or_default() += 1;
+        let turns = PathBuf::from(format!("{}.turns", path.display()));
+        let expected = std::fs::read_to_string(&turns).unwrap_or_default().replace("\r\n", "\n");
+        let told = told(&bytes, None);
+        if !is_as_expected(&told, &expected) {
+            writeln!(wrong, "--- {}\n{told}+++ expected\n{expected}", path.display()).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    // Every row of the table has a sample.
+    let missing: Vec<&str> =
+        IMPORTERS.iter().map(|importer| importer.name).filter(|name| !seen.contains_key(name)).collect();
+    assert!(missing.is_empty(), "no samples of {missing:?}");
+}
+
+#[test]
+fn the_same_file_packed_or_in_utf_16_or_with_other_line_ends_is_read_the_same() {
+    use std::io::Write as _;
+    for (path, bytes) in samples() {
+        let Ok(text) = std::str::from_utf8(&bytes) else { continue };
+        let as_is = told(&bytes, None);
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(&bytes).unwrap();
+        assert_eq!(told(&packed.finish().unwrap(), None), as_is, "{}", path.display());
+        let plain = text.trim_start_matches('\u{feff}');
+        let wide: Vec<u8> = "\u{feff}".encode_utf16().chain(plain.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        assert_eq!(told(&wide, None), as_is, "{}", path.display());
+        // A recording's own reader wants its lines whole, and so do cells of several lines.
+        let crlf = plain.replace("\r\n", "\n").replace('\n', "\r\n");
+        assert_eq!(told(crlf.as_bytes(), None).replace('\r', ""), as_is, "{}", path.display());
+    }
+}
+
+#[test]
+fn one_json_an_array_of_it_and_one_on_each_line_hold_the_same_calls() {
+    for (path, bytes) in samples() {
+        let Some(Reads::Calls { .. }) = importer_of_name(format_of(&bytes)) else { continue };
+        let turns = |bytes: &[u8]| -> Vec<String> {
+            let keep = |line: &&str| {
+                !["call", "format"].contains(&line.split(' ').next().unwrap_or_default()) && !line.starts_with("error")
+            };
+            told(bytes, None).lines().filter(keep).map(str::to_owned).collect()
+        };
+        let once = turns(&bytes);
+        let Ok(value) =
+            serde_json::from_slice::<serde_json::Value>(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes))
+        else {
+            continue;
+        };
+        // An array of arrays is no form that anything writes.
+        if value.is_array() {
+            continue;
+        }
+        let twice = [once.clone(), once].concat();
+        let array = serde_json::to_vec_pretty(&serde_json::json!([value, value])).unwrap();
+        assert_eq!(turns(&array), twice, "{}", path.display());
+        assert_eq!(turns(format!("{value}\n{value}\n").as_bytes()), twice, "{}", path.display());
+    }
+}
+
+fn importer_of_name(name: &str) -> Option<&'static Reads> {
+    IMPORTERS.iter().find(|importer| importer.name == name).map(|importer| &importer.reads)
+}
+
+fn refused(text: &str, options: &Options) -> String {
+    let errors = read(text.as_bytes(), "calls.json", options).filter_map(Result::err);
+    errors.map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_cannot_be_read_is_told_with_its_place_what_it_looks_like_and_what_would_be_right() {
+    let own = |text: &str| refused(text, &Options::default());
+    let told = [
+        own("Dear team, all is well.\nThe end"),
+        own("{\"foo\":1,\"bar\":[2]}"),
+        own("[{\"foo\":1}]"),
+        own("[]"),
+        own("{\n \"messages\": [\n  {\"role\": \"user\" \"content\": 1}]}"),
+        own("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"cat\",\"content\":\"hi\"}]}"),
+        own("[{\"turns\":[]},{\"turns\":[{\"role\":\"cat\"}]}]"),
+        own("{\"protected\":\"x\",\"ciphertext\":\"abc\",\"iv\":\"x\"}"),
+        own("{\"payload\":\"!!\",\"signatures\":[]}"),
+        own("eyJhbGciOiJSU0EtT0FFUCJ9.a.b.c.d"),
+        own("{\"parties\":[],\"dialog\":[{\"type\":\"recording\",\"url\":\"x\"}]}"),
+        own("{\"sid\":\"GT1\",\"channel\":{}}"),
+        own("{\"utterances\":[],\"status\":\"error\",\"audio_duration\":3}"),
+        own("speaker,text\n"),
+        refused("speaker,text\nA,hi\nB,hello\n", &Options { caller: Some("Dana".to_owned()), ..Options::default() }),
+        refused("hello", &Options { format: Format::named("webvtt"), ..Options::default() }),
+        refused("hello", &Options { format: Format::named("deepgram"), ..Options::default() }),
+        refused("hello", &Options { format: Format::named("csv"), ..Options::default() }),
+    ];
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn a_call_that_does_not_fit_is_told_and_the_others_go_on() {
+    let calls = "{\"turns\":[{\"role\":\"caller\",\"text\":\"a\"}]}\n{\"turns\":[{\"role\":\"cat\"}]}\n{\"turns\":[{\"role\":\"caller\",\"text\":\"b\"}]}\n";
+    let sources: Vec<_> = read(calls.as_bytes(), "f", &Options::default()).collect();
+    assert_eq!(sources.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+}
+
+#[test]
+fn the_format_is_what_the_flag_says() {
+    let text = "Dana talks.\n\nAnd talks.\n";
+    assert!(refused(text, &Options::default()).contains("in no format"));
+    let options = Options { format: Format::named("text"), ..Options::default() };
+    assert_eq!(read(text.as_bytes(), "f", &options).filter(Result::is_ok).count(), 1);
+    assert!(Format::named("no such").is_none());
+}
+
+#[test]
+fn a_call_of_a_table_ends_with_its_last_row_however_they_are_mixed() {
+    let mut rows = "call_id,speaker,text\n".to_owned();
+    for row in 0..200 {
+        writeln!(rows, "{},{},row {row}", row % 7, if row % 2 == 0 { "agent" } else { "caller" }).unwrap();
+    }
+    let sources: Vec<Source> = read(rows.as_bytes(), "f", &Options::default()).map(Result::unwrap).collect();
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(names, ["f#0", "f#1", "f#2", "f#3", "f#4", "f#5", "f#6"]);
+    assert_eq!(sources.iter().map(|source| source.recording.messages.len()).sum::<usize>(), 200);
+}
+
+static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| samples().into_iter().map(|(_, bytes)| bytes).collect());
+
+proptest! {
+    #[test]
+    fn no_damage_to_a_sample_makes_its_importer_panic(
+        sample in any::<prop::sample::Index>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+        is_cut: bool,
+        forced in prop::option::of(0..IMPORTERS.len()),
+    ) {
+        let mut bytes = sample.get(&SAMPLES).clone();
+        for (at, with) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = with;
+        }
+        if is_cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let format = forced.map(|at| Format(&IMPORTERS[at]));
+        for source in read(bytes.as_slice(), "f", &Options { format, ..Options::default() }).flatten() {
+            let mut at = 0;
+            for timed in &source.recording.messages {
+                prop_assert!(timed.at.0 >= at, "a recording's lines stand in order");
+                at = timed.at.0;
+            }
+        }
+    }
+
+    #[test]
+    fn no_value_in_the_place_of_another_makes_an_importer_panic(
+        sample in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        with in prop::sample::select(vec!["null", "-1", "1e300", "[]", "{}", "\"x\"", "[[0]]", "true", "\"99999:99\""]),
+    ) {
+        let bytes = sample.get(&SAMPLES);
+        let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(bytes) else { return Ok(()) };
+        let mut places = Vec::new();
+        pointers(&value, String::new(), &mut places);
+        let place = at.get(&places).clone();
+        *value.pointer_mut(&place).unwrap() = serde_json::from_str(with).unwrap();
+        read(value.to_string().as_bytes(), "f", &Options::default()).for_each(drop);
+    }
+}
+
+fn pointers(value: &serde_json::Value, at: String, places: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (key, value) in object {
+                pointers(value, format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), places);
+            }
+        }
+        serde_json::Value::Array(list) => {
+            for (index, value) in list.iter().enumerate() {
+                pointers(value, format!("{at}/{index}"), places);
+            }
+        }
+        _ => {}
+    }
+    places.push(at);
+}

@@ -1,0 +1,177 @@
+//! Times, in the units that their fields are named for. All come out in ms; none is ever told apart by its size.
+
+use super::json::Json;
+
+/// Longest time that is taken for one: a year 9999, in ms.
+const LATEST: f64 = 2.6e14;
+
+fn whole(ms: f64) -> Option<i64> {
+    // In range, so the cast keeps it.
+    (ms.is_finite() && ms.abs() < LATEST).then(|| ms.round() as i64)
+}
+
+/// A field in ms.
+pub(super) fn millis(value: &Json) -> Option<i64> {
+    whole(value.number()?)
+}
+
+/// A field in seconds: a number, a string of one, or `1.8s`.
+pub(super) fn seconds(value: &Json) -> Option<i64> {
+    match value {
+        Json::Text(text) => {
+            let text = text.trim();
+            let number: f64 = text.strip_suffix('s').unwrap_or(text).trim().parse().ok()?;
+            whole(1000.0 * number)
+        }
+        value => whole(1000.0 * value.number()?),
+    }
+}
+
+/// A field in µs.
+pub(super) fn micros(value: &Json) -> Option<i64> {
+    whole(value.number()? / 1000.0)
+}
+
+/// A field in ticks of 100 ns.
+pub(super) fn ticks(value: &Json) -> Option<i64> {
+    whole(value.number()? / 10_000.0)
+}
+
+/// A field that holds a moment or a stretch as text: RFC 3339, `PT1.5S`, `00:00:04.120`.
+pub(super) fn written(value: &Json) -> Option<i64> {
+    let text = value.text()?.trim();
+    clock(text).or_else(|| moment(text)).or_else(|| stretch(text))
+}
+
+/// `h:mm:ss.fff`, `mm:ss`, with a point or a comma; `mm:ss:fff` is not one.
+pub(super) fn clock(text: &str) -> Option<i64> {
+    let (whole_part, fraction) = match text.split_once(['.', ',']) {
+        Some((whole_part, fraction)) => (whole_part, Some(fraction)),
+        None => (text, None),
+    };
+    let parts: Vec<&str> = whole_part.split(':').collect();
+    let digits = |part: &str, most: usize| (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    if !(2..=3).contains(&parts.len()) || !digits(parts[0], 4) || !parts[1..].iter().all(|part| digits(part, 2)) {
+        return None;
+    }
+    let mut seconds = 0_i64;
+    for (at, part) in parts.iter().enumerate() {
+        let number: i64 = part.parse().ok()?;
+        if at > 0 && number >= 60 {
+            return None;
+        }
+        seconds = seconds * 60 + number;
+    }
+    let ms = match fraction {
+        None => 0,
+        Some(fraction) if digits(fraction, 9) => format!("{fraction:0<3}").get(..3)?.parse().ok()?,
+        Some(_) => return None,
+    };
+    Some(seconds * 1000 + ms)
+}
+
+/// `PT1H2M3.4S`.
+fn stretch(text: &str) -> Option<i64> {
+    let mut rest = text.strip_prefix("PT")?;
+    let mut ms = 0.0;
+    for (unit, worth) in [('H', 3_600_000.0), ('M', 60_000.0), ('S', 1000.0)] {
+        if let Some((number, after)) = rest.split_once(unit) {
+            let number: f64 = number.parse().ok()?;
+            (ms, rest) = (ms + number * worth, after);
+        }
+    }
+    rest.is_empty().then(|| whole(ms)).flatten()
+}
+
+/// RFC 3339, in ms since 1970; without an offset it is taken for UTC, as only differences matter.
+pub(super) fn moment(text: &str) -> Option<i64> {
+    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let (time, offset) = match time.find(['Z', 'z', '+', '-']) {
+        Some(at) => (time.get(..at)?, time.get(at..)?),
+        None => (time, ""),
+    };
+    let offset = match offset.trim() {
+        "" | "Z" | "z" => 0,
+        offset => {
+            let sign = if offset.starts_with('-') { -1 } else { 1 };
+            let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
+            let hours: i64 = digits.get(..2)?.parse().ok()?;
+            let minutes: i64 = digits.get(2..4).unwrap_or("0").parse().ok()?;
+            sign * (hours * 60 + minutes) * 60_000
+        }
+    };
+    Some(days(year, month, day) * 86_400_000 + clock(time.trim())? - offset)
+}
+
+/// Days since 1970-01-01 in the Gregorian calendar: years begin in March, so that a leap day is a year's last.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468
+}
+
+/// RFC 3339 of a moment in ms since 1970, in UTC.
+pub(crate) fn rfc3339(unix_ms: i64) -> String {
+    let (day, ms) = (unix_ms.div_euclid(86_400_000), unix_ms.rem_euclid(86_400_000));
+    // The days are counted from March of the year 0, in eras of 400 years.
+    let days = day + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year_of_era + era * 400 + later;
+    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_time_is_read_and_nothing_else() {
+        for (text, ms) in [
+            ("0:49", Some(49_000)),
+            ("1:02:14", Some(3_734_000)),
+            ("00:00:04.120", Some(4120)),
+            ("00:00:02,4", Some(2400)),
+            ("PT0.04S", Some(40)),
+            ("PT1M2S", Some(62_000)),
+            ("1970-01-02T00:00:00Z", Some(86_400_000)),
+            ("2025-02-19T16:15:50-05:00", Some(1_739_999_750_000)),
+            ("2024-02-29T00:00:00.5", Some(1_709_164_800_500)),
+            ("4", None),
+            ("1:75", None),
+            ("12:3a", None),
+            ("PT5X", None),
+            ("2024-13-01T00:00:00Z", None),
+        ] {
+            let read = written(&Json::Text(text.to_owned()));
+            assert_eq!(read, ms, "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_are_written_as_they_are_read() {
+        for ms in [0, 951_782_399_999, 1_709_164_800_500, 4_102_444_800_000] {
+            assert_eq!(moment(&rfc3339(ms)), Some(ms));
+        }
+    }
+
+    #[test]
+    fn a_unit_is_the_fields_and_not_guessed() {
+        let text = |text: &str| Json::Text(text.to_owned());
+        assert_eq!(seconds(&text("1.800s")), Some(1800));
+        assert_eq!(seconds(&Json::Number(0.31)), Some(310));
+        assert_eq!(millis(&Json::Number(0.4)), Some(0));
+        assert_eq!(micros(&Json::Number(1_675_230_581_000_000.0)), Some(1_675_230_581_000));
+        assert_eq!(ticks(&Json::Number(22_800_000.0)), Some(2280));
+        assert_eq!(seconds(&Json::Number(f64::MAX)), None);
+    }
+}

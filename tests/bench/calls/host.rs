@@ -1,0 +1,57 @@
+//! The role of one process with many calls.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use sentiment_sidecar::call::report::Report;
+use sentiment_sidecar::config::settings::Settings;
+use sentiment_sidecar::room::{DialectName, Target};
+use sentiment_sidecar::runtime::{Attachment, Call, Host, Means, RatingPool};
+use sentiment_sidecar::sentiment;
+use sentiment_sidecar::store::Store;
+use sentiment_sidecar::tls::Authorities;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// How many calls join at a time: a listener's queue is not endless.
+const JOINING: usize = 64;
+
+/// Attaches to so many rooms, and serves them until stdin closes.
+pub(crate) fn run(url: &str, calls: usize, store: &str) {
+    let stop = CancellationToken::new();
+    let closed = stop.clone();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        closed.cancel();
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(serve(url.parse().unwrap(), calls, store, stop));
+}
+
+async fn serve(url: Url, calls: usize, store: &str, stop: CancellationToken) {
+    let store = Store::open(&store.parse().unwrap()).await.unwrap();
+    let means = Means { store, deliverer: None, sip_password: None, authorities: Authorities::default() };
+    let host = Host::start(means, stop.clone());
+    let settings = Arc::new(Settings { enabled: true, ..Settings::default() });
+    let rater = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
+    let joining = Arc::new(Semaphore::new(JOINING));
+    for number in 0..calls {
+        let mut place = Some(Arc::clone(&joining).acquire_owned().await.unwrap());
+        let attachment = Attachment {
+            settings: Arc::clone(&settings),
+            room: Target::dial(DialectName::Native, url.clone(), format!("bench-{number}"), None),
+            rater: Arc::clone(&rater),
+            shadow: false,
+            recorder: None,
+            journal: None,
+        };
+        host.attach(attachment, move |_: &Call, report: &Report| {
+            if matches!(report, Report::Attached { .. }) {
+                drop(place.take());
+            }
+        });
+    }
+    stop.cancelled().await;
+    host.close().await;
+}

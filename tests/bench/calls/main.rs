@@ -1,0 +1,86 @@
+//! Many calls in one process beside one process each, in one run: memory a call, CPU a caller turn, and how long a turn
+//! waits for its decision. The rooms are a process of their own and count for nothing but the two cores that they share.
+//!
+//! Each call has a caller turn every 10 s, between two turns of its agent, rated by the embedded rater; the calls' turns
+//! are spread evenly over the 10 s. The first 10 s are not counted. A single call has a turn a second, for figures that
+//! say something. Goals on two cores: 150 KB a call beyond the first, 99 of 100 turns decided within 50 ms at 1,000 calls,
+//! spawn to attached and the memory of one `attach` no more than before.
+//!
+//! `-- --quick` measures few calls, for seconds. The binary of an earlier version is measured beside this one where
+//! `SIDECAR_BENCH_BEFORE` names it:
+//!
+//! ```sh
+//! SIDECAR_BENCH_BEFORE=before/sentiment-sidecar cargo bench --bench calls
+//! ```
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and should panic when it cannot go on")]
+
+mod host;
+mod measure;
+mod process;
+mod rooms;
+mod show;
+
+use std::time::Duration;
+
+use measure::Stage;
+use rooms::Play;
+
+/// How often each caller speaks.
+const EVERY: Duration = Duration::from_secs(10);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How much is measured.
+struct Extent {
+    in_one: &'static [usize],
+    one_each: &'static [usize],
+    /// For memory alone.
+    most: Option<usize>,
+    rounds: usize,
+    starts: usize,
+}
+
+const FULL: Extent =
+    Extent { in_one: &[1, 100, 1_000, 2_000], one_each: &[1, 100, 500], most: Some(10_000), rounds: 3, starts: 20 };
+const QUICK: Extent = Extent { in_one: &[1, 50], one_each: &[1, 10], most: None, rounds: 1, starts: 3 };
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["rooms", play @ ..] => rooms::run(Play::from_args(play)),
+        ["host", url, calls, store] => host::run(url, calls.parse().unwrap(), store),
+        args => bench(if args.contains(&"--quick") { QUICK } else { FULL }),
+    }
+}
+
+fn play(calls: usize, rounds: usize) -> Play {
+    let alone = calls == 1;
+    Play { calls, every: if alone { SECOND } else { EVERY }, round: if alone { 5 * SECOND } else { EVERY }, rounds }
+}
+
+fn bench(extent: Extent) {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    println!("load before: {}", load.trim_end());
+    show::starts(&measure::starts(extent.starts));
+
+    let stage = |name: &str, stage: Stage, counts: &[usize]| {
+        show::heading(name);
+        let mut rows = Vec::new();
+        for &calls in counts {
+            rows.push(measure::calls(stage, play(calls, extent.rounds)));
+            show::row(&rows);
+        }
+        rows
+    };
+    let in_one = stage("one process", Stage::InOne, extent.in_one);
+    let one_each = stage("a process each", Stage::OneEach, extent.one_each);
+    show::ratios(&in_one, &one_each);
+
+    let Some(most) = extent.most else { return };
+    let limit = process::open_files_limit();
+    if limit < most + 100 {
+        println!("{most} calls in one process: left out, since a process may open {limit} files at most");
+        return;
+    }
+    show::most(&in_one, &measure::calls(Stage::InOne, play(most, 0)));
+}
