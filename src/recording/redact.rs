@@ -44,8 +44,9 @@ impl Redaction {
     /// A text without them.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        let text = self.names.iter().fold(text.to_owned(), |text, name| without_name(&text, name));
-        let text = replaced(&text, &EMAIL, |_| Some("[EMAIL]"));
+        // An address goes as a whole before a name within it does.
+        let text = replaced(text, &EMAIL, |_| Some("[EMAIL]"));
+        let text = self.names.iter().fold(text, |text, name| without_name(&text, name));
         let text = replaced(&text, &ACCOUNT, |_| Some("[ACCOUNT]"));
         let text = replaced(&text, &DIGITS, mark_of_number);
         without_said_digits(&text)

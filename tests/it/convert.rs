@@ -126,7 +126,7 @@ fn a_guess_of_the_caller_is_said_and_overruled() {
     assert_eq!((code, stderr.contains("warning")), (0, false), "{stderr}");
     assert!(stdout.contains("One moment.") && !stdout.contains("I lost my key"), "{stdout}");
     let (code, _, stderr) = run(&["--caller", "Dana"]);
-    assert!(code == 5 && stderr.contains("nobody in it is \"Dana\"") && stderr.contains("speaker 1"), "{stderr}");
+    assert!(code == 5 && stderr.contains("has nobody called \"Dana\"") && stderr.contains("speaker 1"), "{stderr}");
 }
 
 #[test]

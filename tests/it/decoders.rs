@@ -131,7 +131,7 @@ fn an_error_tells_nothing_that_somebody_said() {
         (json!({"type": "recording", "version": 1, "room_name": "r", "participants": said}).to_string(), "a sequence"),
         (format!("{header}\n{turn}"), "u64"),
         (format!("{header}\n{}", json!({"type": "rating", "turn_id": "u1", "cues": said})), "a sequence"),
-        (json!({"id": "1", "turns": said}).to_string(), "a sequence"),
+        (json!({"id": "1", "turns": said}).to_string(), "in no format"),
         (format!("[{}]", json!({"id": "1", "turns": [{"role": "caller", "text": [said]}]})), "a string"),
     ] {
         let read = import::read(file.as_bytes(), "call.jsonl", &Options::default());

@@ -316,9 +316,13 @@ fn importer_of_head(head: &str) -> Option<&'static Importer> {
     })
 }
 
-/// A line that a recording holds, though not its first.
+/// A line that a recording holds, though not its first; of one that is cut, its beginning decides. A vCon's dialogs have
+/// the type "recording" as well.
 fn is_headless(line: &str) -> bool {
-    line.contains("\"type\":\"recording\"") || (line.contains("\"at_ms\":") && line.contains("\"type\":"))
+    match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(line) => line.get("at_ms").is_some() && line.get("type").is_some(),
+        Err(_) => [r#"{"type":"recording""#, r#"{"at_ms":"#].iter().any(|begin| line.starts_with(begin)),
+    }
 }
 
 /// Whether a text begins as JSON does; a stamp or label in brackets does not.
