@@ -1,6 +1,6 @@
 //! Transcripts in other forms, turned into recordings: platforms, recognisers and people each have their own.
 //!
-//! What a file is, its content says and never its name: [`IMPORTERS`] has a row for each format, tried in order, the
+//! What a file is, its content says and never its name: `IMPORTERS` has a row for each format, tried in order, the
 //! most specific first. An importer turns foreign words into a `call::Call` of pieces with speakers and times, and
 //! knows nothing else. What follows is the same for all of them:
 //!
