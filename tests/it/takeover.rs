@@ -47,20 +47,26 @@ async fn killed_after_any_ack_the_call_comes_to_one_alert() {
     }
 }
 
-#[tokio::test]
-async fn a_platform_that_does_not_read_holds_nothing_up() {
-    const CALLS: u64 = 5_000;
-    let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
-    let mut child = program.attach_command(&room, notify(&hook)).spawn().unwrap();
-    let (mut connection, _) = room.accept().await;
-    connection.welcome(&["turn_events", "tools"], false).await;
-    // Each is answered, and told on standard output, which nobody reads: far more than any pipe holds.
+/// How many of its agent's tool calls a room has answered in [`flood`].
+const CALLS: u64 = 5_000;
+
+/// So many tool calls that what is told of them on standard output is far more than any pipe holds.
+async fn flood(connection: &mut Connection) {
     for seq in 1..=CALLS {
         connection
             .send(json!({"type": "tool.call", "seq": seq, "call_id": format!("k{seq}"), "name": "escalate_sentiment",
                 "arguments": {"sentiment_score": 9, "description": "all is well, says the agent"}}))
             .await;
     }
+}
+
+#[tokio::test]
+async fn a_platform_that_does_not_read_holds_nothing_up() {
+    let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+    let mut child = program.attach_command(&room, notify(&hook)).spawn().unwrap();
+    let (mut connection, _) = room.accept().await;
+    connection.welcome(&["turn_events", "tools"], false).await;
+    flood(&mut connection).await;
     while connection.until("ack").await["seq"] != CALLS {}
     connection.seed_turns(CALLS + 1).await;
     let (alert_id, _) = hook.attempt().await.accept().await;
@@ -78,17 +84,11 @@ async fn a_platform_that_does_not_read_holds_nothing_up() {
 
 #[tokio::test]
 async fn when_reading_resumes_what_is_missing_is_said_and_the_alert_is_there() {
-    const CALLS: u64 = 5_000;
     let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
     let mut child = program.attach_command(&room, notify(&hook)).spawn().unwrap();
     let (mut connection, _) = room.accept().await;
     connection.welcome(&["turn_events", "tools"], false).await;
-    for seq in 1..=CALLS {
-        connection
-            .send(json!({"type": "tool.call", "seq": seq, "call_id": format!("k{seq}"), "name": "escalate_sentiment",
-                "arguments": {"sentiment_score": 9, "description": "all is well, says the agent"}}))
-            .await;
-    }
+    flood(&mut connection).await;
     connection.seed_turns(CALLS + 1).await;
     let (alert_id, _) = hook.attempt().await.accept().await;
     let mut stdout = child.stdout.take().unwrap();
