@@ -1,5 +1,7 @@
 //! Times, in the units that their fields are named for. All come out in ms; none is ever told apart by its size.
 
+use time::{Date, Month, UtcDateTime};
+
 use super::json::Json;
 
 /// Longest time that is taken for one: a year 9999, in ms.
@@ -88,7 +90,7 @@ pub(super) fn moment(text: &str) -> Option<i64> {
     let (date, time) = text.split_once(['T', 't', ' '])?;
     let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    if !(1..=9999).contains(&year) {
         return None;
     }
     let (time, offset) = match time.find(['Z', 'z', '+', '-']) {
@@ -105,29 +107,22 @@ pub(super) fn moment(text: &str) -> Option<i64> {
             sign * (hours * 60 + minutes) * 60_000
         }
     };
-    Some(days(year, month, day) * 86_400_000 + clock(time.trim())? - offset)
+    Some(days(year, month, day)? * 86_400_000 + clock(time.trim())? - offset)
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar: years begin in March, so that a leap day is a year's last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468
+/// Days since 1970-01-01; `None` for a day that its month does not have.
+fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
+    let date = Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
+    Some(i64::from(date.to_julian_day() - UtcDateTime::UNIX_EPOCH.date().to_julian_day()))
 }
 
-/// RFC 3339 of a moment in ms since 1970, in UTC.
+/// RFC 3339 of a moment in ms since 1970, in UTC; one that the calendar does not reach is taken for its end.
 pub(crate) fn rfc3339(unix_ms: i64) -> String {
-    let (day, ms) = (unix_ms.div_euclid(86_400_000), unix_ms.rem_euclid(86_400_000));
-    // The days are counted from March of the year 0, in eras of 400 years.
-    let days = day + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year_of_era + era * 400 + later;
-    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
+    let moment = UtcDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000).unwrap_or(UtcDateTime::MAX);
+    let (year, month, day) = (moment.year(), u8::from(moment.month()), moment.day());
+    let (hour, minute, second, ms) = moment.as_hms_milli();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
 #[cfg(test)]
@@ -151,6 +146,7 @@ mod tests {
             ("12:3a", None),
             ("PT5X", None),
             ("2024-13-01T00:00:00Z", None),
+            ("2023-02-29T00:00:00Z", None),
         ] {
             let read = written(&Json::Text(text.to_owned()));
             assert_eq!(read, ms, "{text}");
@@ -162,6 +158,7 @@ mod tests {
         for ms in [0, 951_782_399_999, 1_709_164_800_500, 4_102_444_800_000] {
             assert_eq!(moment(&rfc3339(ms)), Some(ms));
         }
+        assert_eq!(rfc3339(1_709_164_800_500), "2024-02-29T00:00:00.500Z");
     }
 
     #[test]
