@@ -9,10 +9,8 @@ use crate::alert::outcome::{Outcome, Progress, TERMINATED};
 use crate::alert::record::{StoreWrite, WebhookPlan};
 use crate::call::route::{Route, TransferRequest, choose_route};
 use crate::config::settings::{Action, ActionKind, DEFAULT_FALLBACK, TransferMode};
-use crate::room::message::{CommandKind, CommandStatus, SidecarMessage, capability};
+use crate::room::message::{CommandKind, CommandStatus, SidecarMessage};
 
-/// How long a room that does not offer `say` may take to say the handover sentence all the same.
-const UNOFFERED_SAY_MS: u64 = 3_000;
 /// How long a final result may still come after the caller's leg is gone.
 const GONE_GRACE_MS: u64 = 2_000;
 /// What the caller is told after a failed transfer that nobody else was told of.
@@ -42,9 +40,11 @@ impl Call {
         }
         let text = self.settings.handover_sentence.clone();
         let deadline_ms = self.settings.say_deadline_ms;
-        self.command(format!("say-{key}"), CommandKind::Say { text }, deadline_ms);
-        let patience = if self.offers(capability::SAY) { deadline_ms } else { deadline_ms.min(UNOFFERED_SAY_MS) };
-        self.enter(Phase::Announcing, patience);
+        if self.command(format!("say-{key}"), CommandKind::Say { text }, deadline_ms) {
+            self.enter(Phase::Announcing, deadline_ms);
+        } else {
+            self.start_transfer();
+        }
     }
 
     /// An earlier process of this call was to transfer the caller, and nobody knows how far it came. A room that transfers is

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 
 use super::Call;
 use super::event::Output;
+use super::odd::Odd;
 use super::policy::Decision;
 use super::report::Report;
 use super::segment::TurnKey;
@@ -20,7 +21,7 @@ use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
 use crate::alert::{Alert, AlertId, AlertTurn};
 use crate::clock::Millis;
 use crate::config::settings::{Action, ActionKind};
-use crate::room::message::{CommandKind, SidecarMessage};
+use crate::room::message::{CommandKind, SidecarMessage, capability};
 use crate::sentiment::Sentiment;
 use crate::sentiment::describe::{self, CallerTurn, Story};
 
@@ -409,8 +410,23 @@ impl Call {
         self.decide_since(followed);
     }
 
-    pub(super) fn command(&mut self, command_id: String, command: CommandKind, deadline_ms: u64) {
+    /// Sends a command, where the room offers it. Returns whether it does.
+    pub(super) fn command(&mut self, command_id: String, command: CommandKind, deadline_ms: u64) -> bool {
+        let (what, so) = match &command {
+            CommandKind::Say { .. } => (capability::SAY, "the caller is told nothing"),
+            CommandKind::SetFlag { .. } => (capability::SET_FLAG, "flags are in the store alone"),
+            CommandKind::Transfer { .. } => (capability::TRANSFER, "nobody is transferred by it"),
+            CommandKind::Hangup { .. } => return false,
+        };
+        if !self.offers(what) {
+            self.odd(Odd::NotOffered { what, so });
+            return false;
+        }
+        if let CommandKind::Say { text } = &command {
+            self.own_words.said(self.now, text);
+        }
         self.tell(SidecarMessage::Command { command_id, command, deadline_ms });
+        true
     }
 
     fn set_flag(&mut self, key: &str) {

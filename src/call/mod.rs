@@ -4,19 +4,27 @@
 //! [`Output::Wait`] (come back with the next input, or with [`Input::Tick`] at that moment) or [`Output::Ended`].
 //!
 //! # Layout
-//! [`turn`] makes turns from segments (`segment`, and `late_segments` for those out of order), [`tracker`] folds ratings into how
-//! the call stands ([`trend`]), [`policy`] has what each rule counts and decides, [`latch`] carries
+//! [`book`] makes [`turn`]s from segments, whatever the stream is like (`segment`, `ends`, `late_segments`, `outburst`, `restart`, `odd`),
+//! `speakers` knows who is who and `echo` whom a turn is not of, [`tracker`] folds ratings into how the call stands ([`trend`]), [`policy`] has what each rule counts and decides, [`latch`] carries
 //! one escalation from its decision to its outcome (`handover` the part of it that transfers), [`tool`] answers the agent's own call, [`tone`] instructs the
 //! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told.
 
+pub mod book;
+mod echo;
+mod ends;
 pub mod event;
 mod handover;
 pub mod latch;
 mod late_segments;
+mod likeness;
+mod odd;
+mod outburst;
 pub mod policy;
 pub mod report;
+mod restart;
 pub mod route;
 mod segment;
+mod speakers;
 pub mod tone;
 pub mod tool;
 pub mod tracker;
@@ -36,13 +44,16 @@ use crate::config::settings::Settings;
 use crate::room::message::tool::escalate_sentiment;
 use crate::room::message::{AgentActivity, Participant, Role, RoomMessage, SidecarMessage, Welcome, capability};
 use crate::sentiment::{ContextTurn, RateError, Rating, Sentiment, Speaker, TurnInContext};
+use book::TurnBook;
+use echo::OwnWords;
 use event::{Input, Output, RateResult};
 use latch::Latch;
-use report::{Report, TurnReport};
+use odd::Odd;
+use report::{Doubt, Report, TurnReport};
 use segment::TurnKey;
+use speakers::{Changed, Roster};
 use tone::Tone;
 use tracker::{Standing, counts};
-use turn::TurnBook;
 
 /// How long past the rater's own deadline the core waits before it takes a turn for unrated.
 const RATER_GRACE_MS: u64 = 1_000;
@@ -100,8 +111,8 @@ pub struct Call {
     now: Millis,
     out: VecDeque<Output>,
     welcome: Option<Welcome>,
-    roster: HashMap<String, Role>,
-    present: Vec<String>,
+    roster: Roster,
+    own_words: OwnWords,
     book: TurnBook,
     states: HashMap<TurnKey, TurnState>,
     standings: HashMap<TurnKey, Standing>,
@@ -128,8 +139,8 @@ impl Call {
             now: Millis::default(),
             out: VecDeque::new(),
             welcome: None,
-            roster: HashMap::new(),
-            present: Vec::new(),
+            roster: Roster::default(),
+            own_words: OwnWords::default(),
             book: TurnBook::default(),
             states: HashMap::new(),
             standings: HashMap::new(),
@@ -165,6 +176,7 @@ impl Call {
         self.request_ratings();
         self.answer_tools();
         self.latch_time();
+        self.tell_odd();
         self.finish();
     }
 
@@ -190,22 +202,25 @@ impl Call {
             RoomMessage::ParticipantJoined { participant, .. } => self.joined(&participant),
             RoomMessage::ParticipantLeft { participant, .. } => self.left(&participant),
             RoomMessage::Transcript(piece) => {
-                let room_ends_turns = self.room_ends_turns();
+                self.look_at(&piece.participant_id, "transcript", &piece.mended);
                 let silence = self.settings.turn_silence_ms;
-                self.book.close_silent(self.now, silence, room_ends_turns);
-                if self.book.transcript(self.now, &piece, silence) && self.takes_turns(&piece.participant_id) {
-                    self.book.close_others(&piece.participant_id, room_ends_turns);
+                self.book.close_silent(self.now, silence);
+                if self.book.transcript(self.now, &piece, silence) {
+                    self.takes_over(&piece.participant_id);
                 }
             }
             RoomMessage::TurnEnded(ended) => {
-                self.book.turn_ended(&ended);
-                if self.takes_turns(&ended.participant_id) {
-                    self.book.close_others(&ended.participant_id, self.room_ends_turns());
+                self.look_at(&ended.participant_id, "turn.ended", &ended.mended);
+                if self.book.is_news(&ended) {
+                    self.takes_over(&ended.participant_id);
                 }
+                self.book.turn_ended(self.now, &ended, self.settings.turn_silence_ms);
+                self.takes_over(&ended.participant_id);
             }
             RoomMessage::AgentState { state: AgentActivity::Speaking, .. } => {
-                let agent = self.roster.iter().find(|(_, role)| **role == Role::Agent).map(|(id, _)| id.clone());
-                self.book.close_others(agent.as_deref().unwrap_or_default(), self.room_ends_turns());
+                let agent = self.roster.with(Role::Agent).next().unwrap_or_default().to_owned();
+                self.book.speaks(&agent);
+                self.book.close_others(self.now, &agent);
             }
             RoomMessage::AgentState { .. } | RoomMessage::Ack { .. } => {}
             RoomMessage::ToolCall { call_id, name, arguments, .. } => self.tool_call(call_id, &name, arguments),
@@ -216,24 +231,55 @@ impl Call {
                 self.report(Report::Warning { detail: format!("the room says: {}", error.code) });
             }
             RoomMessage::SessionEnded { reason, .. } => {
-                self.present.clear();
+                self.roster.all_left();
                 self.latch_caller_left();
                 self.end(if reason.is_empty() { "session ended" } else { &reason });
             }
         }
     }
 
-    fn room_ends_turns(&self) -> bool {
-        self.welcome.as_ref().is_some_and(|w| w.capabilities.iter().any(|c| c == capability::TURN_EVENTS))
+    /// Someone speaks: who they are, and what had to be mended of the message that says so.
+    fn look_at(&mut self, who: &str, kind: &'static str, mended: &[String]) {
+        for what in mended {
+            self.odd(Odd::Field { kind, what: what.clone() });
+        }
+        if let Some(role) = self.roster.speaks(who) {
+            let taken_for = if role == Role::Caller { "caller" } else { "agent" };
+            self.odd(Odd::Unannounced { who: who.to_owned(), taken_for });
+        }
     }
 
-    /// Whether someone's speaking ends another's turn: the caller and the agent take turns, observers do not.
-    fn takes_turns(&self, participant_id: &str) -> bool {
-        !matches!(self.roster.get(participant_id), Some(Role::Observer))
+    /// Someone has the word, and another's turn is over: the caller and the agent take turns, observers do not.
+    fn takes_over(&mut self, who: &str) {
+        let role = self.roster.role(who);
+        if role == Some(Role::Observer) {
+            return;
+        }
+        self.book.close_others(self.now, who);
+        if role == Some(Role::Caller) {
+            for agent in self.roster.with(Role::Agent) {
+                self.book.close_unended(self.now, agent);
+            }
+        }
+    }
+
+    fn odd(&mut self, odd: Odd) {
+        self.book.oddities.note(odd);
+    }
+
+    /// What was odd is told, once. An end that an agent never has is none.
+    fn tell_odd(&mut self) {
+        for odd in self.book.oddities.take() {
+            match &odd {
+                Odd::NoEnd { who, had_ends: false } if self.roster.role(who) != Some(Role::Caller) => {}
+                odd => self.report(Report::Warning { detail: odd.to_string() }),
+            }
+        }
     }
 
     fn welcome(&mut self, welcome: Welcome) {
         self.options.room_name.clone_from(&welcome.room_name);
+        self.book.room_ends_turns = welcome.capabilities.iter().any(|c| c == capability::TURN_EVENTS);
         for participant in &welcome.participants {
             self.joined(participant);
         }
@@ -247,12 +293,13 @@ impl Call {
     }
 
     fn joined(&mut self, participant: &Participant) {
-        let known = self.roster.insert(participant.id.clone(), participant.role);
-        if !self.present.contains(&participant.id) {
-            self.present.push(participant.id.clone());
-        }
-        if known != Some(participant.role) && participant.role == Role::Caller {
-            self.book.revisit(&participant.id);
+        if let Changed::From(before) = self.roster.joined(participant) {
+            if participant.role == Role::Caller || before == Some(Role::Caller) {
+                self.book.revisit(&participant.id);
+            }
+            if participant.role == Role::Unknown {
+                self.odd(Odd::UnknownRole { who: participant.id.clone() });
+            }
         }
         if participant.role == Role::Supervisor {
             self.latch_human_joined();
@@ -260,30 +307,28 @@ impl Call {
     }
 
     fn left(&mut self, participant: &Participant) {
-        let role = *self.roster.entry(participant.id.clone()).or_insert(participant.role);
-        self.present.retain(|id| *id != participant.id);
-        if role == Role::Caller {
-            self.book.close_others("", self.room_ends_turns());
+        if self.roster.left(participant) == Role::Caller {
+            self.book.close_others(self.now, "");
             self.latch_caller_left();
         }
     }
 
     /// Once a human is on the call, rating stops.
     fn human_present(&self) -> bool {
-        self.latch.handed_over() || self.present.iter().any(|id| self.roster.get(id) == Some(&Role::Supervisor))
+        self.latch.handed_over() || self.roster.is_present(Role::Supervisor)
     }
 
     fn end(&mut self, reason: &str) {
         if self.ending.is_none() {
             self.ending = Some(reason.to_owned());
-            self.book.close_all();
+            self.book.close_all(self.now);
             self.latch_ending();
         }
     }
 
     /// Whatever is due by now.
     fn pass_time(&mut self) {
-        self.book.close_silent(self.now, self.settings.turn_silence_ms, self.room_ends_turns());
+        self.book.close_silent(self.now, self.settings.turn_silence_ms);
         let deadline_ms = self.settings.rater_deadline_ms;
         while let Some(at) = self.waiting.iter().position(|(_, due)| *due <= self.now) {
             let (key, _) = self.waiting.remove(at);
@@ -298,15 +343,27 @@ impl Call {
     fn request_ratings(&mut self) {
         for key in self.book.take_changed() {
             let turn = self.book.turn(key);
-            if self.roster.get(&turn.participant_id) != Some(&Role::Caller) {
+            let role = self.roster.role(&turn.participant_id);
+            if role != Some(Role::Caller) {
+                // They may have been taken for the caller until now.
+                self.states.remove(&key);
+                self.waiting.retain(|(waits, _)| *waits != key);
+                if role == Some(Role::Agent) {
+                    self.forget_echo_of(key);
+                }
                 continue;
             }
             self.waiting.retain(|(waits, _)| *waits != key);
             let before = self.states.remove(&key);
             let told = before.as_ref().and_then(|state| state.told.clone());
-            let rated = if turn.is_empty() {
+            if turn.is_empty() {
                 continue;
-            } else if self.human_present() {
+            }
+            if self.is_echo(key) {
+                self.drop_echo(key);
+                continue;
+            }
+            let rated = if self.human_present() {
                 before.map(|state| state.rated).filter(|rated| *rated != Rated::Waiting).unwrap_or(Rated::Skipped)
             } else {
                 let (turn_id, rev) = (turn.id.clone(), turn.rev);
@@ -338,10 +395,10 @@ impl Call {
 
     fn context_turn(&self, key: TurnKey) -> Option<ContextTurn> {
         let turn = self.book.turn(key);
-        let speaker = match self.roster.get(&turn.participant_id)? {
+        let speaker = match self.roster.role(&turn.participant_id)? {
             Role::Caller => Speaker::Caller,
             Role::Agent => Speaker::Agent,
-            Role::Supervisor | Role::Observer => return None,
+            Role::Supervisor | Role::Observer | Role::Unknown => return None,
         };
         if turn.is_empty() {
             return None;
@@ -495,7 +552,7 @@ impl Call {
         if self.ended {
             return None;
         }
-        let silence = self.book.next_silence(self.settings.turn_silence_ms, self.room_ends_turns());
+        let silence = self.book.next_silence(self.settings.turn_silence_ms);
         let rater = self.waiting.iter().map(|(_, due)| *due).min();
         [silence, rater, self.latch.deadline()].into_iter().flatten().min()
     }
@@ -509,7 +566,11 @@ impl Call {
         self.ended = true;
         let at_turn = self.latch.first_turn();
         let turns = self.standing().ordinal;
-        self.report(Report::Ended { reason: reason.clone(), turns, escalated: at_turn.is_some(), at_turn });
+        let unrated = self.states.values().filter(|state| matches!(state.rated, Rated::Failed(_))).count();
+        let unrated = u32::try_from(unrated).unwrap_or(u32::MAX);
+        let doubt = Doubt::of(turns, unrated);
+        let escalated = at_turn.is_some();
+        self.report(Report::Ended { reason: reason.clone(), turns, unrated, doubt, escalated, at_turn });
         self.out.push_back(Output::Ended { reason });
     }
 }

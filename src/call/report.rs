@@ -103,11 +103,53 @@ pub enum Report {
         reason: String,
         /// How many caller turns there were.
         turns: u32,
+        /// How many of them could not be rated.
+        #[serde(default, skip_serializing_if = "is_none")]
+        unrated: u32,
+        /// Why a call without an escalation may not have been a calm one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        doubt: Option<Doubt>,
         /// Whether it escalated.
         escalated: bool,
         /// The caller turn of the first escalation.
         at_turn: Option<u32>,
     },
+}
+
+/// Why little can be said of how a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// No caller turn was heard: nobody spoke, or the room says that nobody is the caller.
+    NobodyHeard,
+    /// More than half of the caller turns could not be rated.
+    MostlyUnrated,
+}
+
+impl Doubt {
+    /// What a call of so many caller turns, so many of them unrated, leaves open.
+    #[must_use]
+    pub fn of(turns: u32, unrated: u32) -> Option<Self> {
+        match turns {
+            0 => Some(Self::NobodyHeard),
+            _ if unrated > turns / 2 => Some(Self::MostlyUnrated),
+            _ => None,
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NobodyHeard => "no caller was heard",
+            Self::MostlyUnrated => "most caller turns could not be rated",
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A rated caller turn.

@@ -17,12 +17,16 @@ pub(super) struct Segment {
     pub(super) lang: Option<String>,
     /// Order of first arrival, for segments without times.
     pub(super) arrival: u64,
+    /// The stretch of speech in which it was last said or corrected (`TurnBook::stretch`).
+    pub(super) stretch: u64,
+    /// What was added to its recogniser's times, in ms.
+    pub(super) shift: u64,
     /// The turn that it belongs to, once it does.
     pub(super) turn: Option<TurnKey>,
 }
 
 impl Segment {
-    pub(super) fn new(piece: &Transcript, arrival: u64, turn: Option<TurnKey>) -> Self {
+    pub(super) fn new(piece: &Transcript, shift: u64, arrival: u64, turn: Option<TurnKey>) -> Self {
         Self {
             rev: piece.rev,
             is_final: piece.is_final,
@@ -31,6 +35,8 @@ impl Segment {
             end_ms: piece.end_ms,
             lang: piece.lang.clone(),
             arrival,
+            stretch: 0,
+            shift,
             turn,
         }
     }
@@ -45,7 +51,8 @@ impl Segment {
             start_ms: piece.start_ms.or(self.start_ms),
             end_ms: piece.end_ms.or(self.end_ms),
             lang: piece.lang.clone().or_else(|| self.lang.clone()),
-            ..Self::new(piece, self.arrival, self.turn)
+            stretch: self.stretch,
+            ..Self::new(piece, self.shift, self.arrival, self.turn)
         };
         let changed = newer != *self;
         *self = newer;

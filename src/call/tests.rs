@@ -161,6 +161,11 @@ impl Sim {
         self.reports().filter_map(of).collect()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        let of = |r: &Report| if let Report::Warning { detail } = r { Some(detail.clone()) } else { None };
+        self.reports().filter_map(of).collect()
+    }
+
     fn commands(&self) -> Vec<&str> {
         let of = |o: &'_ Output| match o {
             Output::Room { message: SidecarMessage::Command { command_id, .. } } => Some(command_id.clone()),
@@ -959,14 +964,38 @@ fn the_tone_changes_with_the_label_only() {
 }
 
 #[test]
-fn a_caller_who_is_named_late_is_rated_all_the_same() {
+fn whoever_speaks_unannounced_is_taken_for_the_caller_until_the_room_says_more() {
     let mut sim = Sim::new(flag());
-    for id in ["u1", "u2", "u3"] {
+    for id in ["u1", "u2"] {
         sim.room(json!({"type": "turn.ended", "turn_id": id, "participant_id": "later", "text": "2 hello"}));
     }
-    assert_eq!(sim.rates(), 0);
+    assert_eq!((sim.rates(), sim.warnings().len()), (2, 1));
     sim.room(json!({"type": "participant.joined", "participant": {"id": "later", "role": "caller"}}));
+    sim.room(json!({"type": "turn.ended", "turn_id": "u3", "participant_id": "later", "text": "2 hello"}));
     assert_eq!(sim.escalations().len(), 1);
+}
+
+#[test]
+fn an_unannounced_speaker_who_turns_out_to_be_nobody_to_rate_counts_no_more() {
+    let mut sim = Sim::new(flag());
+    for id in ["u1", "u2"] {
+        sim.room(json!({"type": "turn.ended", "turn_id": id, "participant_id": "later", "text": "2 hello"}));
+    }
+    sim.room(json!({"type": "participant.joined", "participant": {"id": "later", "role": "observer"}}));
+    sim.say("u3", "2 hello");
+    assert_eq!((sim.last_turn().turn, sim.last_turn().streak), (1, 1));
+}
+
+#[test]
+fn what_the_room_does_not_offer_is_not_sent_and_said_once() {
+    let mut sim = Sim::new(transfer());
+    sim.room(json!({"type": "welcome", "version": 1, "session_id": "s1", "room_name": "room_abc123", "resumed": true,
+        "capabilities": ["transfer"], "participants": []}));
+    angry(&mut sim);
+    assert_eq!(sim.commands(), ["transfer-u3"]);
+    sim.result("transfer-u3", "failed", Some("busy"));
+    assert_eq!(sim.commands(), ["transfer-u3"]);
+    assert_eq!(sim.warnings(), ["the room does not offer `say` in its capabilities; the caller is told nothing"]);
 }
 
 #[test]

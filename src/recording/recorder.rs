@@ -110,6 +110,7 @@ mod tests {
             end_ms: None,
             confidence: Some(0.93),
             lang: None,
+            mended: Vec::new(),
         })
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::outcome::Outcome;
 use crate::alert::{AlertId, Rule, Severity};
 use crate::call::event::Output;
-use crate::call::report::{Report, TurnReport};
+use crate::call::report::{Doubt, Report, TurnReport};
 use crate::clock::Millis;
 use crate::config::settings::ActionKind;
 use crate::sentiment::RateError;
@@ -130,6 +130,21 @@ impl Played {
     #[must_use]
     pub fn at_turn(&self) -> Option<u32> {
         self.escalations.first().map(|e| e.turn)
+    }
+
+    /// What was odd about the stream, in the order in which it was noticed.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.reports.iter().filter_map(|(_, report)| match report {
+            Report::Warning { detail } => Some(detail.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Why a call without an escalation may not have been a calm one.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Doubt> {
+        let of = |report: &Report| if let Report::Ended { doubt, .. } = report { *doubt } else { None };
+        self.reports.iter().map(|(_, report)| report).find_map(of)
     }
 
     /// The longest streak that any turn reached.

@@ -1,6 +1,6 @@
 //! What `replay` prints: one printer per format, and the tally at the end.
 //!
-//! `--format json` is a contract: per call a `warning` for whatever was odd or guessed about its file; per caller turn a
+//! `--format json` is a contract: per call a `warning` for whatever was odd or guessed about its file or its stream; per caller turn a
 //! `turn` line with its final rating, in order; after its turn every `escalation`; last a `summary`.
 
 use std::io::{self, Write};
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::expect::Mismatch;
 use super::played::{Played, PlayedTurn};
 use crate::alert::{Rule, Severity};
+use crate::call::report::Doubt;
 use crate::config::settings::{ActionKind, Settings};
 use crate::recording::import::Source;
 use crate::recording::problem::RecordingError;
@@ -200,6 +201,8 @@ struct SummaryLine<'a> {
     turns: u32,
     escalated: bool,
     at_turn: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<Doubt>,
 }
 
 /// Prints JSON Lines.
@@ -209,7 +212,7 @@ pub struct Json;
 impl Printer for Json {
     fn call(&mut self, out: &mut dyn Write, call: &Replayed) -> io::Result<()> {
         let file = call.source.name.as_str();
-        for detail in &call.source.warnings {
+        for detail in call.source.warnings.iter().map(String::as_str).chain(call.played.warnings()) {
             line(out, &WarningLine { file, detail })?;
         }
         let turns = call.played.turns();
@@ -228,7 +231,8 @@ impl Printer for Json {
             line(out, &escalation_line(file, escalation))?;
         }
         let escalated = !call.played.escalations.is_empty();
-        line(out, &SummaryLine { file, turns: call.played.turn_count(), escalated, at_turn: call.played.at_turn() })
+        let (turns, at_turn, doubt) = (call.played.turn_count(), call.played.at_turn(), call.played.doubt());
+        line(out, &SummaryLine { file, turns, escalated, at_turn, doubt })
     }
 }
 

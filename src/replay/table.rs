@@ -54,6 +54,12 @@ fn verdict(out: &mut dyn Write, call: &Replayed) -> io::Result<()> {
         None => format!("not escalated, longest streak {} of {window}", call.played.longest_streak()),
     };
     writeln!(out, "  {ended} {DIM}(threshold {threshold}, window {window}){DIM:#}")?;
+    if let Some(doubt) = call.played.doubt() {
+        writeln!(out, "  {LOW}{}: this says nothing of how the call went{LOW:#}", doubt.words())?;
+    }
+    for detail in call.played.warnings() {
+        writeln!(out, "  {DIM}{}{DIM:#}", shorten(detail, 160))?;
+    }
     if call.has_expectation() && call.mismatches.is_empty() {
         writeln!(out, "  {GOOD}as expected{GOOD:#}")?;
     }
@@ -218,7 +224,7 @@ impl<'a> Said<'a> {
             Role::Caller => "caller",
             Role::Agent => "agent",
             Role::Supervisor => "supervisor",
-            Role::Observer => "observer",
+            Role::Observer | Role::Unknown => "observer",
         };
         Row::new(self.at, DIM, "", who, self.text)
     }

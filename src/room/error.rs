@@ -75,6 +75,12 @@ pub enum RoomError {
         /// What the network said.
         problem: String,
     },
+    /// Retryable: the welcome lacks something, or says it wrongly.
+    #[error("the room's welcome cannot be used: {problem}")]
+    Welcome {
+        /// Which field, and what would be right.
+        problem: String,
+    },
     /// Retryable: a step took too long.
     #[error("no {step} within {after_ms} ms")]
     Timeout {
@@ -128,7 +134,8 @@ impl RoomError {
             Self::Closed { code, .. } => {
                 matches!(*code, close_code::PROTOCOL | close_code::AUTH | close_code::SUPERSEDED)
             }
-            Self::Unreachable { .. }
+            Self::Welcome { .. }
+            | Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::Silent { .. }
             | Self::Unreadable { .. }
@@ -154,6 +161,11 @@ pub enum RoomEvent {
     Refused(RoomError),
     /// No connection for too long: exit code 8. Nothing follows but [`RoomEvent::Over`].
     GaveUp(RoomError),
+    /// The session's first messages did not come: the room does not hold it from its start.
+    HistoryMissing {
+        /// The first that came.
+        first: u64,
+    },
     /// The room sent something unusable; it was told so, and the connection goes on.
     BadFrame(FrameError),
     /// Nothing more will come: the session ended, or one of the two failures above was told. Said again whenever

@@ -67,6 +67,7 @@
 //!                         segment_ids: Vec::new(),
 //!                         start_ms: None,
 //!                         end_ms: None,
+//!                         mended: Vec::new(),
 //!                     };
 //!                     vec![Heard::Message { seq: turn.seq, message: Some(RoomMessage::TurnEnded(turn)) }]
 //!                 }

@@ -62,6 +62,7 @@ fn transcript() -> Transcript {
         end_ms: Some(3_900),
         confidence: Some(0.94),
         lang: some("en-US"),
+        mended: Vec::new(),
     }
 }
 
@@ -75,6 +76,7 @@ fn turn_ended() -> TurnEnded {
         segment_ids: vec![s("seg-1")],
         start_ms: Some(1_200),
         end_ms: Some(3_900),
+        mended: Vec::new(),
     }
 }
 

@@ -314,8 +314,8 @@ mod tests {
             }
         }
         let wrong = [
-            json!({"type": "transcript", "segment_id": 5, "participant_id": "p", "text": "x"}),
-            json!({"type": "transcript", "segment_id": "s", "participant_id": "p", "text": "x", "seq": -1}),
+            json!({"type": "transcript", "segment_id": {}, "participant_id": "p", "text": "x"}),
+            json!({"type": "agent.state", "state": "listening", "seq": -1}),
             json!({"type": "command.result", "command_id": "c", "status": "perhaps"}),
             json!({"type": "welcome", "version": "1", "session_id": "s", "room_name": "r"}),
             json!({"type": "nothing.we.know"}),

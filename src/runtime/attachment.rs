@@ -122,7 +122,8 @@ impl Tally {
 
     fn broke(&self) -> Report {
         let Self { turns, at_turn } = *self;
-        Report::Ended { reason: "this program broke".to_owned(), turns, escalated: at_turn.is_some(), at_turn }
+        let (reason, escalated) = ("this program broke".to_owned(), at_turn.is_some());
+        Report::Ended { reason, turns, unrated: 0, doubt: None, escalated, at_turn }
     }
 }
 
@@ -209,6 +210,9 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
                 tracing::warn!(%detail, retry_in_ms, "the room is gone; trying again");
                 self.warn(format!("no connection to the room ({detail}); next try in {retry_in_ms} ms"))
             }
+            RoomEvent::HistoryMissing { first } => self.warn(format!(
+                "history is missing: the room's messages begin with {first} instead of 1, so earlier turns are unknown"
+            )),
             RoomEvent::BadFrame(error) => self.warn(format!("unusable frame from the room: {error}")),
             RoomEvent::Refused(error) => self.fail(Ending::Refused(error)),
             RoomEvent::GaveUp(error) => self.fail(Ending::Lost(error)),

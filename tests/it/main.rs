@@ -24,6 +24,7 @@ mod shown;
 mod sip;
 mod sip_peers;
 mod storms;
+mod streams;
 mod support;
 mod takeover;
 mod transfer;

@@ -216,7 +216,7 @@ pub(super) async fn room(
                 let name = plain(&welcome.room_name);
                 break Check::Room.ok(format!("welcomed to {name} with {} participants", welcome.participants.len()));
             }
-            RoomEvent::Message(_) | RoomEvent::BadFrame(_) => {}
+            RoomEvent::Message(_) | RoomEvent::BadFrame(_) | RoomEvent::HistoryMissing { .. } => {}
             RoomEvent::Lost { detail, .. } => break Check::Room.fail(plain(&detail), MEND),
             RoomEvent::Refused(error) | RoomEvent::GaveUp(error) => {
                 break Check::Room.fail(plain(&error.to_string()), MEND);

@@ -40,7 +40,7 @@ fn recording(room_name: &str, turns: impl IntoIterator<Item = Said>) -> Recordin
             Role::Caller => "caller",
             Role::Agent => "agent",
             Role::Supervisor => "supervisor",
-            Role::Observer => "observer",
+            Role::Observer | Role::Unknown => "observer",
         };
         let spoken = WORD_MS * said.text.split_whitespace().count() as u64;
         let start = said.start.unwrap_or(at + GAP_MS).min(MAX_AT_MS);
@@ -61,6 +61,7 @@ fn recording(room_name: &str, turns: impl IntoIterator<Item = Said>) -> Recordin
             segment_ids: Vec::new(),
             start_ms: Some(start),
             end_ms: Some(end),
+            mended: Vec::new(),
         };
         messages.push(Timed { at: Millis(at), message: RoomMessage::TurnEnded(ended) });
     }

@@ -85,6 +85,7 @@ impl Client {
                     let since = Instant::now();
                     let end = self.serve(dialect, greeted).await;
                     self.shared.lock().outbox.disconnected();
+                    self.pump.disconnected();
                     lost_at = Instant::now();
                     backoff.connection_ended(since.elapsed());
                     match end {
@@ -145,6 +146,7 @@ impl Client {
             self.unreadable_after = None;
         }
         self.session = Some(welcome.session_id.clone());
+        self.pump.connected();
         self.pump.inbox.push(RoomEvent::Message(RoomMessage::Welcome(welcome)));
         self.shared.lock().outbox.connected(Instant::now().into_std());
     }
@@ -308,6 +310,7 @@ struct Greeted {
 enum Answer {
     Welcome(Box<Welcome>, Vec<Heard>),
     Unacceptable { error: RoomError, code: u16, reason: String },
+    Unusable(RoomError),
 }
 
 /// Says `hello` and waits for the welcome. What else the room says before it is not for us.
@@ -343,6 +346,11 @@ async fn greet(
     let answer = timeout(patience, exchange).await.map_err(|_| RoomError::Timeout { step: "welcome", after_ms })??;
     match answer {
         Answer::Welcome(welcome, rest) => Ok(Greeted { socket, welcome: *welcome, rest }),
+        Answer::Unusable(error) => {
+            let frame = CloseFrame { code: close_code::PROTOCOL.into(), reason: error.to_string().into() };
+            let _ = timeout(Duration::from_secs(1), socket.close(Some(frame))).await;
+            Err(error)
+        }
         Answer::Unacceptable { error, code, reason } => {
             let frame = CloseFrame { code: code.into(), reason: reason.into() };
             let _ = timeout(Duration::from_secs(1), socket.close(Some(frame))).await;
@@ -362,6 +370,9 @@ fn answer(heard: Vec<Heard>) -> Option<Answer> {
                 tracing::warn!(code = %error.code, "the room answers hello with an error");
             }
             Heard::Message { .. } => {}
+            Heard::Bad { error, .. } if error.is_of("welcome") => {
+                return Some(Answer::Unusable(RoomError::Welcome { problem: error.to_string() }));
+            }
             Heard::Bad { error, .. } => tracing::warn!(%error, "a frame before welcome cannot be used"),
         }
     }

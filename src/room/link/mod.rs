@@ -126,7 +126,7 @@ impl RoomHandle {
     }
 
     /// This message and all that [`RoomHandle::next`] returned before it have been dealt with durably: they may be
-    /// acked, and the room may forget them.
+    /// acked.
     pub fn processed(&self, seq: u64) {
         self.shared.lock().ledger.processed(seq);
         self.shared.changed.notify_one();

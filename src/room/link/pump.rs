@@ -15,18 +15,20 @@ pub(super) struct Pump {
     /// `None` holds the place of a message that nobody needs.
     pub(super) sequencer: Sequencer<Option<RoomEvent>>,
     events: mpsc::Sender<RoomEvent>,
+    /// Whether a missing message may still come.
+    connected: bool,
     /// `session.ended` has been passed on.
     pub(super) ended: bool,
 }
 
 impl Pump {
     pub(super) fn new(inbox_limit: usize, events: mpsc::Sender<RoomEvent>) -> Self {
-        Self { inbox: Inbox::new(inbox_limit), sequencer: Sequencer::default(), events, ended: false }
+        Self { inbox: Inbox::new(inbox_limit), sequencer: Sequencer::default(), events, connected: false, ended: false }
     }
 
     /// Hands one event over, or gives up one gap in the sequence, whichever comes first. Cancel-safe.
     pub(super) async fn step(&mut self, shared: &Shared) {
-        let due = self.sequencer.deadline().map(Instant::from_std);
+        let due = self.sequencer.deadline().filter(|_| self.connected).map(Instant::from_std);
         let events = self.events.clone();
         if events.is_closed() {
             self.inbox.clear();
@@ -54,6 +56,16 @@ impl Pump {
         }
     }
 
+    /// There is a connection: what is missing may come from now on.
+    pub(super) fn connected(&mut self) {
+        self.connected = true;
+        self.sequencer.wait_anew(Instant::now().into_std());
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.connected = false;
+    }
+
     pub(super) fn flush(&mut self, shared: &Shared) {
         self.released(shared, Sequencer::flush);
     }
@@ -65,10 +77,13 @@ impl Pump {
     ) {
         let mut out = Vec::new();
         work(&mut self.sequencer, &mut out);
+        if let Some(first) = self.sequencer.take_missing() {
+            self.inbox.push(RoomEvent::HistoryMissing { first });
+        }
         for event in out.into_iter().filter_map(|(_, event)| event) {
             self.pass_on(shared, event);
         }
-        shared.lock().ledger.arrived(self.sequencer.contiguous());
+        shared.lock().ledger.arrived(self.sequencer.ackable());
     }
 
     fn pass_on(&mut self, shared: &Shared, event: RoomEvent) {

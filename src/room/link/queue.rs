@@ -252,6 +252,7 @@ mod tests {
             end_ms: None,
             confidence: None,
             lang: None,
+            mended: Vec::new(),
         }))
     }
 

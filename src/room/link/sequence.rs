@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 struct Arrived(BTreeMap<u64, u64>);
 
 impl Arrived {
-    /// With more separate ranges than this the room does not number as agreed, and the oldest gap is forgotten.
+    /// With more separate ranges than this the room does not number as agreed, and further ones are not remembered: what
+    /// comes twice there is passed on twice, but no gap is ever taken for closed.
     const MAX_RANGES: usize = 4096;
 
     /// Adds a number; false when it was there.
@@ -31,15 +32,9 @@ impl Arrived {
         }
         self.0.insert(first, last);
         if self.0.len() > Self::MAX_RANGES {
-            self.close_oldest_gap();
+            self.0.pop_last();
         }
         true
-    }
-
-    fn close_oldest_gap(&mut self) {
-        if let (Some((first, _)), Some((_, last))) = (self.0.pop_first(), self.0.pop_first()) {
-            self.0.insert(first, last);
-        }
     }
 
     /// The last number that follows `base` without a gap.
@@ -53,8 +48,10 @@ impl Arrived {
 #[derive(Debug)]
 pub struct Sequencer<T> {
     arrived: Arrived,
-    /// Contiguity counts from here: 0, or what lay before the first message that the room still held.
+    /// Acks count from here: 0, or what lay before the first message that the room still held.
     base: u64,
+    /// The first number that the room still held, until somebody was told.
+    missing_before: Option<u64>,
     /// The number that is passed on next without delay.
     next: u64,
     held: BTreeMap<u64, (Instant, T)>,
@@ -62,7 +59,7 @@ pub struct Sequencer<T> {
 
 impl<T> Default for Sequencer<T> {
     fn default() -> Self {
-        Self { arrived: Arrived::default(), base: 0, next: 1, held: BTreeMap::new() }
+        Self { arrived: Arrived::default(), base: 0, missing_before: None, next: 1, held: BTreeMap::new() }
     }
 }
 
@@ -110,17 +107,37 @@ impl<T> Sequencer<T> {
         }
     }
 
-    /// The last number up to which everything has arrived: what `resume` names and acks never exceed.
+    /// The last number up to which everything has arrived: what `resume` names.
     #[must_use]
     pub fn contiguous(&self) -> u64 {
+        self.arrived.reach(0)
+    }
+
+    /// The same, from the first message that the room held on: what acks never exceed. A room that begins its session at 57 would
+    /// otherwise wait for an ack for ever.
+    #[must_use]
+    pub fn ackable(&self) -> u64 {
         self.arrived.reach(self.base)
+    }
+
+    /// The first number of a session whose earlier messages are missing; said once.
+    pub fn take_missing(&mut self) -> Option<u64> {
+        self.missing_before.take()
+    }
+
+    /// What waits for an earlier message waits anew: while there was no connection, none could come.
+    pub fn wait_anew(&mut self, now: Instant) {
+        for (since, _) in self.held.values_mut() {
+            *since = now;
+        }
     }
 
     fn give_up_gap(&mut self, out: &mut Vec<(u64, T)>) {
         let Some(first) = self.held.keys().next().copied() else { return };
-        if self.next == 1 && self.contiguous() == 0 {
-            // A room need not hold its session from the start: what it holds begins here.
+        if self.next == 1 && self.ackable() == 0 {
+            // A room should hold its session from the start, and this one does not: what it holds begins here.
             self.base = first.saturating_sub(1);
+            self.missing_before = Some(first);
         }
         self.next = first;
         self.release(out);
@@ -136,7 +153,7 @@ impl<T> Sequencer<T> {
 
 /// Which messages have been dealt with, and therefore what may be acked.
 ///
-/// An ack promises that a message need never be sent again, so it waits for the runtime's word, not for arrival.
+/// An ack says that what followed from a message is on disk, so it waits for the runtime's word, not for arrival.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Passed on and not yet dealt with, in the order of passing on, with the session that each belongs to.
@@ -227,8 +244,22 @@ mod tests {
         let mut out = Vec::new();
         sequencer.expire(start + Duration::from_secs(1), &mut out);
         assert_eq!(numbers(&out), [57, 58]);
-        assert_eq!(sequencer.contiguous(), 58);
+        assert_eq!((sequencer.ackable(), sequencer.contiguous()), (58, 0));
+        assert_eq!((sequencer.take_missing(), sequencer.take_missing()), (Some(57), None));
         assert_eq!(feed(&mut sequencer, start, &[56, 56, 59]), [56, 59]);
+    }
+
+    #[test]
+    fn patience_does_not_run_while_there_is_no_connection() {
+        let start = Instant::now();
+        let mut sequencer = Sequencer::default();
+        assert_eq!(feed(&mut sequencer, start, &[1, 3]), [1]);
+        let back = start + Duration::from_secs(9);
+        sequencer.wait_anew(back);
+        let mut out = Vec::new();
+        sequencer.expire(back + Duration::from_millis(499), &mut out);
+        assert_eq!((out.len(), sequencer.contiguous()), (0, 1));
+        assert_eq!(feed(&mut sequencer, back, &[2]), [2, 3]);
     }
 
     #[test]

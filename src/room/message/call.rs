@@ -9,15 +9,20 @@ use super::none;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The person who called; only their turns are rated.
+    /// The person who called; only their turns are rated. Platforms call them so, too.
+    #[serde(alias = "user", alias = "customer")]
     Caller,
     /// The voice agent.
+    #[serde(alias = "assistant")]
     Agent,
     /// A human who took over or listens in to help.
     Supervisor,
     /// Anyone else, recorders and this program included.
-    #[serde(other)]
     Observer,
+    /// A role that this version does not know: treated like an observer, and told in a warning.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// Someone in the room.

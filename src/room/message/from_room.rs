@@ -60,6 +60,10 @@ pub struct Transcript {
     /// BCP 47 language tag.
     #[serde(default, skip_serializing_if = "none")]
     pub lang: Option<String>,
+    /// What had to be mended of the message: fields that were null, fractional, negative or no text. No room says this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub mended: Vec<String>,
 }
 
 /// A participant's turn is over.
@@ -87,6 +91,10 @@ pub struct TurnEnded {
     /// End in ms since the call began.
     #[serde(default, skip_serializing_if = "none")]
     pub end_ms: Option<u64>,
+    /// What had to be mended of the message: fields that were null, fractional, negative or no text. No room says this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub mended: Vec<String>,
 }
 
 /// What the agent is doing.

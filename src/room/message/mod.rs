@@ -10,6 +10,7 @@
 
 mod call;
 mod from_room;
+mod mend;
 mod parse;
 mod to_room;
 pub mod tool;

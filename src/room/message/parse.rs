@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::mend::mend;
 use super::{MAX_FRAME, RoomMessage};
 use crate::config::plain;
 
@@ -32,6 +33,14 @@ pub enum FrameError {
     },
 }
 
+impl FrameError {
+    /// Whether it is a message of this type whose fields do not fit.
+    #[must_use]
+    pub fn is_of(&self, wanted: &str) -> bool {
+        matches!(self, Self::BadFields { kind, .. } if kind == wanted)
+    }
+}
+
 impl RoomMessage {
     /// The types that [`RoomMessage::parse`] knows.
     pub const TYPES: [&'static str; 11] = [
@@ -60,16 +69,20 @@ impl RoomMessage {
         Self::from_value(value)
     }
 
-    /// Like [`RoomMessage::parse`], from a parsed frame.
+    /// Like [`RoomMessage::parse`], from a parsed frame. What is wrong with a field beside a turn's words costs nobody the
+    /// words: it is put right or dropped, and `mended` of the message names it.
     ///
     /// # Errors
     /// As for [`RoomMessage::parse`].
-    pub fn from_value(value: Value) -> Result<Option<Self>, FrameError> {
+    pub fn from_value(mut value: Value) -> Result<Option<Self>, FrameError> {
         let Some(kind) = value.get("type").and_then(Value::as_str).map(str::to_owned) else {
             return Err(FrameError::NotAMessage { detail: "no string \"type\"".to_owned() });
         };
         if !Self::TYPES.contains(&kind.as_str()) {
             return Ok(None);
+        }
+        if let Some(message) = value.as_object_mut() {
+            mend(&kind, message);
         }
         serde_json::from_value(value).map(Some).map_err(|e| FrameError::BadFields { kind, detail: shape_only(&e) })
     }

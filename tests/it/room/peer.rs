@@ -152,6 +152,7 @@ pub(crate) async fn brief(room: &mut RoomHandle) -> String {
         RoomEvent::Lost { .. } => "lost".to_owned(),
         RoomEvent::Refused(error) => format!("refused: {error}"),
         RoomEvent::GaveUp(error) => format!("gave up: {error}"),
+        RoomEvent::HistoryMissing { first } => format!("begins with {first}"),
         RoomEvent::BadFrame(error) => format!("bad: {error}"),
         RoomEvent::Over => "over".to_owned(),
     }
