@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use self::outcome::{Outcome, Progress};
 use crate::config::settings::ActionKind;
+use crate::sentiment::likeness::likeness;
 use crate::sentiment::{Sentiment, Speaker};
 
 /// An alert's id, which is also its webhook's `webhook-id`.
@@ -170,4 +171,14 @@ pub struct Alert {
     /// Whether it was decided in shadow mode: recorded, nothing done.
     #[serde(default)]
     pub shadow: bool,
+}
+
+impl Alert {
+    /// Whether another alert tells of the same words: the two are of one call. Revisions of a transcript may differ a little.
+    #[must_use]
+    pub fn tells_the_words_of(&self, other: &Self) -> bool {
+        const ALIKE: f64 = 0.5;
+        let words = |alert: &Self| alert.last_turns.iter().map(|turn| turn.text.as_str()).collect::<Vec<_>>().join(" ");
+        likeness(&words(self), &words(other)) >= ALIKE
+    }
 }

@@ -22,6 +22,9 @@ pub enum StoreResult {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outcome: Option<Outcome>,
     },
+    /// An alert of this id was there already, from another call whose session had the same id: this one needs an id of its
+    /// own.
+    OtherCall,
     /// The store failed; the escalation goes on all the same.
     Failed {
         /// What went wrong.

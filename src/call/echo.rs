@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use super::Call;
-use super::likeness::{found_in, words};
 use super::odd::Odd;
 use super::segment::TurnKey;
 use crate::clock::Millis;
 use crate::room::message::Role;
+use crate::sentiment::likeness::{found_in, words};
 
 /// Fewer words may well be the caller's own: an address read back, a word repeated.
 const FEWEST_WORDS: usize = 5;

@@ -69,6 +69,8 @@ pub(super) struct Active {
     pub(super) caller_left: bool,
     /// Whether the alert reached the store.
     pub(super) stored: bool,
+    /// The tool call that it answers.
+    asked_by: Option<String>,
 }
 
 /// The state of escalation.
@@ -80,6 +82,8 @@ pub struct Latch {
     escalated_at: HashSet<TurnKey>,
     first_turn: Option<u32>,
     pub(super) handed_over: bool,
+    /// How many calls had this session's id before this one, as far as is known.
+    pub(super) calls_before: u32,
 }
 
 impl Latch {
@@ -171,8 +175,12 @@ impl Call {
     }
 
     /// Escalates on the agent's word.
-    pub(super) fn escalate_on_tool(&mut self, escalation: Escalation, after: Option<TurnKey>) -> AlertId {
-        self.escalate(after.map_or(Followed::NoTurn, Followed::Turn), escalation)
+    pub(super) fn escalate_on_tool(&mut self, escalation: Escalation, after: Option<TurnKey>) {
+        let call_id = escalation.key.clone();
+        self.escalate(after.map_or(Followed::NoTurn, Followed::Turn), escalation);
+        if let Some(active) = &mut self.latch.active {
+            active.asked_by = Some(call_id);
+        }
     }
 
     /// The call's counted turns up to one, for its description.
@@ -187,7 +195,7 @@ impl Call {
         Story { turns, threshold: self.settings.threshold, streak: streak as usize }
     }
 
-    fn escalate(&mut self, followed: Followed, escalation: Escalation) -> AlertId {
+    fn escalate(&mut self, followed: Followed, escalation: Escalation) {
         let at = match followed {
             Followed::NoTurn => Standing::default(),
             Followed::Turn(key) => self.standings.get(&key).copied().unwrap_or_else(|| self.standing()),
@@ -221,33 +229,57 @@ impl Call {
             *standing = standing.spent();
         }
         self.latch.first_turn.get_or_insert(turn);
-        self.report(Report::Escalation {
-            turn,
-            rule: alert.rule,
-            mean: alert.mean,
-            human_requests: alert.human_requests,
-            severity: alert.severity,
-            action: alert.action,
-            description: alert.description.clone(),
-            alert_id: alert.id.clone(),
-            shadow: alert.shadow,
-        });
-        let id = alert.id.clone();
-        let webhook = self.webhook_plan();
-        self.out.push_back(Output::Store {
-            write: StoreWrite::Alert { alert: alert.clone(), webhook, transfer_cap: self.transfer_cap() },
-        });
-        let until = self.now.plus(STORE_PATIENCE_MS);
         self.latch.active = Some(Box::new(Active {
             alert,
             key: escalation.key,
             phase: Phase::Storing,
-            until,
+            until: self.now.plus(STORE_PATIENCE_MS),
             over_sip: false,
             caller_left: false,
             stored: false,
+            asked_by: None,
         }));
-        id
+        self.store_alert();
+    }
+
+    fn store_alert(&mut self) {
+        let Some(active) = &self.latch.active else { return };
+        let (alert, webhook, transfer_cap) = (active.alert.clone(), self.webhook_plan(), self.transfer_cap());
+        self.out.push_back(Output::Store { write: StoreWrite::Alert { alert, webhook, transfer_cap } });
+    }
+
+    /// Another call had this session's id, and an alert under this one's: it gets one that a process that takes this
+    /// call over comes to as well.
+    fn rename_alert(&mut self) {
+        self.latch.calls_before += 1;
+        let Some(key) = self.latch.active.as_ref().map(|active| active.key.clone()) else { return };
+        let id = self.alert_id(&key);
+        if let Some(active) = &mut self.latch.active {
+            active.alert.id = id;
+        }
+        self.store_alert();
+    }
+
+    /// The decision is told once the store has it: what is printed is stored or sent, whatever dies next.
+    fn tell_escalation(&mut self) {
+        let Some(active) = &mut self.latch.active else { return };
+        let (alert, asked_by) = (&active.alert, active.asked_by.take());
+        let (alert_id, action) = (alert.id.clone(), alert.action);
+        let report = Report::Escalation {
+            turn: alert.turn,
+            rule: alert.rule,
+            mean: alert.mean,
+            human_requests: alert.human_requests,
+            severity: alert.severity,
+            action,
+            description: alert.description.clone(),
+            alert_id: alert_id.clone(),
+            shadow: alert.shadow,
+        };
+        self.report(report);
+        if let Some(call_id) = asked_by {
+            self.tool_escalated(call_id, action, &alert_id);
+        }
     }
 
     /// How many transfers there may be in an hour, where one follows.
@@ -262,7 +294,12 @@ impl Call {
         let session_id = welcome.map_or("", |w| &w.session_id);
         let call_id = welcome.map_or("", |w| &w.call.id);
         let sip_call_id = welcome.and_then(|w| w.call.sip.as_ref()).map_or("", |sip| &sip.call_id);
-        AlertId::derive(&[&self.options.room_name, session_id, call_id, sip_call_id], key)
+        let again = self.latch.calls_before.to_string();
+        let mut call = vec![self.options.room_name.as_str(), session_id, call_id, sip_call_id];
+        if self.latch.calls_before > 0 {
+            call.push(&again);
+        }
+        AlertId::derive(&call, key)
     }
 
     fn last_turns(&self) -> Vec<AlertTurn> {
@@ -317,7 +354,14 @@ impl Call {
             self.report(Report::Warning { detail: format!("the store failed: {detail}") });
         }
         let Some(active) = self.active_in(alert_id) else { return };
-        match (active.phase, result) {
+        let phase = active.phase;
+        if phase == Phase::Storing {
+            if result == StoreResult::OtherCall {
+                return self.rename_alert();
+            }
+            self.tell_escalation();
+        }
+        match (phase, result) {
             (Phase::Storing, StoreResult::Existing { outcome }) => self.take_over(outcome),
             (Phase::Storing, StoreResult::Written) => self.act(true),
             (Phase::Storing, StoreResult::AtCap { cap }) => self.refuse_at_cap(cap),
@@ -464,6 +508,7 @@ impl Call {
         match active.phase {
             Phase::Storing => {
                 self.report(Report::Warning { detail: format!("the store gave no answer in {STORE_PATIENCE_MS} ms") });
+                self.tell_escalation();
                 self.act(false);
             }
             Phase::Announcing => self.start_transfer(),

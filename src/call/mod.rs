@@ -16,7 +16,6 @@ pub mod event;
 mod handover;
 pub mod latch;
 mod late_segments;
-mod likeness;
 mod odd;
 mod outburst;
 pub mod policy;
@@ -279,6 +278,9 @@ impl Call {
 
     fn welcome(&mut self, welcome: Welcome) {
         self.options.room_name.clone_from(&welcome.room_name);
+        if self.welcome.as_ref().is_some_and(|before| before.session_id != welcome.session_id) {
+            self.latch.calls_before = 0;
+        }
         self.book.room_ends_turns = welcome.capabilities.iter().any(|c| c == capability::TURN_EVENTS);
         for participant in &welcome.participants {
             self.joined(participant);

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use super::book::TurnBook;
-use super::likeness::{likeness, words};
 use super::odd::Odd;
 use super::turn::Part;
 use crate::clock::Millis;
 use crate::room::message::{Transcript, TurnEnded};
+use crate::sentiment::likeness::{likeness, words};
 
 /// So far back, in ms, no piece comes late: its clock began anew.
 const BACK_MS: u64 = 10_000;

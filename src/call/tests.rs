@@ -999,6 +999,33 @@ fn what_the_room_does_not_offer_is_not_sent_and_said_once() {
 }
 
 #[test]
+fn an_alert_id_that_another_call_had_is_passed_over_and_nothing_is_told_before_the_store_has_it() {
+    let alert_ids = |sim: &Sim| -> Vec<AlertId> {
+        let of = |o: &Output| match o {
+            Output::Store { write: StoreWrite::Alert { alert, .. } } => Some(alert.id.clone()),
+            _ => None,
+        };
+        sim.outputs.iter().filter_map(of).collect()
+    };
+    let again = || {
+        let mut sim = Sim::new(notify());
+        sim.store_result = None;
+        angry(&mut sim);
+        let first = alert_ids(&sim)[0].clone();
+        assert_eq!(sim.escalations().len(), 0);
+        sim.input(Input::Stored { alert_id: first.clone(), result: StoreResult::OtherCall });
+        assert_eq!(sim.escalations().len(), 0);
+        let second = alert_ids(&sim)[1].clone();
+        sim.input(Input::Stored { alert_id: second.clone(), result: StoreResult::Written });
+        assert_eq!((sim.escalations().len(), sim.delivered()), (1, 1));
+        (first, second)
+    };
+    let (first, second) = again();
+    assert_ne!(first, second);
+    assert_eq!(again(), (first, second));
+}
+
+#[test]
 fn alert_ids_follow_from_what_they_name() {
     let id = AlertId::derive(&["room", "session"], "turn");
     assert_eq!(id, AlertId::derive(&["room", "session"], "turn"));

@@ -7,6 +7,8 @@ use super::policy::{self, Decision};
 use super::report::Report;
 use super::segment::TurnKey;
 use super::{Asked, Call};
+use crate::alert::AlertId;
+use crate::config::settings::ActionKind;
 use crate::room::message::SidecarMessage;
 use crate::room::message::tool::ESCALATE_SENTIMENT;
 use crate::sentiment::{Sentiment, describe};
@@ -71,25 +73,35 @@ impl Call {
         }
         let decided =
             Arguments::parse(arguments).and_then(|a| self.may_escalate(&a, after).map(|decision| (a, decision)));
-        let (ok, output, refused) = match decided {
+        match decided {
             Ok((arguments, decision)) => {
                 let escalation = Escalation {
-                    key: call_id.clone(),
+                    key: call_id,
                     decision,
                     description: arguments.description,
                     sentiment: Sentiment::clamped(f64::from(arguments.score)),
                 };
-                let alert_id = self.escalate_on_tool(escalation, after);
+                self.escalate_on_tool(escalation, after);
                 // What was counted since is counted after an escalation now.
                 let next = after.map_or(0, |turn| self.book.position(turn) + 1);
                 if next < self.settled {
                     self.recount(next);
                 }
-                let action = self.settings.action.kind();
-                (true, json!({"escalated": true, "action": action.name(), "alert_id": alert_id.as_str()}), None)
             }
-            Err(why) => (false, json!({"escalated": false, "reason": why}), Some(why)),
-        };
+            Err(why) => {
+                let output = json!({"escalated": false, "reason": why});
+                self.tool_answered(call_id, false, output, Some(why));
+            }
+        }
+    }
+
+    /// The store has the alert that a tool call set off: now the call is answered.
+    pub(super) fn tool_escalated(&mut self, call_id: String, action: ActionKind, alert_id: &AlertId) {
+        let output = json!({"escalated": true, "action": action.name(), "alert_id": alert_id.as_str()});
+        self.tool_answered(call_id, true, output, None);
+    }
+
+    fn tool_answered(&mut self, call_id: String, ok: bool, output: Value, refused: Option<String>) {
         self.report(Report::Tool { call_id: call_id.clone(), escalated: ok, refused });
         let answer = SidecarMessage::ToolResult { call_id: call_id.clone(), ok, output };
         self.answered_tools.insert(call_id, answer.clone());

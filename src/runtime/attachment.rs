@@ -254,6 +254,9 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
             self.name.session = Some(welcome.session_id.clone());
             self.edges.joined(welcome);
         }
+        if matches!(message, RoomMessage::SessionEnded { .. }) {
+            self.edges.call_is_over();
+        }
         let unusable = match &message {
             // A room that goes on says the same again.
             RoomMessage::Welcome(welcome) if !welcome.resumed => self.edges.unusable_dialog(welcome),

@@ -35,6 +35,8 @@ pub(super) struct Edges {
     unstored: usize,
     transfers: HashMap<AlertId, Stop>,
     session: Option<(String, String)>,
+    /// Whether the room ended the call.
+    call_is_over: bool,
     tasks: TaskTracker,
     /// Cancelled when the call is over: no further attempt is begun.
     over: CancellationToken,
@@ -61,6 +63,7 @@ impl Edges {
             unstored: 0,
             transfers: HashMap::new(),
             session: None,
+            call_is_over: false,
             tasks: TaskTracker::new(),
             over: CancellationToken::new(),
             span: Span::current(),
@@ -99,6 +102,11 @@ impl Edges {
             let (host, settings) = (Arc::clone(&self.host), Arc::clone(&self.settings));
             self.spawn(async move { drop(host.sip.of(&settings.sip).await) });
         }
+    }
+
+    /// The room ended the call.
+    pub(super) fn call_is_over(&mut self) {
+        self.call_is_over = true;
     }
 
     /// Keeps the session's row in step with what the core reports.
@@ -224,7 +232,7 @@ impl Edges {
 
     /// After the call: lets the attempts that are under way finish, begins none, and reports how they went.
     pub(super) async fn settle(self, inputs: &mut mpsc::UnboundedReceiver<Input>, tell: &mut impl FnMut(&Report)) {
-        let Self { settings, tasks, over, inputs: sender, .. } = self;
+        let Self { settings, host, session, call_is_over, tasks, over, inputs: sender, .. } = self;
         drop(sender);
         over.cancel();
         tasks.close();
@@ -237,6 +245,10 @@ impl Edges {
         }
         if timeout_at(deadline, tasks.wait()).await.is_err() {
             tracing::warn!("something was still under way; what is undelivered waits in the outbox");
+        }
+        // Until now a process that takes over is one of this call, also where the room has ended it.
+        if let Some((session_id, room_name)) = session.filter(|_| call_is_over) {
+            host.writer.note(Change::SessionOver { session_id, room_name });
         }
     }
 }

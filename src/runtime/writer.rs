@@ -71,6 +71,9 @@ async fn write(store: Store, mut queue: mpsc::UnboundedReceiver<Job>) {
 fn alert_id(change: &Change) -> Option<AlertId> {
     match change {
         Change::Alert { write, .. } => Some(write.alert().id.clone()),
-        Change::Told { .. } | Change::SessionStarted { .. } | Change::SessionEnded { .. } => None,
+        Change::Told { .. }
+        | Change::SessionStarted { .. }
+        | Change::SessionEnded { .. }
+        | Change::SessionOver { .. } => None,
     }
 }

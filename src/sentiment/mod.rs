@@ -16,6 +16,7 @@ mod filler;
 mod fit;
 pub mod lexical;
 mod lexicon;
+pub(crate) mod likeness;
 pub mod llm;
 mod mask;
 mod masked;

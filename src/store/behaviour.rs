@@ -51,6 +51,7 @@ macro_rules! behaves {
             a_place_of_this_hour_is_free_again_in_the_next
             of_many_processes_that_race_for_the_last_places_exactly_so_many_get_one
             a_session_is_kept_from_its_start_over_a_take_over_to_its_end
+            an_alert_of_another_call_that_had_the_same_session_id_is_known_for_one
             changes_made_together_come_each_to_their_own_result
             what_was_told_without_the_store_is_kept_and_not_sent_again
         }
@@ -336,6 +337,25 @@ pub(super) async fn a_session_is_kept_from_its_start_over_a_take_over_to_its_end
     assert_eq!(store.session("s1", "another room").await.unwrap(), None);
     store.session_ended("s2", "room", "hangup", 0, false, NOW).await.unwrap();
     assert!(store.session("s2", "room").await.unwrap().is_some());
+}
+
+pub(super) async fn an_alert_of_another_call_that_had_the_same_session_id_is_known_for_one(place: impl Fresh) {
+    let store = place.open().await;
+    let first = alert("t1");
+    let started = || Change::SessionStarted { session_id: first.session_id.clone(), room_name: first.room_name.clone() };
+    let over = || Change::SessionOver { session_id: first.session_id.clone(), room_name: first.room_name.clone() };
+    let decided_on = |alert: &Alert| change(decided(alert, WebhookPlan::Send));
+    let existing = Ok(StoreResult::Existing { outcome: None });
+    let results = store.apply(&[started(), decided_on(&first), started(), decided_on(&first)], NOW).await;
+    assert_eq!(results[3], existing, "a process that takes over");
+    let mut other_words = first.clone();
+    for turn in &mut other_words.last_turns {
+        turn.text = "where is the parcel then".to_owned();
+    }
+    assert_eq!(store.apply(&[decided_on(&other_words)], NOW).await, [Ok(StoreResult::OtherCall)]);
+    let results = store.apply(&[over(), started(), decided_on(&first), decided_on(&alert("t2"))], NOW).await;
+    assert_eq!(results[2..], [Ok(StoreResult::OtherCall), Ok(StoreResult::Written)]);
+    assert_eq!(store.apply(&[started(), decided_on(&alert("t2"))], NOW).await[1], existing, "taken over as well");
 }
 
 fn change(write: StoreWrite) -> Change {

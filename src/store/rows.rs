@@ -56,6 +56,13 @@ pub enum Change {
         /// Whether it escalated.
         escalated: bool,
     },
+    /// The room ended the call, and nothing of it is under way any more: should its id come again, it is another call's.
+    SessionOver {
+        /// The session.
+        session_id: String,
+        /// The room.
+        room_name: String,
+    },
 }
 
 /// How long a transfer counts among those of the hour, in ms.

@@ -20,8 +20,9 @@ enum IfThere {
 
 /// Inserts an alert (`?12` is both times), or updates it if `?13`.
 const PUT_ALERT: &str = "INSERT INTO alerts (alert_id, room_name, session_id, turn, rule, severity, action, sentiment, \
-    shadow, outcome, record, created_ms, updated_ms) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12) \
+    shadow, outcome, record, created_ms, updated_ms, call) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, \
+    coalesce((SELECT calls FROM sessions WHERE room_name = ?2 AND session_id = ?3), 1)) \
     ON CONFLICT (alert_id) DO UPDATE SET outcome = excluded.outcome, record = excluded.record, \
     updated_ms = excluded.updated_ms WHERE ?13";
 
@@ -51,6 +52,9 @@ impl SqliteStore {
         match write {
             StoreWrite::Alert { alert, webhook, transfer_cap } => {
                 if !self.put(tx, alert, IfThere::Keep, now_unix_ms).await? {
+                    if self.is_of_other_call(tx, alert).await? {
+                        return Ok(StoreResult::OtherCall);
+                    }
                     let outcome = self.outcome(tx, &alert.id).await?;
                     return Ok(StoreResult::Existing { outcome });
                 }
@@ -163,6 +167,22 @@ impl SqliteStore {
             .bind(int(now_ms));
         self.execute(tx, statement).await?;
         Ok(true)
+    }
+
+    /// Whether the alert that is there under this one's id is of another call: one that was over before this one began, or one
+    /// in which other words were said.
+    async fn is_of_other_call(&self, tx: &mut Transaction<'_, Sqlite>, alert: &Alert) -> Result<bool, StoreError> {
+        let (record, earlier): (String, bool) = sqlx::query_as(
+            "SELECT record, call < coalesce((SELECT calls FROM sessions WHERE sessions.room_name = alerts.room_name \
+             AND sessions.session_id = alerts.session_id), 1) FROM alerts WHERE alert_id = ?",
+        )
+        .bind(alert.id.as_str())
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        // A row that somebody spoilt says nothing of its words.
+        let known = serde_json::from_str::<Alert>(&record).ok();
+        Ok(earlier || known.is_some_and(|known| !known.tells_the_words_of(alert)))
     }
 
     async fn outcome(&self, tx: &mut Transaction<'_, Sqlite>, id: &AlertId) -> Result<Option<Outcome>, StoreError> {

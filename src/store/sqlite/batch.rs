@@ -58,6 +58,7 @@ impl SqliteStore {
                 let (turns, escalated) = (*turns, *escalated);
                 self.session_ended_in(tx, Ended { session_id, room_name, reason, turns, escalated }, now_ms).await?;
             }
+            Change::SessionOver { session_id, room_name } => self.session_over_in(tx, session_id, room_name).await?,
         }
         Ok(StoreResult::Written)
     }

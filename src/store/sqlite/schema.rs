@@ -9,7 +9,11 @@ const APPLICATION_ID: i64 = 0x5353_4344;
 
 /// Each brings the schema from one version (its index) to the next, and says so in `user_version`. What was released
 /// is never edited: changes are appended.
-const MIGRATIONS: &[&str] = &[include_str!("schema/001_start.sql"), include_str!("schema/002_transfers.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/001_start.sql"),
+    include_str!("schema/002_transfers.sql"),
+    include_str!("schema/003_calls.sql"),
+];
 
 /// Why a file could not be brought up to date.
 pub(super) enum MigrateError {

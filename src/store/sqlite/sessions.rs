@@ -37,7 +37,7 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         let statement = sqlx::query(
             "INSERT INTO sessions (session_id, room_name, started_ms) VALUES (?, ?, ?) \
-             ON CONFLICT DO UPDATE SET ended_ms = NULL, ended_reason = NULL",
+             ON CONFLICT DO UPDATE SET ended_ms = NULL, ended_reason = NULL, calls = calls + call_over, call_over = 0",
         )
         .bind(session_id)
         .bind(room_name)
@@ -76,6 +76,20 @@ impl SqliteStore {
         .bind(reason)
         .bind(i64::from(turns))
         .bind(escalated);
+        self.execute(conn, statement).await?;
+        Ok(())
+    }
+
+    /// The session's call is over: who attends it again attends another one.
+    pub(super) async fn session_over_in(
+        &self,
+        conn: &mut SqliteConnection,
+        session_id: &str,
+        room_name: &str,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query("UPDATE sessions SET call_over = 1 WHERE session_id = ? AND room_name = ?")
+            .bind(session_id)
+            .bind(room_name);
         self.execute(conn, statement).await?;
         Ok(())
     }

@@ -272,7 +272,7 @@ async fn an_end_that_waits_for_an_earlier_message_still_ends_the_call() {
     let (_listener, mut room, mut peer) = joined().await;
     peer.say(&ended(2)).await;
     peer.close(1000).await;
-    assert_eq!(briefs(&mut room, 3).await, ["welcome one", "ended", "over"]);
+    assert_eq!(briefs(&mut room, 4).await, ["welcome one", "begins with 2", "ended", "over"]);
 }
 
 #[tokio::test]

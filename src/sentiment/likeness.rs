@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// The words of a text, lower case, without punctuation.
-pub(super) fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric() && c != '\'')
         .map(|word| word.trim_matches('\'').to_lowercase())
         .filter(|word| !word.is_empty())
@@ -11,7 +11,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
 }
 
 /// How much two texts have in common: 0, nothing, to 1, the same words in any order.
-pub(super) fn likeness(a: &str, b: &str) -> f64 {
+pub(crate) fn likeness(a: &str, b: &str) -> f64 {
     let (a, b) = (words(a), words(b));
     let longer = a.len().max(b.len());
     if longer == 0 {
@@ -26,7 +26,7 @@ pub(super) fn likeness(a: &str, b: &str) -> f64 {
 }
 
 /// How much of `heard` is found again in `said`, in its order and in one place: 0 to 1.
-pub(super) fn found_in(heard: &[String], said: &[String]) -> f64 {
+pub(crate) fn found_in(heard: &[String], said: &[String]) -> f64 {
     /// A recogniser may hear words into an echo that were not said.
     const SLACK: usize = 2;
     let reach = heard.len() + SLACK;
