@@ -1,5 +1,7 @@
 //! A call that another process takes over, killed at every point, and a platform that does not read.
 
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,7 +11,7 @@ use crate::support::{Connection, Hook, Program, Room, Running, SEED_TURNS, soon}
 
 fn notify(hook: &Hook) -> Value {
     json!({"sentimentEscalationAction": "notify", "sentimentNotifyWebhook": hook.url,
-        "sentimentWebhookAllow": ["127.0.0.1"]})
+        "sentimentWebhookAllow": ["127.0.0.1"], "sentimentWebhookTimeoutMs": 1000})
 }
 
 /// Attaches, and says the first `heard` messages of a call whose room keeps them all.
@@ -132,5 +134,131 @@ async fn asked_to_stop_in_its_first_moments_it_ends_well() {
         .await;
         assert!(std::process::Command::new("kill").arg(pid.to_string()).status().unwrap().success());
         assert_eq!(soon("the program to end", child.wait()).await.unwrap().code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_session_id_that_comes_again_for_another_call_gets_an_alert_of_its_own() {
+    let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+    let mut told = Vec::new();
+    for call in 0..3 {
+        let (mut sidecar, connection) = attached(&program, &room, &hook, SEED_TURNS.len()).await;
+        let (alert_id, _) = hook.attempt().await.accept().await;
+        assert_eq!(sidecar.event("escalation").await["alert_id"], alert_id);
+        assert!(!told.contains(&alert_id), "call {call} was taken for one before it");
+        told.push(alert_id);
+        connection.end(4).await;
+        assert_eq!(sidecar.exit().await, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn another_call_is_known_by_its_words_where_the_end_of_the_one_before_was_never_seen() {
+    let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+    let (sidecar, mut connection) = attached(&program, &room, &hook, SEED_TURNS.len()).await;
+    let (first, _) = hook.attempt().await.accept().await;
+    while connection.until("ack").await["seq"] != SEED_TURNS.len() as u64 {}
+    sidecar.kill().await;
+    let (mut sidecar, mut connection) = attached(&program, &room, &hook, 0).await;
+    let others = ["You lied to me about the refund.", "Stop lying, this is a scam.", "You are a bunch of liars."];
+    for (n, text) in others.iter().enumerate() {
+        connection.turn(n as u64 + 1, n, text).await;
+    }
+    let (second, _) = hook.attempt().await.accept().await;
+    assert_ne!(first, second);
+    connection.end(4).await;
+    assert_eq!(sidecar.exit().await, Some(0));
+}
+
+/// How often the program is killed, and its connection cut, below; `SIDECAR_TEST_TIMES` says otherwise.
+const TIMES: usize = 30;
+
+fn by_chance(what: &str) -> (usize, fastrand::Rng) {
+    let times = std::env::var("SIDECAR_TEST_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(TIMES);
+    let seed = crate::chance::seed();
+    // Not captured, so that it is there even if the test dies.
+    writeln!(std::io::stderr(), "{times} {what}: SIDECAR_TEST_SEED={seed}").unwrap();
+    (times, fastrand::Rng::with_seed(seed))
+}
+
+/// Answers every webhook, and keeps the ids.
+fn answering(hook: Hook) -> (Arc<Mutex<Vec<String>>>, AbortOnDrop) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&told);
+    let answers = tokio::spawn(async move {
+        loop {
+            let (id, _) = hook.attempt().await.accept().await;
+            kept.lock().unwrap().push(id);
+        }
+    });
+    (told, AbortOnDrop(answers))
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_the_call_comes_to_one_alert_and_none_is_lost() {
+    let (times, mut rng) = by_chance("kills");
+    for _ in 0..times {
+        let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+        let (sidecar, mut connection) = attached(&program, &room, &hook, 0).await;
+        let (settings, (told, _answers)) = (notify(&hook), answering(hook));
+        // From before the first turn until well after the webhook is answered.
+        let moment = Duration::from_micros(rng.u64(0..60_000));
+        let said = async {
+            for (n, text) in SEED_TURNS.iter().enumerate() {
+                connection.turn(n as u64 + 1, n, text).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        assert!(tokio::time::timeout(moment, said).await.is_err());
+        sidecar.kill().await;
+        let mut sidecar = program.attach(&room, settings);
+        let (mut connection, _) = room.accept().await;
+        connection.welcome(&["turn_events"], false).await;
+        connection.seed_turns(1).await;
+        let alert_id = sidecar.event("escalation").await["alert_id"].as_str().unwrap().to_owned();
+        connection.end(4).await;
+        assert_eq!(sidecar.exit().await, Some(0));
+        assert_eq!(program.deliver(&["--until-empty"]).await, Some(0));
+        let told = told.lock().unwrap().clone();
+        // Killed between the answer and its note, it asks again under the same id.
+        assert!(!told.is_empty() && told.iter().all(|id| *id == alert_id), "{moment:?}: {told:?}, not {alert_id}");
+    }
+}
+
+#[tokio::test]
+async fn cut_at_any_moment_the_call_comes_to_one_alert() {
+    let (times, mut rng) = by_chance("cuts");
+    for _ in 0..times {
+        let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+        let (mut sidecar, mut connection) = attached(&program, &room, &hook, 0).await;
+        let (told, _answers) = answering(hook);
+        let moment = Duration::from_micros(rng.u64(0..30_000));
+        let said = async {
+            for (n, text) in SEED_TURNS.iter().enumerate() {
+                connection.turn(n as u64 + 1, n, text).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        assert!(tokio::time::timeout(moment, said).await.is_err());
+        drop(connection);
+        let (mut connection, hello) = room.accept().await;
+        let last = hello["resume"]["last_seq"].as_u64().unwrap();
+        connection.welcome(&["turn_events"], true).await;
+        for (n, text) in SEED_TURNS.iter().enumerate().skip(usize::try_from(last).unwrap()) {
+            connection.turn(n as u64 + 1, n, text).await;
+        }
+        let alert_id = sidecar.event("escalation").await["alert_id"].as_str().unwrap().to_owned();
+        connection.end(4).await;
+        assert_eq!(sidecar.exit().await, Some(0));
+        assert_eq!(sidecar.count("escalation"), 1);
+        assert_eq!(*told.lock().unwrap(), [alert_id], "{moment:?}");
     }
 }
