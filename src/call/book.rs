@@ -175,9 +175,9 @@ impl TurnBook {
         if known.is_none() && !ended.segment_ids.is_empty() {
             self.part_with_earlier(now, ended);
         }
-        let key = known.or_else(|| self.adoptable(ended)).unwrap_or_else(|| {
-            self.push_turn(Turn::new(who, Part::of_room(ended.turn_id.clone())))
-        });
+        let key = known
+            .or_else(|| self.adoptable(ended))
+            .unwrap_or_else(|| self.push_turn(Turn::new(who, Part::of_room(ended.turn_id.clone()))));
         self.claim(key, ended);
         if known.is_none() {
             if self.turns[key.0].segments().next().is_none() {

@@ -39,10 +39,12 @@ impl Call {
         if !(FEWEST_WORDS..=MOST_WORDS).contains(&heard.len()) {
             return false;
         }
-        let own = self.own_words.0.iter().filter(|(at, _)| at.plus(OWN_WORDS_MS) >= self.now).map(|(_, text)| text.clone());
+        let own =
+            self.own_words.0.iter().filter(|(at, _)| at.plus(OWN_WORDS_MS) >= self.now).map(|(_, text)| text.clone());
         let open = self.roster.with(Role::Agent).filter_map(|who| self.book.open_text(who));
         let agent = self.book.order()[..self.book.position(key)].iter().rev();
-        let agent = agent.map(|k| self.book.turn(*k)).filter(|t| self.roster.role(&t.participant_id) == Some(Role::Agent));
+        let agent =
+            agent.map(|k| self.book.turn(*k)).filter(|t| self.roster.role(&t.participant_id) == Some(Role::Agent));
         let closed = agent.take(AGENT_TURNS).map(|t| t.text.clone());
         own.chain(open).chain(closed).any(|said| found_in(&heard, &words(&said)) >= SHARE)
     }

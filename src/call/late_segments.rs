@@ -1,7 +1,7 @@
 //! Where a late segment belongs, by the times of speech: what comes first was not always said first.
 
-use super::segment::TurnKey;
 use super::book::TurnBook;
+use super::segment::TurnKey;
 use crate::room::message::Transcript;
 
 impl TurnBook {

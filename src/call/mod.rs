@@ -87,6 +87,8 @@ struct Told {
 
 #[derive(Debug, Clone, PartialEq)]
 struct TurnState {
+    /// The revision of the turn's words that the rating is, or will be, of.
+    rev: u32,
     rated: Rated,
     told: Option<Told>,
     /// The number under which the turn was last reported as unrated.
@@ -347,12 +349,13 @@ impl Call {
             let turn = self.book.turn(key);
             let role = self.roster.role(&turn.participant_id);
             if role != Some(Role::Caller) {
-                // They may have been taken for the caller until now.
-                self.states.remove(&key);
-                self.waiting.retain(|(waits, _)| *waits != key);
                 if role == Some(Role::Agent) {
                     self.forget_echo_of(key);
                 }
+                continue;
+            }
+            if self.states.get(&key).is_some_and(|state| state.rev == turn.rev) {
+                // Only who said it is another now.
                 continue;
             }
             self.waiting.retain(|(waits, _)| *waits != key);
@@ -374,7 +377,8 @@ impl Call {
                 self.waiting.push((key, self.now.plus(self.settings.rater_deadline_ms + RATER_GRACE_MS)));
                 Rated::Waiting
             };
-            self.states.insert(key, TurnState { rated, told, told_unrated: None });
+            let rev = self.book.turn(key).rev;
+            self.states.insert(key, TurnState { rev, rated, told, told_unrated: None });
         }
         if let Some(first) = self.book.take_disturbed() {
             self.recount(first);
@@ -412,7 +416,14 @@ impl Call {
         })
     }
 
+    fn is_callers(&self, key: TurnKey) -> bool {
+        self.roster.role(&self.book.turn(key).participant_id) == Some(Role::Caller)
+    }
+
     fn rating(&self, key: TurnKey) -> Option<&Rating> {
+        if !self.is_callers(key) {
+            return None;
+        }
         match &self.states.get(&key)?.rated {
             Rated::Done(rating) => Some(rating),
             _ => None,
@@ -447,7 +458,7 @@ impl Call {
             self.answer_tools_before(at);
             let before = self.standing_after(at.checked_sub(1).map(|before| self.book.order()[before]));
             let key = self.book.order()[at];
-            let step = match self.states.get(&key).map(|s| &s.rated) {
+            let step = match self.states.get(&key).filter(|_| self.is_callers(key)).map(|s| &s.rated) {
                 Some(Rated::Waiting) => return,
                 None => before,
                 Some(Rated::Failed(_) | Rated::Skipped) => before.pass(),
@@ -467,6 +478,9 @@ impl Call {
     /// Reports a settled turn and sends its `sentiment` to the room, unless nothing about it is new.
     fn tell_turn(&mut self, key: TurnKey, standing: Standing) {
         let window = self.settings.window;
+        if !self.is_callers(key) {
+            return;
+        }
         let turn = self.book.turn(key);
         let Some(state) = self.states.get_mut(&key) else { return };
         match &state.rated {
@@ -568,7 +582,10 @@ impl Call {
         self.ended = true;
         let at_turn = self.latch.first_turn();
         let turns = self.standing().ordinal;
-        let unrated = self.states.values().filter(|state| matches!(state.rated, Rated::Failed(_))).count();
+        let failed = |key: &&TurnKey| {
+            self.is_callers(**key) && self.states.get(key).is_some_and(|state| matches!(state.rated, Rated::Failed(_)))
+        };
+        let unrated = self.book.order().iter().filter(failed).count();
         let unrated = u32::try_from(unrated).unwrap_or(u32::MAX);
         let doubt = Doubt::of(turns, unrated);
         let escalated = at_turn.is_some();

@@ -214,7 +214,9 @@ impl TurnBook {
     /// Whether a turn has an id that stands for another turn, since which somebody else spoke.
     fn is_other_turn(&self, id: &str, ended: &TurnEnded) -> bool {
         let Some(turn) = self.find(id).map(|key| self.turn(key)) else { return false };
-        let Some(part) = turn.parts.iter().find(|part| part.id == id).filter(|part| part.from_room) else { return false };
+        let Some(part) = turn.parts.iter().find(|part| part.id == id).filter(|part| part.from_room) else {
+            return false;
+        };
         if turn.participant_id != ended.participant_id {
             return true;
         }

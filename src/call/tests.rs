@@ -987,6 +987,22 @@ fn an_unannounced_speaker_who_turns_out_to_be_nobody_to_rate_counts_no_more() {
 }
 
 #[test]
+fn a_role_that_flips_costs_no_rating() {
+    let mut sim = Sim::new(flag());
+    for turn in 0..20 {
+        sim.say(&format!("u{turn}"), if turn % 3 == 0 { "5 well" } else { "2 no" });
+    }
+    let rates = sim.rates();
+    for _ in 0..10 {
+        for role in ["observer", "caller"] {
+            sim.room(json!({"type": "participant.joined", "participant": {"id": "c", "role": role}}));
+        }
+    }
+    sim.say("u20", "2 no");
+    assert_eq!((sim.rates(), sim.last_turn().turn, sim.last_turn().streak), (rates + 1, 21, 2));
+}
+
+#[test]
 fn what_the_room_does_not_offer_is_not_sent_and_said_once() {
     let mut sim = Sim::new(transfer());
     sim.room(json!({"type": "welcome", "version": 1, "session_id": "s1", "room_name": "room_abc123", "resumed": true,

@@ -2,21 +2,22 @@
 //! ([`RatingPool`]).
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::sentiment::{RateError, RateFuture, Rater, Rating, TurnInContext};
 
 /// How many turns may wait for a thread. At some milliseconds a turn the last of them would come minutes too late.
 const MAX_WAITING: usize = 16 * 1024;
 
-/// So many ratings at a time, and a bounded queue of those that wait, first come first served. The threads are the
+/// So many ratings at a time, and a bounded number of turns that wait, the newest first: when more is said than can be
+/// rated by its deadline, what was said last is rated in time, and not all of it too late. The threads are the
 /// runtime's own for blocking work: they start when there is something to rate, and end when there is not.
 #[derive(Debug, Clone)]
 pub struct RatingPool {
-    threads: Arc<Semaphore>,
+    threads: Arc<Threads>,
     places: Arc<Semaphore>,
 }
 
@@ -30,7 +31,8 @@ impl RatingPool {
     /// A pool whose queue holds `waiting` turns at most, those that are being rated included.
     #[must_use]
     pub fn with_queue(threads: NonZeroUsize, waiting: usize) -> Self {
-        Self { threads: Arc::new(Semaphore::new(threads.get())), places: Arc::new(Semaphore::new(waiting)) }
+        let free = Free { threads: threads.get(), waiting: Vec::new() };
+        Self { threads: Arc::new(Threads(Mutex::new(free))), places: Arc::new(Semaphore::new(waiting)) }
     }
 
     /// A pool of as many threads as the machine has processors for us.
@@ -48,8 +50,7 @@ impl RatingPool {
     async fn rate(&self, inner: &Arc<dyn Rater>, turn: &TurnInContext) -> Result<Rating, RateError> {
         let failed = |detail: &str| RateError::Failed { detail: detail.to_owned() };
         let _place = self.places.try_acquire().map_err(|_| failed("too many turns wait to be rated"))?;
-        // The semaphore is never closed.
-        let permit = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| failed("no thread rates"))?;
+        let permit = self.threads.acquire().await.ok_or_else(|| failed("no thread rates"))?;
         let (inner, turn, handle) = (Arc::clone(inner), turn.clone(), Handle::current());
         let work = tokio::task::spawn_blocking(move || {
             let rating = handle.block_on(inner.rate(&turn));
@@ -60,6 +61,58 @@ impl RatingPool {
             tracing::error!(panicked = error.is_panic(), "a rating broke off");
             Err(failed("it broke off"))
         })
+    }
+}
+
+/// The threads that are free, or who waits for one.
+#[derive(Debug)]
+struct Threads(Mutex<Free>);
+
+#[derive(Debug)]
+struct Free {
+    threads: usize,
+    /// The newest last. Who has stopped waiting is passed over.
+    waiting: Vec<oneshot::Sender<Permit>>,
+}
+
+/// A thread's worth of rating; the next turn gets it when this one is done.
+#[derive(Debug)]
+struct Permit(Option<Arc<Threads>>);
+
+impl Threads {
+    /// A permit at once, or before all that wait already.
+    async fn acquire(self: &Arc<Self>) -> Option<Permit> {
+        let turn = {
+            let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if free.threads > 0 {
+                free.threads -= 1;
+                return Some(Permit(Some(Arc::clone(self))));
+            }
+            let (permit, turn) = oneshot::channel();
+            free.waiting.push(permit);
+            turn
+        };
+        turn.await.ok()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some(threads) = self.0.take() else { return };
+        let mut permit = Self(Some(Arc::clone(&threads)));
+        loop {
+            let mut free = threads.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(next) = free.waiting.pop() else {
+                free.threads += 1;
+                permit.0 = None;
+                return;
+            };
+            drop(free);
+            match next.send(permit) {
+                Ok(()) => return,
+                Err(back) => permit = back,
+            }
+        }
     }
 }
 
@@ -100,6 +153,31 @@ mod tests {
 
     fn turn(text: &str) -> TurnInContext {
         TurnInContext { text: text.to_owned(), lang: None, earlier: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn what_was_said_last_is_rated_first() {
+        let ((begun, has_begun), (go, gate)) = (channel(), channel());
+        let pool = RatingPool::new(NonZeroUsize::MIN);
+        let rater = pool.rater(Arc::new(Gated { begun: Mutex::new(begun), go: Mutex::new(gate) }));
+        let ask = |text: &str| {
+            let (rater, turn) = (Arc::clone(&rater), turn(text));
+            tokio::spawn(async move { rater.rate(&turn).await })
+        };
+        let mut asked = Vec::new();
+        for text in ["first", "second", "given up", "third"] {
+            asked.push(ask(text));
+            tokio::task::yield_now().await;
+        }
+        asked.remove(2).abort();
+        tokio::task::yield_now().await;
+        for _ in 0..3 {
+            go.send(()).unwrap();
+        }
+        for asked in asked {
+            assert!(matches!(asked.await.unwrap(), Err(RateError::Language { .. })));
+        }
+        assert_eq!(has_begun.try_iter().collect::<Vec<_>>(), ["first", "third", "second"]);
     }
 
     #[tokio::test]

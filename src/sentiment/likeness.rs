@@ -21,7 +21,8 @@ pub(crate) fn likeness(a: &str, b: &str) -> f64 {
     for word in &a {
         *left.entry(word).or_default() += 1;
     }
-    let common = b.iter().filter(|word| left.get_mut(word.as_str()).is_some_and(|n| n.checked_sub(1).map(|m| *n = m).is_some()));
+    let common =
+        b.iter().filter(|word| left.get_mut(word.as_str()).is_some_and(|n| n.checked_sub(1).map(|m| *n = m).is_some()));
     ratio(common.count(), longer)
 }
 

@@ -342,7 +342,8 @@ pub(super) async fn a_session_is_kept_from_its_start_over_a_take_over_to_its_end
 pub(super) async fn an_alert_of_another_call_that_had_the_same_session_id_is_known_for_one(place: impl Fresh) {
     let store = place.open().await;
     let first = alert("t1");
-    let started = || Change::SessionStarted { session_id: first.session_id.clone(), room_name: first.room_name.clone() };
+    let started =
+        || Change::SessionStarted { session_id: first.session_id.clone(), room_name: first.room_name.clone() };
     let over = || Change::SessionOver { session_id: first.session_id.clone(), room_name: first.room_name.clone() };
     let decided_on = |alert: &Alert| change(decided(alert, WebhookPlan::Send));
     let existing = Ok(StoreResult::Existing { outcome: None });

@@ -98,7 +98,8 @@ fn a_fractional_or_negative_time_costs_no_words() {
 #[test]
 fn words_that_come_again_formatted_stand_once() {
     let played = play("R9t_formatted_repeat_times");
-    let once = ["The box came damaged again.", "I already gave you that number.", "I did not get the email you promised."];
+    let once =
+        ["The box came damaged again.", "I already gave you that number.", "I did not get the email you promised."];
     assert_eq!(texts(&played), once);
     warned(&played, &["under two segment ids; they stand once"]);
 }

@@ -156,7 +156,9 @@ mod tests {
     fn words_count_whatever_the_fields_around_them_are() {
         let message = json!({"type": "transcript", "seq": 3, "segment_id": 7, "rev": null, "participant_id": "p", "text": "no",
             "final": "true", "start_ms": 1123.53, "end_ms": -2, "confidence": "high", "lang": 5, "mended": ["made up"]});
-        let Ok(Some(RoomMessage::Transcript(piece))) = RoomMessage::from_value(message) else { panic!("no transcript") };
+        let Ok(Some(RoomMessage::Transcript(piece))) = RoomMessage::from_value(message) else {
+            panic!("no transcript")
+        };
         assert_eq!((piece.segment_id.as_str(), piece.rev, piece.is_final), ("7", 0, true));
         assert_eq!((piece.start_ms, piece.end_ms, piece.confidence), (Some(1124), Some(0), None));
         assert_eq!(
@@ -185,7 +187,8 @@ mod tests {
 
     #[test]
     fn what_fits_is_left_as_it_is() {
-        let message = json!({"type": "turn.ended", "turn_id": "t", "participant_id": "p", "text": "no", "seq": u64::MAX});
+        let message =
+            json!({"type": "turn.ended", "turn_id": "t", "participant_id": "p", "text": "no", "seq": u64::MAX});
         let Ok(Some(RoomMessage::TurnEnded(ended))) = RoomMessage::from_value(message) else { panic!("no turn") };
         assert!(ended.mended.is_empty());
         assert_eq!(ended.seq, Some(u64::MAX));
