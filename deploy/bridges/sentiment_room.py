@@ -12,8 +12,8 @@ done; a sidecar attaches to it over WebSocket (subprotocol ``sentiment-sidecar.r
         await room.closed()
 
 Needs Python 3.11 and aiohttp 3.9, and nothing else: copy this file beside your app. One `Rooms` serves any number of
-calls. Everything here runs on one event loop, and none of it may be called from other threads. Words of the call and phone
-numbers are in no log line of this file.
+calls. Everything here runs on one event loop, and none of it may be called from other threads. Words of the call and
+phone numbers are in no log line of this file.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ HELLO_PATIENCE: Final = 10.0
 HEARTBEAT: Final = 15.0
 """Seconds between pings; a connection that answers none for half of it is cut."""
 LINGER: Final = 120.0
-"""Seconds for which a call that is over waits for a sidecar that has not heard all of it: as long as one dials again."""
+"""Seconds for which a call that is over waits for a sidecar to hear all of it: so long does one dial again."""
 MAX_UNDER_WAY: Final = 64
 """Handlers of one call that may be at work at once; commands beyond are answered `failed`."""
 
@@ -158,15 +158,15 @@ class ToolResult:
 class Handlers:
     """What the app does for the sidecar. A room offers what it has a handler for, and nothing else.
 
-    A handler returns when it is done, and raises when it could not do it. `say`, `transfer` and `set_flag` may run at the
-    same time; `tone`, `tools` and `sentiment` are called one after the other.
+    A handler returns when it is done, and raises when it could not do it. `say`, `transfer` and `set_flag` may run at
+    the same time; `tone`, `tools` and `sentiment` are called one after the other.
     """
 
     say: Callable[[str], Awaitable[object]] | None = None
     """Say a sentence to the caller; returns when it was said."""
     tone: Callable[[str, str], Awaitable[object]] | None = None
-    """Tell the agent how to sound from here on: an instruction for its prompt, and the caller's mood (negative, neutral,
-    positive). Replaces the instruction before."""
+    """Tell the agent how to sound from here on: an instruction for its prompt, and the caller's mood (negative,
+    neutral, positive). Replaces the instruction before."""
     transfer: Callable[[Transfer], Awaitable[object]] | None = None
     """Hand the caller to a human; returns when the human has them, raises `TransferFailed` when not."""
     set_flag: Callable[[Flag], Awaitable[object]] | None = None
@@ -227,9 +227,9 @@ class Room:
     ) -> str:
         """Somebody's turn is over: all that they said until another took over. Returns the turn's id.
 
-        Said again under the same `turn_id` it is revised; the very same is told once. Without an id it gets one. Times are
-        milliseconds since the call began (`ms`); with them the order is right even where turns are told late, and pieces
-        of one turn are joined. An empty text is not told.
+        Said again under the same `turn_id` it is revised; the very same is told once. Without an id it gets one. Times
+        are milliseconds since the call began (`ms`); with them the order is right even where turns are told late, and
+        pieces of one turn are joined. An empty text is not told.
 
         Raises `ValueError` for somebody who is not in the room.
         """
@@ -268,8 +268,8 @@ class Room:
     ) -> ToolResult:
         """The agent's model calls a tool; returns the sidecar's answer.
 
-        `call_id` is the model's own; the same id is asked once. Without an answer within `patience` seconds the model is told
-        so, and a later answer is kept for a call with the same id.
+        `call_id` is the model's own; the same id is asked once. Without an answer within `patience` seconds the model
+        is told so, and a later answer is kept for a call with the same id.
         """
         call_id = call_id or f"call_{len(self._answers) + 1}"
         answer = self._answers.get(call_id)
@@ -284,7 +284,7 @@ class Room:
             return ToolResult(False, {"escalated": False, "reason": "no answer came in time; go on without"})
 
     def end(self, reason: str) -> None:
-        """The call is over. The room is let go once a sidecar has dealt with all of it, at the latest after `LINGER`."""
+        """The call is over. The room goes once a sidecar has dealt with all of it, at the latest after `LINGER`."""
         if self._ended:
             return
         self._say({"type": "session.ended", "reason": reason[:200]})
@@ -307,9 +307,9 @@ class Room:
     ) -> asyncio.Task[int]:
         """Starts a sidecar for this call as a child process, and again where that helps, until the call is over.
 
-        `arguments` follow `attach --room-url … --room …`, like `"--agent", "agent.json"`; its secrets are those of this
-        process's environment. `event` gets each JSON line of its standard output. The task returns the exit code: 0 when all went
-        well. It must be listening (`Rooms.start`).
+        `arguments` follow `attach --room-url … --room …`, like `"--agent", "agent.json"`; its secrets are those of
+        this process's environment. `event` gets each JSON line of its standard output. The task returns the exit code,
+        0 when all went well. The rooms must be listening (`Rooms.start`).
         """
         command = (program, "attach", "--room-url", self._rooms.url, "--room", self.name, *arguments)
         environment = {**os.environ, "SIDECAR_ROOM_TOKEN": self._rooms.token}
@@ -455,7 +455,7 @@ class Rooms:
     """The calls of one process, and the way in for their sidecars."""
 
     def __init__(self, token: str | None = None) -> None:
-        """`token` is what sidecars present as `Authorization: Bearer`; without one a token is made, for `Room.attach`."""
+        """`token` is what sidecars present as `Authorization: Bearer`; `Room.attach` needs none and has one made."""
         if token is not None and not token:
             raise ValueError("an empty token lets anybody in; leave it out to have one made")
         self.token: Final = token or secrets.token_urlsafe(32)
@@ -482,7 +482,7 @@ class Rooms:
         call: Call | None = None,
         participants: Sequence[Participant] = (CALLER, AGENT),
     ) -> Room:
-        """A call begins. Open its room before its sidecar dials: one that asks for an unknown room is sent away for good.
+        """A call begins. Open its room before its sidecar dials: one that asks for an unknown room is sent away.
 
         Raises `ValueError` when a call of this name is going on.
         """
@@ -522,6 +522,17 @@ class Rooms:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    async def finish(self, reason: str = "the app ends", patience: float = 8.0) -> None:
+        """Ends the calls that go on, gives sidecars `patience` seconds to deal with all that was said, and stops."""
+        rooms = list(self._rooms.values())
+        for room in rooms:
+            room.end(reason)
+        attached = [task for task, room in self._tasks.items() if room is None]
+        waiting = asyncio.gather(*(room.closed(patience) for room in rooms), *attached, return_exceptions=True)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(waiting, patience)
+        await self.stop()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """An aiohttp handler: one sidecar's connection, from its handshake to its end."""
@@ -631,7 +642,7 @@ class _Link:
             room._heard(message)
 
     async def _write(self, room: Room) -> None:
-        """Says what is new, as fast as the sidecar reads: what waits is in the room's history, once, and nowhere else."""
+        """Says what is new, as fast as the sidecar reads: what waits is in the room's history and nowhere else."""
         with suppress(ConnectionError):
             while True:
                 self.news.clear()

@@ -46,12 +46,12 @@ async fn the_room_does_what_its_dialect_says() {
 
 #[tokio::test]
 async fn livekit_agents_is_wired_to_it() {
-    python(&["pytest", "tests/bridges/test_livekit_agents.py"]).await;
+    python(&["pytest", "tests/bridges/test_frameworks.py", "-k", "livekit"]).await;
 }
 
 #[tokio::test]
 async fn pipecat_is_wired_to_it() {
-    python(&["pytest", "tests/bridges/test_pipecat_ai.py"]).await;
+    python(&["pytest", "tests/bridges/test_frameworks.py", "-k", "pipecat"]).await;
 }
 
 #[tokio::test]
