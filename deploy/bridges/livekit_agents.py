@@ -24,10 +24,10 @@ from livekit.agents import (
     AgentSession,
     CloseEvent,
     ConversationItemAddedEvent,
-    RunContext,
     function_tool,
 )
-from livekit.agents.llm import ChatMessage, Instructions, RawFunctionTool
+from livekit.agents.llm import ChatMessage, RawFunctionTool
+from livekit.agents.llm.chat_context import Instructions
 from livekit.api import LiveKitAPI, TwirpError
 from livekit.protocol.sip import TransferSIPParticipantRequest
 from sentiment_room import AGENT, CALLER, Call, Flag, Handlers, Room, Rooms, Tool, Transfer, TransferFailed
@@ -149,8 +149,8 @@ class _Outfit:
 
 
 def _function_tool(room: Room, tool: Tool) -> RawFunctionTool[..., Any]:
-    async def call(raw_arguments: dict[str, object], context: RunContext[Any]) -> str:
-        result = await room.call_tool(raw_arguments, name=tool.name, call_id=context.function_call.call_id)
+    async def call(raw_arguments: dict[str, object]) -> str:
+        result = await room.call_tool(raw_arguments, name=tool.name)
         return json.dumps(result.output)
 
     schema = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}

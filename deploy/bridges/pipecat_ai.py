@@ -69,7 +69,7 @@ def join(
         await spoken.heard.wait()
 
     async def tone(instruction: str, _label: str) -> None:
-        message = {"role": "developer", "content": instruction}
+        message: Any = {"role": "developer", "content": instruction}
         await worker.queue_frame(LLMMessagesAppendFrame([message], run_llm=False))
 
     async def tools(offered: Sequence[Tool]) -> None:
@@ -111,7 +111,7 @@ def join(
 
 def _schema(room: Room, tool: Tool) -> FunctionSchema:
     async def call(params: FunctionCallParams) -> None:
-        result = await room.call_tool(params.arguments, name=tool.name, call_id=params.tool_call_id)
+        result = await room.call_tool(params.arguments, name=tool.name)
         await params.result_callback(result.output)
 
     parameters: dict[str, Any] = dict(tool.parameters)

@@ -49,6 +49,8 @@ HEARTBEAT: Final = 15.0
 """Seconds between pings; a connection that answers none for half of it is cut."""
 LINGER: Final = 120.0
 """Seconds for which a call that is over waits for a sidecar to hear all of it: so long does one dial again."""
+LAST_WORD: Final = 5.0
+"""Seconds for which the end of a call waits for a transfer that is under way."""
 MAX_UNDER_WAY: Final = 64
 """Handlers of one call that may be at work at once; commands beyond are answered `failed`."""
 
@@ -205,12 +207,14 @@ class Room:
         self._in_order = asyncio.Lock()
         self._link: _Link | None = None
         self._heard_all = asyncio.Event()
+        self._transfers: set[asyncio.Task[None]] = set()
+        self._ending = False
         self._ended = False
 
     @property
     def ended(self) -> bool:
-        """Whether the call is over; nothing is said any more then."""
-        return self._ended
+        """Whether `end` was called."""
+        return self._ending
 
     def ms(self, at: float) -> int:
         """A moment of `time.time()` in milliseconds since the call began, as `turn` wants it."""
@@ -284,9 +288,23 @@ class Room:
             return ToolResult(False, {"escalated": False, "reason": "no answer came in time; go on without"})
 
     def end(self, reason: str) -> None:
-        """The call is over. The room goes once a sidecar has dealt with all of it, at the latest after `LINGER`."""
-        if self._ended:
+        """The call is over. The room goes once a sidecar has dealt with all of it, at the latest after `LINGER`.
+
+        A transfer that is under way has `LAST_WORD` seconds to say what came of it: the caller's leg often ends first.
+        """
+        if self._ending:
             return
+        self._ending = True
+        if self._transfers:
+            self._rooms._spawn(self._end_after_transfers(reason))
+        else:
+            self._over(reason)
+
+    async def _end_after_transfers(self, reason: str) -> None:
+        await asyncio.wait(self._transfers, timeout=LAST_WORD)
+        self._over(reason)
+
+    def _over(self, reason: str) -> None:
         self._say({"type": "session.ended", "reason": reason[:200]})
         self._ended = True
         self._wake()
@@ -403,7 +421,10 @@ class Room:
             self._result(command_id, "failed", "unknown", "too many commands are under way")
         else:
             self._result(command_id, "accepted")
-            self._rooms._spawn(self._carry_out(command_id, name, work), self)
+            task = self._rooms._spawn(self._carry_out(command_id, name, work), self)
+            if name == "transfer":
+                self._transfers.add(task)
+                task.add_done_callback(self._transfers.discard)
 
     def _work(self, name: str, args: Message, deadline_ms: int) -> Callable[[], Awaitable[object]] | None:
         """What carries a command out, where there is a handler."""
@@ -651,7 +672,7 @@ class _Link:
                 while self._cursor < len(room._said):
                     await self._socket.send_str(room._said[self._cursor])
                     self._cursor += 1
-                if room.ended and self._acked >= len(room._said):
+                if room._ended and self._acked >= len(room._said):
                     room._heard_all.set()
                     return await self.part(CLOSE_OVER, "")
                 await self.news.wait()

@@ -11,16 +11,17 @@ from typing import Any
 import livekit_agents as bridge
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, llm, stt, tts
+from livekit.agents.language import LanguageCode
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, APIConnectOptions, NotGivenOr
 from livekit.agents.voice import io
 from sentiment_room import Call, Flag, Rooms, Transfer
 from support import Event, until
 
 RATE = 16_000
-ANSWER = "I am sorry to hear that."
+ANSWER = "I am sorry to hear that. Let me look it up."
 
 
-class Ears(stt.STT):
+class Ears(stt.STT[Any]):
     """Hears what it is told to."""
 
     def __init__(self) -> None:
@@ -31,7 +32,7 @@ class Ears(stt.STT):
         """One turn, of one or more finals of the recogniser."""
         self.heard.put_nowait(stt.SpeechEvent(stt.SpeechEventType.START_OF_SPEECH))
         for text in finals:
-            data = [stt.SpeechData(language=stt.LanguageCode("en"), text=text)]  # type: ignore[attr-defined]
+            data = [stt.SpeechData(language=LanguageCode("en"), text=text)]
             self.heard.put_nowait(stt.SpeechEvent(stt.SpeechEventType.INTERIM_TRANSCRIPT, alternatives=data))
             self.heard.put_nowait(stt.SpeechEvent(stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=data))
         self.heard.put_nowait(stt.SpeechEvent(stt.SpeechEventType.END_OF_SPEECH))
@@ -56,7 +57,7 @@ class _Hearing(stt.RecognizeStream):
             self._event_ch.send_nowait(await ears.heard.get())
 
 
-class Model(llm.LLM):
+class Model(llm.LLM[Any]):
     """Answers the same to everything, or calls the tool when it is told to."""
 
     def __init__(self) -> None:
@@ -87,7 +88,7 @@ class _Answer(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id="answer", delta=delta))
 
 
-class Voice(tts.TTS):
+class Voice(tts.TTS[Any]):
     """Says a tenth of a second of silence for every sentence."""
 
     def __init__(self) -> None:

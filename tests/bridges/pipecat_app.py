@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
@@ -42,7 +43,7 @@ from sentiment_room import Call, Flag, Rooms, Transfer
 from support import Event, until
 
 RATE = 16_000
-ANSWER = "I am sorry to hear that."
+ANSWER = "I am sorry to hear that. Let me look it up."
 
 
 class Ears(STTService):
@@ -96,22 +97,25 @@ class Voice(TTSService):
 
 
 class Line(BaseOutputTransport):
-    """Plays at once, or, while it is held, not at all."""
+    """Plays at once, or, while it is held, the first sentence and no more."""
 
     def __init__(self) -> None:
         super().__init__(TransportParams(audio_out_enabled=True, audio_out_sample_rate=RATE))
         self.free = asyncio.Event()
         self.free.set()
         self.waits = asyncio.Event()
+        self.chunks = 0
 
     async def start(self, frame: StartFrame) -> None:
         await super().start(frame)
         await self.set_transport_ready(frame)
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
-        if not self.free.is_set():
+        self.chunks += 1
+        # A chunk is 40 ms, a sentence three of them.
+        if self.chunks > 3 and not self.free.is_set():
             self.waits.set()
-        await self.free.wait()
+            await self.free.wait()
         return True
 
 
@@ -181,11 +185,10 @@ class PipecatApp:
         self._model.calls.append(arguments)
         await self.caller("Well.")
         (output,) = [m["content"] for m in self._context.messages if isinstance(m, dict) and m["role"] == "tool"]
-        import json
-
         return json.loads(str(output))
 
     async def end(self) -> None:
+        self._line.free.set()
         await self._worker.queue_frame(EndFrame())
         await self._running
 

@@ -9,8 +9,9 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from aiohttp import web
 from sentiment_room import Room, Rooms
@@ -18,7 +19,7 @@ from sentiment_room import Room, Rooms
 PROGRAM = os.environ.get("SENTIMENT_SIDECAR", "target/debug/sentiment-sidecar")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TARGET = "+14155551234"
-PATIENCE = 60.0
+PATIENCE = float(os.environ.get("PATIENCE", "60"))
 """Longest wait for anything, in seconds; a test that waits so long has failed."""
 
 ANGRY = (
@@ -29,18 +30,19 @@ ANGRY = (
 
 Event = dict[str, Any]
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
-def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Runs a test in an event loop of its own, in which nothing may go wrong unseen."""
 
     @functools.wraps(test)
-    def run() -> None:
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
         unseen: list[Event] = []
 
         async def watched() -> None:
             asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
-            await test()
+            await test(*args, **kwargs)
 
         asyncio.run(watched())
         assert not unseen, unseen
@@ -48,7 +50,7 @@ def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]
     return run
 
 
-async def soon(what: str, work: Coroutine[Any, Any, T]) -> T:
+async def soon(what: object, work: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.wait_for(work, PATIENCE)
     except TimeoutError:
@@ -68,7 +70,17 @@ async def until(what: str, holds: Callable[[], object]) -> None:
 def to_act(action: str, **more: Any) -> Event:
     """Settings of a call that escalates with an action."""
     target = {"sentimentEscalationTarget": TARGET} if action == "transfer" else {}
-    return {"sentimentEscalationEnabled": True, "sentimentEscalationAction": action, **target, **more}
+    # On a busy machine a turn may wait long for its rating, and an unrated one does not count.
+    patient = {"sentimentRaterDeadlineMs": 30_000}
+    return {"sentimentEscalationEnabled": True, "sentimentEscalationAction": action, **patient, **target, **more}
+
+
+@dataclass
+class _Wanted:
+    """Written out when it is waited for in vain, with what was seen until then."""
+
+    kind: str
+    seen: list[Event]
 
 
 class Sidecar:
@@ -89,7 +101,7 @@ class Sidecar:
                     return self.seen[-1]
             raise AssertionError(f"no more events; wanted {kind}; saw {self.seen}")
 
-        return await soon(kind, read())
+        return await soon(_Wanted(kind, self.seen), read())
 
     async def exit(self) -> int:
         """Reads all remaining events, and returns the exit code."""

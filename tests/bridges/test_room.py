@@ -110,6 +110,27 @@ async def test_a_transfer_that_fails_says_why_and_the_caller_is_told() -> None:
 
 
 @in_loop
+async def test_a_transfer_that_ends_the_call_still_says_that_it_was_done() -> None:
+    handed_over = asyncio.Event()
+
+    async def transfer(_wanted: Transfer) -> None:
+        # The caller's leg ends, and only then does the platform say that the human has them.
+        room.left(CALLER)
+        room.end("participant left")
+        await asyncio.sleep(0.1)
+        handed_over.set()
+
+    async with Rooms() as rooms, desk() as at:
+        room = rooms.open("room_1", Handlers(transfer=transfer))
+        sidecar = await at.attach(room, rooms, to_act("transfer"))
+        say_angry(room)
+        assert await sidecar.exit() == 0
+        assert handed_over.is_set()
+        assert sidecar.of("outcome")[0]["transfer"] == {"outcome": "transferred"}
+        assert await room.closed()
+
+
+@in_loop
 async def test_a_flag_reaches_the_app() -> None:
     flags: list[Flag] = []
 
