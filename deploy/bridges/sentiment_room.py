@@ -577,6 +577,8 @@ class Rooms:
             self._links.discard(link)
             if link.room is not None and link.room._link is link:
                 link.room._link = None
+                if link.has_said_goodbye(link.room):
+                    link.room._heard_all.set()
                 if link.room._heard_all.is_set():
                     self._forget(link.room)
         return socket
@@ -676,6 +678,10 @@ class _Link:
                     room._heard_all.set()
                     return await self.part(CLOSE_OVER, "")
                 await self.news.wait()
+
+    def has_said_goodbye(self, room: Room) -> bool:
+        """Whether the sidecar left of itself after all was said: it may go before it has acknowledged the very last."""
+        return room._ended and self._cursor >= len(room._said) and self._socket.close_code == CLOSE_OVER
 
     async def _send(self, message: Message) -> None:
         await self._socket.send_str(_frame(message).decode())

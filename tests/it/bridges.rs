@@ -16,6 +16,10 @@ const OFF: &str = "SIDECAR_TEST_NO_BRIDGES";
 /// All tests of a framework on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+fn home() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bridges")
+}
+
 /// Runs a module of the bridges' Python at the root of the sources; it must end well.
 #[expect(clippy::print_stderr, reason = "what is not tested has to be said")]
 async fn python(args: &[&str]) {
@@ -23,7 +27,7 @@ async fn python(args: &[&str]) {
         eprintln!("NOT TESTED: the bridges, as {OFF}=1 says");
         return;
     }
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bridges");
+    let home = home();
     let python = home.join("bin/python");
     assert!(
         python.exists(),
@@ -56,5 +60,6 @@ async fn pipecat_is_wired_to_it() {
 
 #[tokio::test]
 async fn the_types_hold() {
-    python(&["mypy", "--config-file", "tests/bridges/mypy.ini"]).await;
+    let cache = home().join("mypy").display().to_string();
+    python(&["mypy", "--config-file", "tests/bridges/mypy.ini", "--cache-dir", &cache]).await;
 }
