@@ -4,7 +4,7 @@
 #   bash tests/setup.sh [PACKAGE…]     the packages named are installed as well
 #
 # With SIDECAR_TEST_NO_LLM_SERVER=1 it leaves out the LLM server, a download of 130 MB, and with SIDECAR_TEST_NO_BRIDGES=1
-# the frameworks of voice agents that the bridges are for, one of 120 MB; their tests say so.
+# the frameworks of voice agents that the bridges are for, one of 150 MB; their tests say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

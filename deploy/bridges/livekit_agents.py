@@ -29,10 +29,16 @@ from livekit.agents import (
 from livekit.agents.llm import ChatMessage, RawFunctionTool
 from livekit.agents.llm.chat_context import Instructions
 from livekit.api import LiveKitAPI, TwirpError
-from livekit.protocol.sip import TransferSIPParticipantRequest
+from livekit.protocol.sip import SIPTransferReason, SIPTransferStatus, TransferSIPParticipantRequest
 from sentiment_room import AGENT, CALLER, Call, Flag, Handlers, Room, Rooms, Tool, Transfer, TransferFailed
 
-SIP_OUTCOMES = {"486": "busy", "600": "busy", "603": "declined", "408": "no_answer", "480": "no_answer"}
+BY_STATUS = {"486": "busy", "600": "busy", "603": "declined", "408": "no_answer", "480": "no_answer"}
+BY_REASON = {
+    "STR_RINGING_TIMEOUT": "no_answer",
+    "STR_REJECTED": "declined",
+    "STR_CALL_ENDED": "caller_gone",
+    "STR_CANCELED": "cancelled",
+}
 
 
 def join(
@@ -95,16 +101,27 @@ def by_sip(api: LiveKitAPI, room_name: str, identity: str) -> Callable[[Transfer
             ringing_timeout=Duration(seconds=wanted.ringing_timeout_ms // 1000),
         )
         try:
-            async with asyncio.timeout(wanted.deadline_ms / 1000):
-                await api.sip.transfer_sip_participant(request)
+            done = await api.sip.transfer_sip_participant(request, timeout=wanted.deadline_ms / 1000)
         except TwirpError as error:
-            status = error.metadata.get("sip_status_code", "")
-            code = SIP_OUTCOMES.get(status) or (status if status >= "300" else "unknown")
-            raise TransferFailed(code, error.metadata.get("sip_status", error.code)) from error
-        except TimeoutError as error:
-            raise TransferFailed("unknown", "no result came in time") from error
+            told = error.metadata
+            reason, status = told.get("sip_transfer_reason", ""), told.get("sip_status_code", "")
+            # Without either the service did not even try: it refused the request, unless it ran out of time.
+            refused = not (reason or status) and 400 <= error.status < 500 and error.status != 408
+            raise TransferFailed("unreachable" if refused else _outcome(reason, status), error.code) from None
+        except TimeoutError:
+            raise TransferFailed("unknown", "no result came in time") from None
+        # A server of before 2026 says nothing but that it was done.
+        if done.transfer_id and done.status != SIPTransferStatus.STS_TRANSFER_SUCCESSFUL:
+            reason = SIPTransferReason.Name(done.reason)
+            raise TransferFailed(_outcome(reason, str(done.sip_status.code or "")), reason)
 
     return transfer
+
+
+def _outcome(reason: str, status: str) -> str:
+    """What a failed transfer came to: by the human's phone where it says, else by LiveKit's own reason."""
+    final = status if status.isdigit() and 300 <= int(status) < 700 else "unknown"
+    return BY_STATUS.get(status) or BY_REASON.get(reason) or final
 
 
 class _Outfit:

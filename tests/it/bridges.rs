@@ -29,11 +29,7 @@ async fn python(args: &[&str]) {
     }
     let home = home();
     let python = home.join("bin/python");
-    assert!(
-        python.exists(),
-        "no bridges in {}: run bash tests/setup.sh, or set {OFF}=1 to go without",
-        home.display()
-    );
+    assert!(python.exists(), "no bridges in {}: run bash tests/setup.sh, or set {OFF}=1 to go without", home.display());
     let mut command = Command::new(python);
     command.arg("-m").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).kill_on_drop(true);
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("SENTIMENT_SIDECAR", env!("CARGO_BIN_EXE_sentiment-sidecar"));
@@ -50,7 +46,14 @@ async fn the_room_does_what_its_dialect_says() {
 
 #[tokio::test]
 async fn livekit_agents_is_wired_to_it() {
-    python(&["pytest", "tests/bridges/test_frameworks.py", "-k", "livekit"]).await;
+    python(&[
+        "pytest",
+        "tests/bridges/test_frameworks.py",
+        "tests/bridges/test_livekit_sip.py",
+        "-k",
+        "livekit or sip",
+    ])
+    .await;
 }
 
 #[tokio::test]
