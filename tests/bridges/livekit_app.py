@@ -175,6 +175,7 @@ class LiveKitApp:
                 "interruption": {"min_duration": 0.0},
             },
             aec_warmup_duration=None,
+            session_close_transcript_timeout=0.1,
         )
         self._session.input.audio, self._session.output.audio = Line(), self._speaker
         self.room = bridge.join(rooms, self._session, name, call=Call(name), transfer=transfer, set_flag=set_flag)
@@ -199,12 +200,15 @@ class LiveKitApp:
 
     async def interrupted(self, first: str, second: str) -> None:
         """The caller says something, and something else into the agent's answer."""
+        before = len(self._items("assistant"))
         self._speaker.held = True
         self._ears.hear(first)
         await until("an answer", lambda: self._speaker.playing)
         self._speaker.held = False
-        await self.caller(second)
-        await until("an interruption", lambda: any(item.interrupted for item in self._items("assistant")))
+        self._ears.hear(second)
+        await until("both answers", lambda: len(self._items("assistant")) == before + 2)
+        await until("silence", lambda: not self._speaker.playing)
+        assert [item.interrupted for item in self._items("assistant")[-2:]] == [True, False]
 
     async def tool(self, arguments: Event) -> Any:
         """The model calls the tool; returns what it is answered."""
