@@ -209,7 +209,7 @@ class Room:
         self._heard_all = asyncio.Event()
         self._transfers: set[asyncio.Task[None]] = set()
         self._ending = False
-        self._ended = False
+        self._ended = asyncio.Event()
 
     @property
     def ended(self) -> bool:
@@ -306,7 +306,7 @@ class Room:
 
     def _over(self, reason: str) -> None:
         self._say({"type": "session.ended", "reason": reason[:200]})
-        self._ended = True
+        self._ended.set()
         self._wake()
         asyncio.get_running_loop().call_later(LINGER, self._rooms._forget, self)
 
@@ -360,7 +360,7 @@ class Room:
             self._link.news.set()
 
     def _say(self, message: Message) -> None:
-        if self._ended:
+        if self._ended.is_set():
             logger.debug("%s: the call is over, so %s is not said", self.name, message["type"])
             return
         message = {**message, "seq": len(self._said) + 1}
@@ -545,14 +545,19 @@ class Rooms:
             self._runner = None
 
     async def finish(self, reason: str = "the app ends", patience: float = 8.0) -> None:
-        """Ends the calls that go on, gives sidecars `patience` seconds to deal with all that was said, and stops."""
+        """Stops, once sidecars have dealt with all that was said, after `patience` seconds at the latest.
+
+        Calls that go on have half of that to end by themselves, with their last words, and are ended then.
+        """
         rooms = list(self._rooms.values())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(room._ended.wait() for room in rooms)), patience / 2)
         for room in rooms:
             room.end(reason)
         attached = [task for task, room in self._tasks.items() if room is None]
         waiting = asyncio.gather(*(room.closed(patience) for room in rooms), *attached, return_exceptions=True)
         with suppress(TimeoutError):
-            await asyncio.wait_for(waiting, patience)
+            await asyncio.wait_for(waiting, patience / 2)
         await self.stop()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -674,14 +679,15 @@ class _Link:
                 while self._cursor < len(room._said):
                     await self._socket.send_str(room._said[self._cursor])
                     self._cursor += 1
-                if room._ended and self._acked >= len(room._said):
+                if room._ended.is_set() and self._acked >= len(room._said):
                     room._heard_all.set()
                     return await self.part(CLOSE_OVER, "")
                 await self.news.wait()
 
     def has_said_goodbye(self, room: Room) -> bool:
         """Whether the sidecar left of itself after all was said: it may go before it has acknowledged the very last."""
-        return room._ended and self._cursor >= len(room._said) and self._socket.close_code == CLOSE_OVER
+        over = room._ended.is_set() and self._cursor >= len(room._said)
+        return over and self._socket.close_code == CLOSE_OVER
 
     async def _send(self, message: Message) -> None:
         await self._socket.send_str(_frame(message).decode())

@@ -301,6 +301,31 @@ async def test_what_was_said_before_anybody_listened_is_heard_and_so_is_an_end()
         assert await gone.exit() == 7, "a call that is over is not waited for"
 
 
+@in_loop
+async def test_an_app_that_finishes_waits_for_the_last_words_and_for_the_sidecar() -> None:
+    async with desk() as at:
+        rooms = Rooms()
+        await rooms.start()
+        room = rooms.open("room_1")
+        events: list[Event] = []
+        agent, store = str(at.agent(to_act("flag"))), str(at.folder / "store.db")
+        sidecar = room.attach("--agent", agent, "--store", store, program=PROGRAM, event=events.append)
+        await until("it to be there", lambda: events)
+        finishing = asyncio.create_task(rooms.finish(patience=60))
+        await asyncio.sleep(0.05)
+        room.turn(CALLER, ANGRY[0])
+        room.end("hangup")
+        await finishing
+        assert sidecar.result() == 0
+        assert [event["text"] for event in events if event["type"] == "turn"] == [ANGRY[0]]
+        # A call that does not end by itself is ended.
+        rooms = Rooms()
+        await rooms.start()
+        lost = rooms.open("room_2")
+        await rooms.finish(patience=0.1)
+        assert lost.ended and not rooms._tasks
+
+
 # A peer that does what we want.
 
 
