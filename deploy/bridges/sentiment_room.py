@@ -9,7 +9,7 @@ done; a sidecar attaches to it over WebSocket (subprotocol ``sentiment-sidecar.r
         room.turn(CALLER, "Nobody at your company seems to care.")
         ...
         room.end("hangup")
-        await room.closed()
+        await rooms.finish()
 
 Needs Python 3.11 and aiohttp 3.9, and nothing else: copy this file beside your app. One `Rooms` serves any number of
 calls. Everything here runs on one event loop, and none of it may be called from other threads. Words of the call and
@@ -61,6 +61,8 @@ CLOSE_SUPERSEDED: Final = 4409
 
 AGAIN: Final = (1, 8, 9)
 """Exit codes of the sidecar after which it is started again: something unforeseen, room lost, store unusable."""
+NOT_STARTED: Final = 127
+"""What stands for its exit code when it cannot even be started, as in a shell."""
 DELAYS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before it is started again; the last one from then on."""
 
@@ -708,6 +710,8 @@ async def _attached(
         code = await _run(command, environment, event)
         # Below zero it was killed by a signal.
         if not (code in AGAIN or code < 0) or room._heard_all.is_set():
+            if code != 0:
+                logger.error("%s: the sidecar ended with %d, and none is there now", room.name, code)
             return code
         failures = 0 if time.monotonic() - began > 60 else failures
         delay = DELAYS[min(failures, len(DELAYS) - 1)]
@@ -725,8 +729,8 @@ async def _run(
             *command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=stdout, limit=1024 * 1024
         )
     except OSError as error:
-        logger.error("%s cannot be started: %s", command[0], error.strerror)
-        raise
+        logger.error("%s cannot be started: %s; is it on the PATH?", command[0], error.strerror)
+        return NOT_STARTED
     try:
         while event is not None and child.stdout is not None and (line := await child.stdout.readline()):
             try:

@@ -163,23 +163,25 @@ class LiveKitApp:
         transfer: Callable[[Transfer], Awaitable[object]] | None,
         set_flag: Callable[[Flag], Awaitable[object]] | None,
     ) -> None:
-        self._ears, self._model, self._voice, self._speaker = Ears(), Model(), Voice(), Speaker()
-        self._session: AgentSession[Any] = AgentSession(
-            stt=self._ears,
-            llm=self._model,
-            tts=self._voice,
-            vad=None,
-            turn_handling={
+        self._ears, self._model, self._voice = Ears(), Model(), Voice()
+        self.line, self.speaker = Line(), Speaker()
+        self.parts: dict[str, Any] = {
+            "stt": self._ears,
+            "llm": self._model,
+            "tts": self._voice,
+            "vad": None,
+            "turn_handling": {
                 "turn_detection": "stt",
                 "endpointing": {"min_delay": 0.0, "max_delay": 0.2},
                 "interruption": {"min_duration": 0.0},
             },
-            aec_warmup_duration=None,
-            session_close_transcript_timeout=0.1,
-        )
-        self._session.input.audio, self._session.output.audio = Line(), self._speaker
-        self.room = bridge.join(rooms, self._session, name, call=Call(name), transfer=transfer, set_flag=set_flag)
-        self._agent = Agent(instructions="You help callers.")
+            "aec_warmup_duration": None,
+            "session_close_transcript_timeout": 0.1,
+        }
+        self.session: AgentSession[Any] = AgentSession(**self.parts)
+        self.session.input.audio, self.session.output.audio = self.line, self.speaker
+        self.room = bridge.join(rooms, self.session, name, call=Call(name), transfer=transfer, set_flag=set_flag)
+        self.agent = Agent(instructions="You help callers.")
 
     @property
     def spoken(self) -> list[str]:
@@ -187,40 +189,40 @@ class LiveKitApp:
 
     @property
     def instructions(self) -> str:
-        return str(self._agent.instructions)
+        return str(self.agent.instructions)
 
     async def start(self) -> None:
-        await self._session.start(agent=self._agent, record=False)
+        await self.session.start(agent=self.agent, record=False)
 
     async def caller(self, *finals: str) -> None:
         before = len(self._items("assistant"))
         self._ears.hear(*finals)
         await until("an answer", lambda: len(self._items("assistant")) > before)
-        await until("silence", lambda: not self._speaker.playing)
+        await until("silence", lambda: not self.speaker.playing)
 
     async def interrupted(self, first: str, second: str) -> None:
         """The caller says something, and something else into the agent's answer."""
         before = len(self._items("assistant"))
-        self._speaker.held = True
+        self.speaker.held = True
         self._ears.hear(first)
-        await until("an answer", lambda: self._speaker.playing)
-        self._speaker.held = False
+        await until("an answer", lambda: self.speaker.playing)
+        self.speaker.held = False
         self._ears.hear(second)
         await until("both answers", lambda: len(self._items("assistant")) == before + 2)
-        await until("silence", lambda: not self._speaker.playing)
+        await until("silence", lambda: not self.speaker.playing)
         assert [item.interrupted for item in self._items("assistant")[-2:]] == [True, False]
 
     async def tool(self, arguments: Event) -> Any:
         """The model calls the tool; returns what it is answered."""
         call = llm.FunctionToolCall(name="escalate_sentiment", arguments=json.dumps(arguments), call_id="call_7")
-        await until("the tool", lambda: "escalate_sentiment" in [tool.id for tool in self._agent.tools])
+        await until("the tool", lambda: "escalate_sentiment" in [tool.id for tool in self.agent.tools])
         self._model.calls.append(call)
         await self.caller("Well.")
-        outputs = [item for item in self._session.history.items if item.type == "function_call_output"]
+        outputs = [item for item in self.session.history.items if item.type == "function_call_output"]
         return json.loads(outputs[-1].output)
 
     async def end(self) -> None:
-        await self._session.aclose()
+        await self.session.aclose()
 
     def _items(self, role: str) -> list[llm.ChatMessage]:
-        return [item for item in self._session.history.items if item.type == "message" and item.role == role]
+        return [item for item in self.session.history.items if item.type == "message" and item.role == role]

@@ -238,6 +238,14 @@ async def test_the_sidecar_is_kept_alive_until_the_call_is_over() -> None:
 
 
 @in_loop
+async def test_a_sidecar_that_cannot_work_is_not_started_again() -> None:
+    async with Rooms() as rooms:
+        room = rooms.open("room_1")
+        assert await soon("its end", wait(room.attach("--agent", "/nowhere.json", program=PROGRAM))) == 6
+        assert await soon("its end", wait(room.attach(program="/nowhere/sidecar"))) == 127
+
+
+@in_loop
 async def test_a_cut_in_the_middle_loses_and_doubles_nothing() -> None:
     async with Rooms() as rooms, desk() as at, hook() as receiver, wire(rooms) as between:
         room = rooms.open("room_1")

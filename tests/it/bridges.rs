@@ -41,7 +41,7 @@ async fn python(args: &[&str]) {
 
 #[tokio::test]
 async fn the_room_does_what_its_dialect_says() {
-    python(&["pytest", "tests/bridges/test_room.py"]).await;
+    python(&["pytest", "tests/bridges/test_room.py", "tests/bridges/test_manual.py"]).await;
 }
 
 #[tokio::test]
