@@ -141,6 +141,11 @@ class Speaker(io.AudioOutput):
         if not self.held:
             self._over(interrupted=False)
 
+    def release(self) -> None:
+        """Plays what is held."""
+        self.held = False
+        self._over(interrupted=False)
+
     def clear_buffer(self) -> None:
         self._over(interrupted=True)
 

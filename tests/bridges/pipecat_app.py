@@ -104,18 +104,20 @@ class Line(BaseOutputTransport):
         self.free = asyncio.Event()
         self.free.set()
         self.waits = asyncio.Event()
-        self.chunks = 0
+        self.before_held = 3
 
     async def start(self, frame: StartFrame) -> None:
         await super().start(frame)
         await self.set_transport_ready(frame)
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
-        self.chunks += 1
         # A chunk is 40 ms, a sentence three of them.
-        if self.chunks > 3 and not self.free.is_set():
-            self.waits.set()
-            await self.free.wait()
+        if not self.free.is_set():
+            if self.before_held == 0:
+                self.waits.set()
+                await self.free.wait()
+            else:
+                self.before_held -= 1
         return True
 
 
@@ -129,23 +131,23 @@ class PipecatApp:
         transfer: Callable[[Transfer], Awaitable[object]] | None,
         set_flag: Callable[[Flag], Awaitable[object]] | None,
     ) -> None:
-        self._ears, self._model, self._voice, self._line = Ears(), Model(), Voice(), Line()
-        self._context = LLMContext([{"role": "developer", "content": "You help callers."}])
+        self.ears, self._model, self._voice, self.line = Ears(), Model(), Voice(), Line()
+        self.context = LLMContext([{"role": "developer", "content": "You help callers."}])
         turns = UserTurnStrategies(
             start=[VADUserTurnStartStrategy(), TranscriptionUserTurnStartStrategy()],
             stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.05)],
         )
-        pair = LLMContextAggregatorPair(
-            self._context, user_params=LLMUserAggregatorParams(user_turn_strategies=turns)
+        self.pair = LLMContextAggregatorPair(
+            self.context, user_params=LLMUserAggregatorParams(user_turn_strategies=turns)
         )
-        pipeline = Pipeline([self._ears, pair.user(), self._model, self._voice, self._line, pair.assistant()])
+        pipeline = Pipeline([self.ears, self.pair.user(), self._model, self._voice, self.line, self.pair.assistant()])
         self._worker = PipelineWorker(pipeline, idle_timeout_secs=None)
         self._started = asyncio.Event()
         self._answers = 0
         self._worker.add_event_handler("on_pipeline_started", self._on_started)
-        pair.assistant().add_event_handler("on_assistant_turn_stopped", self._on_answer)
+        self.pair.assistant().add_event_handler("on_assistant_turn_stopped", self._on_answer)
         self.room = bridge.join(
-            rooms, self._worker, pair, self._context, name, call=Call(name), transfer=transfer, set_flag=set_flag
+            rooms, self._worker, self.pair, self.context, name, call=Call(name), transfer=transfer, set_flag=set_flag
         )
 
     @property
@@ -154,7 +156,7 @@ class PipecatApp:
 
     @property
     def instructions(self) -> str:
-        told = [m["content"] for m in self._context.messages if isinstance(m, dict) and m["role"] == "developer"]
+        told = [m["content"] for m in self.context.messages if isinstance(m, dict) and m["role"] == "developer"]
         return str(told[-1])
 
     async def start(self) -> None:
@@ -165,30 +167,30 @@ class PipecatApp:
 
     async def caller(self, *finals: str) -> None:
         before = self._answers
-        await self._ears.hear(*finals)
+        await self.ears.hear(*finals)
         await until("an answer", lambda: self._answers > before)
 
     async def interrupted(self, first: str, second: str) -> None:
         """The caller says something, and something else into the agent's answer."""
-        self._line.free.clear()
-        await self._ears.hear(first)
-        await until("an answer", self._line.waits.is_set)
+        self.line.free.clear()
+        await self.ears.hear(first)
+        await until("an answer", self.line.waits.is_set)
         before = self._answers
-        await self._ears.hear(second)
+        await self.ears.hear(second)
         await until("an interruption", lambda: self._answers > before)
-        self._line.free.set()
+        self.line.free.set()
         await until("an answer", lambda: self._answers > before + 1)
 
     async def tool(self, arguments: Event) -> Any:
         """The model calls the tool; returns what it is answered."""
-        await until("the tool", lambda: bool(self._context.tools))
+        await until("the tool", lambda: bool(self.context.tools))
         self._model.calls.append(arguments)
         await self.caller("Well.")
-        (output,) = [m["content"] for m in self._context.messages if isinstance(m, dict) and m["role"] == "tool"]
+        (output,) = [m["content"] for m in self.context.messages if isinstance(m, dict) and m["role"] == "tool"]
         return json.loads(str(output))
 
     async def end(self) -> None:
-        self._line.free.set()
+        self.line.free.set()
         await self._worker.queue_frame(EndFrame())
         await self._running
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from aiohttp import web
 from sentiment_room import Room, Rooms
@@ -119,6 +119,26 @@ class Sidecar:
     def turns(self) -> list[tuple[str, str]]:
         """Every rating in the order in which it was told: the turn's id and its words."""
         return [(event["turn_id"], event["text"]) for event in self.of("turn")]
+
+
+class Call(Protocol):
+    """What begins and ends."""
+
+    async def start(self) -> None: ...
+    async def end(self) -> None: ...
+
+
+C = TypeVar("C", bound=Call)
+
+
+@asynccontextmanager
+async def going_on(call: C) -> AsyncIterator[C]:
+    """A call that has begun; it ends with the block, if not before."""
+    await call.start()
+    try:
+        yield call
+    finally:
+        await soon("the end of the call", call.end())
 
 
 class Desk:

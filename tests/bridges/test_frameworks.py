@@ -6,13 +6,13 @@ Every test runs once a framework: `pytest -k livekit`, `pytest -k pipecat`.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Protocol
 
 import pytest
 from sentiment_room import Flag, Participant, Room, Rooms, Transfer, TransferFailed
-from support import ANGRY, TARGET, Event, desk, hook, in_loop, soon, to_act, until, wire
+from support import ANGRY, TARGET, Event, desk, going_on, hook, in_loop, to_act, until, wire
 
 Transferring = Callable[[Transfer], Awaitable[object]]
 Flagging = Callable[[Flag], Awaitable[object]]
@@ -34,30 +34,21 @@ class App(Protocol):
     async def end(self) -> None: ...
 
 
-@asynccontextmanager
-async def calling(
+def calling(
     framework: str,
     rooms: Rooms,
     name: str = "room_1",
     *,
     transfer: Transferring | None = None,
     set_flag: Flagging | None = None,
-) -> AsyncIterator[App]:
-    """A call that goes on; it ends with the block, if not before."""
-    call: App
+) -> AbstractAsyncContextManager[App]:
     if framework == "livekit":
         from livekit_app import LiveKitApp
 
-        call = LiveKitApp(rooms, name, transfer, set_flag)
-    else:
-        from pipecat_app import PipecatApp
+        return going_on(LiveKitApp(rooms, name, transfer, set_flag))
+    from pipecat_app import PipecatApp
 
-        call = PipecatApp(rooms, name, transfer, set_flag)
-    await call.start()
-    try:
-        yield call
-    finally:
-        await soon("the end of the call", call.end())
+    return going_on(PipecatApp(rooms, name, transfer, set_flag))
 
 
 def told(room: Room) -> list[tuple[str, str]]:

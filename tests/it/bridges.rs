@@ -58,7 +58,7 @@ async fn livekit_agents_is_wired_to_it() {
 
 #[tokio::test]
 async fn pipecat_is_wired_to_it() {
-    python(&["pytest", "tests/bridges/test_frameworks.py", "-k", "pipecat"]).await;
+    python(&["pytest", "tests/bridges/test_frameworks.py", "tests/bridges/test_pipecat.py", "-k", "pipecat"]).await;
 }
 
 #[tokio::test]

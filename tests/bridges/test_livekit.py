@@ -1,19 +1,83 @@
-"""A transfer by LiveKit's SIP service, with its real client against a double of the service on loopback."""
+"""What LiveKit alone has: ids of its items, agents that hand over to one another, and a SIP service of its own.
+
+The SIP service is a double on loopback, asked by LiveKit's real client.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
 from aiohttp import web
+from livekit.agents import Agent
 from livekit.api import LiveKitAPI, TokenVerifier
 from livekit.protocol.sip import TransferSIPParticipantRequest, TransferSIPParticipantResponse
 from livekit_agents import by_sip
-from sentiment_room import Transfer, TransferFailed
-from support import TARGET, in_loop
+from livekit_app import LiveKitApp
+from sentiment_room import Handlers, Rooms, Tool, Transfer, TransferFailed
+from support import TARGET, going_on, in_loop, soon, until
 
 KEY, TOKEN_SECRET = "key", "a secret of more than thirty-two characters"
 WANTED = Transfer(TARGET, ringing_timeout_ms=20_000, deadline_ms=30_000)
+
+
+@in_loop
+async def test_turns_have_the_ids_of_the_items() -> None:
+    async with Rooms() as rooms, going_on(LiveKitApp(rooms, "room_1", None, None)) as app:
+        await app.caller("Hello.")
+        items = [item.id for item in app.session.history.items if item.type == "message"]
+        told = [json.loads(frame) for frame in app.room._said]
+        assert [turn["turn_id"] for turn in told if turn["type"] == "turn.ended"] == items
+        assert all(turn["end_ms"] >= turn["start_ms"] for turn in told if turn["type"] == "turn.ended")
+
+
+@in_loop
+async def test_whoever_is_on_the_call_has_the_tone_and_the_tools() -> None:
+    tool = Tool("escalate_sentiment", "Call this.", {"type": "object", "properties": {}})
+    async with Rooms() as rooms:
+        app = LiveKitApp(rooms, "room_1", None, None)
+        handlers: Handlers = app.room._handlers
+        assert handlers.tools is not None and handlers.tone is not None
+        # Before there is an agent the tools wait for one.
+        await handlers.tools([tool])
+        await app.start()
+        await until("the tool", lambda: [tool.id for tool in app.agent.tools] == ["escalate_sentiment"])
+        await handlers.tone("Be brief.", "negative")
+        assert app.agent.instructions == "You help callers.\n\nBe brief."
+        # What its author says meanwhile stays.
+        await app.agent.update_instructions("You help callers with invoices.")
+        await handlers.tone("Be warm.", "neutral")
+        assert app.agent.instructions == "You help callers with invoices.\n\nBe warm."
+        another = Agent(instructions="You collect debts.")
+        app.session.update_agent(another)
+        await until("the tone", lambda: another.instructions == "You collect debts.\n\nBe warm.")
+        await until("the tool", lambda: [tool.id for tool in another.tools] == ["escalate_sentiment"])
+        await app.end()
+
+
+@in_loop
+async def test_say_returns_when_the_sentence_was_heard_and_fails_when_it_cannot_be_said() -> None:
+    async with Rooms() as rooms:
+        app = LiveKitApp(rooms, "room_1", None, None)
+        say = app.room._handlers.say
+        assert say is not None
+        with pytest.raises(RuntimeError):
+            await say("Before the call.")
+        await app.start()
+        app.speaker.held = True
+        saying = asyncio.ensure_future(say("A supervisor is coming."))
+        await until("the sentence", lambda: app.speaker.playing)
+        await asyncio.sleep(0.05)
+        assert not saying.done()
+        app.speaker.release()
+        await soon("its end", wait(saying))
+        await app.end()
+
+
+async def wait(future: asyncio.Future[object]) -> object:
+    return await future
 
 
 class Service:
