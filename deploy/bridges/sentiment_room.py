@@ -11,7 +11,7 @@ done; a sidecar attaches to it over WebSocket (subprotocol ``sentiment-sidecar.r
         room.end("hangup")
         await rooms.finish()
 
-Needs Python 3.11 and aiohttp 3.9, and nothing else: copy this file beside your app. One `Rooms` serves any number of
+Needs Python 3.11 and aiohttp 3.10, and nothing else: copy this file beside your app. One `Rooms` serves any number of
 calls. Everything here runs on one event loop, and none of it may be called from other threads. Words of the call and
 phone numbers are in no log line of this file.
 """
@@ -25,7 +25,6 @@ import logging
 import os
 import re
 import secrets
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -517,22 +516,20 @@ class Rooms:
         room = self._rooms[name] = Room(self, name, handlers or Handlers(), call or Call(), participants)
         return room
 
-    async def start(
-        self, host: str = "127.0.0.1", port: int = 0, *, ssl_context: ssl.SSLContext | None = None
-    ) -> str:
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listens, and returns the URL to attach to; port 0 takes a free one.
 
-        An app that has an aiohttp server adds `handle` to its routes instead, and sets `url`.
+        An app with an aiohttp server of its own, for TLS say, adds `handle` to its routes instead, and sets `url`.
         """
         app = web.Application()
         app.router.add_get("/room", self.handle)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=ssl_context)
+        site = web.TCPSite(self._runner, host, port)
         await site.start()
         bound = self._runner.addresses[0][1]
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"{'wss' if ssl_context else 'ws'}://{shown}:{bound}/room"
+        self.url = f"ws://{shown}:{bound}/room"
         return self.url
 
     async def stop(self) -> None:

@@ -141,13 +141,13 @@ class PipecatApp:
             self.context, user_params=LLMUserAggregatorParams(user_turn_strategies=turns)
         )
         pipeline = Pipeline([self.ears, self.pair.user(), self._model, self._voice, self.line, self.pair.assistant()])
-        self._worker = PipelineWorker(pipeline, idle_timeout_secs=None)
+        self.worker = PipelineWorker(pipeline, idle_timeout_secs=None)
         self._started = asyncio.Event()
         self._answers = 0
-        self._worker.add_event_handler("on_pipeline_started", self._on_started)
+        self.worker.add_event_handler("on_pipeline_started", self._on_started)
         self.pair.assistant().add_event_handler("on_assistant_turn_stopped", self._on_answer)
         self.room = bridge.join(
-            rooms, self._worker, self.pair, self.context, name, call=Call(name), transfer=transfer, set_flag=set_flag
+            rooms, self.worker, self.pair, self.context, name, call=Call(name), transfer=transfer, set_flag=set_flag
         )
 
     @property
@@ -161,7 +161,7 @@ class PipecatApp:
 
     async def start(self) -> None:
         runner = WorkerRunner(handle_sigint=False)
-        await runner.add_workers(self._worker)
+        await runner.add_workers(self.worker)
         self._running = asyncio.create_task(runner.run())
         await until("the pipeline", self._started.is_set)
 
@@ -191,7 +191,7 @@ class PipecatApp:
 
     async def end(self) -> None:
         self.line.free.set()
-        await self._worker.queue_frame(EndFrame())
+        await self.worker.queue_frame(EndFrame())
         await self._running
 
     async def _on_started(self, *_: object) -> None:

@@ -70,6 +70,13 @@ async def test_say_returns_when_the_sentence_was_heard_even_if_the_caller_interr
         await until("all of it to be told", lambda: "in a moment" in str(app.room._turns))
 
 
+@in_loop
+async def test_a_pipeline_that_is_cancelled_ends_the_call() -> None:
+    async with Rooms() as rooms, going_on(PipecatApp(rooms, "room_1", None, None)) as app:
+        await app.worker.cancel()
+        await until("its end", lambda: app.room.ended)
+
+
 def names(app: PipecatApp) -> list[str]:
     tools = app.context.tools
     return [tool.name for tool in tools.standard_tools] if isinstance(tools, ToolsSchema) else []
