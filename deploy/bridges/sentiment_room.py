@@ -12,8 +12,8 @@ done; a sidecar attaches to it over WebSocket (subprotocol ``sentiment-sidecar.r
         await rooms.finish()
 
 Needs Python 3.11 and aiohttp 3.10, and nothing else: copy this file beside your app. One `Rooms` serves any number of
-calls. Everything here runs on one event loop, and none of it may be called from other threads. Words of the call and
-phone numbers are in no log line of this file.
+calls. Everything here runs on one event loop, and none of it may be called from other threads. What is logged here has
+no word of the call and no phone number; errors of your handlers are logged as they are.
 """
 
 from __future__ import annotations
@@ -684,7 +684,7 @@ class _Link:
                 await self.news.wait()
 
     def has_said_goodbye(self, room: Room) -> bool:
-        """Whether the sidecar left of itself after all was said: it may go before it has acknowledged the very last."""
+        """Whether the sidecar left of itself after all was said. Its last ack may have come with that, not yet seen."""
         over = room._ended.is_set() and self._cursor >= len(room._said)
         return over and self._socket.close_code == CLOSE_OVER
 

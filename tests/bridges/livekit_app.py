@@ -1,4 +1,4 @@
-"""A voice app on the real LiveKit Agents, whose ears, model and voice are scripted: subclasses of the framework's own."""
+"""A voice app on the real LiveKit Agents; its ears, model and voice are scripted subclasses of the framework's own."""
 
 from __future__ import annotations
 

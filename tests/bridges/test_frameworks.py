@@ -155,7 +155,13 @@ async def test_the_tool_is_offered_to_the_model_and_answered(framework: str) -> 
 @both
 @in_loop
 async def test_cut_killed_and_started_again_a_call_comes_to_one_alert(framework: str) -> None:
-    async with Rooms() as rooms, desk() as at, hook() as receiver, wire(rooms) as between, calling(framework, rooms) as call:
+    async with (
+        Rooms() as rooms,
+        desk() as at,
+        hook() as receiver,
+        wire(rooms) as between,
+        calling(framework, rooms) as call,
+    ):
         sidecar = await at.attach(call.room, rooms, receiver.settings(), between.url)
         await call.caller(ANGRY[0])
         await sidecar.event("turn")

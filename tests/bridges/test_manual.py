@@ -111,5 +111,5 @@ def test_the_pipecat_block_is_python_and_names_what_there_is() -> None:
     code = block("pair =")
     compile(f"async def bot():\n{re.sub('(?m)^', '    ', code)}", "rooms.md", "exec")
     app = (Path(__file__).parent / "pipecat_app.py").read_text()
-    for name in ("LLMContextAggregatorPair(", "PipelineWorker(pipeline", "WorkerRunner(", ".add_workers(", "runner.run()"):
+    for name in ("LLMContextAggregatorPair(", "PipelineWorker(pipeline", "WorkerRunner(", ".add_workers(", ".run()"):
         assert name in code and name in app, name

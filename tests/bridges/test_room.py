@@ -398,7 +398,8 @@ async def test_frames_that_cannot_be_used_are_answered_and_too_large_ones_end_th
     async with Rooms() as rooms:
         rooms.open("room_1", Handlers(say=lambda text: asyncio.sleep(0)))
         async with peer(rooms) as (_, socket):
-            for text in ("no json", "[]", '{"type":7}', '{"type":"ack","seq":true}', '{"type":"command"}', '{"type":"tone"}'):
+            bad = ('{"type":7}', '{"type":"ack","seq":true}', '{"type":"command"}', '{"type":"tone"}')
+            for text in ("no json", "[]", *bad):
                 await socket.send_str(text)
                 assert (await socket.receive_json(timeout=5))["code"] == "bad_frame", text
             await socket.send_bytes(b"{}")
