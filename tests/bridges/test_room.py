@@ -57,7 +57,7 @@ async def test_turns_arrive_once_in_order_and_a_third_angry_one_notifies() -> No
 
 
 @in_loop
-async def test_a_transfer_is_carried_out_after_its_sentence_and_its_result_comes_back() -> None:
+async def test_a_transfer_is_announced_and_its_result_comes_back() -> None:
     done: list[Any] = []
     human = Participant("desk", "supervisor", "Ines")
 
@@ -194,7 +194,7 @@ async def test_without_a_sidecar_the_model_is_not_kept_waiting() -> None:
 
 
 @in_loop
-async def test_killed_and_started_again_it_hears_all_of_it_and_comes_to_the_same_alert() -> None:
+async def test_killed_and_started_again_it_comes_to_the_same_alert() -> None:
     flags: list[Flag] = []
 
     async def set_flag(flag: Flag) -> None:
