@@ -339,10 +339,10 @@ async def test_an_app_that_finishes_waits_for_the_last_words_and_for_the_sidecar
 
 @asynccontextmanager
 async def peer(
-    rooms: Rooms, hello: Any = None, name: str = "room_1"
+    rooms: Rooms, hello: Any = None, name: str = "room_1", autoping: bool = True
 ) -> AsyncIterator[tuple[Event, aiohttp.ClientWebSocketResponse]]:
     """A connection after its welcome."""
-    async with dialled(rooms) as socket:
+    async with dialled(rooms, autoping) as socket:
         hello = {"type": "hello", "versions": [1], "about": {"name": "peer", "version": "1"}, "room_name": name} | (
             hello or {}
         )
@@ -351,10 +351,10 @@ async def peer(
 
 
 @asynccontextmanager
-async def dialled(rooms: Rooms) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def dialled(rooms: Rooms, autoping: bool = True) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     headers = {"Authorization": f"Bearer {rooms.token}"}
     async with aiohttp.ClientSession(headers=headers) as client:
-        async with client.ws_connect(rooms.url, protocols=(SUBPROTOCOL,)) as socket:
+        async with client.ws_connect(rooms.url, protocols=(SUBPROTOCOL,), autoping=autoping) as socket:
             yield socket
 
 
@@ -491,6 +491,21 @@ async def test_a_sidecar_that_does_not_read_holds_up_nothing_and_gets_all_of_it_
             await asyncio.sleep(0)
             seqs = [(await socket.receive_json(timeout=5))["seq"] for _ in range(2_000)]
             assert seqs == list(range(1, 2_001))
+
+
+def test_a_sidecar_that_answers_no_pings_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentiment_room.HEARTBEAT", 0.2)
+
+    @in_loop
+    async def run() -> None:
+        async with Rooms() as rooms:
+            rooms.open("room_1")
+            async with peer(rooms, autoping=False) as (_, dead):
+                assert rooms._links
+                await until("it to be cut", lambda: not rooms._links)
+                assert not dead.closed, "it noticed nothing"
+
+    run()
 
 
 @in_loop
