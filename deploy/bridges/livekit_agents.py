@@ -1,0 +1,174 @@
+"""Puts the call of a LiveKit `AgentSession` into a room of sentiment-sidecar. Shown with livekit-agents 1.8.
+
+Copy this file and `sentiment_room.py` beside your agent. In its entrypoint, before the session starts::
+
+    rooms = Rooms()
+    await rooms.start()
+    ctx.add_shutdown_callback(rooms.finish)
+    room = join(rooms, session, ctx.room.name, transfer=by_sip(ctx.api, ctx.room.name, caller.identity))
+    room.attach("--agent", "agent.json")
+
+The sidecar runs beside the call, as a child of the job's process, and ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    CloseEvent,
+    ConversationItemAddedEvent,
+    function_tool,
+)
+from livekit.agents.llm import ChatMessage, RawFunctionTool
+from livekit.agents.llm.chat_context import Instructions
+from livekit.api import LiveKitAPI, TwirpError
+from livekit.protocol.sip import SIPTransferReason, SIPTransferStatus, TransferSIPParticipantRequest
+from sentiment_room import AGENT, CALLER, Call, Flag, Handlers, Room, Rooms, Tool, Transfer, TransferFailed
+
+BY_STATUS = {"486": "busy", "600": "busy", "603": "declined", "408": "no_answer", "480": "no_answer"}
+BY_REASON = {
+    "STR_RINGING_TIMEOUT": "no_answer",
+    "STR_REJECTED": "declined",
+    "STR_CALL_ENDED": "caller_gone",
+    "STR_CANCELED": "cancelled",
+}
+
+
+def join(
+    rooms: Rooms,
+    session: AgentSession[Any],
+    name: str,
+    *,
+    call: Call | None = None,
+    transfer: Callable[[Transfer], Awaitable[object]] | None = None,
+    set_flag: Callable[[Flag], Awaitable[object]] | None = None,
+) -> Room:
+    """Opens the room of a session's call, and wires the two. To be called before `session.start`."""
+    outfit = _Outfit(session)
+
+    async def say(text: str) -> None:
+        spoken = await session.say(text, allow_interruptions=False)
+        if (error := spoken.exception()) is not None:
+            raise error
+
+    async def tone(instruction: str, _label: str) -> None:
+        await outfit.change(instruction=instruction)
+
+    async def tools(offered: Sequence[Tool]) -> None:
+        await outfit.change(tools=[_function_tool(room, tool) for tool in offered])
+
+    handlers = Handlers(say=say, tone=tone, tools=tools, transfer=transfer, set_flag=set_flag)
+    room = rooms.open(name, handlers, call=call)
+
+    def on_item(event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if isinstance(item, ChatMessage) and item.role in ("user", "assistant"):
+            began, ended = item.metrics.get("started_speaking_at"), item.metrics.get("stopped_speaking_at")
+            room.turn(
+                CALLER if item.role == "user" else AGENT,
+                item.text_content or "",
+                turn_id=item.id,
+                start_ms=room.ms(began) if began else None,
+                end_ms=room.ms(ended) if ended else None,
+            )
+        elif item.type == "agent_handoff":
+            outfit.another_agent()
+
+    def on_close(event: CloseEvent) -> None:
+        room.end(event.reason.value)
+
+    session.on("conversation_item_added", on_item)
+    session.on("close", on_close)
+    return room
+
+
+def by_sip(api: LiveKitAPI, room_name: str, identity: str) -> Callable[[Transfer], Awaitable[None]]:
+    """A `transfer` by LiveKit's SIP service, of the SIP participant `identity`; waits for what comes of it."""
+
+    async def transfer(wanted: Transfer) -> None:
+        request = TransferSIPParticipantRequest(
+            room_name=room_name,
+            participant_identity=identity,
+            transfer_to=f"tel:{wanted.target}",
+            play_dialtone=True,
+            ringing_timeout=Duration(seconds=wanted.ringing_timeout_ms // 1000),
+        )
+        try:
+            done = await api.sip.transfer_sip_participant(request, timeout=wanted.deadline_ms / 1000)
+        except TwirpError as error:
+            told = error.metadata
+            reason, status = told.get("sip_transfer_reason", ""), told.get("sip_status_code", "")
+            # Without either the service did not even try: it refused the request, unless it ran out of time.
+            refused = not (reason or status) and 400 <= error.status < 500 and error.status != 408
+            raise TransferFailed("unreachable" if refused else _outcome(reason, status), error.code) from None
+        except TimeoutError:
+            raise TransferFailed("unknown", "no result came in time") from None
+        # A server of before 2026 says nothing but that it was done.
+        if done.transfer_id and done.status != SIPTransferStatus.STS_TRANSFER_SUCCESSFUL:
+            reason = SIPTransferReason.Name(done.reason)
+            raise TransferFailed(_outcome(reason, str(done.sip_status.code or "")), reason)
+
+    return transfer
+
+
+def _outcome(reason: str, status: str) -> str:
+    """What a failed transfer came to: by the human's phone where it says, else by LiveKit's own reason."""
+    final = status if status.isdigit() and 300 <= int(status) < 700 else "unknown"
+    return BY_STATUS.get(status) or BY_REASON.get(reason) or final
+
+
+class _Outfit:
+    """The tone and the tools, on whichever agent of the session is on the call."""
+
+    def __init__(self, session: AgentSession[Any]) -> None:
+        self._session = session
+        self._instruction = ""
+        self._tools: list[RawFunctionTool[..., Any]] = []
+        # What each agent was told by its author, and what it is told now.
+        self._told: dict[Agent, tuple[str, str]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def change(
+        self, *, instruction: str | None = None, tools: list[RawFunctionTool[..., Any]] | None = None
+    ) -> None:
+        self._instruction = self._instruction if instruction is None else instruction
+        self._tools = self._tools if tools is None else tools
+        await self._dress()
+
+    def another_agent(self) -> None:
+        task = asyncio.ensure_future(self._dress())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _dress(self) -> None:
+        try:
+            agent = self._session.current_agent
+        except RuntimeError:
+            return  # None yet: the first one comes on as every other does.
+        now = agent.instructions
+        now = now.render(modality="audio") if isinstance(now, Instructions) else now
+        own, told = self._told.get(agent, (now, now))
+        # An author who changed the instructions meanwhile is not overruled.
+        own = own if now == told else now
+        wanted = f"{own}\n\n{self._instruction}" if self._instruction else own
+        if wanted != now:
+            await agent.update_instructions(wanted)
+        self._told[agent] = (own, wanted)
+        if self._tools:
+            await agent.update_tools([*agent.tools, *self._tools])
+
+
+def _function_tool(room: Room, tool: Tool) -> RawFunctionTool[..., Any]:
+    async def call(raw_arguments: dict[str, object]) -> str:
+        result = await room.call_tool(raw_arguments, name=tool.name)
+        return json.dumps(result.output)
+
+    schema = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return function_tool(call, raw_schema=schema)

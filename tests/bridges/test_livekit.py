@@ -1,0 +1,140 @@
+"""What LiveKit alone has: ids of its items, agents that hand over to one another, and a SIP service of its own.
+
+The SIP service is a double on loopback, asked by LiveKit's real client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from aiohttp import web
+from livekit.agents import Agent
+from livekit.api import LiveKitAPI, TokenVerifier
+from livekit.protocol.sip import TransferSIPParticipantRequest, TransferSIPParticipantResponse
+from livekit_agents import by_sip
+from livekit_app import LiveKitApp
+from sentiment_room import Handlers, Rooms, Tool, Transfer, TransferFailed
+from support import TARGET, going_on, in_loop, soon, until
+
+KEY, TOKEN_SECRET = "key", "a secret of more than thirty-two characters"
+WANTED = Transfer(TARGET, ringing_timeout_ms=20_000, deadline_ms=30_000)
+
+
+@in_loop
+async def test_turns_have_the_ids_of_the_items() -> None:
+    async with Rooms() as rooms, going_on(LiveKitApp(rooms, "room_1", None, None)) as app:
+        await app.caller("Hello.")
+        items = [item.id for item in app.session.history.items if item.type == "message"]
+        told = [json.loads(frame) for frame in app.room._said]
+        assert [turn["turn_id"] for turn in told if turn["type"] == "turn.ended"] == items
+        assert all(turn["end_ms"] >= turn["start_ms"] for turn in told if turn["type"] == "turn.ended")
+
+
+@in_loop
+async def test_whoever_is_on_the_call_has_the_tone_and_the_tools() -> None:
+    tool = Tool("escalate_sentiment", "Call this.", {"type": "object", "properties": {}})
+    async with Rooms() as rooms:
+        app = LiveKitApp(rooms, "room_1", None, None)
+        handlers: Handlers = app.room._handlers
+        assert handlers.tools is not None and handlers.tone is not None
+        # Before there is an agent the tools wait for one.
+        await handlers.tools([tool])
+        await app.start()
+        await until("the tool", lambda: [tool.id for tool in app.agent.tools] == ["escalate_sentiment"])
+        await handlers.tone("Be brief.", "negative")
+        assert app.agent.instructions == "You help callers.\n\nBe brief."
+        # What its author says meanwhile stays.
+        await app.agent.update_instructions("You help callers with invoices.")
+        await handlers.tone("Be warm.", "neutral")
+        assert app.agent.instructions == "You help callers with invoices.\n\nBe warm."
+        another = Agent(instructions="You collect debts.")
+        app.session.update_agent(another)
+        await until("the tone", lambda: another.instructions == "You collect debts.\n\nBe warm.")
+        await until("the tool", lambda: [tool.id for tool in another.tools] == ["escalate_sentiment"])
+        await app.end()
+
+
+@in_loop
+async def test_say_returns_when_the_sentence_was_heard_and_fails_when_it_cannot_be_said() -> None:
+    async with Rooms() as rooms:
+        app = LiveKitApp(rooms, "room_1", None, None)
+        say = app.room._handlers.say
+        assert say is not None
+        with pytest.raises(RuntimeError):
+            await say("Before the call.")
+        await app.start()
+        app.speaker.held = True
+        saying = asyncio.ensure_future(say("A supervisor is coming."))
+        await until("the sentence", lambda: app.speaker.playing)
+        await asyncio.sleep(0.05)
+        assert not saying.done()
+        app.speaker.release()
+        await soon("its end", wait(saying))
+        await app.end()
+
+
+async def wait(future: asyncio.Future[object]) -> object:
+    return await future
+
+
+class Service:
+    """Answers what it is told to, to those who may ask, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[TransferSIPParticipantRequest] = []
+        self.answer = web.Response()
+
+    async def transfer(self, request: web.Request) -> web.Response:
+        claims = TokenVerifier(KEY, TOKEN_SECRET).verify(request.headers["Authorization"].removeprefix("Bearer "))
+        assert claims.video is not None and claims.video.room == "room_1"
+        assert claims.sip is not None and claims.sip.call
+        self.asked.append(TransferSIPParticipantRequest.FromString(await request.read()))
+        return self.answer
+
+
+def said(**fields: Any) -> web.Response:
+    response = TransferSIPParticipantResponse(**fields)
+    return web.Response(body=response.SerializeToString(), content_type="application/protobuf")
+
+
+def refused(status: int, code: str, **meta: str) -> web.Response:
+    return web.json_response({"code": code, "msg": "…", "meta": meta}, status=status)
+
+
+@in_loop
+async def test_a_transfer_by_sip_says_what_came_of_it() -> None:
+    service, app = Service(), web.Application()
+    app.router.add_post("/twirp/livekit.SIP/TransferSIPParticipant", service.transfer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with LiveKitAPI(url, KEY, TOKEN_SECRET, failover=False) as api:
+        transfer = by_sip(api, "room_1", "sip_caller")
+        for answer in (said(), said(transfer_id="t", status="STS_TRANSFER_SUCCESSFUL", reason="STR_COMPLETED")):
+            service.answer = answer
+            await transfer(WANTED)
+        asked = service.asked[0]
+        assert (asked.participant_identity, asked.transfer_to) == ("sip_caller", f"tel:{TARGET}")
+        assert asked.ringing_timeout.seconds == 20
+        for answer, outcome in (
+            (said(transfer_id="t", status="STS_TRANSFER_FAILED", reason="STR_RINGING_TIMEOUT"), "no_answer"),
+            (said(transfer_id="t", status="STS_TRANSFER_FAILED", reason="STR_CALL_ENDED"), "caller_gone"),
+            (said(transfer_id="t", status="STS_TRANSFER_ONGOING"), "unknown"),
+            (refused(503, "unavailable", sip_status_code="486", sip_status="Busy Here"), "busy"),
+            (refused(503, "unavailable", sip_status_code="603", sip_transfer_reason="STR_REJECTED"), "declined"),
+            (refused(503, "unavailable", sip_status_code="404"), "404"),
+            (refused(503, "unavailable", sip_status_code="200"), "unknown"),
+            (refused(401, "unauthenticated"), "unreachable"),
+            (refused(404, "not_found"), "unreachable"),
+            (refused(408, "deadline_exceeded"), "unknown"),
+            (refused(500, "internal"), "unknown"),
+        ):
+            service.answer = answer
+            with pytest.raises(TransferFailed) as failed:
+                await transfer(WANTED)
+            assert failed.value.code == outcome
+    await runner.cleanup()
