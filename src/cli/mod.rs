@@ -4,6 +4,7 @@ pub mod attach;
 pub mod calls;
 pub mod convert;
 mod cores;
+pub mod corpus;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
@@ -20,6 +21,7 @@ pub mod room;
 pub mod schema;
 mod secrets;
 pub mod settings_args;
+mod terminal;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};

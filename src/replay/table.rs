@@ -1,6 +1,5 @@
 //! The replayed call as a table for people: who said what, how it was rated, and where it escalated.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -9,11 +8,11 @@ use comfy_table::{Cell, CellAlignment, Table as Cells, presets};
 use super::played::{Escalation, PlayedTurn};
 use super::report::{Printer, Replayed};
 use super::shorten;
+use super::spoken::{Spoken, others};
 use crate::call::report::Report;
 use crate::clock::Millis;
 use crate::config::settings::Settings;
-use crate::recording::Recording;
-use crate::room::message::{Role, RoomMessage};
+use crate::room::message::Role;
 use crate::sentiment::Sentiment;
 
 /// Most characters of what was said.
@@ -94,22 +93,13 @@ fn cells(rows: &[Row]) -> Cells {
 /// Everything in the order in which it happened.
 fn rows(call: &Replayed) -> Vec<Row> {
     let window = call.settings.window;
-    let mut rows = others(&call.source.recording);
-    let mut last_seen = HashMap::new();
-    for (at, report) in &call.played.reports {
-        match report {
-            Report::Turn(turn) => last_seen.entry(turn.turn_id.as_str()).or_insert(*at),
-            Report::Unrated { turn_id, .. } => last_seen.entry(turn_id).or_insert(*at),
-            Report::Escalation { alert_id, .. } => last_seen.entry(alert_id.as_str()).or_insert(*at),
-            _ => continue,
-        };
-    }
-    let at = |id: &str| last_seen.get(id).copied().unwrap_or_default();
-    for turn in call.played.turns() {
-        rows.push(caller(at(turn.id()), turn, window));
-    }
+    let mut rows: Vec<Row> = others(&call.source.recording).iter().map(other).collect();
+    rows.extend(call.played.timed_turns().into_iter().map(|(at, turn)| caller(at, turn, window)));
     for escalation in &call.played.escalations {
-        let mut row = Row::new(at(escalation.alert_id.as_str()), ALARM, "", "▲", "");
+        let decided =
+            |report: &Report| matches!(report, Report::Escalation { alert_id, .. } if *alert_id == escalation.alert_id);
+        let at = call.played.reports.iter().find(|(_, report)| decided(report)).map(|(at, _)| *at);
+        let mut row = Row::new(at.unwrap_or_default(), ALARM, "", "▲", "");
         row.cells[2] = told(escalation);
         rows.push(row);
     }
@@ -145,6 +135,16 @@ fn caller(at: Millis, turn: &PlayedTurn, window: u32) -> Row {
     row
 }
 
+fn other(said: &Spoken<'_>) -> Row {
+    let who = match said.role {
+        Role::Caller => "caller",
+        Role::Agent => "agent",
+        Role::Supervisor => "supervisor",
+        Role::Observer => "observer",
+    };
+    Row::new(said.at, DIM, "", who, said.text)
+}
+
 /// Ten steps, one per point of sentiment.
 fn bar(sentiment: Sentiment) -> String {
     let filled = usize::from(sentiment.score()).min(10);
@@ -165,61 +165,4 @@ fn told(escalation: &Escalation) -> String {
         told.push_str(", webhook instead");
     }
     told
-}
-
-/// What everyone but the caller said: whole turns where the room tells of them, else final segments.
-fn others(recording: &Recording) -> Vec<Row> {
-    let mut roles: HashMap<&str, Role> =
-        HashMap::from([("agent", Role::Agent), ("supervisor", Role::Supervisor), ("observer", Role::Observer)]);
-    let mut said: Vec<Said<'_>> = Vec::new();
-    for timed in &recording.messages {
-        match &timed.message {
-            RoomMessage::Welcome(welcome) => {
-                roles.extend(welcome.participants.iter().map(|p| (p.id.as_str(), p.role)));
-            }
-            RoomMessage::ParticipantJoined { participant, .. } => {
-                roles.insert(&participant.id, participant.role);
-            }
-            RoomMessage::Transcript(t) if t.is_final && !t.text.is_empty() => {
-                Said::put(&mut said, Said { at: timed.at, who: &t.participant_id, id: &t.segment_id, text: &t.text });
-            }
-            RoomMessage::TurnEnded(t) => {
-                // The turn tells its segments' words again.
-                if let Some(text) = &t.text {
-                    said.retain(|s| s.who != t.participant_id || !t.segment_ids.iter().any(|id| id == s.id));
-                    Said::put(&mut said, Said { at: timed.at, who: &t.participant_id, id: &t.turn_id, text });
-                }
-            }
-            _ => {}
-        }
-    }
-    let named = said.iter().filter_map(|s| Some((s, roles.get(s.who).copied()?)));
-    named.filter(|(_, role)| *role != Role::Caller).map(|(s, role)| s.row(role)).collect()
-}
-
-struct Said<'a> {
-    at: Millis,
-    who: &'a str,
-    id: &'a str,
-    text: &'a str,
-}
-
-impl<'a> Said<'a> {
-    /// Said again under its id, it is revised.
-    fn put(said: &mut Vec<Self>, new: Said<'a>) {
-        match said.iter_mut().find(|s| s.who == new.who && s.id == new.id) {
-            Some(old) => old.text = new.text,
-            None => said.push(new),
-        }
-    }
-
-    fn row(&self, role: Role) -> Row {
-        let who = match role {
-            Role::Caller => "caller",
-            Role::Agent => "agent",
-            Role::Supervisor => "supervisor",
-            Role::Observer => "observer",
-        };
-        Row::new(self.at, DIM, "", who, self.text)
-    }
 }
