@@ -8,8 +8,10 @@
 //!   settings are against them, and which calls come out wrong.
 //! - [`report`], [`table`], [`spoken`], [`junit`]: what `replay` prints.
 //! - [`again`]: a live call's journal, which must come out the same.
+//! - [`tune`]: which settings to have; [`cache`]: ratings that are known from the last time.
 
 pub mod again;
+pub mod cache;
 pub mod engine;
 pub mod expect;
 pub mod figures;
@@ -23,6 +25,7 @@ pub mod report;
 pub mod spoken;
 pub mod swap;
 pub mod table;
+pub mod tune;
 
 use crate::telemetry::shown::is_unprintable;
 

@@ -136,6 +136,38 @@ fn labels_come_from_a_table_and_split_the_figures() {
 }
 
 #[test]
+fn whoever_has_read_enough_closes_the_pipe_and_that_is_no_error() {
+    let folder = wrong_calls();
+    let path = folder.path().to_str().unwrap();
+    let agent = folder.path().join(".agent.json");
+    std::fs::write(&agent, "{}").unwrap();
+    let agent = agent.to_str().unwrap();
+    let commands = [
+        vec!["evaluate", path],
+        vec!["tune", "--no-cache", path],
+        vec!["compare", "--no-cache", agent, agent, path],
+        vec!["replay", path],
+    ];
+    for command in &commands {
+        for format in ["table", "json"] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_sentiment-sidecar"));
+            let output = child
+                .args(command)
+                .args(["--format", format])
+                .stdout(writer)
+                .stderr(std::process::Stdio::piped())
+                .output()
+                .unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(!said.contains("error"), "{command:?}: {said}");
+            assert_eq!(output.status.code(), Some(0), "{command:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_gate_that_fails_ends_with_four_and_says_which() {
     let done = evaluate(CALLS, &["--window", "5", "--min-recall", "0.9", "--max-false", "0.1"]).code(4);
     let text = String::from_utf8(done.get_output().stdout.clone()).unwrap();
