@@ -14,7 +14,7 @@ use super::import_args::{ImportArgs, warn};
 use super::progress::Progress;
 use super::raters::{Asks, CassetteArgs, asked};
 use super::settings_args::SettingsArgs;
-use super::terminal::words;
+use super::terminal::{columns, words};
 use crate::call::event::Entry;
 use crate::config::settings::Settings;
 use crate::config::{AgentFile, Layers, load};
@@ -220,7 +220,7 @@ struct Run {
 impl Run {
     fn new(args: &ReplayArgs) -> Self {
         let (printer, out): (Box<dyn Printer>, Box<dyn Write>) = match args.format {
-            Format::Table => (Box::new(Table), Box::new(anstream::stdout())),
+            Format::Table => (Box::new(Table::new(columns())), Box::new(anstream::stdout())),
             Format::Json => (Box::new(Json), Box::new(BufWriter::new(io::stdout()))),
             Format::Junit => (Box::new(Junit::default()), Box::new(BufWriter::new(io::stdout()))),
         };

@@ -8,12 +8,19 @@ use crate::sentiment::Sentiment;
 
 /// Columns where there is no terminal, or a wider one: longer lines are hard to read.
 const WIDTH: usize = 80;
+/// The most columns of a table.
+const WIDEST: usize = 132;
 /// Narrower terminals wrap as they like.
 const LEAST: usize = 40;
 
 /// How many columns there are for running words.
 pub(super) fn width() -> usize {
     terminal_size().map_or(WIDTH, |(Width(width), _)| usize::from(width).clamp(LEAST, WIDTH))
+}
+
+/// How many columns there are for a table.
+pub(super) fn columns() -> usize {
+    terminal_size().map_or(WIDTH, |(Width(width), _)| usize::from(width).clamp(LEAST, WIDEST))
 }
 
 /// Words on as many lines as they need; nothing in them can steer the terminal.

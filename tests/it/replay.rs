@@ -296,11 +296,15 @@ fn the_table_shows_who_said_what_and_where_it_escalated() {
         let row = ran.stdout.lines().find(|line| line.contains(part)).map(str::to_owned);
         row.unwrap_or_else(|| panic!("no {part} in:\n{}", ran.stdout))
     };
-    assert!(row("▲").contains("→ busy, webhook instead"));
+    assert!(row("▲").contains("→ busy, webhook"));
     assert!(row("unbelievable").contains("3/3"));
     assert!(row("unbelievable").contains("low"));
     assert!(row("May I have your booking code?").contains("agent"));
     assert!(!ran.stdout.contains('\x1b'), "NO_COLOR is set");
+    // Where there is no terminal, tables fit 80 columns.
+    for line in replay(&["fixtures/unrated-turn.jsonl", "fixtures/transfer-busy-then-fallback.jsonl"]).stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
 }
 
 fn settings_of(recording: &Recording) -> Settings {

@@ -1,10 +1,11 @@
 //! The one recommendation, and why. It is a cautious one: as many cells are tried, some look good by chance alone.
 //!
-//! **With labels** the measure is how many judged calls come out wrong, missed ones and false alarms alike. All cells
-//! that are as good as the best within one standard error (of the calls on which the two differ) count as equals, and
-//! of those the one is taken that changes fewest settings: L. Breiman and others' rule of one standard error (1984). It
-//! is recommended where it beats today's settings beyond chance: McNemar's test (1947) on the calls on which they
-//! differ, with the correction for continuity, at 95 %.
+//! **With labels** the measure is [`Weighed::success`], in which missed calls and false alarms count alike. All cells
+//! that are as good as the best within one standard error of their difference count as equals, and of those the one is
+//! taken that changes fewest settings: the rule of one standard error (L. Breiman and others, 1984). It is recommended
+//! where it beats today's settings beyond chance, at 95 %, and on six calls at least, as fewer prove nothing at that
+//! level. Both are judged on the same calls, and the measure is a ratio: its standard error is that of its
+//! linearisation, call by call (R. S. Woodruff, 1971).
 //!
 //! **Without labels** nothing says which calls are the right ones, so that the measure is the rate: the fewest changes
 //! that bring it into the band.
@@ -14,7 +15,7 @@ use serde::Serialize;
 use super::cell::Cell;
 use super::outcomes::Outcomes;
 use super::search::{Aim, LABELLED, Tried, best, by_labels, by_rate};
-use super::weigh::{Side, Weighed, judged};
+use super::weigh::{Side, Weighed};
 use crate::replay::figures::Share;
 
 /// What to do.
@@ -44,6 +45,8 @@ pub struct Recommendation {
 
 /// 95 % of a normal distribution lie within so many standard deviations.
 const Z: f64 = 1.96;
+/// That all of fewer calls fall to one side is no rare chance: of five, one in sixteen, either way.
+const PROVING: usize = 6;
 
 impl Recommendation {
     /// Of all that was tried.
@@ -69,29 +72,33 @@ fn by_label(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {
         );
     };
     let equals = tried.settable().filter(fits).filter(|cell| {
-        let (worse, differing) = apart(outcomes, aim, cell, best);
-        worse * worse <= differing
+        let apart = Apart::of(outcomes, aim, best, cell);
+        // A single call proves nothing, however few there are.
+        apart.better <= apart.error || apart.differing <= 1
     });
     let changes = |tried: &Weighed| tried.cell.changes(&today, &outcomes.base);
     let chosen = equals.min_by(|a, b| changes(a).cmp(&changes(b)).then_with(|| by_labels(a, b))).unwrap_or(best);
     let judged = chosen.recall.of + chosen.false_alarms.of;
     if chosen.cell == today {
         let reason = format!(
-            "Today's settings get {} of {judged} labelled calls wrong, and nothing tried does better beyond chance.",
-            tried.today.wrong()
+            "Today's settings get {} of {judged} labelled calls wrong ({} missed, {} false), and nothing tried does better \
+             beyond chance.",
+            tried.today.wrong(),
+            missed(&tried.today),
+            tried.today.false_alarms.count,
         );
         return Recommendation::today(tried, Verdict::Keep, reason);
     }
-    let (better, differing) = apart(outcomes, aim, &tried.today, chosen);
+    let apart = Apart::of(outcomes, aim, chosen, &tried.today);
     let binds = band.given && tried.today.side != Side::Within;
-    if !binds && better - 1.0 <= Z * differing.sqrt() {
+    if !binds && (apart.better <= Z * apart.error || apart.differing < PROVING) {
         let reason = format!(
-            "Not enough calls to tell: {} gets {} wrong and today's settings {}, of {judged} labelled calls, which may be \
+            "Not enough calls to tell: \"{}\" gets {} wrong and today's settings {}, of {judged} labelled calls, which may be \
              chance, as the two differ on {} only.",
             chosen.cell.told(),
             chosen.wrong(),
             tried.today.wrong(),
-            plural(differing as usize, "call"),
+            plural(apart.differing, "call"),
         );
         return Recommendation::today(tried, Verdict::NotEnoughCalls, reason);
     }
@@ -104,7 +111,7 @@ fn by_label(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {
         chosen.false_alarms.count,
         tried.today.false_alarms.count,
     );
-    if chosen.cell != best.cell {
+    if chosen.success() < best.success() {
         reason.push_str(&format!(
             " The best of {} tried gets {} wrong, which is no better beyond chance, and changes more.",
             tried.count(),
@@ -117,17 +124,35 @@ fn by_label(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {
     Recommendation { verdict: Verdict::Change, weighed: chosen.clone(), reason }
 }
 
-/// By how many calls `a` comes out worse than `b`, and on how many they differ in being right.
-fn apart(outcomes: &Outcomes, aim: &Aim, a: &Weighed, b: &Weighed) -> (f64, f64) {
-    let wrong = |cell: &Cell| {
-        let turns: Vec<Option<u32>> = outcomes.of(cell).collect();
-        aim.over
-            .iter()
-            .filter_map(move |call| judged(outcomes, *call, turns[*call]))
-            .map(|call| call.wanted != call.escalated_at.is_some())
-    };
-    let differing = wrong(&a.cell).zip(wrong(&b.cell)).filter(|(a, b)| a != b).count();
-    (a.wrong() as f64 - b.wrong() as f64, differing as f64)
+/// How two cells differ over the same judged calls.
+struct Apart {
+    /// By how much the first one's success exceeds the other's.
+    better: f64,
+    /// The standard error of that.
+    error: f64,
+    /// On how many calls one of them is right and the other wrong.
+    differing: usize,
+}
+
+impl Apart {
+    fn of(outcomes: &Outcomes, aim: &Aim, a: &Weighed, b: &Weighed) -> Self {
+        let (turns_a, turns_b): (Vec<Option<u32>>, Vec<Option<u32>>) =
+            (outcomes.of(&a.cell).collect(), outcomes.of(&b.cell).collect());
+        let either = |weighed: &Weighed| (weighed.recall.of + weighed.false_alarms.count).max(1) as f64;
+        // By how much a call moves the ratio of what is hit to what should be or is escalated.
+        let pull = |weighed: &Weighed, wanted: bool, escalated: bool| {
+            let counts = f64::from(u8::from(wanted || escalated));
+            (f64::from(u8::from(wanted && escalated)) - weighed.success() * counts) / either(weighed)
+        };
+        let (mut variance, mut differing) = (0.0, 0);
+        for call in &aim.over {
+            let Some(wanted) = outcomes.calls[*call].escalate else { continue };
+            let (by_a, by_b) = (turns_a[*call].is_some(), turns_b[*call].is_some());
+            differing += usize::from(by_a != by_b);
+            variance += (pull(a, wanted, by_a) - pull(b, wanted, by_b)).powi(2);
+        }
+        Self { better: a.success() - b.success(), error: variance.sqrt(), differing }
+    }
 }
 
 fn by_band(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {

@@ -93,7 +93,7 @@ fn default_mean(outcomes: &Outcomes) -> Mean {
     Mean { level: super::cell::Exact(sustained.level), weight: super::cell::Exact(sustained.weight) }
 }
 
-/// The best of some cells: with labels, the fewest wrong calls; without, the rate nearest to the band's middle.
+/// The best of some cells: with labels, the greatest [success](Weighed::success); without, the rate nearest to the band's middle.
 #[must_use]
 pub fn best<'a>(tried: impl IntoIterator<Item = &'a Weighed>, outcomes: &Outcomes, aim: &Aim) -> Option<&'a Weighed> {
     let today = Cell::of(&outcomes.base);
@@ -104,11 +104,12 @@ pub fn best<'a>(tried: impl IntoIterator<Item = &'a Weighed>, outcomes: &Outcome
     })
 }
 
-/// Fewer wrong calls, then fewer false alarms, then nearer to the judged turn.
+/// More of the calls that should escalate or do are those that should and do, then fewer false alarms, then nearer to the
+/// judged turn.
 pub(super) fn by_labels(a: &Weighed, b: &Weighed) -> std::cmp::Ordering {
     let late = |tried: &Weighed| tried.median_late.map_or(f64::MAX, f64::abs);
-    let wrong = (a.wrong(), a.false_alarms.count).cmp(&(b.wrong(), b.false_alarms.count));
-    wrong.then_with(|| late(a).total_cmp(&late(b)))
+    let success = b.success().total_cmp(&a.success());
+    success.then(a.false_alarms.count.cmp(&b.false_alarms.count)).then_with(|| late(a).total_cmp(&late(b)))
 }
 
 /// The rate nearer to the band's middle.

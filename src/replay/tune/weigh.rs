@@ -119,6 +119,16 @@ impl Weighed {
         }
     }
 
+    /// What labels are to say of settings in one number: of the calls that should escalate or do, the share of those that
+    /// should and do (0 to 1). Missed calls and false alarms lower it alike, and the many calls that rightly go on do not
+    /// raise it, so that never to escalate is worth nothing however few should. Meteorologists call it the threat score
+    /// (J. T. Schaefer, 1990).
+    #[must_use]
+    pub fn success(&self) -> f64 {
+        let either = self.recall.of + self.false_alarms.count;
+        if either == 0 { 0.0 } else { self.recall.count as f64 / either as f64 }
+    }
+
     /// Missed calls and false alarms together.
     #[must_use]
     pub fn wrong(&self) -> usize {
