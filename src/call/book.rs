@@ -220,7 +220,7 @@ impl TurnBook {
     /// The turns of a participant that the room did not name, latest first.
     fn closed_here_by(&self, who: &str) -> impl DoubleEndedIterator<Item = &TurnKey> {
         let recent = self.order.iter().rev().take(64);
-        recent.filter(move |k| self.turns[k.0].participant_id == who && !self.turns[k.0].from_room())
+        recent.filter(move |k| self.turns[k.0].participant_id == who && !self.turns[k.0].ended_by_room())
     }
 
     /// Makes a turn of what was closed here.

@@ -205,7 +205,7 @@ impl TurnBook {
             _ => first_at <= turn.ended_at.plus(TAIL_MS),
         };
         let uninterrupted = segments.iter().all(|s| self.stretch_of(who, s) == Some(turn.stretch));
-        (turn.from_room() && soon && uninterrupted).then_some(key)
+        (turn.ended_by_room() && soon && uninterrupted).then_some(key)
     }
 
     /// Before a bare `turn.ended` takes all that waits: words from before somebody else spoke belong to the turn before.

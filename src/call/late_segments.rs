@@ -17,7 +17,7 @@ impl TurnBook {
         let before = recent().filter(mine).find(|k| began(k).is_some_and(|s| s <= start)).copied();
         let after = recent().filter(mine).rfind(|k| began(k).is_some_and(|s| s > start)).copied();
         // The room says what its own turns consist of; an unlisted segment waits for the turn that lists it.
-        let own = |k: &TurnKey| !self.turns[k.0].from_room();
+        let own = |k: &TurnKey| !self.turns[k.0].ended_by_room();
         before
             .filter(|k| own(k) && self.continues(*k, start, silence_ms))
             .or(after.filter(|k| own(k) && self.leads_to(*k, piece, start, silence_ms)))
@@ -48,7 +48,7 @@ impl TurnBook {
         let who = &piece.participant_id;
         let Some(began) = self.turns[home.0].start_ms() else { return };
         let of_turns = self.order.iter().rev().take(64).map(|k| (*k, &self.turns[k.0]));
-        let of_turns = of_turns.filter(|(k, t)| *k != home && !t.from_room() && t.participant_id == *who);
+        let of_turns = of_turns.filter(|(k, t)| *k != home && !t.ended_by_room() && t.participant_id == *who);
         let of_turns = of_turns.flat_map(|(_, t)| t.segments());
         let of_pool = self.pools.get(who).into_iter().flat_map(|pool| pool.segments.iter());
         let start = |id: &String| self.segments.get(&(who.clone(), id.clone())).and_then(|segment| segment.start_ms);

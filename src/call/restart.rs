@@ -189,7 +189,7 @@ impl TurnBook {
         }
         ended.segment_ids.dedup();
         let of_segments = ended.segment_ids.iter().filter_map(|s| self.segments.get(&(who.clone(), s.clone())));
-        let of_segments = of_segments.map(|segment| segment.shift).last();
+        let of_segments = of_segments.map(|segment| segment.shift).next_back();
         let shift = match (of_segments, ended.index) {
             (Some(shift), _) => shift,
             // A room that counts turns may tell of an early one late.

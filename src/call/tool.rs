@@ -37,6 +37,11 @@ impl Arguments {
     }
 }
 
+/// The score (1 to 10) that a tool call's arguments name; none where they are refused whatever the settings.
+pub(crate) fn score(arguments: &Value) -> Option<u8> {
+    Arguments::parse(arguments).ok().map(|arguments| arguments.score)
+}
+
 impl Call {
     /// Takes a tool call of the agent's. It is decided on when all that was said before it is: a rating that takes longer
     /// must not make another escalation of it than the one of a process that hears all of it at once.

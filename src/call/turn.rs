@@ -114,7 +114,7 @@ impl Turn {
     }
 
     /// Whether the room named it, or a part of it.
-    pub(super) fn from_room(&self) -> bool {
+    pub(super) fn ended_by_room(&self) -> bool {
         self.parts.iter().any(|part| part.from_room)
     }
 

@@ -14,9 +14,9 @@ pub enum Exit {
     Other = 1,
     /// The command line does not fit.
     Usage = 2,
-    /// A recording's expectation failed.
+    /// A recording's expectation failed, or a journal came out otherwise.
     ExpectationFailed = 3,
-    /// The escalation rate lies outside its band.
+    /// The escalation rate lies outside its band, or a gate failed.
     RateOutsideBand = 4,
     /// A recording or labelled file cannot be read.
     BadRecording = 5,

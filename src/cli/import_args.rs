@@ -4,6 +4,8 @@ use clap::Args;
 
 use crate::recording::CutLine;
 use crate::recording::import::{Format, Options, Source};
+use crate::recording::problem::RecordingError;
+use crate::telemetry::shown::shown;
 
 /// How transcripts are read.
 #[derive(Debug, Clone, Default, Args)]
@@ -37,8 +39,19 @@ impl ImportArgs {
 
 /// Says on standard error what was odd about a call.
 pub(super) fn warn(source: &Source) {
+    warn_of(&source.name, &source.warnings);
+}
+
+/// The same of a call that has been taken apart.
+pub(super) fn warn_of(name: &str, warnings: &[String]) {
     let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
-    for warning in &source.warnings {
-        anstream::eprintln!("{yellow}warning{yellow:#}: {}: {warning}", source.name);
+    for warning in warnings {
+        anstream::eprintln!("{yellow}warning{yellow:#}: {name}: {warning}");
     }
+}
+
+/// Says on standard error what cannot be read.
+pub(super) fn bad(error: &RecordingError) {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    anstream::eprintln!("{red}error{red:#}: {}", shown(&error.to_string()));
 }

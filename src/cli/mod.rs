@@ -1,9 +1,12 @@
 //! The command line: one file per subcommand.
 
 pub mod attach;
+pub mod cached;
 pub mod calls;
+pub mod compare;
 pub mod convert;
 mod cores;
+pub mod corpus;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
@@ -20,6 +23,8 @@ pub mod room;
 pub mod schema;
 mod secrets;
 pub mod settings_args;
+mod terminal;
+pub mod tune;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
@@ -47,6 +52,8 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     Rate(rate::RateArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Tune(tune::TuneArgs),
+    Compare(compare::CompareArgs),
     Convert(convert::ConvertArgs),
     Deliver(deliver::DeliverArgs),
     Doctor(doctor::DoctorArgs),
@@ -89,6 +96,8 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Replay(args) => replay::run(args).await,
         Command::Rate(args) => rate::run(args).await,
         Command::Evaluate(args) => evaluate::run(args).await,
+        Command::Tune(args) => tune::run(args).await,
+        Command::Compare(args) => compare::run(args).await,
         Command::Convert(args) => convert::run(args).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,

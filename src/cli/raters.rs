@@ -81,13 +81,18 @@ impl CassetteArgs {
 
     /// The raters of recorded calls.
     pub(super) fn unhurried(&self, asks: Asks) -> Result<Raters, Failure> {
+        self.unhurried_by(Arc::new(sentiment::embedded()), asks)
+    }
+
+    /// The same, with what stands before the embedded rater.
+    pub(super) fn unhurried_by(&self, embedded: Arc<dyn Rater>, asks: Asks) -> Result<Raters, Failure> {
         let authorities = authorities(self.ca_file.as_deref())?;
         let answers = match asks {
             Asks::ToRecord if self.llm_cassette.is_none() && self.record_cassette.is_none() => Answers::Nobody,
             _ if self.llm_cassette.is_some() => self.answers(None)?,
             _ => self.answers(secrets::load(&[SecretName::LlmApiKey])?.llm_api_key)?,
         };
-        Ok(Raters::new(Arc::new(sentiment::embedded()), answers, Haste::None, authorities))
+        Ok(Raters::new(embedded, answers, Haste::None, authorities))
     }
 }
 

@@ -1,26 +1,27 @@
 //! `replay`: recorded transcripts through the same core that live calls use.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::calls::CallsArgs;
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, warn};
 use super::progress::Progress;
-use super::raters::{Asks, asked};
+use super::raters::{Asks, CassetteArgs, asked};
 use super::settings_args::SettingsArgs;
+use super::terminal::{columns, words};
 use crate::call::event::Entry;
 use crate::config::settings::Settings;
 use crate::config::{AgentFile, Layers, load};
 use crate::recording::CutLine;
 use crate::recording::import::Source;
 use crate::recording::problem::{Problem, RecordingError};
+use crate::replay::again::{Again, Difference, JournalError, again};
 use crate::replay::engine;
 use crate::replay::files;
 use crate::replay::junit::Junit;
@@ -38,22 +39,28 @@ use crate::telemetry::shown::shown;
 ///
 /// Settings come from flags, else from --agent, else from the recording's own header, else they are the defaults. An
 /// agent document takes the header's place as a whole.
+///
+/// Without a FILE, --journal takes what `attach --journal` wrote of a live call through the core again, under the call's
+/// settings (--agent): the core must come to the same journal, byte for byte.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sentiment-sidecar replay fixtures/
   sentiment-sidecar replay --threshold 4 --window 2 call.jsonl
   sentiment-sidecar replay --format json fixtures/ > turns.jsonl
+  sentiment-sidecar replay --journal live.journal --agent agent.json
 
-Exit codes: 0 all is as expected, 2 usage, 3 an expectation failed, 5 a
-recording cannot be read (the others are still replayed), 6 a setting is wrong.")]
+Exit codes: 0 all is as expected, 2 usage, 3 an expectation failed, or a
+journal comes out otherwise, 5 a recording cannot be read (the others are still
+replayed), 6 a setting is wrong.")]
 pub struct ReplayArgs {
     /// Print a table for people, JSON Lines for programs, or a JUnit report for CI.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 
-    /// Write everything that the core takes in and puts out into a file, as JSON Lines; for one call only.
-    #[arg(long, value_name = "FILE")]
+    /// With a call: write everything that the core takes in and puts out into this file, as JSON Lines. Without one: take
+    /// this journal of a live call through the core again, and fail on any difference.
+    #[arg(long, value_name = "JOURNAL")]
     journal: Option<PathBuf>,
 
     /// Leave out a last line that is cut off, as a crash while recording leaves it.
@@ -63,8 +70,16 @@ pub struct ReplayArgs {
     #[command(flatten)]
     import: ImportArgs,
 
+    /// Go through these files, folders of them, or patterns; - is the standard input.
+    // Without the heading of what stands before it.
+    #[arg(value_name = "FILE", required_unless_present = "journal", help_heading = None::<&'static str>)]
+    paths: Vec<PathBuf>,
+
     #[command(flatten)]
-    calls: CallsArgs,
+    cassette: CassetteArgs,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 /// What `replay` prints.
@@ -83,6 +98,9 @@ pub enum Format {
 /// # Errors
 /// [`Failure`] for wrong settings, a journal for several calls, and an output that cannot be written.
 pub async fn run(args: ReplayArgs) -> Result<Exit, Failure> {
+    if let Some(journal) = args.journal.as_deref().filter(|_| args.paths.is_empty()) {
+        return journal_again(&args, journal);
+    }
     match Run::new(&args).all(&args).await {
         // Whoever read our output has enough of it.
         Err(failure) if failure.broken_pipe => Ok(Exit::Ok),
@@ -154,7 +172,7 @@ impl Found {
 fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterator<Item = Found> + 'a, Failure> {
     let cut = if args.mend { CutLine::LeaveOut } else { CutLine::Refuse };
     let journaled = args.journal.is_some();
-    let found = files::find(&args.calls.paths);
+    let found = files::find(&args.paths);
     if journaled && found.len() > 1 {
         return Err(one_journal());
     }
@@ -173,7 +191,7 @@ fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterato
             Ok(source) => source,
             Err(found) => return found,
         };
-        let settings = match settings(&args.calls.settings, &source) {
+        let settings = match settings(&args.settings, &source) {
             Ok(settings) => settings,
             Err(WrongSettings::Given(failure)) => return Found::Stopped(failure),
             Err(WrongSettings::Recorded(error)) => return Found::Bad(error),
@@ -202,7 +220,7 @@ struct Run {
 impl Run {
     fn new(args: &ReplayArgs) -> Self {
         let (printer, out): (Box<dyn Printer>, Box<dyn Write>) = match args.format {
-            Format::Table => (Box::new(Table), Box::new(anstream::stdout())),
+            Format::Table => (Box::new(Table::new(columns())), Box::new(anstream::stdout())),
             Format::Json => (Box::new(Json), Box::new(BufWriter::new(io::stdout()))),
             Format::Junit => (Box::new(Junit::default()), Box::new(BufWriter::new(io::stdout()))),
         };
@@ -210,7 +228,7 @@ impl Run {
     }
 
     async fn all(mut self, args: &ReplayArgs) -> Result<Tally, Stop> {
-        let raters = args.calls.cassette.unhurried(Asks::ToRecord)?;
+        let raters = args.cassette.unhurried(Asks::ToRecord)?;
         let cores = Cores::new()?;
         let calls = prepared(args, &raters)?.map(Found::replayed);
         cores.in_order(calls, |done| self.done(args, done)).await?;
@@ -314,4 +332,52 @@ fn write_journal(path: &std::path::Path, entries: &[Entry]) -> io::Result<()> {
         out.write_all(b"\n")?;
     }
     out.flush()
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        Self::new(Exit::BadRecording, error)
+    }
+}
+
+/// Takes a live call's journal through the core again.
+fn journal_again(args: &ReplayArgs, path: &Path) -> Result<Exit, Failure> {
+    let settings = Arc::new(args.settings.load()?.settings);
+    let file = path.display().to_string();
+    let input: Box<dyn io::Read> = match file.as_str() {
+        "-" => Box::new(io::stdin()),
+        _ => Box::new(File::open(path).map_err(|error| JournalError {
+            file: file.clone(),
+            line: 0,
+            problem: error.into(),
+        })?),
+    };
+    let again = again(BufReader::new(input), &file, &settings)?;
+    let written = match args.format {
+        Format::Table => tell_again(&mut anstream::stdout(), &file, &again),
+        Format::Json => writeln!(io::stdout(), "{}", json!({"type": "journal", "file": file, "again": again})),
+        Format::Junit => Junit::journal(&mut io::stdout(), &file, &again),
+    };
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ if again.difference.is_some() => Ok(Exit::ExpectationFailed),
+        _ => Ok(Exit::Ok),
+    }
+}
+
+fn tell_again(out: &mut impl Write, file: &str, again: &Again) -> io::Result<()> {
+    let Again { processes, inputs, outputs, difference } = again;
+    let Some(Difference { line, was, now }) = difference else {
+        let of = if *processes == 1 { String::new() } else { format!(", of {processes} processes") };
+        return writeln!(out, "{file}: {inputs} inputs and {outputs} outputs{of}, all as they were");
+    };
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    writeln!(out, "{red}{file}, line {line}: the core answers otherwise{red:#}")?;
+    for (when, said) in [("was", was), ("now", now)] {
+        let said = said.as_deref().unwrap_or("nothing more");
+        for line in words(&format!("{when}  {said}"), "  ", "       ") {
+            writeln!(out, "{line}")?;
+        }
+    }
+    writeln!(out, "  Under other settings than the call had it answers otherwise as well: give its --agent.")
 }

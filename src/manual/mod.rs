@@ -68,7 +68,7 @@ pages! {
     rating, "rating.md", "What the ratings mean, how good they are, and an LLM beside them.";
     rubric, "../sentiment/RUBRIC.md", "How a caller turn is rated, case by case.";
     model, "../sentiment/model/MODEL_CARD.md", "The embedded model: its data, figures and limits.";
-    qa, "qa.md", "Recordings, replay, rate, evaluate: tune it on calls of yours.";
+    qa, "qa.md", "Replay, evaluate and tune it on calls of yours; every format.";
     operations, "operations.md", "Deploy it: systemd, Kubernetes, containers, store, logs.";
 }
 

@@ -90,10 +90,7 @@ impl Figures {
     pub fn of(calls: &[JudgedCall], turns: &[LabelledTurn], unrated: usize) -> Self {
         let of = |kept: fn(&JudgedCall) -> bool| calls.iter().filter(move |call| kept(call));
         let escalated = |call: &&JudgedCall| call.escalated_at.is_some();
-        let mut late: Vec<f64> = of(|call| call.wanted)
-            .filter_map(|call| Some(f64::from(call.escalated_at?) - f64::from(call.wanted_at?)))
-            .collect();
-        late.sort_by(f64::total_cmp);
+        let late = late(calls);
         let calm: Vec<&LabelledTurn> = turns.iter().filter(|turn| turn.calm && turn.gold >= 4.0).collect();
         let error: f64 = turns.iter().map(|turn| (turn.gold - turn.rated).abs()).sum();
         Self {
@@ -113,6 +110,22 @@ impl Figures {
             calm_low: Share::new(calm.iter().filter(|turn| turn.low).count(), calm.len()),
         }
     }
+}
+
+/// By how many turns the hits are late, sorted.
+fn late(calls: &[JudgedCall]) -> Vec<f64> {
+    let wanted = calls.iter().filter(|call| call.wanted);
+    let late = |call: &JudgedCall| Some(f64::from(call.escalated_at?) - f64::from(call.wanted_at?));
+    let mut late: Vec<f64> = wanted.filter_map(late).collect();
+    late.sort_by(f64::total_cmp);
+    late
+}
+
+/// Median of turns between the judged turn and the escalation; negative is early. None where nothing was hit or no turn
+/// judged.
+#[must_use]
+pub fn median_late(calls: &[JudgedCall]) -> Option<f64> {
+    median(&late(calls))
 }
 
 fn median(sorted: &[f64]) -> Option<f64> {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::again::Again;
 use super::report::{Printer, Replayed};
 use crate::recording::problem::RecordingError;
 
@@ -16,6 +17,26 @@ pub struct Junit {
 impl Default for Junit {
     fn default() -> Self {
         Self { report: Report::new("replay") }
+    }
+}
+
+impl Junit {
+    /// Prints what came of a journal: one suite of one case.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn journal(out: &mut dyn Write, file: &str, again: &Again) -> io::Result<()> {
+        let mut suite = TestSuite::new(file);
+        let status = match &again.difference {
+            None => TestCaseStatus::success(),
+            Some(difference) => {
+                failure(NonSuccessKind::Failure, &format!("the core answers otherwise at line {}", difference.line))
+            }
+        };
+        add(&mut suite, file, "journal", status);
+        let mut junit = Self::default();
+        junit.report.add_test_suite(suite);
+        junit.finish(out)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Labelled calls: calls in any form that [`crate::recording::import`] reads, with what a careful reader made of them. The
-//! labels ride along in the file, or are what a recording expects.
+//! labels ride along in the file, are what a recording expects, or stand in a table beside the calls
+//! ([`super::label_table`]).
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -12,9 +13,14 @@ use crate::recording::problem::RecordingError;
 /// Kinds of calls in which the caller gets angry at us, for good or for a while; all others are calm.
 const ANGRY_KINDS: [&str; 2] = ["sustained", "recovers"];
 
+/// The fields that calls are grouped by where nobody says otherwise.
+pub const GROUPED_BY: [&str; 2] = ["style", "kind"];
+
 /// A call with its labels.
 #[derive(Debug, Clone)]
 pub struct Labelled {
+    /// Where it came from, as people are told of it.
+    pub name: String,
     /// The call.
     pub recording: Recording,
     /// A careful reader's sentiment (1 to 10) of caller turns, by turn id.
@@ -25,15 +31,14 @@ pub struct Labelled {
     pub at: Option<u32>,
     /// Whether nobody gets angry at us in it.
     pub calm: bool,
-    style: Option<String>,
-    kind: Option<String>,
+    /// All other labels, such as `kind` and `style`.
+    pub fields: BTreeMap<String, String>,
 }
 
 impl Labelled {
-    /// The groups that the call belongs to, as labels name them.
-    pub fn groups(&self) -> impl Iterator<Item = String> {
-        let style = self.style.iter().map(|style| format!("style {style}"));
-        style.chain(self.kind.iter().map(|kind| format!("kind {kind}")))
+    /// The groups that the call belongs to by these fields of its labels, such as `kind recovers`.
+    pub fn groups<'a>(&'a self, by: &'a [String]) -> impl Iterator<Item = String> {
+        by.iter().filter_map(|field| Some(format!("{field} {}", self.fields.get(field)?)))
     }
 }
 
@@ -49,13 +54,13 @@ impl From<Source> for Labelled {
                 }
             }
         }
-        let (kind, style) = (labels.fields.remove("kind"), labels.fields.remove("style"));
-        let calm = match &kind {
+        let calm = match labels.fields.get("kind") {
             Some(kind) => !ANGRY_KINDS.contains(&kind.as_str()),
             None => labels.escalate == Some(false),
         };
         let at = labels.at.filter(|_| labels.escalate == Some(true));
-        Self { recording: source.recording, gold: labels.gold, escalate: labels.escalate, at, calm, style, kind }
+        let Source { name, recording, .. } = source;
+        Self { name, recording, gold: labels.gold, escalate: labels.escalate, at, calm, fields: labels.fields }
     }
 }
 
@@ -80,7 +85,12 @@ mod tests {
         let [call] = &calls[..] else { panic!("{calls:?}") };
         assert_eq!(call.gold, BTreeMap::from([("u2".to_owned(), 2.5)]));
         assert_eq!((call.escalate, call.at, call.calm), (Some(false), None, false));
-        assert_eq!(call.groups().collect::<Vec<_>>(), ["style lower", "kind recovers"]);
+        let groups = |by: &[&str]| {
+            let by: Vec<String> = by.iter().map(|field| (*field).to_owned()).collect();
+            call.groups(&by).collect::<Vec<_>>()
+        };
+        assert_eq!(groups(&GROUPED_BY), ["style lower", "kind recovers"]);
+        assert_eq!(groups(&["kind", "colour"]), ["kind recovers"]);
     }
 
     #[test]

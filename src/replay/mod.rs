@@ -4,19 +4,28 @@
 //! - [`files`]: finds and opens recordings ([`crate::recording`]).
 //! - [`engine`]: drives one call; [`played`]: what came of it.
 //! - [`expect`]: what a recording says should come of it.
-//! - [`labels`], [`figures`], [`swap`]: calls that people have labelled, and how good ratings are against them.
-//! - [`report`], [`table`], [`junit`]: what `replay` prints.
+//! - [`labels`], [`label_table`], [`measured`], [`figures`], [`swap`]: calls that people have labelled, how good ratings and
+//!   settings are against them, and which calls come out wrong.
+//! - [`report`], [`table`], [`spoken`], [`junit`]: what `replay` prints.
+//! - [`again`]: a live call's journal, which must come out the same.
+//! - [`tune`]: which settings to have; [`cache`]: ratings that are known from the last time.
 
+pub mod again;
+pub mod cache;
 pub mod engine;
 pub mod expect;
 pub mod figures;
 pub mod files;
 pub mod junit;
+pub mod label_table;
 pub mod labels;
+pub mod measured;
 pub mod played;
 pub mod report;
+pub mod spoken;
 pub mod swap;
 pub mod table;
+pub mod tune;
 
 use crate::telemetry::shown::is_unprintable;
 

@@ -120,6 +120,18 @@ impl Played {
         self.turns.values().collect()
     }
 
+    /// The same, each with when it was first reported.
+    #[must_use]
+    pub fn timed_turns(&self) -> Vec<(Millis, &PlayedTurn)> {
+        let mut first_told = HashMap::new();
+        for (at, report) in &self.reports {
+            if let Report::Turn(TurnReport { turn_id, .. }) | Report::Unrated { turn_id, .. } = report {
+                first_told.entry(turn_id.as_str()).or_insert(*at);
+            }
+        }
+        self.turns.values().map(|turn| (first_told.get(turn.id()).copied().unwrap_or_default(), turn)).collect()
+    }
+
     /// How many caller turns there were, those after a human joined included.
     #[must_use]
     pub fn turn_count(&self) -> u32 {

@@ -1,23 +1,24 @@
 //! The replayed call as a table for people: who said what, how it was rated, and where it escalated.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Cell, CellAlignment, Table as Cells, presets};
+use textwrap::core::display_width;
 
 use super::played::{Escalation, PlayedTurn};
 use super::report::{Printer, Replayed};
 use super::shorten;
+use super::spoken::{Spoken, others};
 use crate::call::report::Report;
 use crate::clock::Millis;
 use crate::config::settings::Settings;
-use crate::recording::Recording;
-use crate::room::message::{Role, RoomMessage};
+use crate::room::message::Role;
 use crate::sentiment::Sentiment;
 
-/// Most characters of what was said.
-const SAID: usize = 58;
+/// Columns of a call's rating, its bar, its streak, and what else there is to say of a turn.
+const RATED: [usize; 4] = [4, 10, 6, 12];
+/// Fewer columns for what was said are no use.
+const LEAST_SAID: usize = 16;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -26,21 +27,50 @@ const ALARM: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 
 /// Prints one table per call. Colour is written always; a stream that strips it stands in front of a plain terminal.
-#[derive(Debug, Default)]
-pub struct Table;
+#[derive(Debug)]
+pub struct Table {
+    width: usize,
+}
+
+impl Table {
+    /// Tables of so many columns.
+    #[must_use]
+    pub fn new(width: usize) -> Self {
+        Self { width }
+    }
+}
 
 impl Printer for Table {
     fn call(&mut self, out: &mut dyn Write, call: &Replayed) -> io::Result<()> {
         let title = call.source.recording.header.title.as_deref().unwrap_or_default();
         write!(out, "{BOLD}{}{BOLD:#}", call.source.name)?;
-        match shorten(title, 100).as_str() {
+        match shorten(title, usize::MAX).as_str() {
             "" => writeln!(out)?,
-            title => writeln!(out, "  {title}")?,
+            title => {
+                writeln!(out)?;
+                for line in textwrap::wrap(title, self.width.saturating_sub(2)) {
+                    writeln!(out, "  {line}")?;
+                }
+            }
         }
         let rows = rows(call);
-        let styles: Vec<Style> = std::iter::once(DIM).chain(rows.iter().map(|row| row.style)).collect();
-        for (line, style) in cells(&rows).lines().zip(styles) {
-            writeln!(out, "{style}{}{style:#}", line.trim_end())?;
+        let who = rows.iter().map(|row| row.who.chars().count()).max().unwrap_or(0).max(3);
+        let said = self.width.saturating_sub(5 + who + 1 + RATED.iter().map(|column| column + 1).sum::<usize>());
+        let layout = Layout { who, said: said.max(LEAST_SAID), width: self.width };
+        let header = ["1-10", "", "streak", ""].map(str::to_owned);
+        layout.row(
+            out,
+            &Row {
+                at: Millis::default(),
+                style: DIM,
+                turn: "turn".to_owned(),
+                who: "who",
+                said: "said".to_owned(),
+                rated: Some(header),
+            },
+        )?;
+        for row in &rows {
+            layout.row(out, row)?;
         }
         verdict(out, call)?;
         writeln!(out)
@@ -69,54 +99,63 @@ fn verdict(out: &mut dyn Write, call: &Replayed) -> io::Result<()> {
     Ok(())
 }
 
+/// A line of the table, or more where the words need them.
 struct Row {
     at: Millis,
     style: Style,
-    cells: [String; 7],
+    turn: String,
+    who: &'static str,
+    said: String,
+    /// Rating, bar, streak and marks; whatever has none goes on to the margin.
+    rated: Option<[String; 4]>,
 }
 
 impl Row {
-    fn new(at: Millis, style: Style, turn: &str, who: &str, said: &str) -> Self {
-        let cell = |text: &str| text.to_owned();
-        let cells = [cell(turn), cell(who), shorten(said, SAID), cell(""), cell(""), cell(""), cell("")];
-        Self { at, style, cells }
+    fn new(at: Millis, style: Style, who: &'static str, said: &str) -> Self {
+        Self { at, style, turn: String::new(), who, said: shorten(said, usize::MAX), rated: None }
     }
 }
 
-fn cells(rows: &[Row]) -> Cells {
-    let mut table = Cells::new();
-    table.load_style(presets::NOTHING).set_header(["turn", "who", "said", "1-10", "", "streak", ""]);
-    for row in rows {
-        table.add_row(row.cells.iter().map(Cell::new).collect::<Vec<_>>());
-    }
-    for right in [0, 3] {
-        if let Some(column) = table.column_mut(right) {
-            column.set_cell_alignment(CellAlignment::Right);
+/// How wide the columns are.
+struct Layout {
+    who: usize,
+    said: usize,
+    width: usize,
+}
+
+impl Layout {
+    fn row(&self, out: &mut dyn Write, row: &Row) -> io::Result<()> {
+        let Row { style, turn, who, said, rated, .. } = row;
+        let width = if rated.is_some() { self.said } else { self.width.saturating_sub(6 + self.who).max(LEAST_SAID) };
+        let said = textwrap::wrap(said, width);
+        let marks = rated.as_ref().map(|[.., marks]| textwrap::wrap(marks, RATED[3])).unwrap_or_default();
+        for at in 0..said.len().max(marks.len()).max(1) {
+            let words = said.get(at).map_or("", |line| line);
+            let (turn, who) = if at == 0 { (turn.as_str(), *who) } else { ("", "") };
+            let mut line = format!("{turn:>4} {who:<0$} {words}", self.who);
+            if let Some([rating, bar, streak, _]) = rated {
+                let [rating, bar, streak] = if at == 0 { [rating.as_str(), bar, streak] } else { [""; 3] };
+                line.push_str(&" ".repeat(self.said.saturating_sub(display_width(words))));
+                let marks = marks.get(at).map_or("", |line| line);
+                line.push_str(&format!(" {rating:>4} {bar:<10} {streak:<6} {marks}"));
+            }
+            writeln!(out, "{style}{}{style:#}", line.trim_end())?;
         }
+        Ok(())
     }
-    table
 }
 
 /// Everything in the order in which it happened.
 fn rows(call: &Replayed) -> Vec<Row> {
     let window = call.settings.window;
-    let mut rows = others(&call.source.recording);
-    let mut last_seen = HashMap::new();
-    for (at, report) in &call.played.reports {
-        match report {
-            Report::Turn(turn) => last_seen.entry(turn.turn_id.as_str()).or_insert(*at),
-            Report::Unrated { turn_id, .. } => last_seen.entry(turn_id).or_insert(*at),
-            Report::Escalation { alert_id, .. } => last_seen.entry(alert_id.as_str()).or_insert(*at),
-            _ => continue,
-        };
-    }
-    let at = |id: &str| last_seen.get(id).copied().unwrap_or_default();
-    for turn in call.played.turns() {
-        rows.push(caller(at(turn.id()), turn, window));
-    }
+    let mut rows: Vec<Row> = others(&call.source.recording).iter().map(other).collect();
+    rows.extend(call.played.timed_turns().into_iter().map(|(at, turn)| caller(at, turn, window)));
     for escalation in &call.played.escalations {
-        let mut row = Row::new(at(escalation.alert_id.as_str()), ALARM, "", "▲", "");
-        row.cells[2] = told(escalation);
+        let decided =
+            |report: &Report| matches!(report, Report::Escalation { alert_id, .. } if *alert_id == escalation.alert_id);
+        let at = call.played.reports.iter().find(|(_, report)| decided(report)).map(|(at, _)| *at);
+        let mut row = Row::new(at.unwrap_or_default(), ALARM, "▲", "");
+        row.said = told(escalation);
         rows.push(row);
     }
     // Stable: what is pushed later stands below what happened at the same moment.
@@ -125,9 +164,10 @@ fn rows(call: &Replayed) -> Vec<Row> {
 }
 
 fn caller(at: Millis, turn: &PlayedTurn, window: u32) -> Row {
-    let mut row = Row::new(at, Style::new(), &turn.number().to_string(), "caller", turn.text());
+    let mut row = Row { turn: turn.number().to_string(), ..Row::new(at, Style::new(), "caller", turn.text()) };
+    let cell = |text: &str| text.to_owned();
     let Some(rated) = turn.rated() else {
-        row.cells[6] = "unrated".to_owned();
+        row.rated = Some([cell("-"), cell(""), cell(""), cell("unrated")]);
         row.style = DIM;
         return row;
     };
@@ -136,9 +176,6 @@ fn caller(at: Millis, turn: &PlayedTurn, window: u32) -> Row {
         s if s > 6.0 => GOOD,
         _ => Style::new(),
     };
-    row.cells[3] = rated.sentiment.to_string();
-    row.cells[4] = bar(rated.sentiment);
-    row.cells[5] = format!("{}/{window}", rated.streak);
     let mut marks = Vec::new();
     if rated.filler {
         marks.push("filler".to_owned());
@@ -147,8 +184,19 @@ fn caller(at: Millis, turn: &PlayedTurn, window: u32) -> Row {
         marks.push("low".to_owned());
         marks.extend(rated.cues.first().map(|cue| format!("“{}”", shorten(&cue.text, 24))));
     }
-    row.cells[6] = marks.join(" ");
+    let streak = format!("{}/{window}", rated.streak);
+    row.rated = Some([rated.sentiment.to_string(), bar(rated.sentiment), streak, marks.join(" ")]);
     row
+}
+
+fn other(said: &Spoken<'_>) -> Row {
+    let who = match said.role {
+        Role::Caller => "caller",
+        Role::Agent => "agent",
+        Role::Supervisor => "supervisor",
+        Role::Observer | Role::Unknown => "observer",
+    };
+    Row::new(said.at, DIM, who, said.text)
 }
 
 /// Ten steps, one per point of sentiment.
@@ -171,61 +219,4 @@ fn told(escalation: &Escalation) -> String {
         told.push_str(", webhook instead");
     }
     told
-}
-
-/// What everyone but the caller said: whole turns where the room tells of them, else final segments.
-fn others(recording: &Recording) -> Vec<Row> {
-    let mut roles: HashMap<&str, Role> =
-        HashMap::from([("agent", Role::Agent), ("supervisor", Role::Supervisor), ("observer", Role::Observer)]);
-    let mut said: Vec<Said<'_>> = Vec::new();
-    for timed in &recording.messages {
-        match &timed.message {
-            RoomMessage::Welcome(welcome) => {
-                roles.extend(welcome.participants.iter().map(|p| (p.id.as_str(), p.role)));
-            }
-            RoomMessage::ParticipantJoined { participant, .. } => {
-                roles.insert(&participant.id, participant.role);
-            }
-            RoomMessage::Transcript(t) if t.is_final && !t.text.is_empty() => {
-                Said::put(&mut said, Said { at: timed.at, who: &t.participant_id, id: &t.segment_id, text: &t.text });
-            }
-            RoomMessage::TurnEnded(t) => {
-                // The turn tells its segments' words again.
-                if let Some(text) = &t.text {
-                    said.retain(|s| s.who != t.participant_id || !t.segment_ids.iter().any(|id| id == s.id));
-                    Said::put(&mut said, Said { at: timed.at, who: &t.participant_id, id: &t.turn_id, text });
-                }
-            }
-            _ => {}
-        }
-    }
-    let named = said.iter().filter_map(|s| Some((s, roles.get(s.who).copied()?)));
-    named.filter(|(_, role)| *role != Role::Caller).map(|(s, role)| s.row(role)).collect()
-}
-
-struct Said<'a> {
-    at: Millis,
-    who: &'a str,
-    id: &'a str,
-    text: &'a str,
-}
-
-impl<'a> Said<'a> {
-    /// Said again under its id, it is revised.
-    fn put(said: &mut Vec<Self>, new: Said<'a>) {
-        match said.iter_mut().find(|s| s.who == new.who && s.id == new.id) {
-            Some(old) => old.text = new.text,
-            None => said.push(new),
-        }
-    }
-
-    fn row(&self, role: Role) -> Row {
-        let who = match role {
-            Role::Caller => "caller",
-            Role::Agent => "agent",
-            Role::Supervisor => "supervisor",
-            Role::Observer | Role::Unknown => "observer",
-        };
-        Row::new(self.at, DIM, "", who, self.text)
-    }
 }

@@ -183,3 +183,25 @@ async fn an_event_line_is_written_even_when_nobody_reads_any_more() {
     let status = soon("the end", tokio::time::timeout(PATIENCE, child.wait())).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+#[tokio::test]
+async fn the_journal_of_a_live_call_comes_out_the_same_again() {
+    let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+    let journal = program.folder.path().join("journal").display().to_string();
+    let mut command = program.attach_command(&room, notify(&hook));
+    command.args(["--journal", &journal]);
+    let mut sidecar = crate::support::Running::new(command);
+    let (mut connection, _) = room.accept().await;
+    connection.welcome(&[], false).await;
+    connection.seed_turns(1).await;
+    hook.attempt().await.answer(204).await;
+    connection.end(4).await;
+    assert_eq!(sidecar.exit().await, Some(0));
+    let agent = program.folder.path().join("agent.json").display().to_string();
+    let mut again = program.run(&["replay", "--journal", &journal, "--agent", &agent, "--format", "json"]);
+    assert_eq!(again.event("journal").await["again"]["difference"], serde_json::Value::Null);
+    assert_eq!(again.exit().await, Some(0));
+    let mut other = program.run(&["replay", "--journal", &journal, "--threshold", "9", "--format", "json"]);
+    assert!(other.event("journal").await["again"]["difference"]["line"].is_u64());
+    assert_eq!(other.exit().await, Some(3));
+}

@@ -193,6 +193,35 @@ fn the_same_recording_gives_the_same_journal_byte_for_byte() {
 }
 
 #[test]
+fn a_journal_comes_out_the_same_again_or_says_where_it_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal").display().to_string();
+    // Its ratings are pinned.
+    assert_eq!(replay(&["fixtures/strictly-below.jsonl", "--journal", &journal]).code, 0);
+    let agent = folder.path().join("agent.json").display().to_string();
+    let header: Value = serde_json::from_str(fixture("strictly-below").lines().next().unwrap()).unwrap();
+    std::fs::write(&agent, header["agent"].to_string()).unwrap();
+    let ran = replay(&["--journal", &journal, "--agent", &agent]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("outputs, all as they were"), "{}", ran.stdout);
+
+    let ran = replay(&["--journal", &journal, "--agent", &agent, "--threshold", "4", "--format", "json"]);
+    assert_eq!(ran.code, 3);
+    let told = &json_lines(&ran.stdout)[0];
+    let line = usize::try_from(told["again"]["difference"]["line"].as_u64().unwrap()).unwrap();
+    let text = std::fs::read_to_string(&journal).unwrap();
+    assert_eq!(told["again"]["difference"]["was"], text.lines().nth(line - 1).unwrap());
+    for format in ["table", "junit"] {
+        let ran = replay(&["--journal", &journal, "--agent", &agent, "--threshold", "4", "--format", format]);
+        assert_eq!(ran.code, 3);
+        assert!(ran.stdout.contains(&format!("line {line}")), "{}", ran.stdout);
+    }
+    assert_eq!(replay(&["--journal", "fixtures/strictly-below.jsonl"]).code, 5);
+    assert_eq!(replay(&["--journal", "/no/such/journal"]).code, 5);
+    assert_eq!(replay(&[]).code, 2);
+}
+
+#[test]
 fn a_journal_is_of_one_call() {
     let ran = replay(&["fixtures", "--journal", "/dev/null"]);
     assert_eq!(ran.code, 2);
@@ -267,11 +296,15 @@ fn the_table_shows_who_said_what_and_where_it_escalated() {
         let row = ran.stdout.lines().find(|line| line.contains(part)).map(str::to_owned);
         row.unwrap_or_else(|| panic!("no {part} in:\n{}", ran.stdout))
     };
-    assert!(row("▲").contains("→ busy, webhook instead"));
+    assert!(row("▲").contains("→ busy, webhook"));
     assert!(row("unbelievable").contains("3/3"));
     assert!(row("unbelievable").contains("low"));
     assert!(row("May I have your booking code?").contains("agent"));
     assert!(!ran.stdout.contains('\x1b'), "NO_COLOR is set");
+    // Where there is no terminal, tables fit 80 columns.
+    for line in replay(&["fixtures/unrated-turn.jsonl", "fixtures/transfer-busy-then-fallback.jsonl"]).stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
 }
 
 fn settings_of(recording: &Recording) -> Settings {

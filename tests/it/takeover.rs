@@ -177,7 +177,8 @@ fn by_chance(what: &str) -> (usize, fastrand::Rng) {
     let times = std::env::var("SIDECAR_TEST_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(TIMES);
     let seed = crate::chance::seed();
     // Not captured, so that it is there even if the test dies.
-    writeln!(std::io::stderr(), "{times} {what}: SIDECAR_TEST_SEED={seed}").unwrap();
+    let mut shown = std::io::stderr();
+    writeln!(shown, "{times} {what}: SIDECAR_TEST_SEED={seed}").unwrap();
     (times, fastrand::Rng::with_seed(seed))
 }
 

@@ -254,6 +254,7 @@ impl Call {
             segment_ids: vec![format!("s{number}")],
             start_ms: None,
             end_ms: None,
+            mended: Vec::new(),
         };
         if by_caller {
             self.platform.note(|score| score.rounds[round].asked += 1);
@@ -276,6 +277,7 @@ impl Call {
             end_ms: Some(end_ms),
             confidence: Some(0.9),
             lang: None,
+            mended: Vec::new(),
         };
         self.send(RoomMessage::Transcript(transcript)).await
     }

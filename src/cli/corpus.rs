@@ -1,0 +1,115 @@
+//! The calls of all files that a command is given, one by one as they are fetched, each with its labels.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use super::import_args::bad;
+use crate::recording::import::{Options, Source, Sources};
+use crate::recording::problem::RecordingError;
+use crate::replay::files;
+use crate::replay::label_table::{LabelTable, LabelTableError};
+
+/// Labels that stand beside the calls.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LabelsArgs {
+    /// Take labels from this CSV: file,escalate,turn (a call's path or its end, or its id; yes or no; a caller turn from
+    /// 1). They go before those in the files; other columns are fields of the calls.
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+}
+
+impl From<LabelTableError> for Failure {
+    fn from(error: LabelTableError) -> Self {
+        Self::new(Exit::BadRecording, error)
+    }
+}
+
+/// What there is in a call's place.
+pub(super) enum Unread {
+    /// It cannot be read; the others go on.
+    Bad(RecordingError),
+    /// Its labels are unclear, which stops everything.
+    Stop(Failure),
+}
+
+/// All calls of all files.
+pub(super) struct Corpus {
+    files: std::vec::IntoIter<Result<PathBuf, RecordingError>>,
+    file: Option<Sources<'static>>,
+    options: Options,
+    labels: Option<LabelTable>,
+    all: usize,
+}
+
+impl Corpus {
+    /// Finds the files, and reads the table of labels.
+    ///
+    /// # Errors
+    /// When the table cannot be used.
+    pub(super) fn new(paths: &[PathBuf], options: Options, labels: &LabelsArgs) -> Result<Self, Failure> {
+        let labels = labels.labels.as_deref().map(LabelTable::open).transpose()?;
+        let files = files::find(paths);
+        Ok(Self { all: files.len(), files: files.into_iter(), file: None, options, labels })
+    }
+
+    /// How many files have been opened, and how many there are.
+    pub(super) fn files(&self) -> (usize, usize) {
+        (self.all - self.files.len(), self.all)
+    }
+
+    /// Says which labels are of no call.
+    pub(super) fn warn_of_unused_labels(&self) {
+        const SHOWN: usize = 3;
+        let unused = self.labels.as_ref().map(LabelTable::unused).unwrap_or_default();
+        if unused.is_empty() {
+            return;
+        }
+        let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+        let names = unused.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+        let more = if unused.len() > SHOWN { ", …" } else { "" };
+        anstream::eprintln!("{yellow}warning{yellow:#}: {} labels are of no call: {names}{more}", unused.len());
+    }
+}
+
+impl Iterator for Corpus {
+    type Item = Result<Source, Unread>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.file.as_mut().and_then(Iterator::next) {
+                Some(Err(error)) => return Some(Err(Unread::Bad(error))),
+                Some(Ok(mut source)) => {
+                    let labelled = self.labels.as_mut().map_or(Ok(()), |labels| labels.label(&mut source));
+                    return Some(labelled.map(|()| source).map_err(|error| Unread::Stop(error.into())));
+                }
+                None => match self.files.next()? {
+                    Ok(path) => self.file = Some(files::open(&path, &self.options)),
+                    Err(error) => return Some(Err(Unread::Bad(error))),
+                },
+            }
+        }
+    }
+}
+
+/// How many files could not be read.
+#[derive(Debug, Default)]
+pub(super) struct Bad(pub(super) usize);
+
+impl Bad {
+    /// Says what cannot be read and counts it.
+    ///
+    /// # Errors
+    /// What stops everything.
+    pub(super) fn take(&mut self, unread: Unread) -> Result<(), Failure> {
+        match unread {
+            Unread::Stop(failure) => Err(failure),
+            Unread::Bad(error) => {
+                self.0 += 1;
+                bad(&error);
+                Ok(())
+            }
+        }
+    }
+}
