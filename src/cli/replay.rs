@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -163,8 +164,9 @@ impl Found {
         let mut entries = Vec::new();
         let mut keep = |entry: Entry| entries.push(entry);
         let journal: Option<engine::Journal<'_>> = if journaled { Some(&mut keep) } else { None };
+        let began = Instant::now();
         let played = engine::replay(&source.recording, &settings, rater.as_ref(), journal).await;
-        Done::Call(Box::new(Replayed::new(source, settings, played)), entries)
+        Done::Call(Box::new(Replayed::new(source, settings, played, began.elapsed())), entries)
     }
 }
 

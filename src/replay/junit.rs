@@ -1,6 +1,8 @@
 //! Replayed calls as a JUnit report: one suite per call, one case per thing that its recording expects.
 
 use std::io::{self, Write};
+use std::iter::{once, repeat};
+use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -8,7 +10,8 @@ use super::again::Again;
 use super::report::{Printer, Replayed};
 use crate::recording::problem::RecordingError;
 
-/// Gathers a JUnit report, which is printed at the end. It holds no times: the same recordings print the same report.
+/// Gathers a JUnit report, which is printed at the end. Its times are how long the replays took; the rest is the same each
+/// time.
 #[derive(Debug)]
 pub struct Junit {
     report: Report,
@@ -53,6 +56,11 @@ impl Printer for Junit {
             };
             add(&mut suite, &call.source.name, field, status);
         }
+        // The call is played once for all that it expects: its first case has the time, the others had none to take.
+        for (case, took) in suite.test_cases.iter_mut().zip(once(call.took).chain(repeat(Duration::ZERO))) {
+            case.set_time(took);
+        }
+        suite.set_time(call.took);
         self.report.add_test_suite(suite);
         Ok(())
     }

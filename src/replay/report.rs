@@ -4,6 +4,7 @@
 //! `turn` line with its final rating, in order; after its turn every `escalation`; last a `summary`.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -28,15 +29,17 @@ pub struct Replayed {
     pub played: Played,
     /// In what it differs from its expectation; empty when it kept to it or has none.
     pub mismatches: Vec<Mismatch>,
+    /// How long that took.
+    pub took: Duration,
 }
 
 impl Replayed {
     /// Checks what came of a call against what its recording expects.
     #[must_use]
-    pub fn new(source: Source, settings: Settings, played: Played) -> Self {
+    pub fn new(source: Source, settings: Settings, played: Played, took: Duration) -> Self {
         let expectation = source.recording.expectation.as_ref();
         let mismatches = expectation.map(|e| e.check(&played, settings.window)).unwrap_or_default();
-        Self { source, settings, played, mismatches }
+        Self { source, settings, played, mismatches, took }
     }
 
     /// Whether the recording says what it expects.

@@ -175,6 +175,8 @@ fn junit_has_one_suite_per_file_and_one_case_per_expectation() {
     assert_eq!(ran.stdout.matches("<testsuite ").count(), 2);
     assert!(ran.stdout.contains(r#"<testcase name="escalate_at_turn" classname="fixtures/recovers.jsonl""#));
     assert!(ran.stdout.contains(r#"failures="0" errors="0""#));
+    let times = ran.stdout.match_indices(" time=\"").filter(|(at, _)| !ran.stdout[at + 7..].starts_with("0.000\""));
+    assert_eq!(times.count(), 4, "each suite and its first case: {}", ran.stdout);
 }
 
 #[test]

@@ -309,6 +309,26 @@ async fn labelled_calls_lead_to_one_recommendation_that_does_what_it_says() {
 }
 
 #[tokio::test]
+async fn where_labels_and_ratings_do_not_go_together_nothing_is_recommended() {
+    let program = Program::new();
+    let calls = program.folder.path().join("calls");
+    std::fs::create_dir(&calls).unwrap();
+    corpus(&calls, 100);
+    // Of all kinds of calls one in seven: never to escalate would get fewest calls wrong.
+    let rows: String =
+        (0..100).map(|n| format!("call-{n:03}.jsonl,{}\n", if n % 7 == 0 { "yes" } else { "no" })).collect();
+    let labels = calls.with_extension("csv").display().to_string();
+    std::fs::write(&labels, format!("file,escalate\n{rows}")).unwrap();
+    let (code, text) =
+        run(&program, &["tune", &calls.display().to_string(), "--labels", &labels, "--format", "json"]).await;
+    assert_eq!(code, Some(0));
+    let told = lines(&text);
+    let recommended = one(&told, "recommendation");
+    assert_eq!(recommended["verdict"], "nothing_fits", "{recommended}");
+    assert!(recommended["reason"].as_str().unwrap().contains("labels and ratings do not go together"));
+}
+
+#[tokio::test]
 async fn without_labels_the_rate_decides_and_few_calls_tell_nothing() {
     let program = Program::new();
     let calls = program.folder.path().join("calls");

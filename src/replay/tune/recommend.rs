@@ -5,7 +5,8 @@
 //! taken that changes fewest settings: the rule of one standard error (L. Breiman and others, 1984). It is recommended
 //! where it beats today's settings beyond chance, at 95 %, and on six calls at least, as fewer prove nothing at that
 //! level. Both are judged on the same calls, and the measure is a ratio: its standard error is that of its
-//! linearisation, call by call (R. S. Woodruff, 1971).
+//! linearisation, call by call (R. S. Woodruff, 1971). Settings by which more calls escalate that should not than calls
+//! that should are not recommended, however much they find.
 //!
 //! **Without labels** nothing says which calls are the right ones, so that the measure is the rate: the fewest changes
 //! that bring it into the band.
@@ -62,13 +63,23 @@ impl Recommendation {
 
 fn by_label(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {
     let band = &aim.band;
-    let fits = |tried: &&Weighed| !band.given || tried.side == Side::Within;
     let today = Cell::of(&outcomes.base);
+    let mostly_right = |tried: &Weighed| tried.precision.share.is_some_and(|share| share >= 0.5);
+    let fits =
+        |tried: &&Weighed| (!band.given || tried.side == Side::Within) && (mostly_right(tried) || tried.cell == today);
+    if !tried.settable().any(mostly_right) {
+        let reason = "By all settings tried more calls escalate that should not than calls that should: labels and ratings do \
+                      not go together. See which calls come out wrong (sentiment-sidecar evaluate).";
+        return Recommendation::today(tried, Verdict::NothingFits, reason.to_owned());
+    }
     let Some(best) = best(tried.settable().filter(fits), outcomes, aim) else {
         return Recommendation::today(
             tried,
             Verdict::NothingFits,
-            format!("No settings tried have a rate within {}.", percents(band.min, band.max)),
+            format!(
+                "No settings tried that are right more often than wrong have a rate within {}.",
+                percents(band.min, band.max)
+            ),
         );
     };
     let equals = tried.settable().filter(fits).filter(|cell| {

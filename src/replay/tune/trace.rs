@@ -110,7 +110,7 @@ struct Known {
     rating: Option<Option<Rating>>,
 }
 
-/// Makes a [`Trace`] of the journal of a call that is replayed under [`never`].
+/// Makes a [`Trace`] of the journal of a call that is replayed under [`never()`].
 #[derive(Debug, Default)]
 pub struct Tracer {
     trace: Trace,

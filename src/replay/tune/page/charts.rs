@@ -172,7 +172,8 @@ impl Curve {
         let (quiet, wanted) = (tuning.tried.today.false_alarms.of, tuning.tried.today.recall.of);
         // What lies further right helps nobody, and would press the rest to the edge.
         let most = corners.last().map_or(1, |last| last.false_alarms.count).max(tuning.tried.today.false_alarms.count);
-        let right = ((most + most / 4).max(quiet / 20).max(1)).min(quiet.max(1));
+        // Four steps of whole calls.
+        let right = (most + most / 4).max(quiet / 20).div_ceil(4).max(1) * 4;
         let point = |alarms: usize, hits: usize| Point {
             x: Self::LEFT + Self::WIDTH * alarms / right,
             y: Self::TOP + Self::SIZE - Self::SIZE * hits / wanted.max(1),
