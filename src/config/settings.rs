@@ -9,7 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use super::link::LinkTemplate;
 use super::peers::SipPeer;
+use super::targets::NotifyTarget;
 use crate::number::{Digit, E164};
 
 /// How long a human's phone may ring, in ms, where nobody says otherwise.
@@ -43,7 +45,7 @@ impl ActionKind {
     }
 }
 
-/// What an escalation does, with all that it needs: a transfer has its target, a notification its webhook.
+/// What an escalation does, with what it needs: a transfer has its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Transfer the caller to this number.
@@ -51,11 +53,8 @@ pub enum Action {
         /// `sentimentEscalationTarget`.
         target: E164,
     },
-    /// Send the alert to `Settings::webhook`, which is set.
-    Notify {
-        /// `sentimentNotifyWebhook`.
-        webhook: WebhookUrl,
-    },
+    /// Send the alert to where `Settings::webhook` says, which is somewhere.
+    Notify,
     /// Mark the session for review.
     Flag,
 }
@@ -66,7 +65,7 @@ impl Action {
     pub fn kind(&self) -> ActionKind {
         match self {
             Self::Transfer { .. } => ActionKind::Transfer,
-            Self::Notify { .. } => ActionKind::Notify,
+            Self::Notify => ActionKind::Notify,
             Self::Flag => ActionKind::Flag,
         }
     }
@@ -141,6 +140,18 @@ pub enum WebhookDetail {
     Full,
 }
 
+/// Of which calls the transcript is kept in the store, for the pages and labels that are made of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeepTranscripts {
+    /// Of none.
+    None,
+    /// Of those that escalated.
+    #[default]
+    Escalated,
+    /// Of all.
+    All,
+}
+
 /// Webhook settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
@@ -154,6 +165,24 @@ pub struct Webhook {
     pub always: bool,
     /// `sentimentWebhookTimeoutMs` (10000): how long one attempt may take.
     pub timeout_ms: u64,
+    /// `sentimentNotifyTargets`: where alerts go as well, each in its own format.
+    pub targets: Vec<NotifyTarget>,
+    /// `sentimentAlertLink`: the link in an alert.
+    pub link: Option<LinkTemplate>,
+}
+
+impl Webhook {
+    /// Whether an alert goes anywhere.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.url.is_some() || !self.targets.is_empty()
+    }
+
+    /// Whether something that is sent has to be signed.
+    #[must_use]
+    pub fn needs_signature(&self) -> bool {
+        self.url.is_some() || self.targets.iter().any(|target| target.format.is_signed())
+    }
 }
 
 /// The seed's trajectory rules, on when `sentimentTrajectoryRules` is.
@@ -412,6 +441,8 @@ pub struct Settings {
     pub transfer_hourly_cap: u32,
     /// `sentimentTransferCountries`: country codes (`1`, `44`) that a target may have; empty allows all.
     pub transfer_countries: Vec<String>,
+    /// `sentimentKeepTranscripts` (escalated): of which calls the transcript is kept in the store.
+    pub keep_transcripts: KeepTranscripts,
     /// The tone instructions.
     pub tones: Tones,
     /// SIP.
@@ -433,6 +464,8 @@ impl Default for Settings {
                 allow: Vec::new(),
                 always: false,
                 timeout_ms: 10_000,
+                targets: Vec::new(),
+                link: None,
             },
             count_filler_turns: false,
             sustained: Sustained { enabled: false, level: 3.0, weight: 0.4 },
@@ -458,6 +491,7 @@ impl Default for Settings {
             ringing_timeout_ms: DEFAULT_RINGING_TIMEOUT_MS,
             transfer_hourly_cap: 1_000,
             transfer_countries: Vec::new(),
+            keep_transcripts: KeepTranscripts::Escalated,
             tones: Tones {
                 positive: "Be friendly and efficient.".to_owned(),
                 neutral: "Be helpful and clear.".to_owned(),

@@ -60,7 +60,7 @@ async fn write(store: Store, mut queue: mpsc::UnboundedReceiver<Job>) {
                 }
                 _ => {
                     if let Err(error) = result {
-                        tracing::error!(%error, "the session could not be noted in the store");
+                        tracing::error!(%error, "what belongs to the session could not be noted in the store");
                     }
                 }
             }
@@ -71,6 +71,9 @@ async fn write(store: Store, mut queue: mpsc::UnboundedReceiver<Job>) {
 fn alert_id(change: &Change) -> Option<AlertId> {
     match change {
         Change::Alert { write, .. } => Some(write.alert().id.clone()),
-        Change::Told { .. } | Change::SessionStarted { .. } | Change::SessionEnded { .. } => None,
+        Change::Told { .. }
+        | Change::SessionStarted { .. }
+        | Change::SessionEnded { .. }
+        | Change::Transcript { .. } => None,
     }
 }

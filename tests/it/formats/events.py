@@ -1,0 +1,64 @@
+"""Reads what was sent with the libraries of those who take it: events.py cloudevents|pagerduty FILE.
+
+FILE holds {"headers": {…}, "body": "…"}. Prints what a library makes of it, as JSON; fails where it makes nothing of it.
+"""
+
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+
+def cloudevents(headers, body):
+    from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+
+    event = from_http_event(HTTPMessage(headers=headers, body=body.encode()))
+    attributes = {key: str(value) for key, value in event.get_attributes().items()}
+    return {"attributes": attributes, "data": event.get_data()}
+
+
+def pagerduty(_headers, body):
+    """The same event, as the vendor's client sends it."""
+    from pagerduty import EventsApiV2Client
+
+    ours = json.loads(body)
+    sent = []
+
+    class Events(BaseHTTPRequestHandler):
+        def do_POST(self):
+            sent.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(202)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps({"status": "success", "dedup_key": ours["dedup_key"]}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Events)
+    Thread(target=server.serve_forever, daemon=True).start()
+
+    class Client(EventsApiV2Client):
+        url = f"http://127.0.0.1:{server.server_port}"
+
+    client = Client(ours["routing_key"])
+    if ours["event_action"] == "resolve":
+        client.resolve(ours["dedup_key"])
+    else:
+        payload = dict(ours["payload"])
+        details = payload.pop("custom_details")
+        client.trigger(
+            payload.pop("summary"), payload.pop("source"), dedup_key=ours["dedup_key"],
+            severity=payload.pop("severity"), payload=payload, custom_details=details, links=ours.get("links"),
+        )
+    server.shutdown()
+    return sent[0]
+
+
+def main():
+    with open(sys.argv[2]) as file:
+        told = json.load(file)
+    print(json.dumps(globals()[sys.argv[1]](told["headers"], told["body"])))
+
+
+main()
