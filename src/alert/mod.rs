@@ -163,7 +163,7 @@ impl Alert {
             shadow: false,
             streak: 0,
             participant: None,
-            about: Some(About { decided_ms: Some(now_ms), ..About::default() }),
+            about: Some(Box::new(About { decided_ms: Some(now_ms), ..About::default() })),
         }
     }
 }
@@ -218,5 +218,5 @@ pub struct Alert {
     pub participant: Option<String>,
     /// Whom it is about and when it was, once it is written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub about: Option<About>,
+    pub about: Option<Box<About>>,
 }

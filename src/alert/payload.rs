@@ -285,7 +285,7 @@ pub(crate) mod tests {
             call_started_ms: Some(1_709_164_700_000),
             decided_ms: Some(1_709_164_800_500),
         };
-        Alert { about: Some(about), ..alert(key) }
+        Alert { about: Some(Box::new(about)), ..alert(key) }
     }
 
     #[test]

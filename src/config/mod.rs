@@ -22,6 +22,7 @@ mod shape;
 mod shown;
 pub mod target_secrets;
 pub mod targets;
+pub mod webhook;
 pub mod webhook_secret;
 
 pub use check::Warning;

@@ -12,6 +12,7 @@ use url::{Host, Url};
 use super::link::LinkTemplate;
 use super::peers::SipPeer;
 use super::targets::NotifyTarget;
+pub use super::webhook::{NotAWebhook, WebhookDetail, WebhookUrl};
 use crate::number::{Digit, E164};
 
 /// How long a human's phone may ring, in ms, where nobody says otherwise.
@@ -71,55 +72,6 @@ impl Action {
     }
 }
 
-/// Where alerts go: `https`, or `http` to an allow-listed host; no user info, no fragment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookUrl(Url);
-
-/// Why a URL is no webhook.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a webhook URL ({problem}); write it as https://host/path")]
-pub struct NotAWebhook {
-    problem: String,
-}
-
-impl NotAWebhook {
-    /// What is wrong with it.
-    #[must_use]
-    pub fn problem(&self) -> &str {
-        &self.problem
-    }
-}
-
-impl WebhookUrl {
-    /// The URL itself.
-    #[must_use]
-    pub fn url(&self) -> &Url {
-        &self.0
-    }
-}
-
-impl FromStr for WebhookUrl {
-    type Err = NotAWebhook;
-
-    fn from_str(text: &str) -> Result<Self, NotAWebhook> {
-        let problem = |problem: &str| Err(NotAWebhook { problem: problem.to_owned() });
-        let url = Url::parse(text).map_err(|e| NotAWebhook { problem: e.to_string() })?;
-        if !matches!(url.scheme(), "https" | "http") {
-            return problem("the scheme is neither https nor http");
-        }
-        if url.host().is_none() {
-            return problem("it names no host");
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return problem("it holds user info; put secrets into the environment");
-        }
-        if url.fragment().is_some() {
-            return problem("it has a fragment");
-        }
-        Ok(Self(url))
-    }
-}
-
 /// One entry of `sentimentWebhookAllow`: a host or subnet that webhooks may reach although it is private, and over
 /// plain `http`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,16 +80,6 @@ pub enum AllowEntry {
     Net(IpNet),
     /// A host name, compared without case; it allows whatever addresses the name resolves to.
     Host(String),
-}
-
-/// How much the webhook tells.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum WebhookDetail {
-    /// Exactly the seed's five fields.
-    #[default]
-    Seed,
-    /// Also alert id, severity, reason, history, last turns, transfer outcome.
-    Full,
 }
 
 /// Of which calls the transcript is kept in the store, for the pages and labels that are made of it.

@@ -2,8 +2,8 @@
 
 use super::env::Env;
 use super::secret::{Form, Secret, SecretError, SecretErrors, TOKEN, read_one};
-use super::settings::WebhookUrl;
 use super::targets::{NotifyTarget, Place};
+use super::webhook::WebhookUrl;
 
 /// Reads such secrets out of an environment, or out of the files that it names. A file is read anew each time, so that a
 /// secret that was changed there is used from then on.

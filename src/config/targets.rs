@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::secret::SecretName;
-use super::settings::{WebhookDetail, WebhookUrl};
+use super::webhook::{WebhookDetail, WebhookUrl};
 
 /// Where PagerDuty takes events, unless `url` names its service region's own address.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -132,8 +132,7 @@ pub struct NotifyTarget {
 
 impl NotifyTarget {
     /// What is allowed, for people.
-    pub(super) const FORM: &'static str = "an object with format (standard, slack, teams, pagerduty or cloudevents), \
-                                           url or urlEnv (pagerduty: keyEnv), and, if you like, detail and name";
+    pub(super) const FORM: &'static str = "an object with format, and url, urlEnv or keyEnv";
 
     /// Reads one entry.
     ///

@@ -10,7 +10,7 @@ use reqwest::dns::Resolve;
 use reqwest::header::RETRY_AFTER;
 use url::Url;
 
-use super::format::Rendered;
+use super::format::request::Rendered;
 use super::guard::{Guard, GuardedResolver, Refusal, SystemResolver};
 use super::schedule::Answer;
 use super::sign::Signer;

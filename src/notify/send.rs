@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::format::{self, Rendered};
+use super::format;
+use super::format::request::Rendered;
 use super::http::{Http, Post};
 use super::schedule::{Answer, Jitter, Schedule, Verdict};
 use super::sign::{NoSigner, Signer};

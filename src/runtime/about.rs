@@ -82,7 +82,7 @@ impl Caller {
         let said_by = alert.participant.as_ref().and_then(|id| self.callers.iter().find(|one| one.id == *id));
         let caller = said_by.or(self.callers.first());
         let decided_ms = *self.decided.entry(alert.id.clone()).or_insert_with(unix_ms);
-        alert.about = Some(About {
+        alert.about = Some(Box::new(About {
             call_id: self.call_id.clone(),
             number: self.number.clone(),
             name: caller.and_then(|one| one.name.as_deref()).and_then(fit),
@@ -93,7 +93,7 @@ impl Caller {
             },
             call_started_ms: self.started_ms,
             decided_ms: Some(decided_ms),
-        });
+        }));
     }
 }
 

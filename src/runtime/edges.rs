@@ -206,7 +206,7 @@ impl Edges {
             };
             match unstored.clone() {
                 None => self.spawn(errand.until_settled()),
-                Some(alert) => self.spawn(errand.from_memory(alert, self.host.writer.clone())),
+                Some(alert) => self.spawn(errand.past_the_store(alert, self.host.writer.clone())),
             }
         }
     }
@@ -295,7 +295,7 @@ impl Errand {
     }
 
     /// Sends what the store would not take.
-    async fn from_memory(self, alert: Box<Alert>, writer: Writer) {
+    async fn past_the_store(self, alert: Box<Alert>, writer: Writer) {
         let Some(outgoing) = self.outgoing() else { return };
         let each = |result: &DeliveryResult| self.tell(result.clone());
         if let DeliveryResult::Delivered { status, .. } = self.deliverer.send_unstored(&alert, outgoing, each).await {

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Format, short};
+use super::named::{Format, short};
 use crate::alert::payload::FullPayload;
 use crate::alert::verdict::Verdict;
 use crate::alert::{Alert, Rule, Severity};

@@ -2,14 +2,14 @@
 
 mod export;
 mod list;
+mod named;
 mod resend;
 mod show;
 mod verdict;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::exit::{Exit, Failure};
-use crate::alert::AlertId;
 use crate::store::{Store, StoreUrl};
 
 /// List, show and send again the alerts that the store holds; say what you think of them, and make labels of that.
@@ -46,15 +46,6 @@ enum What {
     Export(export::ExportArgs),
 }
 
-/// How it is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Table,
-    /// For programs
-    Json,
-}
-
 /// Runs `alerts`.
 ///
 /// # Errors
@@ -80,21 +71,4 @@ pub(super) async fn open(url: Option<StoreUrl>) -> Result<Store, Failure> {
         return Err(failure.help("name the one that attach writes to with --store or SIDECAR_STORE; attach makes it"));
     }
     Ok(Store::open(&url).await?)
-}
-
-/// The one alert whose id begins so.
-async fn find(store: &Store, beginning: &str) -> Result<AlertId, Failure> {
-    let mut found = store.find(beginning).await?;
-    match (found.pop(), found.is_empty()) {
-        (Some(id), true) => Ok(id),
-        (None, _) => Err(Failure::new(Exit::Usage, format!("there is no alert {beginning} in {}", store.url()))
-            .help("sentiment-sidecar alerts list shows which there are")),
-        (Some(_), false) => Err(Failure::new(Exit::Usage, format!("several alerts begin with {beginning}"))
-            .help("give more of its letters; alerts list --format json has them whole")),
-    }
-}
-
-/// The first letters of an id, which nearly always tell it apart.
-fn short(id: &AlertId) -> String {
-    id.as_str().chars().take("alert_".len() + 8).collect()
 }

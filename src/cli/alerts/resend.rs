@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::find;
+use super::named::find;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::DeliveryResult;

@@ -7,7 +7,7 @@ use anstyle::Style;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Format, find};
+use super::named::{Format, find};
 use crate::alert::payload::FullPayload;
 use crate::alert::{Alert, AlertId};
 use crate::cli::exit::{Exit, Failure};

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::find;
+use super::named::find;
 use crate::alert::verdict::Verdict;
 use crate::cli::exit::{Exit, Failure};
 use crate::clock::unix_ms;

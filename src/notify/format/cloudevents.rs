@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Rendered;
+use super::request::Rendered;
 use crate::alert::notice::Told;
 use crate::alert::payload;
 use crate::clock::rfc3339_of;

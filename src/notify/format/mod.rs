@@ -9,6 +9,7 @@
 
 mod cloudevents;
 mod pagerduty;
+pub(super) mod request;
 mod slack;
 mod standard;
 mod teams;
@@ -20,23 +21,7 @@ use crate::alert::notice::{NoticeEvent, Told};
 use crate::alert::outgoing::Outgoing;
 use crate::config::secret::Secret;
 use crate::config::targets::NotifyFormat;
-
-/// A request that tells somebody of an alert. Its body may hold a key: there is no `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Rendered {
-    /// `content-type`.
-    pub(super) content_type: &'static str,
-    /// Further headers.
-    pub(super) headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub(super) body: String,
-}
-
-impl Rendered {
-    fn json(body: String) -> Self {
-        Self { content_type: "application/json", headers: Vec::new(), body }
-    }
-}
+use request::Rendered;
 
 /// The request that tells a place of an event. `key` is the place's key, where it needs one.
 pub(super) fn render(told: &Told, event: NoticeEvent, outgoing: &Outgoing, key: Option<&Secret>) -> Rendered {

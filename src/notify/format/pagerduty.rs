@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Rendered, words};
+use super::request::Rendered;
+use super::words;
 use crate::alert::Severity;
 use crate::alert::notice::{NoticeEvent, Told};
 use crate::clock::rfc3339_of;

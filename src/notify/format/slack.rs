@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Rendered, words};
+use super::request::Rendered;
+use super::words;
 use crate::alert::notice::Told;
 use crate::config::settings::WebhookDetail;
 

@@ -1,6 +1,6 @@
 //! `standard`: the webhook's own body, to other places than the one of `sentimentNotifyWebhook`.
 
-use super::Rendered;
+use super::request::Rendered;
 use crate::alert::notice::Told;
 use crate::alert::payload;
 use crate::config::settings::WebhookDetail;

@@ -28,7 +28,7 @@ fn worst(fill: &str) -> Told {
         number: Some(long(128)),
         name: Some(long(128)),
         participant: Some(long(128)),
-        ..told_alert("t3").about.unwrap()
+        ..*told_alert("t3").about.unwrap()
     };
     let alert = Alert {
         room_name: long(4_000),
@@ -41,7 +41,7 @@ fn worst(fill: &str) -> Told {
         last_turns: [Speaker::Agent, Speaker::Caller].into_iter().cycle().take(6).map(turn).collect(),
         mean: Some(1.0),
         human_requests: Some(3),
-        about: Some(about),
+        about: Some(Box::new(about)),
         ..told_alert("t3")
     };
     Told { alert, link: Some(format!("https://x/{}", "y".repeat(5_000))), test: true }

@@ -1,7 +1,7 @@
 // Reads an Adaptive Card from the file that is named, with the reader of those who make the format, and prints what it finds
 // wrong: nothing where all is well.
 const fs = require('node:fs');
-const ac = require('adaptivecards');
+const ac = require('adaptivecards/dist/adaptivecards.js');
 
 const message = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
 const wrong = [];

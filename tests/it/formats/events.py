@@ -38,10 +38,7 @@ def pagerduty(_headers, body):
     server = HTTPServer(("127.0.0.1", 0), Events)
     Thread(target=server.serve_forever, daemon=True).start()
 
-    class Client(EventsApiV2Client):
-        url = f"http://127.0.0.1:{server.server_port}"
-
-    client = Client(ours["routing_key"])
+    client = EventsApiV2Client(ours["routing_key"], base_url=f"http://127.0.0.1:{server.server_port}")
     if ours["event_action"] == "resolve":
         client.resolve(ours["dedup_key"])
     else:
