@@ -5,8 +5,6 @@ FILE holds {"headers": {…}, "body": "…"}. Prints what a library makes of it,
 
 import json
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 
 def cloudevents(headers, body):
@@ -19,26 +17,18 @@ def cloudevents(headers, body):
 
 def pagerduty(_headers, body):
     """The same event, as the vendor's client sends it."""
+    import httpx2
     from pagerduty import EventsApiV2Client
 
     ours = json.loads(body)
     sent = []
 
-    class Events(BaseHTTPRequestHandler):
-        def do_POST(self):
-            sent.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(202)
-            self.send_header("content-type", "application/json")
-            self.end_headers()
-            self.wfile.write(json.dumps({"status": "success", "dedup_key": ours["dedup_key"]}).encode())
+    def take(request):
+        sent.append(json.loads(request.content))
+        return httpx2.Response(202, json={"status": "success", "dedup_key": ours["dedup_key"]})
 
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Events)
-    Thread(target=server.serve_forever, daemon=True).start()
-
-    client = EventsApiV2Client(ours["routing_key"], base_url=f"http://127.0.0.1:{server.server_port}")
+    client = EventsApiV2Client(ours["routing_key"])
+    client.parent = httpx2.Client(transport=httpx2.MockTransport(take))
     if ours["event_action"] == "resolve":
         client.resolve(ours["dedup_key"])
     else:
@@ -48,7 +38,6 @@ def pagerduty(_headers, body):
             payload.pop("summary"), payload.pop("source"), dedup_key=ours["dedup_key"],
             severity=payload.pop("severity"), payload=payload, custom_details=details, links=ours.get("links"),
         )
-    server.shutdown()
     return sent[0]
 
 
