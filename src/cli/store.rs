@@ -72,8 +72,12 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
         }
     };
     if let Some(Forgotten { alerts, sessions }) = forgotten {
-        anstream::println!("forgot {sessions} calls and {alerts} alerts");
+        anstream::println!("forgot {} and {}", many(sessions, "call"), many(alerts, "alert"));
     }
     store.close().await;
     Ok(Exit::Ok)
+}
+
+fn many(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

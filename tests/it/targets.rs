@@ -196,7 +196,7 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     assert_eq!(places.got("slack", 2).await.len(), 2);
 
     let (erased, _, code) = said(program, &["store", "erase", "--caller", "+14155550123"], &[]).await;
-    assert_eq!((erased.trim_end(), code), ("forgot 1 calls and 1 alerts", Some(0)));
+    assert_eq!((erased.trim_end(), code), ("forgot 1 call and 1 alert", Some(0)));
     assert!(said(program, &["alerts", "list"], &[]).await.0.contains("no alert fits"));
     assert_eq!(said(program, &["store", "prune", "--older-than", "30d"], &[]).await.2, Some(0));
     assert_eq!(said(program, &["store", "upgrade"], &[]).await.2, Some(0));

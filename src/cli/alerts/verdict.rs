@@ -25,7 +25,7 @@ pub(super) struct VerdictArgs {
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
     /// Say it in this name.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
+    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true, default_value = "somebody")]
     by: String,
 }
 
