@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use time::UtcDateTime;
 
 /// Tells Unix time in ms.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -19,6 +20,19 @@ pub fn unix_ms() -> u64 {
 #[must_use]
 pub fn system() -> Clock {
     Arc::new(unix_ms)
+}
+
+/// RFC 3339 of a moment in ms since 1970, in UTC; one that the calendar does not reach is taken for its end.
+pub(crate) fn rfc3339(unix_ms: i64) -> String {
+    let moment = UtcDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000).unwrap_or(UtcDateTime::MAX);
+    let (year, month, day) = (moment.year(), u8::from(moment.month()), moment.day());
+    let (hour, minute, second, ms) = moment.as_hms_milli();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// The same of a moment that is not before 1970.
+pub(crate) fn rfc3339_of(unix_ms: u64) -> String {
+    rfc3339(i64::try_from(unix_ms).unwrap_or(i64::MAX / 2))
 }
 
 /// Milliseconds since the sidecar attached to the call.

@@ -31,7 +31,7 @@
 //! | [`call`] | the core: turns from segments, streak and trend, the decision, one escalation from decision to outcome |
 //! | [`transfer`] | the ways to a human, SIP among them |
 //! | [`store`] | sessions, alerts, flags and the outbox, durable and shared by all processes of a host |
-//! | [`notify`] | the signed webhook: signature, schedule, addresses never dialled, delivery |
+//! | [`notify`] | telling people: formats, signature, schedule, addresses never dialled, delivery |
 //! | [`replay`] | recordings through the core in virtual time, with expectations |
 //! | [`runtime`] | hosts and their live calls: the drive loop, the only task tree, shutdown |
 //! | [`cli`] | one file per subcommand; exit codes |

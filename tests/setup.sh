@@ -47,6 +47,23 @@ install_python() {
   cp "$wanted" "$home/installed"
 }
 
+# The types and libraries of those who take our alerts, from npm and Python packages, to read what they are sent.
+install_vendors() {
+  local home=${CARGO_TARGET_DIR:-target}/vendors from=tests/it/formats
+  local wanted=("$from/package.json" "$from/package-lock.json" "$from/python.txt")
+  if cat "${wanted[@]}" | cmp -s - "$home/installed"; then
+    return
+  fi
+  echo "tests/setup.sh: installing the vendors' types and libraries into $home"
+  rm -rf "$home"
+  mkdir -p "$home"
+  cp "${wanted[@]}" "$home"
+  npm --prefix "$home" ci --ignore-scripts --no-audit --no-fund --silent
+  python3 -m venv "$home/python"
+  "$home/python/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes -r "$from/python.txt"
+  cat "${wanted[@]}" >"$home/installed"
+}
+
 want cc build-essential # links, and compiles SQLite and ring
 want sipp sip-tester    # the SIP peer that answers our REFER
 want kamailio kamailio  # the proxy between us and the phones
@@ -54,17 +71,18 @@ compgen -G '/usr/lib/*/kamailio/modules/tls.so' >/dev/null || packages+=(kamaili
 want dnsmasq dnsmasq-base # the name server that knows where SIP peers are
 want baresip baresip-core # the caller's phone, and the human's
 want linphonec linphone-cli # the phones of an attended transfer
+want node nodejs # runs what reads our messages to Slack and Teams
+want npm npm
+want python3 python3
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 llm_server=yes bridges=yes
 [ "${SIDECAR_TEST_NO_LLM_SERVER:-}" = 1 ] && llm_server=
 [ "${SIDECAR_TEST_NO_BRIDGES:-}" = 1 ] && bridges=
-if [ -n "$llm_server$bridges" ]; then
-  want python3 python3
-  python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
-fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   install_packages
 fi
+install_vendors
 # A real LLM server and a small model, from Python packages that bring both ready to run.
 if [ -n "$llm_server" ]; then
   install_python llm-server tests/it/llm/server.txt 'an LLM server'

@@ -1,12 +1,16 @@
 //! The nouns of an escalation: [`Alert`], its [`Severity`], the [`Rule`] that decided.
 //!
-//! [`outcome`] is what its action came to, [`record`] what is written of it, [`payload`] what is told of it, and
-//! [`outgoing`] where that goes.
+//! [`about`] is whom it is about, [`outcome`] what its action came to, [`record`] what is written of it, [`payload`] what
+//! is told of it, [`outgoing`] where that goes, [`notice`] what goes to one of these places, and [`verdict`] what people
+//! say of it.
 
+pub mod about;
+pub mod notice;
 pub mod outcome;
 pub mod outgoing;
 pub mod payload;
 pub mod record;
+pub mod verdict;
 
 use std::fmt;
 
@@ -14,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::about::About;
 use self::outcome::{Outcome, Progress};
 use crate::config::settings::ActionKind;
 use crate::sentiment::likeness::likeness;
@@ -117,6 +122,11 @@ impl Rule {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// A turn as the alert tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertTurn {
@@ -127,6 +137,36 @@ pub struct AlertTurn {
     /// How a caller turn was rated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentiment: Option<Sentiment>,
+}
+
+impl Alert {
+    /// An alert that no call is behind: a test of where alerts go.
+    #[must_use]
+    pub fn test(action: ActionKind, now_ms: u64) -> Self {
+        let id = AlertId::derive(&["test"], &now_ms.to_string()).0.replacen("alert_", "test_", 1);
+        Self {
+            id: AlertId(id),
+            room_name: "test".to_owned(),
+            session_id: "test".to_owned(),
+            turn: 0,
+            rule: Rule::Tool,
+            severity: Severity::Low,
+            reason: "Somebody tests where alerts go".to_owned(),
+            description: "This is a test alert: there is no call, and nobody to help".to_owned(),
+            sentiment: Sentiment::clamped(1.0),
+            mean: None,
+            human_requests: None,
+            action,
+            history: Vec::new(),
+            last_turns: Vec::new(),
+            outcome: None,
+            steps: Vec::new(),
+            shadow: false,
+            streak: 0,
+            participant: None,
+            about: Some(Box::new(About { decided_ms: Some(now_ms), ..About::default() })),
+        }
+    }
 }
 
 /// The record of an escalation.
@@ -171,6 +211,15 @@ pub struct Alert {
     /// Whether it was decided in shadow mode: recorded, nothing done.
     #[serde(default)]
     pub shadow: bool,
+    /// How many low turns in a row there were, up to the turn.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub streak: u32,
+    /// Who said the turn, by their id in the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participant: Option<String>,
+    /// Whom it is about and when it was, once it is written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Box<About>>,
 }
 
 impl Alert {

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::sentiment::describe::presentable;
+
 /// The code of [`Outcome::Rejected`] when the host has begun as many transfers as it may in an hour.
 pub const HOURLY_CAP: &str = "hourly_cap";
 
@@ -55,6 +57,29 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::CallerGone => "caller_gone",
             Self::Unknown => "unknown",
+        }
+    }
+
+    /// What it was, for people: the whole of a short sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let because = |what: &str, why: &str| match presentable(why) {
+            why if why.is_empty() => what.to_owned(),
+            why => format!("{what} ({why})"),
+        };
+        match self {
+            Self::Transferred => "a human has the caller".to_owned(),
+            Self::Busy => "the human's line was busy".to_owned(),
+            Self::Declined => "the human declined".to_owned(),
+            Self::NoAnswer => "nobody answered".to_owned(),
+            Self::Rejected { code, .. } if code == HOURLY_CAP => {
+                "as many transfers as this host may begin in an hour were begun".to_owned()
+            }
+            Self::Rejected { code, reason } => because("the transfer was rejected", &format!("{code} {reason}")),
+            Self::Unreachable { reason } => because("there was no way to the human", reason),
+            Self::Cancelled => "the transfer was called off".to_owned(),
+            Self::CallerGone => "the caller hung up first".to_owned(),
+            Self::Unknown => "nobody can say whether the transfer worked".to_owned(),
         }
     }
 

@@ -56,6 +56,9 @@ pub enum Input {
         alert_id: AlertId,
         /// What came of it.
         result: DeliveryResult,
+        /// The place that it went to, where it is not the webhook's.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        target: String,
     },
     /// The process was asked to stop: rate what is open, leave everything consistent.
     Shutdown,

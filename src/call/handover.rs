@@ -222,10 +222,10 @@ impl Call {
         active.alert.outcome = Some(outcome.clone());
         let (alert, key, stored) = (active.alert.clone(), active.key.clone(), active.stored);
         let transferred = outcome == Outcome::Transferred;
-        let fallback = !transferred && self.settings.webhook.url.is_some() && !self.settings.webhook.always;
+        let fallback = !transferred && self.settings.webhook.is_set() && !self.settings.webhook.always;
         self.latch.handed_over = transferred;
         if !transferred && !caller_left && outcome != Outcome::CallerGone {
-            let team_knows = stored || self.settings.webhook.url.is_some();
+            let team_knows = stored || self.settings.webhook.is_set();
             self.comfort(&key, &outcome, team_knows);
         }
         self.report(Report::Outcome {

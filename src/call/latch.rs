@@ -215,12 +215,18 @@ impl Call {
             sentiment: escalation.sentiment,
             mean: super::told_mean(&at, &self.settings),
             human_requests: (self.settings.human_requests > 0).then_some(at.counts.asks),
+            streak: at.counts.streak,
             action: self.settings.action.kind(),
             history: self.history(),
             last_turns: self.last_turns(),
             outcome: None,
             steps: Vec::new(),
             shadow: self.options.shadow,
+            participant: match followed {
+                Followed::Turn(key) => Some(self.book.turn(key).participant_id.clone()),
+                Followed::NoTurn => None,
+            },
+            about: None,
         };
         self.latch.note(followed);
         if let Followed::Turn(key) = followed
@@ -317,11 +323,11 @@ impl Call {
     /// What becomes of the webhook when the alert is decided.
     pub(super) fn webhook_plan(&self) -> WebhookPlan {
         let webhook = &self.settings.webhook;
-        if webhook.url.is_none() || self.options.shadow {
+        if !webhook.is_set() || self.options.shadow {
             return WebhookPlan::None;
         }
         match self.settings.action {
-            Action::Notify { .. } => WebhookPlan::Send,
+            Action::Notify => WebhookPlan::Send,
             _ if webhook.always => WebhookPlan::Send,
             Action::Transfer { .. } => WebhookPlan::Hold {
                 ms: STORE_PATIENCE_MS
@@ -397,7 +403,7 @@ impl Call {
     /// Asks for the alert's webhook to be sent now, if it has one.
     pub(super) fn deliver(&mut self) {
         let Some(active) = &self.latch.active else { return };
-        if self.settings.webhook.url.is_none() || active.alert.shadow {
+        if !self.settings.webhook.is_set() || active.alert.shadow {
             return;
         }
         let unstored = (!active.stored).then(|| Box::new(active.alert.clone()));

@@ -168,7 +168,7 @@ impl Call {
             Input::Stored { alert_id, result } => self.stored(&alert_id, result),
             Input::TransferProgress { alert_id, progress } => self.transfer_progress(&alert_id, progress),
             Input::TransferDone { alert_id, outcome } => self.transfer_done(&alert_id, outcome),
-            Input::Delivery { alert_id, result } => self.report(Report::Delivery { alert_id, result }),
+            Input::Delivery { alert_id, result, target } => self.report(Report::Delivery { alert_id, result, target }),
             Input::Shutdown => self.end("shutdown"),
             Input::RoomGone { reason } => self.end(&reason),
             Input::Tick => {}

@@ -81,6 +81,9 @@ pub enum Report {
         alert_id: AlertId,
         /// What came of the attempt.
         result: crate::alert::record::DeliveryResult,
+        /// The place that it went to, where it is not the webhook's.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        target: String,
     },
     /// The agent's own tool call was answered.
     Tool {

@@ -190,7 +190,7 @@ fn flag() -> Settings {
 
 fn notify() -> Settings {
     let webhook = "https://example.com/hook".parse::<crate::config::settings::WebhookUrl>().unwrap();
-    let mut settings = Settings { action: Action::Notify { webhook: webhook.clone() }, ..flag() };
+    let mut settings = Settings { action: Action::Notify, ..flag() };
     settings.webhook.url = Some(webhook);
     settings
 }

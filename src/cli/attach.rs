@@ -13,8 +13,10 @@ use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
 use crate::clock;
+use crate::config::Env;
 use crate::config::secret::{SecretName, Secrets};
-use crate::config::settings::{ActionKind, Settings, TransferMode, WebhookUrl};
+use crate::config::settings::{ActionKind, Settings, TransferMode};
+use crate::config::target_secrets::TargetSecrets;
 use crate::notify::Deliverer;
 use crate::notify::guard::Guard;
 use crate::notify::sign::{NoSigner, Signer};
@@ -185,14 +187,18 @@ fn whisper(settings: &Settings) -> Result<(), Failure> {
 
 /// An address that would be refused when the alert is due is refused at the start. Where a name leads is seen then.
 fn webhook(settings: &Settings) -> Result<(), Failure> {
-    let Some(url) = settings.webhook.url.as_ref().map(WebhookUrl::url) else { return Ok(()) };
-    Guard::new(url, &settings.webhook.allow).check(url).map_err(|refusal| {
-        Failure::new(Exit::BadSettings, format!("sentimentNotifyWebhook cannot be used: {refusal}"))
-            .help("sentiment-sidecar doctor tries it")
-    })
+    let webhook = &settings.webhook;
+    let named = webhook.targets.iter().filter_map(|target| Some(("sentimentNotifyTargets", target.url()?)));
+    for (key, url) in webhook.url.iter().map(|url| ("sentimentNotifyWebhook", url)).chain(named) {
+        Guard::new(url.url(), &webhook.allow).check(url.url()).map_err(|refusal| {
+            Failure::new(Exit::BadSettings, format!("{key} cannot be used: {refusal}"))
+                .help("sentiment-sidecar doctor tries it")
+        })?;
+    }
+    Ok(())
 }
 
-/// The sender of webhooks. A webhook without a signing secret is refused at the start, not when the alert is due.
+/// The sender of alerts. What it has no secret for is refused at the start, not when the alert is due.
 fn deliverer(
     settings: &Settings,
     secrets: &Secrets,
@@ -200,9 +206,18 @@ fn deliverer(
     authorities: Authorities,
     shadow: bool,
 ) -> Result<Option<Arc<Deliverer>>, Failure> {
-    match Signer::new(secrets.webhook.clone()) {
-        Ok(signer) => Ok(Some(Arc::new(Deliverer::new(store.clone(), signer, clock::system(), authorities)))),
-        Err(NoSigner) if settings.webhook.url.is_none() || shadow => Ok(None),
-        Err(error) => Err(Failure::new(Exit::BadSettings, error).help(NoSigner::MEND)),
+    let targets = TargetSecrets::of(Env::of_process());
+    if !shadow {
+        targets.check(&settings.webhook.targets).map_err(|errors| Failure::new(Exit::BadSettings, errors))?;
     }
+    let signer = match Signer::new(secrets.webhook.clone()) {
+        Ok(signer) => Some(signer),
+        Err(NoSigner) if !settings.webhook.needs_signature() || shadow => None,
+        Err(error) => return Err(Failure::new(Exit::BadSettings, error).help(NoSigner::MEND)),
+    };
+    if signer.is_none() && (settings.webhook.targets.is_empty() || shadow) {
+        return Ok(None);
+    }
+    let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities);
+    Ok(Some(Arc::new(deliverer.with_secrets(targets))))
 }

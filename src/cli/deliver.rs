@@ -11,16 +11,17 @@ use super::exit::{Exit, Failure};
 use super::raters::authorities;
 use super::secrets;
 use super::settings_args::SourceArgs;
-use crate::alert::AlertId;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::DeliveryResult;
 use crate::call::report::Report;
 use crate::clock::{self, Clock};
+use crate::config::Env;
 use crate::config::secret::SecretName;
+use crate::config::target_secrets::TargetSecrets;
 use crate::notify::Deliverer;
 use crate::notify::sign::{NoSigner, Signer};
 use crate::runtime::shutdown;
-use crate::store::{Store, StoreError, StoreUrl};
+use crate::store::{Claim, Store, StoreError, StoreUrl};
 use crate::telemetry::shown::json_line;
 
 /// Webhooks of one pass.
@@ -29,8 +30,8 @@ const MAX_PASS: usize = 100_000;
 /// How long to sleep at most before the outbox is looked at again, as other processes put alerts into it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Send the webhooks that are due in the store's outbox: retries, and those of calls whose process ended before they
-/// were delivered.
+/// Send what is due in the store's outbox, webhooks and what goes to sentimentNotifyTargets: retries, and those of calls
+/// whose process ended before they were delivered.
 ///
 /// Any number of `deliver` and `attach` processes may share a store: each webhook is attempted by one at a time. One JSON
 /// line per attempt goes to stdout, a summary to stderr. SIGTERM lets the attempts in hand finish.
@@ -40,7 +41,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The signing secret comes from SIDECAR_WEBHOOK_SECRET, or from the file that
-SIDECAR_WEBHOOK_SECRET_FILE names.
+SIDECAR_WEBHOOK_SECRET_FILE names; the secrets of sentimentNotifyTargets from
+the variables that these name, or with _FILE behind them from files.
 
 Examples:
   sentiment-sidecar deliver                 once, as a timer runs it
@@ -49,8 +51,8 @@ Examples:
   sentiment-sidecar deliver --agent a.json  once the allow-list is mended
 
 Exit codes: 0 ended well, 1 webhooks were still pending when --for ran out,
-2 usage, 6 bad settings, no or a bad signing secret, 9 the store cannot be
-used.")]
+2 usage, 6 bad settings, or a secret is missing that something to be sent
+needs, 9 the store cannot be used.")]
 pub struct DeliverArgs {
     /// Take webhooks from this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state
     /// folder].
@@ -101,6 +103,7 @@ impl Tally {
 pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     let url = StoreUrl::or_of_user(args.store.clone()).map_err(|error| Failure::new(Exit::Usage, error))?;
     let outgoing = Outgoing::from_settings(&args.settings.load()?.settings.webhook);
+    let secrets = TargetSecrets::of(Env::of_process());
     // Without a secret there may still be nothing to sign, and no harm done.
     let signer = Signer::new(secrets::load(&[SecretName::Webhook])?.webhook).ok();
     let authorities = authorities(args.ca_file.as_deref())?;
@@ -110,9 +113,9 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
         return Err(failure.help("name the one that attach writes to with --store or SIDECAR_STORE; attach makes it"));
     }
     let store = Store::open(&url).await?;
-    let deliverer = signer.map(|signer| Deliverer::new(store.clone(), signer, clock::system(), authorities));
-    let clock = clock::system();
-    let mut courier = Courier { store: store.clone(), deliverer, outgoing, clock, stop, tally: Tally::default() };
+    let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities).with_secrets(secrets);
+    let (clock, tally) = (clock::system(), Tally::default());
+    let mut courier = Courier { store: store.clone(), deliverer, outgoing, clock, stop, tally };
     let result = courier.run(&args).await;
     let pending = store.pending_count().await;
     let Tally { delivered, put_off, given_up } = courier.tally;
@@ -126,9 +129,9 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
 
 struct Courier {
     store: Store,
-    deliverer: Option<Deliverer>,
-    /// The webhook of the settings, where there is one.
-    outgoing: Option<Outgoing>,
+    deliverer: Deliverer,
+    /// Where the settings send alerts.
+    outgoing: Vec<Outgoing>,
     clock: Clock,
     stop: CancellationToken,
     tally: Tally,
@@ -136,17 +139,16 @@ struct Courier {
 
 impl Courier {
     async fn run(&mut self, args: &DeliverArgs) -> Result<(), Failure> {
-        let deliverer = self.deliverer.take();
-        if let (Some(deliverer), Some(outgoing)) = (&deliverer, &self.outgoing) {
-            deliverer.readmit(outgoing).await?;
+        for outgoing in &self.outgoing {
+            self.deliverer.readmit(outgoing).await?;
         }
         let deadline = tokio::time::Instant::now() + Duration::from_secs(args.for_s);
         loop {
-            self.pass(deliverer.as_ref()).await?;
+            self.pass().await?;
             let pause = if let Some(seconds) = args.every {
                 Duration::from_secs(seconds)
             } else if args.until_empty {
-                match self.store.next_due().await? {
+                match self.store.next_due(&self.deliverer.reach().await?, (self.clock)()).await? {
                     Some(due_ms) => Duration::from_millis(due_ms.saturating_sub((self.clock)())).min(LOOK_AGAIN),
                     None => return Ok(()),
                 }
@@ -165,22 +167,14 @@ impl Courier {
     }
 
     /// Attempts everything that is due, once.
-    async fn pass(&mut self, deliverer: Option<&Deliverer>) -> Result<(), Failure> {
-        let Some(deliverer) = deliverer else {
-            let waiting = self.store.pending_count().await?;
-            if waiting == 0 {
-                return Ok(());
-            }
-            let failure = Failure::new(Exit::BadSettings, NoSigner).help(NoSigner::MEND);
-            let message = format!("{waiting} webhooks wait to be sent, but {}", failure.message);
-            return Err(Failure { message, ..failure });
-        };
+    async fn pass(&mut self) -> Result<(), Failure> {
         let (mut tally, mut written) = (self.tally, Ok(()));
-        let swept: Result<usize, StoreError> = deliverer
-            .sweep_until(MAX_PASS, &self.stop, |id, result| {
+        let swept: Result<usize, StoreError> = self
+            .deliverer
+            .sweep_until(MAX_PASS, &self.stop, |claim, result| {
                 tally.count(result);
                 if written.is_ok() {
-                    written = print(id, result);
+                    written = print(claim, result);
                 }
                 if written.is_err() {
                     self.stop.cancel();
@@ -190,7 +184,26 @@ impl Courier {
         self.tally = tally;
         written?;
         swept?;
-        Ok(())
+        self.nothing_is_out_of_reach().await
+    }
+
+    /// What waits for a secret that is not here would wait for ever, silently.
+    async fn nothing_is_out_of_reach(&self) -> Result<(), Failure> {
+        let (needs, reach) = (self.store.needs().await?, self.deliverer.reach().await?);
+        if needs.signature && !reach.signs {
+            let waiting = self.store.pending_count().await?;
+            let failure = Failure::new(Exit::BadSettings, NoSigner).help(NoSigner::MEND);
+            let message = format!("{waiting} webhooks wait to be sent, but {}", failure.message);
+            return Err(Failure { message, ..failure });
+        }
+        let missing: Vec<String> = needs.secrets.into_iter().filter(|name| !reach.secrets.contains(name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let message = format!("alerts wait to be sent that need {}, and nothing is set there", missing.join(" and "));
+        let help =
+            "set each, or the variable with _FILE behind it, to what the calls have that sentimentNotifyTargets is of";
+        Err(Failure::new(Exit::BadSettings, message).help(help))
     }
 
     async fn out_of_time(&self, for_s: u64) -> Result<(), Failure> {
@@ -203,8 +216,9 @@ impl Courier {
     }
 }
 
-fn print(alert_id: &AlertId, result: &DeliveryResult) -> Result<(), Failure> {
-    let line = json_line(&Report::Delivery { alert_id: alert_id.clone(), result: result.clone() })
+fn print(claim: &Claim, result: &DeliveryResult) -> Result<(), Failure> {
+    let (alert_id, target) = (claim.alert_id.clone(), claim.outgoing.target.clone());
+    let line = json_line(&Report::Delivery { alert_id, result: result.clone(), target })
         .map_err(|error| Failure::new(Exit::Other, error))?;
     let mut out = std::io::stdout().lock();
     out.write_all(line.as_bytes()).and_then(|()| out.flush())?;

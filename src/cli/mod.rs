@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand.
 
+mod ago;
+pub mod alerts;
 pub mod attach;
 pub mod cached;
 pub mod calls;
@@ -23,6 +25,7 @@ pub mod room;
 pub mod schema;
 mod secrets;
 pub mod settings_args;
+pub mod store;
 mod terminal;
 pub mod tune;
 
@@ -55,7 +58,9 @@ pub enum Command {
     Tune(tune::TuneArgs),
     Compare(compare::CompareArgs),
     Convert(convert::ConvertArgs),
+    Alerts(alerts::AlertsArgs),
     Deliver(deliver::DeliverArgs),
+    Store(store::StoreArgs),
     Doctor(doctor::DoctorArgs),
     Schema(schema::SchemaArgs),
     Manual(manual::ManualArgs),
@@ -99,7 +104,9 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Tune(args) => tune::run(args).await,
         Command::Compare(args) => compare::run(args).await,
         Command::Convert(args) => convert::run(args).await,
+        Command::Alerts(args) => alerts::run(args).await,
         Command::Deliver(args) => deliver::run(args).await,
+        Command::Store(args) => store::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),
         Command::Manual(args) => manual::run(&args),
@@ -114,7 +121,9 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal_of_80_columns_and_explains_every_flag() {
-        for command in Cli::command().get_subcommands() {
+        let top = Cli::command();
+        let below = top.get_subcommands().flat_map(|command| std::iter::once(command).chain(command.get_subcommands()));
+        for command in below {
             let name = command.get_name();
             // What stands after the options is wrapped by hand; a line that is wrapped once more reads badly.
             for text in [command.get_after_help(), command.get_after_long_help()].into_iter().flatten() {

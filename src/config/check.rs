@@ -17,6 +17,8 @@ pub enum Warning {
     NoFallback,
     /// A webhook is set that nothing sends to.
     WebhookUnused,
+    /// A link is set that nothing tells.
+    LinkUnused,
     /// A target is set that nothing calls.
     TargetUnused,
     /// Trajectory settings are set while their rules are off.
@@ -54,8 +56,11 @@ impl fmt::Display for Warning {
             Self::NoFallback => {
                 f.write_str("a failed transfer only flags the session; set sentimentNotifyWebhook to alert supervisors")
             }
-            Self::WebhookUnused => f.write_str(
-                "sentimentNotifyWebhook is not used by action flag; set sentimentNotifyAlways or the action notify",
+            Self::WebhookUnused => {
+                f.write_str("no alert is sent with the action flag; set sentimentNotifyAlways or the action notify")
+            }
+            Self::LinkUnused => f.write_str(
+                "sentimentAlertLink is told by nobody; set sentimentNotifyWebhook or sentimentNotifyTargets",
             ),
             Self::TargetUnused => {
                 f.write_str("sentimentEscalationTarget is not used; set sentimentEscalationAction to transfer")
@@ -83,6 +88,7 @@ impl fmt::Display for Warning {
 const ACTION: &str = "sentimentEscalationAction";
 const TARGET: &str = "sentimentEscalationTarget";
 const WEBHOOK: &str = "sentimentNotifyWebhook";
+const TARGETS: &str = "sentimentNotifyTargets";
 const ALWAYS: &str = "sentimentNotifyAlways";
 const ALLOW: &str = "sentimentWebhookAllow";
 const COUNTRIES: &str = "sentimentTransferCountries";
@@ -115,19 +121,22 @@ impl Together<'_> {
             let mend = format!("set {TARGET} to a phone number such as +14155551234");
             self.clash(format!("{ACTION} is transfer, which needs {TARGET}"), mend, &[ACTION, TARGET]);
         }
-        if *action == ActionKind::Notify && webhook.url.is_none() {
+        if *action == ActionKind::Notify && !webhook.is_set() {
             self.needs_webhook(format!("{ACTION} is notify"), ACTION);
         }
-        if webhook.always && webhook.url.is_none() {
+        if webhook.always && !webhook.is_set() {
             self.needs_webhook(format!("{ALWAYS} is true"), ALWAYS);
         }
-        if let Some(url) = webhook.url.as_ref().map(super::settings::WebhookUrl::url)
-            && url.scheme() == "http"
-            && !url.host().is_some_and(|host| webhook.allow.iter().any(|entry| entry.names(&host)))
-        {
-            let host = url.host_str().unwrap_or_default();
-            let mend = format!("use https, or add {host} to {ALLOW}");
-            self.clash(format!("{WEBHOOK} is plain http and {host} is not in {ALLOW}"), mend, &[WEBHOOK, ALLOW]);
+        let named = webhook.targets.iter().filter_map(|target| Some((TARGETS, target.url()?)));
+        for (key, url) in webhook.url.iter().map(|url| (WEBHOOK, url)).chain(named) {
+            let url = url.url();
+            if url.scheme() == "http"
+                && !url.host().is_some_and(|host| webhook.allow.iter().any(|entry| entry.names(&host)))
+            {
+                let host = url.host_str().unwrap_or_default();
+                let mend = format!("use https, or add {host} to {ALLOW}");
+                self.clash(format!("{key} is plain http and {host} is not in {ALLOW}"), mend, &[key, ALLOW]);
+            }
         }
         if let Some(number) = target
             && !settings.transfer_countries.is_empty()
@@ -195,8 +204,8 @@ impl Together<'_> {
     }
 
     fn needs_webhook(&mut self, what: String, key: &'static str) {
-        let mend = format!("set {WEBHOOK} to https://host/path");
-        self.clash(format!("{what}, which needs {WEBHOOK}"), mend, &[key, WEBHOOK]);
+        let mend = format!("set {WEBHOOK} to https://host/path, or name other places as {TARGETS}");
+        self.clash(format!("{what}, which needs {WEBHOOK}"), mend, &[key, WEBHOOK, TARGETS]);
     }
 
     fn clash(&mut self, problem: String, mend: String, keys: &[&'static str]) {
@@ -214,7 +223,7 @@ impl Together<'_> {
 pub(super) fn action(draft: &Draft) -> Option<Action> {
     Some(match draft.action {
         ActionKind::Transfer => Action::Transfer { target: draft.target.clone()? },
-        ActionKind::Notify => Action::Notify { webhook: draft.settings.webhook.url.clone()? },
+        ActionKind::Notify => draft.settings.webhook.is_set().then_some(Action::Notify)?,
         ActionKind::Flag => Action::Flag,
     })
 }
@@ -234,8 +243,9 @@ pub(super) fn warnings(draft: &Draft, provenance: &Provenance) -> Vec<Warning> {
     let everything = |entry: &AllowEntry| matches!(entry, AllowEntry::Net(net) if net.prefix_len() == 0);
     let all = [
         (settings.threshold == 1, Warning::NeverLow),
-        (*action == ActionKind::Transfer && webhook.url.is_none(), Warning::NoFallback),
-        (*action == ActionKind::Flag && webhook.url.is_some() && !webhook.always, Warning::WebhookUnused),
+        (*action == ActionKind::Transfer && !webhook.is_set(), Warning::NoFallback),
+        (*action == ActionKind::Flag && webhook.is_set() && !webhook.always, Warning::WebhookUnused),
+        (webhook.link.is_some() && !webhook.is_set(), Warning::LinkUnused),
         (*action != ActionKind::Transfer && target.is_some(), Warning::TargetUnused),
         (!unused.is_empty(), Warning::TrajectoryUnused { keys: unused }),
         (!sustained.is_empty(), Warning::SustainedUnused { keys: sustained }),

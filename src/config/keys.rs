@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::grammar::{country, file_path, host, host_maybe_port, model_name, realm, sentence, sip_user};
+use super::link::LinkTemplate;
 use super::peers::SipPeer;
 use super::settings::{
-    ActionKind, AllowEntry, LlmUrl, Settings, SipTransport, TransferMode, WebhookDetail, WebhookUrl,
+    ActionKind, AllowEntry, KeepTranscripts, LlmUrl, Settings, SipTransport, TransferMode, WebhookDetail, WebhookUrl,
 };
 use super::shape::{Problem, Shape};
+use super::targets::NotifyTarget;
 use crate::number::{Digit, E164};
 
 /// Settings while they are read: the action and its target are still apart.
@@ -119,6 +121,16 @@ parsed_fields! {
     SipPeer => SipPeer::to_string;
     SocketAddr => SocketAddr::to_string;
     Digit => Digit::to_string;
+    LinkTemplate => LinkTemplate::to_string;
+}
+
+impl Field for NotifyTarget {
+    fn read(value: &Value) -> Option<Self> {
+        Self::read(value).ok()
+    }
+    fn show(&self) -> Value {
+        Self::show(self)
+    }
 }
 
 impl Field for PathBuf {
@@ -154,6 +166,7 @@ named_fields! {
     WebhookDetail { Seed = "seed", Full = "full" }
     SipTransport { Udp = "udp", Tcp = "tcp", Tls = "tls" }
     TransferMode { Blind = "blind", Attended = "attended" }
+    KeepTranscripts { None = "none", Escalated = "escalated", All = "all" }
 }
 
 impl<T: Field> Field for Option<T> {
@@ -230,6 +243,11 @@ pub(super) static ROWS: &[Row] = rows! {
         "Whether every escalation sends the webhook, whatever the action.";
     "sentimentWebhookTimeoutMs", settings.webhook.timeout_ms, ms(100, 60_000),
         "How long one delivery attempt may take, in milliseconds.";
+    "sentimentNotifyTargets", settings.webhook.targets, Shape::Targets,
+        "Where alerts go as well, each in the format of who reads it.";
+    "sentimentAlertLink", settings.webhook.link,
+        Shape::Optional { form: "https://host/path with places such as {alert_id}", check: link },
+        "Link in an alert, to where the call is looked after.";
     "sentimentCountFillerTurns", settings.count_filler_turns, Shape::Boolean,
         "Whether turns without feeling (\"yeah\", \"one two three\") count or reset.";
     "turnSilenceMs", settings.turn_silence_ms, ms(50, 60_000),
@@ -273,6 +291,8 @@ pub(super) static ROWS: &[Row] = rows! {
     "sentimentTransferCountries", settings.transfer_countries,
         Shape::List { form: "a country code without +, e.g. 1 or 44", check: country },
         "Country codes that a target may have; empty allows all.";
+    "sentimentKeepTranscripts", settings.keep_transcripts, Shape::Choice(&["none", "escalated", "all"]),
+        "Of which calls the transcript is kept in the store, numbers masked.";
     "sentimentTonePositive", settings.tones.positive, SENTENCE,
         "Tone instruction for the agent while the caller is positive.";
     "sentimentToneNeutral", settings.tones.neutral, SENTENCE,
@@ -339,6 +359,10 @@ fn phone(text: &str) -> Result<(), Problem> {
 fn webhook(text: &str) -> Result<(), Problem> {
     one_word(text)?;
     text.parse::<WebhookUrl>().map(drop).map_err(|e| e.problem().into())
+}
+
+fn link(text: &str) -> Result<(), Problem> {
+    text.parse::<LinkTemplate>().map(drop).map_err(|e| e.problem().into())
 }
 
 fn llm(text: &str) -> Result<(), Problem> {

@@ -10,6 +10,7 @@ pub mod env;
 pub mod error;
 mod grammar;
 mod keys;
+pub mod link;
 pub mod load;
 mod nearest;
 pub mod peers;
@@ -19,6 +20,9 @@ pub mod secret;
 pub mod settings;
 mod shape;
 mod shown;
+pub mod target_secrets;
+pub mod targets;
+pub mod webhook;
 pub mod webhook_secret;
 
 pub use check::Warning;

@@ -101,13 +101,21 @@ pub enum SecretError {
     #[error("{name} and {name}_FILE are both set; allowed: one of them")]
     Twice {
         /// The variable.
-        name: &'static str,
+        name: String,
+    },
+    /// It is needed and not set.
+    #[error("{name} is not set, and {needed_by} needs it; set it, or {name}_FILE to a file that holds it")]
+    Missing {
+        /// The variable.
+        name: String,
+        /// What needs it.
+        needed_by: String,
     },
     /// The file cannot be read.
     #[error("{name}_FILE: {} cannot be read: {problem}", path.display())]
     Unreadable {
         /// The variable without `_FILE`.
-        name: &'static str,
+        name: String,
         /// The file.
         path: PathBuf,
         /// Why.
@@ -125,7 +133,7 @@ pub enum SecretError {
 
 /// Every secret that is wrong; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretErrors(Vec<SecretError>);
+pub struct SecretErrors(pub(super) Vec<SecretError>);
 
 impl SecretErrors {
     /// Each error.
@@ -181,13 +189,13 @@ impl Reader<'_> {
 }
 
 /// What a secret has to look like: how it is read from text that is not empty, and what is allowed, for people.
-struct Form<T> {
-    read: fn(&str) -> Result<T, String>,
-    allowed: &'static str,
+pub(super) struct Form<T> {
+    pub(super) read: fn(&str) -> Result<T, String>,
+    pub(super) allowed: &'static str,
 }
 
 /// Goes into an HTTP header.
-const TOKEN: Form<Secret> = Form { read: token, allowed: "visible ASCII characters without spaces" };
+pub(super) const TOKEN: Form<Secret> = Form { read: token, allowed: "visible ASCII characters without spaces" };
 
 /// Is hashed, never sent.
 const PASSWORD: Form<Secret> = Form { read: password, allowed: "characters on one line" };
@@ -218,7 +226,7 @@ fn signing(text: &str) -> Result<Vec<WebhookSecret>, String> {
 }
 
 /// Reads one secret; `None` when it is not set.
-fn read_one<T>(env: &Env, name: &'static str, form: Form<T>) -> Result<Option<T>, SecretError> {
+pub(super) fn read_one<T>(env: &Env, name: &str, form: Form<T>) -> Result<Option<T>, SecretError> {
     let file_name = format!("{name}_FILE");
     let wrong = |origin: String, problem: String| SecretError::Wrong { origin, problem, allowed: form.allowed };
     let not_text = |origin: &str| wrong(origin.to_owned(), NotUtf8.to_string());
@@ -226,12 +234,12 @@ fn read_one<T>(env: &Env, name: &'static str, form: Form<T>) -> Result<Option<T>
     let file = env.get(&file_name).map_err(|_| not_text(&file_name))?;
     let (text, origin) = match (here, file) {
         (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(SecretError::Twice { name }),
+        (Some(_), Some(_)) => return Err(SecretError::Twice { name: name.to_owned() }),
         (Some(text), None) => (text.to_owned(), name.to_owned()),
         (None, Some(path)) => {
             let path = PathBuf::from(path);
-            let text =
-                read_file(&path).map_err(|problem| SecretError::Unreadable { name, path: path.clone(), problem })?;
+            let unreadable = |problem| SecretError::Unreadable { name: name.to_owned(), path: path.clone(), problem };
+            let text = read_file(&path).map_err(unreadable)?;
             (text, format!("{file_name} ({})", path.display()))
         }
     };

@@ -9,7 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use super::link::LinkTemplate;
 use super::peers::SipPeer;
+use super::targets::NotifyTarget;
+pub use super::webhook::{NotAWebhook, WebhookDetail, WebhookUrl};
 use crate::number::{Digit, E164};
 
 /// How long a human's phone may ring, in ms, where nobody says otherwise.
@@ -43,7 +46,7 @@ impl ActionKind {
     }
 }
 
-/// What an escalation does, with all that it needs: a transfer has its target, a notification its webhook.
+/// What an escalation does, with what it needs: a transfer has its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Transfer the caller to this number.
@@ -51,11 +54,8 @@ pub enum Action {
         /// `sentimentEscalationTarget`.
         target: E164,
     },
-    /// Send the alert to `Settings::webhook`, which is set.
-    Notify {
-        /// `sentimentNotifyWebhook`.
-        webhook: WebhookUrl,
-    },
+    /// Send the alert to where `Settings::webhook` says, which is somewhere.
+    Notify,
     /// Mark the session for review.
     Flag,
 }
@@ -66,58 +66,9 @@ impl Action {
     pub fn kind(&self) -> ActionKind {
         match self {
             Self::Transfer { .. } => ActionKind::Transfer,
-            Self::Notify { .. } => ActionKind::Notify,
+            Self::Notify => ActionKind::Notify,
             Self::Flag => ActionKind::Flag,
         }
-    }
-}
-
-/// Where alerts go: `https`, or `http` to an allow-listed host; no user info, no fragment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookUrl(Url);
-
-/// Why a URL is no webhook.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a webhook URL ({problem}); write it as https://host/path")]
-pub struct NotAWebhook {
-    problem: String,
-}
-
-impl NotAWebhook {
-    /// What is wrong with it.
-    #[must_use]
-    pub fn problem(&self) -> &str {
-        &self.problem
-    }
-}
-
-impl WebhookUrl {
-    /// The URL itself.
-    #[must_use]
-    pub fn url(&self) -> &Url {
-        &self.0
-    }
-}
-
-impl FromStr for WebhookUrl {
-    type Err = NotAWebhook;
-
-    fn from_str(text: &str) -> Result<Self, NotAWebhook> {
-        let problem = |problem: &str| Err(NotAWebhook { problem: problem.to_owned() });
-        let url = Url::parse(text).map_err(|e| NotAWebhook { problem: e.to_string() })?;
-        if !matches!(url.scheme(), "https" | "http") {
-            return problem("the scheme is neither https nor http");
-        }
-        if url.host().is_none() {
-            return problem("it names no host");
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return problem("it holds user info; put secrets into the environment");
-        }
-        if url.fragment().is_some() {
-            return problem("it has a fragment");
-        }
-        Ok(Self(url))
     }
 }
 
@@ -131,14 +82,16 @@ pub enum AllowEntry {
     Host(String),
 }
 
-/// How much the webhook tells.
+/// Of which calls the transcript is kept in the store, for the pages and labels that are made of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum WebhookDetail {
-    /// Exactly the seed's five fields.
+pub enum KeepTranscripts {
+    /// Of none.
+    None,
+    /// Of those that escalated.
     #[default]
-    Seed,
-    /// Also alert id, severity, reason, history, last turns, transfer outcome.
-    Full,
+    Escalated,
+    /// Of all.
+    All,
 }
 
 /// Webhook settings.
@@ -154,6 +107,24 @@ pub struct Webhook {
     pub always: bool,
     /// `sentimentWebhookTimeoutMs` (10000): how long one attempt may take.
     pub timeout_ms: u64,
+    /// `sentimentNotifyTargets`: where alerts go as well, each in its own format.
+    pub targets: Vec<NotifyTarget>,
+    /// `sentimentAlertLink`: the link in an alert.
+    pub link: Option<LinkTemplate>,
+}
+
+impl Webhook {
+    /// Whether an alert goes anywhere.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.url.is_some() || !self.targets.is_empty()
+    }
+
+    /// Whether something that is sent has to be signed.
+    #[must_use]
+    pub fn needs_signature(&self) -> bool {
+        self.url.is_some() || self.targets.iter().any(|target| target.format.is_signed())
+    }
 }
 
 /// The seed's trajectory rules, on when `sentimentTrajectoryRules` is.
@@ -412,6 +383,8 @@ pub struct Settings {
     pub transfer_hourly_cap: u32,
     /// `sentimentTransferCountries`: country codes (`1`, `44`) that a target may have; empty allows all.
     pub transfer_countries: Vec<String>,
+    /// `sentimentKeepTranscripts` (escalated): of which calls the transcript is kept in the store.
+    pub keep_transcripts: KeepTranscripts,
     /// The tone instructions.
     pub tones: Tones,
     /// SIP.
@@ -433,6 +406,8 @@ impl Default for Settings {
                 allow: Vec::new(),
                 always: false,
                 timeout_ms: 10_000,
+                targets: Vec::new(),
+                link: None,
             },
             count_filler_turns: false,
             sustained: Sustained { enabled: false, level: 3.0, weight: 0.4 },
@@ -458,6 +433,7 @@ impl Default for Settings {
             ringing_timeout_ms: DEFAULT_RINGING_TIMEOUT_MS,
             transfer_hourly_cap: 1_000,
             transfer_countries: Vec::new(),
+            keep_transcripts: KeepTranscripts::Escalated,
             tones: Tones {
                 positive: "Be friendly and efficient.".to_owned(),
                 neutral: "Be helpful and clear.".to_owned(),

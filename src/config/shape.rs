@@ -3,11 +3,16 @@
 
 use serde_json::{Value, json};
 
+use super::targets::NotifyTarget;
+
 /// What is wrong with a value, as a fragment of a sentence.
 pub(super) type Problem = String;
 
 /// Most entries that a list may have.
 const LIST_ENTRIES: usize = 256;
+
+/// Most places that an alert may go to.
+const MOST_TARGETS: usize = 16;
 
 /// The kind of value that a key takes.
 pub(super) enum Shape {
@@ -27,6 +32,8 @@ pub(super) enum Shape {
     Optional { form: &'static str, check: fn(&str) -> Result<(), Problem> },
     /// Several texts; commas separate them where there is only text.
     List { form: &'static str, check: fn(&str) -> Result<(), Problem> },
+    /// Several places that alerts go to; JSON where there is only text.
+    Targets,
 }
 
 impl Shape {
@@ -41,6 +48,7 @@ impl Shape {
             Self::Choice([]) => "nothing".into(),
             Self::Text { form, .. } | Self::Optional { form, .. } => (*form).into(),
             Self::List { form, .. } => format!("a list, each {form}"),
+            Self::Targets => format!("a list, each {}", NotifyTarget::FORM),
         }
     }
 
@@ -77,7 +85,8 @@ impl Shape {
             }
             (Self::Choice(_) | Self::Text { .. } | Self::Optional { .. }, _) => Err(not("a string", value)),
             (Self::List { check, .. }, Value::Array(entries)) => accept_list(entries, *check).map(|()| value.clone()),
-            (Self::List { .. }, _) => Err(not("a list", value)),
+            (Self::Targets, Value::Array(entries)) => accept_targets(entries).map(|()| value.clone()),
+            (Self::List { .. } | Self::Targets, _) => Err(not("a list", value)),
         }
     }
 
@@ -92,7 +101,9 @@ impl Shape {
             },
             Self::Optional { .. } if text.is_empty() => Value::Null,
             Self::Choice(_) | Self::Text { .. } | Self::Optional { .. } => text.into(),
-            Self::List { .. } if text.trim().is_empty() => Value::Array(Vec::new()),
+            Self::List { .. } | Self::Targets if text.trim().is_empty() => Value::Array(Vec::new()),
+            // What is wrong with it is told without it: somebody may have written a secret.
+            Self::Targets => serde_json::from_str(text).map_err(|_| "it is not JSON")?,
             Self::List { .. } => text.split(',').map(|entry| Value::from(entry.trim())).collect(),
         };
         self.accept(&value)
@@ -109,6 +120,7 @@ impl Shape {
             Self::Text { .. } => json!({ "type": "string" }),
             Self::Optional { .. } => json!({ "type": ["string", "null"] }),
             Self::List { .. } => json!({ "type": "array", "items": { "type": "string" }, "maxItems": LIST_ENTRIES }),
+            Self::Targets => json!({ "type": "array", "items": NotifyTarget::schema(), "maxItems": MOST_TARGETS }),
         }
     }
 }
@@ -125,6 +137,22 @@ fn accept_list(entries: &[Value], check: fn(&str) -> Result<(), Problem>) -> Res
         problem.map_err(|problem| format!("entry {}: {problem}", n + 1))?;
     }
     Ok(())
+}
+
+fn accept_targets(entries: &[Value]) -> Result<(), Problem> {
+    if entries.len() > MOST_TARGETS {
+        return Err(format!("it has more than {MOST_TARGETS} entries"));
+    }
+    let mut targets = Vec::with_capacity(entries.len());
+    for (n, entry) in entries.iter().enumerate() {
+        targets.push(NotifyTarget::read(entry).map_err(|problem| format!("entry {}: {problem}", n + 1))?);
+    }
+    let mut names = NotifyTarget::names(&targets);
+    names.sort_unstable();
+    match names.windows(2).find(|two| two[0] == two[1]) {
+        Some(twice) => Err(format!("two entries are called {}", twice[0])),
+        None => Ok(()),
+    }
 }
 
 /// The value as a whole number that is not negative.

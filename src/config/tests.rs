@@ -143,6 +143,10 @@ fn every_key_is_set_by_file_environment_and_flag_alike() {
         "sentimentSipNameserver": "127.0.0.1:5353", "sentimentSipRealm": "Voice Carrier",
         "sentimentNotifyWebhook": "http://127.0.0.1:8080/hook", "sentimentWebhookDetail": "full",
         "sentimentWebhookAllow": ["127.0.0.0/8", "hooks.example.com"], "sentimentNotifyAlways": true,
+        "sentimentNotifyTargets": [{"format": "standard", "url": "https://crm.example.com/alerts", "detail": "full"},
+            {"format": "pagerduty", "keyEnv": "SIDECAR_PD_KEY", "url": "https://events.eu.pagerduty.com/v2/enqueue",
+             "detail": "seed", "name": "night"}],
+        "sentimentAlertLink": "https://board.example.com/{alert_id}", "sentimentKeepTranscripts": "all",
         "sentimentWebhookTimeoutMs": 2000, "sentimentCountFillerTurns": true, "turnSilenceMs": 900,
         "sentimentSustainedRule": true, "sentimentSustainedLevel": 2.75, "sentimentSustainedWeight": 0.25,
         "sentimentHumanRequests": 2,
@@ -169,7 +173,9 @@ fn every_key_is_set_by_file_environment_and_flag_alike() {
 
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
-        Value::Array(entries) => entries.iter().map(|e| e.as_str().unwrap()).collect::<Vec<_>>().join(", "),
+        Value::Array(entries) if entries[0].is_string() => {
+            entries.iter().map(|e| e.as_str().unwrap()).collect::<Vec<_>>().join(", ")
+        }
         other => other.to_string(),
     };
     let named: Vec<_> = file.explain().map(|entry| (entry.env, entry.key, text(&entry.value))).collect();
@@ -438,6 +444,7 @@ fn what_is_probably_not_meant_is_warned_of() {
             r#"{"sentimentWebhookAllow": ["0.0.0.0/0"]}"#,
             r#"{"llmDeadlineMs": 300, "llmModel": "m"}"#,
             r#"{"sentimentAcceptDigit": "5", "sentimentWhisperFile": "w.wav"}"#,
+            r#"{"sentimentAlertLink": "https://a.example/{alert_id}"}"#,
         ]
         .map(warnings)
         .join("\n")
@@ -487,6 +494,15 @@ fn value_for(row: &'static keys::Row) -> BoxedStrategy<Value> {
         Shape::List { .. } => {
             let entries = prop::sample::select(&["1", "44", "10.0.0.0/8", "a.example"]);
             prop::collection::vec(entries, 0..3).prop_map(|list| list.into_iter().map(Value::from).collect()).boxed()
+        }
+        Shape::Targets => {
+            let entries = prop::sample::select(vec![
+                json!({"format": "standard", "url": "https://a.example/x"}),
+                json!({"format": "slack", "urlEnv": "SIDECAR_SLACK_URL", "detail": "full"}),
+                json!({"format": "pagerduty", "keyEnv": "SIDECAR_PD_KEY", "name": "night"}),
+                json!({"format": "teams"}),
+            ]);
+            prop::collection::vec(entries, 0..3).prop_map(|list| list.into_iter().collect()).boxed()
         }
     };
     prop_oneof![

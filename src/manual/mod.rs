@@ -61,7 +61,7 @@ pages! {
     attach, "attach.md", "Join a live call: the command, its events, exit codes, shutdown.";
     escalation, "escalation.md", "When a call escalates, and what each action does and promises.";
     settings, "settings.md", "Every setting with its values and default, and the secrets.";
-    webhook, "webhook.md", "What supervisors get: the alert, its signature, its retries.";
+    webhook, "webhook.md", "What supervisors get and where, its signature, its retries.";
     transfer, "transfer.md", "How the caller gets to a human, over SIP too, and the proofs.";
     rooms, "rooms.md", "How a voice platform offers its calls, shown on one call.";
     dialect, "../room/DIALECT.md", "The native room dialect, rule by rule.";

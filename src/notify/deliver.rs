@@ -1,21 +1,23 @@
 //! Sending what is in the outbox: claim, attempt, note the result.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::http::{Http, Post};
 use super::schedule::{Answer, Jitter, Schedule, Verdict};
+use super::send::Sender;
 use super::sign::Signer;
+use crate::alert::notice::{NoticeEvent, Told};
 use crate::alert::outgoing::Outgoing;
-use crate::alert::payload;
 use crate::alert::record::DeliveryResult;
-use crate::alert::{Alert, AlertId};
+use crate::alert::{Alert, AlertId, payload};
 use crate::clock::Clock;
-use crate::store::{Attempted, Claim, OutboxRow, OutboxState, Store, StoreError};
+use crate::config::target_secrets::TargetSecrets;
+use crate::store::{Attempted, Claim, OutboxRow, OutboxState, Parcel, Reach, Store, StoreError};
 use crate::tls::Authorities;
 
 /// How many attempts one process makes at a time, so that a slow receiver does not hold up the others.
@@ -24,13 +26,12 @@ const AT_ONCE: usize = 16;
 /// How long until a store that failed is asked again, in ms.
 const STORE_RETRY_MS: u64 = 5_000;
 
-/// Sends webhooks from the outbox, or, when the store failed, from memory.
+/// Sends what is in the outbox, or, when the store failed, from memory. What it has no secret for it leaves to others.
 pub struct Deliverer {
     store: Store,
-    signer: Signer,
+    sender: Sender,
     clock: Clock,
     schedule: Schedule,
-    http: Http,
 }
 
 impl std::fmt::Debug for Deliverer {
@@ -40,10 +41,19 @@ impl std::fmt::Debug for Deliverer {
 }
 
 impl Deliverer {
-    /// Sends what is in `store`, signed by `signer`, by the standard schedule, to receivers that `authorities` vouch for.
+    /// Sends what is in `store` by the standard schedule, to receivers that `authorities` vouch for. Without a signer it
+    /// sends only what is not signed.
     #[must_use]
-    pub fn new(store: Store, signer: Signer, clock: Clock, authorities: Authorities) -> Self {
-        Self { store, signer, clock, schedule: Schedule::default(), http: Http::new(authorities) }
+    pub fn new(store: Store, signer: Option<Signer>, clock: Clock, authorities: Authorities) -> Self {
+        let sender = Sender::new(signer, TargetSecrets::default(), Arc::clone(&clock), authorities);
+        Self { store, sender, clock, schedule: Schedule::default() }
+    }
+
+    /// Sends to those places too whose URL or key is among these.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: TargetSecrets) -> Self {
+        self.sender = self.sender.with_secrets(secrets);
+        self
     }
 
     /// Goes by another schedule.
@@ -53,16 +63,34 @@ impl Deliverer {
         self
     }
 
+    /// What this process is able to send of what waits.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn reach(&self) -> Result<Reach, StoreError> {
+        let needs = self.store.needs().await?;
+        let secrets = needs.secrets.into_iter().filter(|variable| self.sender.has(variable)).collect();
+        Ok(Reach { signs: self.sender.signs(), secrets })
+    }
+
     /// Makes the next attempt for an alert's webhook, if it is due and no other process is at it, and says where it
     /// stands. After [`DeliveryResult::Retry`], call it again in so many ms.
     ///
     /// A store that fails is a retry as well: the webhook is in it, and stays there for whoever can read it.
     pub async fn deliver_one(&self, alert_id: &AlertId) -> DeliveryResult {
+        self.deliver_to(alert_id, "").await
+    }
+
+    /// The same for a place of this name; the webhook's is nothing.
+    pub async fn deliver_to(&self, alert_id: &AlertId, target: &str) -> DeliveryResult {
         let result = async {
-            if let Some(claim) = self.store.claim(alert_id, (self.clock)()).await? {
+            let reach = self.reach().await?;
+            if let Some(claim) = self.store.claim(alert_id, target, &reach, (self.clock)()).await? {
                 return Ok(self.attempt(&claim).await);
             }
-            Ok(self.standing(self.store.webhook(alert_id).await?))
+            // Only what it alerts of is asked for.
+            let row = self.store.notices(alert_id).await?;
+            Ok(self.standing(row.into_iter().find(|row| row.target == target && row.event == NoticeEvent::Alert)))
         };
         result.await.unwrap_or_else(|error: StoreError| DeliveryResult::Retry {
             detail: error.to_string(),
@@ -71,7 +99,7 @@ impl Deliverer {
         })
     }
 
-    /// Lets the webhooks of earlier settings with the same URL go by the allow-list of these: what was refused is sent
+    /// Lets what earlier settings sent to the same place go by the allow-list of these: what was refused is sent
     /// once the list has been mended, unless it is older than the schedule is long. Returns how many had another list.
     ///
     /// # Errors
@@ -89,7 +117,7 @@ impl Deliverer {
     pub async fn sweep(&self, limit: usize) -> Result<Vec<(AlertId, DeliveryResult)>, StoreError> {
         let mut results = Vec::new();
         let stop = CancellationToken::new();
-        self.sweep_until(limit, &stop, |id, result| results.push((id.clone(), result.clone()))).await?;
+        self.sweep_until(limit, &stop, |claim, result| results.push((claim.alert_id.clone(), result.clone()))).await?;
         Ok(results)
     }
 
@@ -102,12 +130,13 @@ impl Deliverer {
         &self,
         limit: usize,
         stop: &CancellationToken,
-        mut each: impl FnMut(&AlertId, &DeliveryResult) + Send,
+        mut each: impl FnMut(&Claim, &DeliveryResult) + Send,
     ) -> Result<usize, StoreError> {
         // What is put off in this sweep is not due by then, so each is attempted once.
         let due_by_ms = (self.clock)();
         // Reading takes no lock. Thousands of processes look, and there is seldom anything to claim.
-        if self.store.next_due().await?.is_none_or(|due_ms| due_ms > due_by_ms) {
+        let reach = self.reach().await?;
+        if self.store.next_due(&reach, due_by_ms).await?.is_none_or(|due_ms| due_ms > due_by_ms) {
             return Ok(0);
         }
         let mut in_hand = FuturesUnordered::new();
@@ -117,13 +146,13 @@ impl Deliverer {
             let room = AT_ONCE.saturating_sub(in_hand.len()).min(limit - begun);
             if room > 0 && dry == Ok(false) && !stop.is_cancelled() {
                 let wanted = u32::try_from(room).unwrap_or(u32::MAX);
-                let mut claim = pin!(self.store.claim_due(wanted, due_by_ms, (self.clock)()));
+                let mut claim = pin!(self.store.claim_due(wanted, &reach, due_by_ms, (self.clock)()));
                 // The attempts in hand share the store's connection with the claim: one that has it and is not polled
                 // would keep it for ever.
                 let claimed = loop {
                     tokio::select! {
                         claimed = &mut claim => break claimed,
-                        Some((id, result)) = in_hand.next() => each(&id, &result),
+                        Some((claim, result)) = in_hand.next() => each(&claim, &result),
                     }
                 };
                 match claimed {
@@ -132,14 +161,14 @@ impl Deliverer {
                         begun += claims.len();
                         in_hand.extend(claims.into_iter().map(|claim| async move {
                             let result = self.attempt(&claim).await;
-                            (claim.alert_id, result)
+                            (claim, result)
                         }));
                     }
                     Err(error) => dry = Err(error),
                 }
             }
             match in_hand.next().await {
-                Some((id, result)) => each(&id, &result),
+                Some((claim, result)) => each(&claim, &result),
                 None => return dry.map(|_| begun),
             }
         }
@@ -156,13 +185,20 @@ impl Deliverer {
         if alert.shadow {
             return DeliveryResult::GaveUp { detail: "shadow mode sends nothing".to_owned(), attempts: 0 };
         }
-        let body = payload::body(alert, outgoing.detail);
+        let told = Told { alert: alert.clone(), link: outgoing.link_of(alert), test: false };
+        let parcel = if outgoing.target.is_empty() {
+            Parcel::Body(payload::body(alert, outgoing.detail, told.link))
+        } else {
+            Parcel::Told(Box::new(told))
+        };
+        let event = NoticeEvent::Alert;
         let mut attempt = 1;
         loop {
             let timeout = Duration::from_millis(outgoing.timeout_ms);
-            let (_, verdict) = self.post(&alert.id, &body, outgoing, timeout, attempt).await;
+            let answer = self.sender.post(&alert.id, &parcel, event, outgoing, timeout).await;
+            let verdict = self.schedule.judge(attempt, &answer, Jitter::random());
             let result = result_of(&verdict, attempt);
-            log(&alert.id, &result);
+            log(&alert.id, &outgoing.target, &result);
             each(&result);
             let Verdict::Retry { wait, .. } = verdict else { return result };
             tokio::time::sleep(wait).await;
@@ -180,7 +216,8 @@ impl Deliverer {
             return DeliveryResult::Retry { detail, in_ms: 0, attempts: claim.attempt };
         }
         let timeout = Duration::from_millis(left);
-        let (answer, verdict) = self.post(&claim.alert_id, &claim.body, &claim.outgoing, timeout, claim.attempt).await;
+        let answer = self.sender.post(&claim.alert_id, &claim.parcel, claim.event, &claim.outgoing, timeout).await;
+        let verdict = self.schedule.judge(claim.attempt, &answer, Jitter::random());
         let status = match answer {
             Answer::Status { status, .. } => Some(status),
             Answer::Failed { .. } | Answer::Refused { .. } => None,
@@ -194,26 +231,12 @@ impl Deliverer {
             }
             Verdict::GiveUp { detail } => Attempted::GaveUp { status, detail },
         };
-        log(&claim.alert_id, &result);
+        log(&claim.alert_id, &claim.outgoing.target, &result);
         if let Err(error) = self.store.attempted(claim, &note, now_ms).await {
             // It is attempted again when the claim runs out, under the same id.
             tracing::warn!(alert_id = %claim.alert_id, %error, "the result of a webhook attempt could not be noted");
         }
         result
-    }
-
-    async fn post(
-        &self,
-        id: &AlertId,
-        body: &str,
-        outgoing: &Outgoing,
-        timeout: Duration,
-        attempt: u32,
-    ) -> (Answer, Verdict) {
-        let now_s = (self.clock)() / 1000;
-        let answer = self.http.post(&self.signer, Post { id: id.as_str(), body, outgoing, timeout, now_s }).await;
-        let verdict = self.schedule.judge(attempt, &answer, Jitter::random());
-        (answer, verdict)
     }
 
     /// What a webhook that could not be claimed has come to.
@@ -223,7 +246,11 @@ impl Deliverer {
             return DeliveryResult::GaveUp { detail, attempts: 0 };
         };
         let attempts = row.attempts;
-        let in_ms = row.next_ms().saturating_sub((self.clock)()).max(1);
+        let in_ms = match row.next_ms().saturating_sub((self.clock)()) {
+            // It is due and was not claimed: it is not within our reach, for now.
+            0 => STORE_RETRY_MS,
+            in_ms => in_ms,
+        };
         let error = row.last_error.clone();
         match row.state {
             OutboxState::Delivered => DeliveryResult::Delivered { status: row.last_status.unwrap_or(200), attempts },
@@ -238,8 +265,9 @@ impl Deliverer {
             }
             OutboxState::Pending => {
                 let detail = match row.claimed_until_ms {
-                    Some(_) => "another process is at it".to_owned(),
-                    None => error.unwrap_or_else(|| "it is not due yet".to_owned()),
+                    // A claim whose time is over is nobody's; then it is something else that we lack.
+                    Some(until_ms) if until_ms > (self.clock)() => "another process is at it".to_owned(),
+                    _ => error.unwrap_or_else(|| "it is not due yet".to_owned()),
                 };
                 DeliveryResult::Retry { detail, in_ms, attempts }
             }
@@ -257,16 +285,17 @@ fn result_of(verdict: &Verdict, attempts: u32) -> DeliveryResult {
     }
 }
 
-fn log(alert_id: &AlertId, result: &DeliveryResult) {
+fn log(alert_id: &AlertId, target: &str, result: &DeliveryResult) {
+    let target = if target.is_empty() { "webhook" } else { target };
     match result {
         DeliveryResult::Delivered { status, attempts } => {
-            tracing::info!(%alert_id, status, attempts, "webhook delivered");
+            tracing::info!(%alert_id, target, status, attempts, "alert delivered");
         }
         DeliveryResult::Retry { detail, in_ms, attempts } => {
-            tracing::warn!(%alert_id, detail, in_ms, attempts, "webhook not delivered, will be retried");
+            tracing::warn!(%alert_id, target, detail, in_ms, attempts, "alert not delivered, will be retried");
         }
         DeliveryResult::GaveUp { detail, attempts } => {
-            tracing::error!(%alert_id, detail, attempts, "webhook given up");
+            tracing::error!(%alert_id, target, detail, attempts, "alert given up");
         }
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use reqwest::Response;
 use reqwest::dns::Resolve;
 use reqwest::header::RETRY_AFTER;
+use url::Url;
 
+use super::format::request::Rendered;
 use super::guard::{Guard, GuardedResolver, Refusal, SystemResolver};
 use super::schedule::Answer;
 use super::sign::Signer;
@@ -26,9 +28,13 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 pub(super) struct Post<'a> {
     /// The `webhook-id`.
     pub(super) id: &'a str,
-    /// The body.
-    pub(super) body: &'a str,
-    /// Where to and how.
+    /// Where to.
+    pub(super) url: &'a Url,
+    /// The request.
+    pub(super) request: Rendered,
+    /// Who signs it, where it is signed.
+    pub(super) signer: Option<&'a Signer>,
+    /// How it is sent.
     pub(super) outgoing: &'a Outgoing,
     /// How long it may take, from the look-up of the name to the head of the answer.
     pub(super) timeout: Duration,
@@ -50,8 +56,8 @@ impl Http {
     }
 
     /// Makes one attempt. It ends within its timeout, whatever the receiver does.
-    pub(super) async fn post(&self, signer: &Signer, post: Post<'_>) -> Answer {
-        let url = post.outgoing.url.url();
+    pub(super) async fn post(&self, post: Post<'_>) -> Answer {
+        let url = post.url;
         let guard = Guard::new(url, &post.outgoing.allow);
         if let Err(refusal) = guard.check(url) {
             return Answer::Refused { detail: refusal.to_string() };
@@ -60,13 +66,18 @@ impl Http {
             Ok(client) => client,
             Err(detail) => return Answer::Failed { detail },
         };
-        let request = client
-            .post(url.clone())
-            .header("content-type", "application/json")
-            .header("webhook-id", post.id)
-            .header("webhook-timestamp", post.now_s)
-            .header("webhook-signature", signer.sign(post.id, post.now_s, post.body.as_bytes()))
-            .body(post.body.to_owned());
+        let Rendered { content_type, headers, body } = post.request;
+        let mut request = client.post(url.clone()).header("content-type", content_type);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if let Some(signer) = post.signer {
+            request = request
+                .header("webhook-id", post.id)
+                .header("webhook-timestamp", post.now_s)
+                .header("webhook-signature", signer.sign(post.id, post.now_s, body.as_bytes()));
+        }
+        let request = request.body(body);
         match tokio::time::timeout(post.timeout, request.send()).await {
             Err(_) => Answer::Failed { detail: format!("no answer within {} ms", post.timeout.as_millis()) },
             Ok(Err(error)) => failure(&error),

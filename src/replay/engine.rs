@@ -159,9 +159,11 @@ impl Engine<'_> {
             Output::Store { write } => {
                 Input::Stored { alert_id: write.alert().id.clone(), result: StoreResult::Written }
             }
-            Output::Deliver { alert_id, .. } => {
-                Input::Delivery { alert_id, result: DeliveryResult::Delivered { status: 200, attempts: 1 } }
-            }
+            Output::Deliver { alert_id, .. } => Input::Delivery {
+                alert_id,
+                result: DeliveryResult::Delivered { status: 200, attempts: 1 },
+                target: String::new(),
+            },
             Output::Transfer { request } => {
                 Input::TransferDone { alert_id: request.alert_id.into(), outcome: Outcome::Transferred }
             }

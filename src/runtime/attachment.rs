@@ -252,6 +252,9 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
             self.last_seq = None;
             tracing::Span::current().record("session", welcome.session_id.as_str());
             self.name.session = Some(welcome.session_id.clone());
+        }
+        self.edges.heard(now, &message);
+        if let RoomMessage::Welcome(welcome) = &message {
             self.edges.joined(welcome);
         }
         if matches!(message, RoomMessage::SessionEnded { .. }) {

@@ -9,16 +9,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
+use super::about::Caller;
 use super::host::Host;
+use super::transcript::Transcript;
+use super::writer::Writer;
 use crate::alert::outcome::{Outcome, Progress};
 use crate::alert::outgoing::Outgoing;
-use crate::alert::record::DeliveryResult;
+use crate::alert::record::{DeliveryResult, StoreWrite};
 use crate::alert::{Alert, AlertId};
 use crate::call::event::{Input, Output};
 use crate::call::report::Report;
 use crate::call::route::{Route, TransferRequest, choose_route};
+use crate::clock::Millis;
 use crate::config::settings::{ActionKind, Settings};
-use crate::room::message::Welcome;
+use crate::notify::Deliverer;
+use crate::room::message::{RoomMessage, Welcome};
 use crate::sentiment::{Opinions, RateError, Rater, TurnInContext};
 use crate::store::Change;
 use crate::transfer::sip::{Stop, check_handover};
@@ -31,7 +36,9 @@ pub(super) struct Edges {
     host: Arc<Host>,
     inputs: mpsc::UnboundedSender<Input>,
     rater: Arc<dyn Rater>,
-    outgoing: Option<Arc<Outgoing>>,
+    outgoing: Arc<[Outgoing]>,
+    caller: Caller,
+    transcript: Transcript,
     unstored: usize,
     transfers: HashMap<AlertId, Stop>,
     session: Option<(String, String)>,
@@ -50,12 +57,12 @@ impl Edges {
         rater: Arc<dyn Rater>,
         inputs: mpsc::UnboundedSender<Input>,
     ) -> Self {
-        let outgoing = Outgoing::from_settings(&settings.webhook).map(Arc::new);
-        if let Some(outgoing) = &outgoing {
-            host.readmit(Arc::clone(outgoing));
-        }
+        let outgoing: Arc<[Outgoing]> = Outgoing::from_settings(&settings.webhook).into();
+        host.readmit(Arc::clone(&outgoing));
         Self {
             outgoing,
+            caller: Caller::default(),
+            transcript: Transcript::new(settings.keep_transcripts),
             settings,
             host,
             inputs,
@@ -89,12 +96,19 @@ impl Edges {
         Some(format!("the SIP dialog that the room hands over cannot be used for a transfer: {bad}"))
     }
 
+    /// Takes note of what the room says, for those who are told of it.
+    pub(super) fn heard(&mut self, now: Millis, message: &RoomMessage) {
+        self.caller.heard(message);
+        self.transcript.heard(now, message);
+    }
+
     /// The room let us in: notes the session, and gets SIP ready where a transfer will need it.
     pub(super) fn joined(&mut self, welcome: &Welcome) {
         let session = (welcome.session_id.clone(), welcome.room_name.clone());
         if self.session.as_ref() != Some(&session) {
             let (session_id, room_name) = session.clone();
-            self.host.writer.note(Change::SessionStarted { session_id, room_name });
+            let caller = self.caller.number();
+            self.host.writer.note(Change::SessionStarted { session_id, room_name, caller });
             self.session = Some(session);
         }
         let over_sip = !matches!(choose_route(welcome, self.settings.sip.mode), None | Some(Route::RoomCommand));
@@ -111,11 +125,19 @@ impl Edges {
 
     /// Keeps the session's row in step with what the core reports.
     pub(super) fn reported(&mut self, report: &Report) {
+        self.caller.reported(report);
         if let (Report::Ended { reason, turns, escalated, .. }, Some((session_id, room_name))) =
             (report, self.session.clone())
         {
             let (reason, turns, escalated) = (reason.clone(), *turns, *escalated);
-            self.host.writer.note(Change::SessionEnded { session_id, room_name, reason, turns, escalated });
+            let went_well = self.caller.went_well();
+            let kept = self.transcript.kept(&room_name, escalated);
+            let (id, name) = (session_id.clone(), room_name.clone());
+            let ended = Change::SessionEnded { session_id, room_name, reason, turns, escalated, went_well };
+            self.host.writer.note(ended);
+            if let Some(recording) = kept {
+                self.host.writer.note(Change::Transcript { session_id: id, room_name: name, recording });
+            }
         }
     }
 
@@ -131,12 +153,14 @@ impl Edges {
     pub(super) fn carry_out(&mut self, output: Output) {
         match output {
             Output::Rate { turn_id, rev, turn } => self.rate(turn_id, rev, turn),
-            Output::Store { write } => {
+            Output::Store { mut write } => {
                 self.unstored += 1;
-                let (outgoing, inputs) = (self.outgoing.clone(), self.inputs.clone());
+                let (StoreWrite::Alert { alert, .. } | StoreWrite::Outcome { alert, .. }) = &mut write;
+                self.caller.add_to(alert, &self.settings);
+                let (outgoing, inputs) = (Arc::clone(&self.outgoing), self.inputs.clone());
                 self.host.writer.ask(Change::Alert { write: Box::new(write), outgoing }, inputs);
             }
-            Output::Deliver { alert_id, unstored } => self.deliver(alert_id, unstored),
+            Output::Deliver { alert_id, unstored } => self.deliver(&alert_id, unstored),
             Output::Transfer { request } => self.transfer(request),
             Output::CancelTransfer { alert_id } => {
                 if let Some(stop) = self.transfers.get(&alert_id) {
@@ -171,38 +195,28 @@ impl Edges {
         });
     }
 
-    /// Attempts until it is settled or the call is over; what is left then waits in the outbox.
-    fn deliver(&self, alert_id: AlertId, unstored: Option<Box<Alert>>) {
+    /// Tells every place of an alert. Attempts until that is settled or the call is over; what is left then waits in the
+    /// outbox.
+    fn deliver(&mut self, alert_id: &AlertId, unstored: Option<Box<Alert>>) {
         let Some(deliverer) = self.host.deliverer.clone() else { return };
-        let (inputs, over, outgoing) = (self.inputs.clone(), self.over.clone(), self.outgoing.clone());
-        let writer = self.host.writer.clone();
-        self.spawn(async move {
-            if let Some(alert) = unstored {
-                let Some(outgoing) = outgoing else { return };
-                let each = |result: &DeliveryResult| {
-                    drop(inputs.send(Input::Delivery { alert_id: alert_id.clone(), result: result.clone() }));
-                };
-                if let DeliveryResult::Delivered { status, .. } = deliverer.send_unstored(&alert, &outgoing, each).await
-                {
-                    // Should the store take it after all, it is not sent again.
-                    writer.note(Change::Told { alert, outgoing, status });
-                }
-                return;
-            }
-            loop {
-                let result = deliverer.deliver_one(&alert_id).await;
-                let again = match &result {
-                    DeliveryResult::Retry { in_ms, .. } => Some(Duration::from_millis(*in_ms)),
-                    DeliveryResult::Delivered { .. } | DeliveryResult::GaveUp { .. } => None,
-                };
-                drop(inputs.send(Input::Delivery { alert_id: alert_id.clone(), result }));
-                let Some(wait) = again else { return };
-                tokio::select! {
-                    () = over.cancelled() => return,
-                    () = sleep(wait) => {}
-                }
-            }
+        let unstored = unstored.map(|mut alert| {
+            self.caller.add_to(&mut alert, &self.settings);
+            alert
         });
+        for at in 0..self.outgoing.len() {
+            let errand = Errand {
+                deliverer: Arc::clone(&deliverer),
+                alert_id: alert_id.clone(),
+                outgoing: Arc::clone(&self.outgoing),
+                at,
+                inputs: self.inputs.clone(),
+                over: self.over.clone(),
+            };
+            match unstored.clone() {
+                None => self.spawn(errand.until_settled()),
+                Some(alert) => self.spawn(errand.past_the_store(alert, self.host.writer.clone())),
+            }
+        }
     }
 
     fn transfer(&mut self, request: TransferRequest) {
@@ -239,8 +253,8 @@ impl Edges {
         let deadline = Instant::now() + Duration::from_millis(settings.webhook.timeout_ms) + SETTLE_SLACK;
         // Ends when every task has dropped its sender, and with it all that it had to say.
         while let Ok(Some(input)) = timeout_at(deadline, inputs.recv()).await {
-            if let Input::Delivery { alert_id, result } = input {
-                tell(&Report::Delivery { alert_id, result });
+            if let Input::Delivery { alert_id, result, target } = input {
+                tell(&Report::Delivery { alert_id, result, target });
             }
         }
         if timeout_at(deadline, tasks.wait()).await.is_err() {
@@ -249,6 +263,56 @@ impl Edges {
         // Until now a process that takes over is one of this call, also where the room has ended it.
         if let Some((session_id, room_name)) = session.filter(|_| call_is_over) {
             host.writer.note(Change::SessionOver { session_id, room_name });
+        }
+    }
+}
+
+/// An alert on its way to one place.
+struct Errand {
+    deliverer: Arc<Deliverer>,
+    alert_id: AlertId,
+    outgoing: Arc<[Outgoing]>,
+    /// Which of them.
+    at: usize,
+    inputs: mpsc::UnboundedSender<Input>,
+    over: CancellationToken,
+}
+
+impl Errand {
+    fn outgoing(&self) -> Option<&Outgoing> {
+        self.outgoing.get(self.at)
+    }
+
+    fn tell(&self, result: DeliveryResult) {
+        let target = self.outgoing().map(|outgoing| outgoing.target.clone()).unwrap_or_default();
+        drop(self.inputs.send(Input::Delivery { alert_id: self.alert_id.clone(), result, target }));
+    }
+
+    /// Sends what the store has.
+    async fn until_settled(self) {
+        let Some(target) = self.outgoing().map(|outgoing| outgoing.target.clone()) else { return };
+        loop {
+            let result = self.deliverer.deliver_to(&self.alert_id, &target).await;
+            let again = match &result {
+                DeliveryResult::Retry { in_ms, .. } => Some(Duration::from_millis(*in_ms)),
+                DeliveryResult::Delivered { .. } | DeliveryResult::GaveUp { .. } => None,
+            };
+            self.tell(result);
+            let Some(wait) = again else { return };
+            tokio::select! {
+                () = self.over.cancelled() => return,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Sends what the store would not take.
+    async fn past_the_store(self, alert: Box<Alert>, writer: Writer) {
+        let Some(outgoing) = self.outgoing() else { return };
+        let each = |result: &DeliveryResult| self.tell(result.clone());
+        if let DeliveryResult::Delivered { status, .. } = self.deliverer.send_unstored(&alert, outgoing, each).await {
+            // Should the store take it after all, it is not sent again.
+            writer.note(Change::Told { alert, outgoing: Box::new(outgoing.clone()), status });
         }
     }
 }

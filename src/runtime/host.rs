@@ -12,13 +12,12 @@ use tracing::Instrument as _;
 use super::attachment::{Attachment, Call, Ending};
 use super::sip_agents::SipAgents;
 use super::writer::Writer;
-use crate::alert::AlertId;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::DeliveryResult;
 use crate::call::report::Report;
 use crate::config::secret::Secret;
 use crate::notify::Deliverer;
-use crate::store::Store;
+use crate::store::{Claim, Store};
 use crate::tls::Authorities;
 
 /// How often what others left in the outbox is looked for: between so often and twice as rarely, at random, so that the
@@ -33,7 +32,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(15);
 pub struct Means {
     /// Keeps alerts.
     pub store: Store,
-    /// Sends webhooks; none without signing secrets.
+    /// Sends alerts; none where there are no secrets for it.
     pub deliverer: Option<Arc<Deliverer>>,
     /// Digest password for SIP.
     pub sip_password: Option<Secret>,
@@ -96,16 +95,21 @@ impl Host {
     }
 
     /// Lets what was refused by an earlier allow-list be sent by the one of these settings.
-    pub(super) fn readmit(&self, outgoing: Arc<Outgoing>) {
+    pub(super) fn readmit(&self, outgoing: Arc<[Outgoing]>) {
         let Some(deliverer) = self.deliverer.clone() else { return };
         let over = self.over.clone();
         tokio::spawn(async move {
-            match deliverer.readmit(&outgoing).await {
-                Ok(0) => {}
-                Ok(_) => look_through(&deliverer, &over).await,
-                Err(error) => {
-                    tracing::warn!(%error, "what was refused by an earlier allow-list could not be looked for");
+            let mut any = false;
+            for place in outgoing.iter() {
+                match deliverer.readmit(place).await {
+                    Ok(readmitted) => any |= readmitted > 0,
+                    Err(error) => {
+                        tracing::warn!(%error, "what was refused by an earlier allow-list could not be looked for");
+                    }
                 }
+            }
+            if any {
+                look_through(&deliverer, &over).await;
             }
         });
     }
@@ -152,8 +156,9 @@ async fn sweep(deliverer: Arc<Deliverer>, over: CancellationToken) {
 
 /// Attempts a few of what is due in the outbox.
 async fn look_through(deliverer: &Deliverer, over: &CancellationToken) {
-    let each = |alert_id: &AlertId, result: &DeliveryResult| {
-        tracing::info!(%alert_id, ?result, "attempted a webhook that an earlier process left");
+    let each = |claim: &Claim, result: &DeliveryResult| {
+        let (alert_id, target) = (&claim.alert_id, &claim.outgoing.target);
+        tracing::info!(%alert_id, target, ?result, "attempted a webhook that an earlier process left");
     };
     if let Err(error) = deliverer.sweep_until(SWEEP_LIMIT, over, each).await {
         tracing::warn!(%error, "the outbox could not be looked through");

@@ -60,7 +60,7 @@ async fn write(store: Store, mut queue: mpsc::UnboundedReceiver<Job>) {
                 }
                 _ => {
                     if let Err(error) = result {
-                        tracing::error!(%error, "the session could not be noted in the store");
+                        tracing::error!(%error, "what belongs to the session could not be noted in the store");
                     }
                 }
             }
@@ -74,6 +74,7 @@ fn alert_id(change: &Change) -> Option<AlertId> {
         Change::Told { .. }
         | Change::SessionStarted { .. }
         | Change::SessionEnded { .. }
-        | Change::SessionOver { .. } => None,
+        | Change::SessionOver { .. }
+        | Change::Transcript { .. } => None,
     }
 }

@@ -45,6 +45,7 @@ macro_rules! behaves {
             an_outcome_whose_alert_could_not_be_written_writes_both
             a_process_that_dies_in_an_attempt_is_followed_by_another_with_the_same_body
             a_retry_is_due_when_it_says_and_what_is_settled_is_never_claimed
+            a_clock_that_is_put_back_delays_no_retry_and_sends_nothing_that_is_held
             a_row_that_was_changed_from_outside_holds_up_no_other
             of_many_connections_that_claim_at_once_each_row_goes_to_one
             many_processes_may_open_a_new_store_at_once
@@ -54,6 +55,15 @@ macro_rules! behaves {
             an_alert_of_another_call_that_had_the_same_session_id_is_known_for_one
             changes_made_together_come_each_to_their_own_result
             what_was_told_without_the_store_is_kept_and_not_sent_again
+            every_place_has_a_row_of_its_own_that_is_claimed_only_within_reach
+            a_call_that_ends_well_resolves_what_was_told_and_only_there
+            a_resolution_never_overtakes_its_alert
+            a_failed_transfer_tells_every_place_its_outcome_and_the_start_of_the_call
+            alerts_are_found_by_what_is_looked_for
+            a_verdict_is_kept_with_its_alert_and_makes_a_label
+            what_was_given_up_is_sent_again_from_the_first_attempt
+            what_is_old_is_forgotten_with_all_that_belongs_to_it
+            a_callers_data_is_erased_whichever_way_the_number_is_written
         }
     };
     ($fresh:ty: $($name:ident)*) => {
@@ -65,14 +75,24 @@ macro_rules! behaves {
         )*
     };
 }
+pub(super) use super::behaviour_review::*;
 pub(super) use behaves;
 
 pub(super) fn outgoing(detail: WebhookDetail) -> Outgoing {
-    Outgoing {
-        url: "https://example.com/hook".parse().unwrap(),
-        detail,
-        allow: vec![AllowEntry::Net("10.0.0.0/8".parse().unwrap()), AllowEntry::Host("hooks.internal".to_owned())],
-        timeout_ms: 1_000,
+    let allow = vec![AllowEntry::Net("10.0.0.0/8".parse().unwrap()), AllowEntry::Host("hooks.internal".to_owned())];
+    Outgoing::webhook("https://example.com/hook".parse().unwrap(), detail, allow, 1_000)
+}
+
+/// Within reach of all.
+pub(super) fn all() -> Reach {
+    Reach { signs: true, secrets: vec!["SIDECAR_PAGERDUTY_KEY".to_owned()] }
+}
+
+/// The body that is sent.
+fn sent(claim: &Claim) -> &str {
+    match &claim.parcel {
+        Parcel::Body(body) => body,
+        Parcel::Told(told) => panic!("{told:?} is no body"),
     }
 }
 
@@ -80,12 +100,12 @@ pub(super) fn decided(alert: &Alert, webhook: WebhookPlan) -> StoreWrite {
     StoreWrite::Alert { alert: alert.clone(), webhook, transfer_cap: None }
 }
 
-fn came_to(alert: &Alert, outcome: Outcome, webhook: WebhookPlan) -> StoreWrite {
+pub(super) fn came_to(alert: &Alert, outcome: Outcome, webhook: WebhookPlan) -> StoreWrite {
     StoreWrite::Outcome { alert: Alert { outcome: Some(outcome), ..alert.clone() }, webhook }
 }
 
 async fn write(store: &Store, write: &StoreWrite, now: u64) -> StoreResult {
-    store.write(write, Some(&outgoing(WebhookDetail::Full)), now).await.unwrap()
+    store.write(write, &[outgoing(WebhookDetail::Full)], now).await.unwrap()
 }
 
 async fn row(store: &Store, id: &AlertId) -> OutboxRow {
@@ -100,9 +120,9 @@ pub(super) async fn an_alert_is_written_with_its_flag_and_webhook_and_read_back_
     let store = place.open().await;
     let stored = store.alert(&alert.id).await.unwrap().unwrap();
     assert_eq!(stored, StoredAlert { alert: alert.clone(), created_ms: NOW, review: "open".to_owned() });
-    let claim = store.claim(&alert.id, NOW).await.unwrap().unwrap();
+    let claim = store.claim(&alert.id, "", &all(), NOW).await.unwrap().unwrap();
     assert_eq!(claim.outgoing, outgoing(WebhookDetail::Full));
-    assert_eq!(claim.body, payload::body(&alert, WebhookDetail::Full));
+    assert_eq!(sent(&claim), payload::body(&alert, WebhookDetail::Full, None));
     assert_eq!((claim.attempt, claim.until_ms), (1, NOW + 1_000 + LEASE_SLACK_MS));
 }
 
@@ -126,9 +146,9 @@ pub(super) async fn no_webhook_is_queued_in_shadow_mode_or_without_a_plan_or_a_u
     write(&store, &decided(&shadow, WebhookPlan::Send), NOW).await;
     write(&store, &came_to(&shadow, Outcome::Busy, WebhookPlan::Send), NOW).await;
     write(&store, &decided(&alert("none"), WebhookPlan::None), NOW).await;
-    let written = store.write(&decided(&alert("no url"), WebhookPlan::Send), None, NOW).await.unwrap();
+    let written = store.write(&decided(&alert("no url"), WebhookPlan::Send), &[], NOW).await.unwrap();
     assert_eq!(written, StoreResult::Written);
-    assert_eq!((store.pending_count().await.unwrap(), store.next_due().await.unwrap()), (0, None));
+    assert_eq!((store.pending_count().await.unwrap(), store.next_due(&all(), NOW).await.unwrap()), (0, None));
     assert!(store.alert(&shadow.id).await.unwrap().is_some());
 }
 
@@ -136,11 +156,11 @@ pub(super) async fn a_failed_transfer_releases_the_held_webhook_which_tells_the_
     let store = place.open().await;
     let alert = alert("t3");
     write(&store, &decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW + 60_000));
-    assert!(store.claim(&alert.id, NOW + 59_999).await.unwrap().is_none());
+    assert_eq!(store.next_due(&all(), NOW).await.unwrap(), Some(NOW + 60_000));
+    assert!(store.claim(&alert.id, "", &all(), NOW + 59_999).await.unwrap().is_none());
     write(&store, &came_to(&alert, Outcome::Busy, WebhookPlan::Send), NOW + 10).await;
-    let claim = store.claim(&alert.id, NOW + 10).await.unwrap().unwrap();
-    let told: payload::FullPayload = serde_json::from_str(&claim.body).unwrap();
+    let claim = store.claim(&alert.id, "", &all(), NOW + 10).await.unwrap().unwrap();
+    let told: payload::FullPayload = serde_json::from_str(sent(&claim)).unwrap();
     assert_eq!(told.transfer, Some(Outcome::Busy));
 }
 
@@ -152,23 +172,23 @@ pub(super) async fn a_transfer_that_went_well_cancels_the_held_webhook(place: im
     assert_eq!(row(&store, &alert.id).await.due_ms, NOW + 60_000, "an outcome that is not final keeps it");
     write(&store, &came_to(&alert, Outcome::Transferred, WebhookPlan::None), NOW + 20).await;
     assert_eq!(row(&store, &alert.id).await.state, OutboxState::Cancelled);
-    assert!(store.claim_due(10, u64::MAX, NOW + 99_999_999).await.unwrap().is_empty());
+    assert!(store.claim_due(10, &all(), u64::MAX, NOW + 99_999_999).await.unwrap().is_empty());
 }
 
 pub(super) async fn a_held_webhook_falls_due_by_itself_when_its_process_died(place: impl Fresh) {
     let store = place.open().await;
     let alert = alert("t3");
     write(&store, &decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
-    let claims = store.claim_due(10, NOW + 60_000, NOW + 60_000).await.unwrap();
+    let claims = store.claim_due(10, &all(), NOW + 60_000, NOW + 60_000).await.unwrap();
     assert_eq!(claims.len(), 1);
     // The outcome comes after all: what is being sent is not changed, and not sent twice.
     for plan in [WebhookPlan::None, WebhookPlan::Send] {
         write(&store, &came_to(&alert, Outcome::Busy, plan), NOW + 60_001).await;
         let row = row(&store, &alert.id).await;
         assert_eq!((row.state, row.attempts), (OutboxState::Pending, 1));
-        assert_eq!(row.body, claims[0].body);
+        assert_eq!(row.body, sent(&claims[0]));
     }
-    assert!(store.claim(&alert.id, NOW + 60_002).await.unwrap().is_none());
+    assert!(store.claim(&alert.id, "", &all(), NOW + 60_002).await.unwrap().is_none());
     let delivered = Attempted::Delivered { status: 200 };
     assert!(store.attempted(&claims[0], &delivered, NOW + 60_003).await.unwrap());
     write(&store, &came_to(&alert, Outcome::Busy, WebhookPlan::Send), NOW + 60_004).await;
@@ -187,13 +207,13 @@ pub(super) async fn a_process_that_dies_in_an_attempt_is_followed_by_another_wit
     let store = place.open().await;
     let alert = alert("t3");
     write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
-    let lost = store.claim(&alert.id, NOW).await.unwrap().unwrap();
+    let lost = store.claim(&alert.id, "", &all(), NOW).await.unwrap().unwrap();
     drop(store);
     let store = place.open().await;
-    assert!(store.claim(&alert.id, lost.until_ms - 1).await.unwrap().is_none());
-    assert_eq!(store.next_due().await.unwrap(), Some(lost.until_ms));
-    let taken = store.claim(&alert.id, lost.until_ms).await.unwrap().unwrap();
-    assert_eq!((taken.attempt, &taken.body), (2, &lost.body));
+    assert!(store.claim(&alert.id, "", &all(), lost.until_ms - 1).await.unwrap().is_none());
+    assert_eq!(store.next_due(&all(), NOW).await.unwrap(), Some(lost.until_ms));
+    let taken = store.claim(&alert.id, "", &all(), lost.until_ms).await.unwrap().unwrap();
+    assert_eq!((taken.attempt, &taken.parcel), (2, &lost.parcel));
     // Should the first process live after all, its failure no longer counts, but its success does.
     let failed = Attempted::Retry { at_ms: NOW, status: None, detail: "late".to_owned() };
     assert!(!store.attempted(&lost, &failed, lost.until_ms).await.unwrap());
@@ -209,20 +229,36 @@ pub(super) async fn a_retry_is_due_when_it_says_and_what_is_settled_is_never_cla
     for key in ["retry", "gone", "done"] {
         write(&store, &decided(&alert(key), WebhookPlan::Send), NOW).await;
     }
-    let claims = store.claim_due(10, NOW, NOW).await.unwrap();
+    let claims = store.claim_due(10, &all(), NOW, NOW).await.unwrap();
     let claim = |key: &str| claims.iter().find(|claim| claim.alert_id == alert(key).id).unwrap();
     let retry = Attempted::Retry { at_ms: NOW + 5_000, status: Some(500), detail: "500".to_owned() };
     store.attempted(claim("retry"), &retry, NOW).await.unwrap();
     let gave_up = Attempted::GaveUp { status: Some(410), detail: "410".to_owned() };
     store.attempted(claim("gone"), &gave_up, NOW).await.unwrap();
     store.attempted(claim("done"), &Attempted::Delivered { status: 200 }, NOW).await.unwrap();
-    assert_eq!((store.pending_count().await.unwrap(), store.next_due().await.unwrap()), (1, Some(NOW + 5_000)));
-    assert!(store.claim_due(10, NOW + 4_999, NOW + 9_999).await.unwrap().is_empty(), "not due by then");
-    let again = store.claim_due(10, NOW + 9_999, NOW + 9_999).await.unwrap();
+    assert_eq!(
+        (store.pending_count().await.unwrap(), store.next_due(&all(), NOW).await.unwrap()),
+        (1, Some(NOW + 5_000))
+    );
+    assert!(store.claim_due(10, &all(), NOW + 4_999, NOW + 9_999).await.unwrap().is_empty(), "not due by then");
+    let again = store.claim_due(10, &all(), NOW + 9_999, NOW + 9_999).await.unwrap();
     assert_eq!(
         again.iter().map(|claim| (&claim.alert_id, claim.attempt)).collect::<Vec<_>>(),
         [(&alert("retry").id, 2)]
     );
+}
+
+pub(super) async fn a_clock_that_is_put_back_delays_no_retry_and_sends_nothing_that_is_held(place: impl Fresh) {
+    const AN_HOUR_BACK: u64 = NOW - 3_600_000;
+    let store = place.open().await;
+    write(&store, &decided(&alert("retry"), WebhookPlan::Send), NOW).await;
+    write(&store, &decided(&alert("held"), WebhookPlan::Hold { ms: 60_000 }), NOW).await;
+    let claims = store.claim_due(10, &all(), NOW, NOW).await.unwrap();
+    let retry = Attempted::Retry { at_ms: NOW + 5_000, status: Some(500), detail: "500".to_owned() };
+    store.attempted(&claims[0], &retry, NOW).await.unwrap();
+    assert_eq!(store.next_due(&all(), AN_HOUR_BACK).await.unwrap(), Some(0));
+    let again = store.claim_due(10, &all(), AN_HOUR_BACK, AN_HOUR_BACK).await.unwrap();
+    assert_eq!(again.iter().map(|claim| &claim.alert_id).collect::<Vec<_>>(), [&alert("retry").id]);
 }
 
 pub(super) async fn a_row_that_was_changed_from_outside_holds_up_no_other(place: impl Fresh) {
@@ -230,7 +266,7 @@ pub(super) async fn a_row_that_was_changed_from_outside_holds_up_no_other(place:
     write(&store, &decided(&alert("a"), WebhookPlan::Send), NOW).await;
     place.meddle("UPDATE outbox SET url = 'ftp://example.com/'").await;
     write(&store, &decided(&alert("b"), WebhookPlan::Send), NOW).await;
-    let claims = store.claim_due(10, NOW, NOW).await.unwrap();
+    let claims = store.claim_due(10, &all(), NOW, NOW).await.unwrap();
     assert_eq!(claims.iter().map(|claim| &claim.alert_id).collect::<Vec<_>>(), [&alert("b").id]);
     let bad = row(&store, &alert("a").id).await;
     assert_eq!(bad.state, OutboxState::GaveUp);
@@ -253,7 +289,7 @@ pub(super) async fn of_many_connections_that_claim_at_once_each_row_goes_to_one(
             let store = Store::open(&url).await.unwrap();
             let mut mine = Vec::new();
             loop {
-                let claims = store.claim_due(3, NOW, NOW).await.unwrap();
+                let claims = store.claim_due(3, &all(), NOW, NOW).await.unwrap();
                 if claims.is_empty() {
                     return mine;
                 }
@@ -342,8 +378,11 @@ pub(super) async fn a_session_is_kept_from_its_start_over_a_take_over_to_its_end
 pub(super) async fn an_alert_of_another_call_that_had_the_same_session_id_is_known_for_one(place: impl Fresh) {
     let store = place.open().await;
     let first = alert("t1");
-    let started =
-        || Change::SessionStarted { session_id: first.session_id.clone(), room_name: first.room_name.clone() };
+    let started = || Change::SessionStarted {
+        session_id: first.session_id.clone(),
+        room_name: first.room_name.clone(),
+        caller: None,
+    };
     let over = || Change::SessionOver { session_id: first.session_id.clone(), room_name: first.room_name.clone() };
     let decided_on = |alert: &Alert| change(decided(alert, WebhookPlan::Send));
     let existing = Ok(StoreResult::Existing { outcome: None });
@@ -360,7 +399,7 @@ pub(super) async fn an_alert_of_another_call_that_had_the_same_session_id_is_kno
 }
 
 fn change(write: StoreWrite) -> Change {
-    Change::Alert { write: Box::new(write), outgoing: Some(Arc::new(outgoing(WebhookDetail::Full))) }
+    Change::Alert { write: Box::new(write), outgoing: Arc::new([outgoing(WebhookDetail::Full)]) }
 }
 
 pub(super) async fn changes_made_together_come_each_to_their_own_result(place: impl Fresh) {
@@ -371,7 +410,7 @@ pub(super) async fn changes_made_together_come_each_to_their_own_result(place: i
     let session = || ("s1".to_owned(), "room".to_owned());
     let ((session_id, room_name), (id, name)) = (session(), session());
     let changes = [
-        Change::SessionStarted { session_id, room_name },
+        Change::SessionStarted { session_id, room_name, caller: None },
         change(decided(&new, WebhookPlan::Send)),
         // What somebody wrote past us makes this one fail, and no other.
         change(decided(&known, WebhookPlan::Send)),
@@ -382,6 +421,7 @@ pub(super) async fn changes_made_together_come_each_to_their_own_result(place: i
             reason: "hangup".to_owned(),
             turns: 3,
             escalated: true,
+            went_well: true,
         },
     ];
     let results = store.apply(&changes, NOW + 1).await;
@@ -401,7 +441,7 @@ pub(super) async fn what_was_told_without_the_store_is_kept_and_not_sent_again(p
     write(&store, &decided(&late, WebhookPlan::Send), NOW).await;
     let told = |alert: &Alert| Change::Told {
         alert: Box::new(alert.clone()),
-        outgoing: Arc::new(outgoing(WebhookDetail::Full)),
+        outgoing: Box::new(outgoing(WebhookDetail::Full)),
         status: 204,
     };
     assert_eq!(
@@ -413,5 +453,5 @@ pub(super) async fn what_was_told_without_the_store_is_kept_and_not_sent_again(p
         assert_eq!((row.state, row.attempts, row.last_status), (OutboxState::Delivered, 1, Some(204)));
         assert!(store.alert(&alert.id).await.unwrap().is_some());
     }
-    assert_eq!((store.pending_count().await, store.claim_due(9, NOW + 2, NOW + 2).await), (Ok(0), Ok(vec![])));
+    assert_eq!((store.pending_count().await, store.claim_due(9, &all(), NOW + 2, NOW + 2).await), (Ok(0), Ok(vec![])));
 }

@@ -10,19 +10,25 @@
 
 #[cfg(test)]
 mod behaviour;
+#[cfg(test)]
+mod behaviour_review;
 mod error;
+pub mod review;
 mod rows;
 mod sqlite;
 mod url;
 
 pub use self::error::{StoreError, StoreProblem};
-pub use self::rows::{Attempted, Change, Claim, LEASE_SLACK_MS, OutboxRow, OutboxState, StoredAlert, StoredSession};
+use self::review::{AlertFilter, Attempt, Forgotten, LabelledCall, ListedAlert, SaidVerdict};
+pub use self::rows::{
+    Attempted, Change, Claim, LEASE_SLACK_MS, Needs, OutboxRow, OutboxState, Parcel, Reach, StoredAlert, StoredSession,
+};
 use self::sqlite::SqliteStore;
 use self::url::Place;
 pub use self::url::{NotAStore, StoreUrl};
-use crate::alert::AlertId;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::{StoreResult, StoreWrite};
+use crate::alert::{Alert, AlertId};
 
 /// The store of a host. Clones share its one connection, one use at a time: a future of this store that was begun must
 /// go on being polled (or be dropped) while another is awaited, or that one never gets its turn.
@@ -107,9 +113,9 @@ impl Store {
     /// A transfer that follows takes a place of this hour with it; without one left, the alert is written all the same
     /// ([`StoreResult::AtCap`]).
     ///
-    /// A new alert flags its session and queues its webhook as planned (a shadow alert queues none). An alert that is
-    /// there already is left as it is, and its outcome told. An outcome settles a webhook that is held: it is
-    /// released now, with the body that tells the outcome; cancelled; or kept. What was attempted once is not changed.
+    /// A new alert flags its session and queues what goes to each place as planned (a shadow alert queues nothing). An
+    /// alert that is there already is left as it is, and its outcome told. An outcome settles what is held: it is
+    /// released now, telling the outcome; cancelled; or kept. What was attempted once is not changed.
     /// An outcome whose alert could not be written at the time writes both.
     ///
     /// # Errors
@@ -117,7 +123,7 @@ impl Store {
     pub async fn write(
         &self,
         write: &StoreWrite,
-        outgoing: Option<&Outgoing>,
+        outgoing: &[Outgoing],
         now_unix_ms: u64,
     ) -> Result<StoreResult, StoreError> {
         match &self.0 {
@@ -143,25 +149,38 @@ impl Store {
         }
     }
 
-    /// Claims one webhook for an attempt, if it is due and no other process has it.
+    /// Claims what goes of an alert to one place (nothing: the webhook) for an attempt, if it is due, within reach, and no
+    /// other process has it.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
-    pub async fn claim(&self, alert_id: &AlertId, now_ms: u64) -> Result<Option<Claim>, StoreError> {
+    pub async fn claim(
+        &self,
+        alert_id: &AlertId,
+        target: &str,
+        reach: &Reach,
+        now_ms: u64,
+    ) -> Result<Option<Claim>, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.claim(alert_id, now_ms).await,
+            Backend::Sqlite(store) => store.claim(alert_id, target, reach, now_ms).await,
         }
     }
 
-    /// Claims up to `limit` webhooks that were due by `due_by_ms`, those that are overdue longest first.
+    /// Claims up to `limit` rows within reach that were due by `due_by_ms`, those that are overdue longest first.
     ///
     /// A row that cannot be sent because someone changed it from outside is given up, so that it holds up no other.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
-    pub async fn claim_due(&self, limit: u32, due_by_ms: u64, now_ms: u64) -> Result<Vec<Claim>, StoreError> {
+    pub async fn claim_due(
+        &self,
+        limit: u32,
+        reach: &Reach,
+        due_by_ms: u64,
+        now_ms: u64,
+    ) -> Result<Vec<Claim>, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.claim_due(limit, due_by_ms, now_ms).await,
+            Backend::Sqlite(store) => store.claim_due(limit, reach, due_by_ms, now_ms).await,
         }
     }
 
@@ -178,7 +197,7 @@ impl Store {
         }
     }
 
-    /// Lets the webhooks to `outgoing`'s URL go by its allow-list, where they have another one: those that are still to
+    /// Lets what goes to `outgoing`'s place go by its allow-list, where they have another one: those that are still to
     /// be sent, and, at once, those that were decided since `since_ms` and given up without an answer before their
     /// attempt `last_attempt`, as those are that were refused. Returns how many there were.
     ///
@@ -201,12 +220,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn webhook(&self, alert_id: &AlertId) -> Result<Option<OutboxRow>, StoreError> {
+        Ok(self.notices(alert_id).await?.into_iter().find(|row| row.target.is_empty()))
+    }
+
+    /// Where all that is sent of an alert stands, the webhook first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn notices(&self, alert_id: &AlertId) -> Result<Vec<OutboxRow>, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.webhook(alert_id).await,
+            Backend::Sqlite(store) => store.notices(alert_id).await,
         }
     }
 
-    /// How many webhooks are still to be sent, held ones included.
+    /// How much is still to be sent, what is held included.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -216,13 +243,123 @@ impl Store {
         }
     }
 
-    /// When the next attempt may begin, Unix time in ms; none when nothing is to be sent.
+    /// What is needed to send all of that.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn next_due(&self) -> Result<Option<u64>, StoreError> {
+    pub async fn needs(&self) -> Result<Needs, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.next_due().await,
+            Backend::Sqlite(store) => store.needs().await,
+        }
+    }
+
+    /// When the next attempt within reach may begin, Unix time in ms; none when nothing is to be sent.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn next_due(&self, reach: &Reach, now_ms: u64) -> Result<Option<u64>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.next_due(reach, now_ms).await,
+        }
+    }
+
+    /// Up to `limit` alerts that a filter lets through, the latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn alerts(&self, filter: &AlertFilter, limit: u32) -> Result<Vec<ListedAlert>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.alerts(filter, limit).await,
+        }
+    }
+
+    /// The ids of alerts that begin so; two of them where there are more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn find(&self, beginning: &str) -> Result<Vec<AlertId>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.find(beginning).await,
+        }
+    }
+
+    /// What somebody said of an alert, if anybody did.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn verdict(&self, alert_id: &AlertId) -> Result<Option<SaidVerdict>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.verdict(alert_id).await,
+        }
+    }
+
+    /// Keeps what somebody says of an alert, in place of what was said before. Whether the alert is there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn say(&self, alert_id: &AlertId, said: &SaidVerdict) -> Result<bool, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.say(alert_id, said).await,
+        }
+    }
+
+    /// Every attempt to tell somebody of an alert, first one first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn attempts(&self, alert_id: &AlertId) -> Result<Vec<Attempt>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.attempts(alert_id).await,
+        }
+    }
+
+    /// Makes due at once, by a schedule that begins anew, what of an alert was not delivered (and what was, if
+    /// `delivered_too`), and queues it for those places of `outgoing` that it was not queued for. What is being attempted
+    /// at this moment is left alone. Returns how much is due.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn resend(
+        &self,
+        alert: &Alert,
+        outgoing: &[Outgoing],
+        delivered_too: bool,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.resend(alert, outgoing, delivered_too, now_ms).await,
+        }
+    }
+
+    /// Calls since then of whose alerts somebody said something.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn labelled(&self, since_ms: u64) -> Result<Vec<LabelledCall>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.labelled(since_ms).await,
+        }
+    }
+
+    /// Forgets alerts that were decided, and calls that ended, before then, with all that belongs to them, undelivered
+    /// webhooks included.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn prune(&self, before_ms: u64) -> Result<Forgotten, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.prune(before_ms).await,
+        }
+    }
+
+    /// Forgets all calls of a caller (a number in any form) and their alerts, with all that belongs to them, so that they
+    /// are gone from the file as well. What a version wrote that did not know the caller stays.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn erase(&self, caller: &str) -> Result<Forgotten, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.erase(caller).await,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::alert::outgoing::{BadOutgoing, Outgoing};
+use crate::alert::notice::{NoticeEvent, Told};
+use crate::alert::outgoing::{BadOutgoing, Outgoing, Texts};
 use crate::alert::record::{StoreWrite, WebhookPlan};
 use crate::alert::{Alert, AlertId, payload};
 
@@ -24,15 +25,15 @@ pub enum Change {
     Alert {
         /// What.
         write: Box<StoreWrite>,
-        /// Where its webhook goes.
-        outgoing: Option<Arc<Outgoing>>,
+        /// Where it goes.
+        outgoing: Arc<[Outgoing]>,
     },
-    /// An alert whose webhook was sent although it was not stored: it is stored now, and not sent again.
+    /// An alert that was told although it was not stored: it is stored now, and not told there again.
     Told {
         /// The alert.
         alert: Box<Alert>,
-        /// Where its webhook went.
-        outgoing: Arc<Outgoing>,
+        /// Where it went.
+        outgoing: Box<Outgoing>,
         /// What the receiver answered.
         status: u16,
     },
@@ -42,6 +43,8 @@ pub enum Change {
         session_id: String,
         /// The room.
         room_name: String,
+        /// The caller's number or address, as the room gives it.
+        caller: Option<String>,
     },
     /// A call ended, also when its start could not be noted.
     SessionEnded {
@@ -55,6 +58,17 @@ pub enum Change {
         turns: u32,
         /// Whether it escalated.
         escalated: bool,
+        /// Whether it ended well: what it alerted of is told to be over, where that can be told.
+        went_well: bool,
+    },
+    /// What was said in a call that was noted before.
+    Transcript {
+        /// The session.
+        session_id: String,
+        /// The room.
+        room_name: String,
+        /// A recording, as JSON Lines.
+        recording: String,
     },
     /// The room ended the call, and nothing of it is under way any more: should its id come again, it is another call's.
     SessionOver {
@@ -87,26 +101,66 @@ pub struct StoredSession {
 /// no more than that.
 pub const LEASE_SLACK_MS: u64 = 2_000;
 
+/// What a process is able to send. What it is not, it leaves to others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Whether it can sign.
+    pub signs: bool,
+    /// The variables of secrets that it has.
+    pub secrets: Vec<String>,
+}
+
+impl Reach {
+    /// The variables as a JSON list.
+    pub(super) fn secrets_text(&self) -> String {
+        serde_json::Value::from(self.secrets.clone()).to_string()
+    }
+}
+
+/// What is still to be sent needs this.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Whether something has to be signed.
+    pub signature: bool,
+    /// The variables of secrets.
+    pub secrets: Vec<String>,
+}
+
 /// The right to make one attempt, until the lease runs out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     /// The alert, whose id is the webhook's.
     pub alert_id: AlertId,
+    /// What it is of.
+    pub event: NoticeEvent,
     /// Where it goes and how.
     pub outgoing: Outgoing,
-    /// What is sent, the same in every attempt.
-    pub body: String,
+    /// What is sent or told, the same in every attempt.
+    pub parcel: Parcel,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// When another process may take over, Unix time in ms.
     pub until_ms: u64,
 }
 
-/// A webhook that is due, as it lies in the outbox.
+/// What is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parcel {
+    /// This very body: the webhook's.
+    Body(String),
+    /// What this tells, in the format of its place.
+    Told(Box<Told>),
+}
+
+/// Something that is due, as it lies in the outbox.
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) alert_id: AlertId,
-    pub(super) url: String,
+    pub(super) target: String,
+    pub(super) event: String,
+    pub(super) format: String,
+    pub(super) url: Option<String>,
+    pub(super) secret: Option<String>,
     pub(super) detail: String,
     pub(super) allow: String,
     pub(super) timeout_ms: u64,
@@ -115,48 +169,84 @@ pub(super) struct Due {
     pub(super) attempts: u32,
 }
 
+/// Why a row cannot be sent: someone changed it from outside.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadDue {
+    #[error(transparent)]
+    Outgoing(#[from] BadOutgoing),
+    #[error("what it tells cannot be read ({0})")]
+    Told(#[from] serde_json::Error),
+    #[error("its event {0:?} is unknown")]
+    Event(String),
+}
+
 impl Due {
     /// The right to its next attempt.
     ///
     /// # Errors
-    /// [`BadOutgoing`] when someone changed the row from outside, so that it cannot be sent.
-    pub(super) fn claimed(self, now_ms: u64) -> Result<Claim, BadOutgoing> {
-        let outgoing = Outgoing::from_texts(&self.url, &self.detail, &self.allow, self.timeout_ms)?;
+    /// [`BadDue`] when someone changed the row from outside, so that it cannot be sent.
+    pub(super) fn claimed(self, now_ms: u64) -> Result<Claim, BadDue> {
+        let outgoing = Outgoing::from_texts(&Texts {
+            target: &self.target,
+            format: &self.format,
+            url: self.url.as_deref(),
+            secret: self.secret.as_deref(),
+            detail: &self.detail,
+            allow: &self.allow,
+            timeout_ms: self.timeout_ms,
+        })?;
+        let event = NoticeEvent::of(&self.event).ok_or(BadDue::Event(self.event))?;
+        let parcel = if self.target.is_empty() {
+            Parcel::Body(self.body)
+        } else {
+            Parcel::Told(Box::new(serde_json::from_str(&self.body)?))
+        };
         let until_ms = now_ms.saturating_add(outgoing.timeout_ms).saturating_add(LEASE_SLACK_MS);
         let attempt = self.attempts.saturating_add(1);
-        Ok(Claim { alert_id: self.alert_id, outgoing, body: self.body, attempt, until_ms })
+        Ok(Claim { alert_id: self.alert_id, event, outgoing, parcel, attempt, until_ms })
     }
 }
 
-/// A webhook that is to be queued.
+/// What a row of the outbox holds of an alert for a place: the webhook's body, or what is told there.
+///
+/// # Errors
+/// Those of JSON, of which an alert gives no cause.
+pub(super) fn body(alert: &Alert, outgoing: &Outgoing) -> serde_json::Result<String> {
+    let link = outgoing.link_of(alert);
+    if outgoing.target.is_empty() {
+        return Ok(payload::body(alert, outgoing.detail, link));
+    }
+    serde_json::to_string(&Told { alert: alert.clone(), link, test: false })
+}
+
+/// What is to be queued for one place.
 #[derive(Debug)]
 pub(super) struct Queued<'a> {
     pub(super) state: OutboxState,
     pub(super) due_ms: u64,
     pub(super) outgoing: &'a Outgoing,
-    pub(super) body: String,
 }
 
 impl<'a> Queued<'a> {
-    /// The webhook that is planned for an alert: none for a shadow alert, and none where no webhook is set, which is
-    /// worth a warning.
+    /// What is planned for an alert: nothing for a shadow alert, and nothing where it goes nowhere, which is worth a
+    /// warning.
     pub(super) fn planned(
         alert: &Alert,
         plan: WebhookPlan,
-        outgoing: Option<&'a Outgoing>,
+        outgoing: &'a [Outgoing],
         now_ms: u64,
-    ) -> Option<Self> {
-        let (state, due_ms) = match plan {
-            _ if alert.shadow => return None,
-            WebhookPlan::None => return None,
-            WebhookPlan::Send => (OutboxState::Pending, now_ms),
-            WebhookPlan::Hold { ms } => (OutboxState::Held, now_ms.saturating_add(ms)),
+    ) -> impl Iterator<Item = Self> {
+        let planned = match plan {
+            _ if alert.shadow => None,
+            WebhookPlan::None => None,
+            WebhookPlan::Send => Some((OutboxState::Pending, now_ms)),
+            WebhookPlan::Hold { ms } => Some((OutboxState::Held, now_ms.saturating_add(ms))),
         };
-        if outgoing.is_none() {
-            tracing::warn!(alert_id = %alert.id, "a webhook was planned, but none is set; the alert is flagged only");
+        if planned.is_some() && outgoing.is_empty() {
+            tracing::warn!(alert_id = %alert.id, "an alert was to be sent, but goes nowhere; it is flagged only");
         }
-        let outgoing = outgoing?;
-        Some(Self { state, due_ms, outgoing, body: payload::body(alert, outgoing.detail) })
+        let queued = move |(state, due_ms)| outgoing.iter().map(move |outgoing| Self { state, due_ms, outgoing });
+        planned.into_iter().flat_map(queued)
     }
 }
 
@@ -246,9 +336,15 @@ impl OutboxState {
     }
 }
 
-/// A webhook as the outbox has it.
+/// A webhook, or a notice to another place, as the outbox has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
+    /// What the place is called; nothing for the webhook's.
+    pub target: String,
+    /// What it is of.
+    pub event: NoticeEvent,
+    /// How it is put.
+    pub format: String,
     /// Where it stands.
     pub state: OutboxState,
     /// How many attempts were begun.

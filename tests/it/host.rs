@@ -156,7 +156,8 @@ async fn five_hundred_calls_share_a_process_and_none_disturbs_another() {
     let receiver = MockServer::start().await;
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
     let signer = Signer::new(vec![SECRET.parse().unwrap()]).unwrap();
-    let deliverer = Some(Arc::new(Deliverer::new(store.clone(), signer, clock::system(), Authorities::default())));
+    let deliverer =
+        Some(Arc::new(Deliverer::new(store.clone(), Some(signer), clock::system(), Authorities::default())));
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -49,6 +49,9 @@ fn alert(key: &str) -> Alert {
         outcome: None,
         steps: Vec::new(),
         shadow: false,
+        streak: 3,
+        participant: None,
+        about: None,
     }
 }
 
@@ -57,7 +60,7 @@ fn loopback() -> Vec<AllowEntry> {
 }
 
 fn outgoing(url: &str, allow: Vec<AllowEntry>) -> Outgoing {
-    Outgoing { url: url.parse().unwrap(), detail: WebhookDetail::Seed, allow, timeout_ms: 10_000 }
+    Outgoing::webhook(url.parse().unwrap(), WebhookDetail::Seed, allow, 10_000)
 }
 
 /// A store, and a deliverer on it whose clock the test turns.
@@ -77,7 +80,7 @@ impl Host {
         let signer = Signer::new(vec![SECRET.parse().unwrap()]).unwrap();
         let deliverer = Deliverer::new(
             store.clone(),
-            signer,
+            Some(signer),
             Arc::new(move || now.load(Ordering::Relaxed)),
             Authorities::default(),
         );
@@ -93,7 +96,7 @@ impl Host {
         let id = alert.id.clone();
         let write = StoreWrite::Alert { alert, webhook: WebhookPlan::Send, transfer_cap: None };
         let now = self.clock.load(Ordering::Relaxed);
-        assert_eq!(self.store.write(&write, Some(outgoing), now).await.unwrap(), StoreResult::Written);
+        assert_eq!(self.store.write(&write, std::slice::from_ref(outgoing), now).await.unwrap(), StoreResult::Written);
         id
     }
 

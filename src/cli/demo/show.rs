@@ -84,7 +84,7 @@ impl Show {
         let rule = format!("{} caller turns in a row rated below {} of 10", settings.window, settings.threshold);
         let then = match &settings.action {
             Action::Transfer { target } => format!("transfer to {}", target.as_str()),
-            Action::Notify { .. } => "notify the supervisors".to_owned(),
+            Action::Notify => "notify the supervisors".to_owned(),
             Action::Flag => "flag the call for review".to_owned(),
         };
         show.wrapped("  rule     ", &format!("{rule}: {then}"))?;

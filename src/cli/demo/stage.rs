@@ -114,7 +114,7 @@ impl Stage {
     /// The sidecar, as `attach` would have it.
     pub(super) fn attachment(&self) -> Result<(Means, Attachment), Failure> {
         let signer = Signer::new(vec![self.secret.clone()]).map_err(|e| Failure::new(Exit::Other, e))?;
-        let deliverer = Deliverer::new(self.store.clone(), signer, clock::system(), Authorities::default());
+        let deliverer = Deliverer::new(self.store.clone(), Some(signer), clock::system(), Authorities::default());
         let url: Url = parse(&self.room.url())?;
         let means = Means {
             store: self.store.clone(),
@@ -160,11 +160,11 @@ fn staged(settings: Settings, action: ActionKind, receiver: &Url) -> Result<Sett
     let target: E164 = parse("+14155551234")?;
     let action = match action {
         ActionKind::Transfer => Action::Transfer { target },
-        ActionKind::Notify => Action::Notify { webhook: url.clone() },
+        ActionKind::Notify => Action::Notify,
         ActionKind::Flag => Action::Flag,
     };
     let allow = vec![AllowEntry::Net(IpAddr::V4(Ipv4Addr::LOCALHOST).into())];
-    let webhook = Webhook { url: Some(url), allow, ..settings.webhook.clone() };
+    let webhook = Webhook { url: Some(url), allow, targets: Vec::new(), ..settings.webhook.clone() };
     let sip = Sip { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..Settings::default().sip };
     Ok(Settings { enabled: true, action, webhook, sip, transfer_countries: Vec::new(), ..settings })
 }

@@ -9,13 +9,19 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::finding::{Check, Finding};
+use crate::alert::Alert;
+use crate::alert::notice::Told;
+use crate::alert::outgoing::Outgoing;
 use crate::cli::exit::Failure;
+use crate::clock;
 use crate::config::Loaded;
 use crate::config::plain;
 use crate::config::secret::{SecretErrors, Secrets};
 use crate::config::settings::{ActionKind, Settings, TransferMode};
+use crate::config::target_secrets::TargetSecrets;
 use crate::notify::guard::Guard;
-use crate::notify::sign::NoSigner;
+use crate::notify::send::Sender;
+use crate::notify::sign::{NoSigner, Signer};
 use crate::room::error::RoomEvent;
 use crate::room::message::RoomMessage;
 use crate::room::{Target, open};
@@ -56,14 +62,21 @@ pub(super) fn settings(loaded: &Result<Loaded, Failure>) -> Vec<Finding> {
 }
 
 /// Secrets can be used, and those that the settings need are there.
-pub(super) fn secrets(secrets: &Result<Secrets, SecretErrors>, settings: Option<&Settings>) -> Vec<Finding> {
+pub(super) fn secrets(
+    secrets: &Result<Secrets, SecretErrors>,
+    settings: Option<&Settings>,
+    targets: &TargetSecrets,
+) -> Vec<Finding> {
     let secrets = match secrets {
         Ok(secrets) => secrets,
         Err(errors) => return vec![Check::Secrets.fail(errors, "set each to what is allowed, or unset it")],
     };
     let mut findings = Vec::new();
-    if secrets.webhook.is_empty() && settings.is_some_and(|s| s.webhook.url.is_some()) {
+    if secrets.webhook.is_empty() && settings.is_some_and(|s| s.webhook.needs_signature()) {
         findings.push(Check::Secrets.fail(NoSigner, NoSigner::MEND));
+    }
+    if let Some(Err(errors)) = settings.map(|settings| targets.check(&settings.webhook.targets)) {
+        findings.push(Check::Secrets.fail(errors, "set each, or the variable with _FILE behind it to its file"));
     }
     if settings.is_some_and(|s| s.sip.user.is_some()) && secrets.sip_password.is_none() {
         findings.push(Check::Secrets.warn("sentimentSipUser is set and SIDECAR_SIP_PASSWORD is not: no SIP login"));
@@ -99,37 +112,90 @@ pub(super) async fn store(url: Option<StoreUrl>) -> Finding {
     }
 }
 
-/// The webhook's host resolves to an address that webhooks may reach, and takes connections. Nothing is sent.
-pub(super) async fn webhook(settings: Option<&Settings>) -> Finding {
-    let Some(settings) = settings else { return Check::Webhook.skip("waits for right settings") };
-    let Some(webhook) = &settings.webhook.url else { return Check::Webhook.skip("sentimentNotifyWebhook is not set") };
-    let url = webhook.url();
-    let host = url.host_str().unwrap_or_default();
+/// The host of each place that alerts go to resolves to an address that they may reach, and takes connections. Nothing is
+/// sent.
+pub(super) async fn webhooks(settings: Option<&Settings>, targets: &TargetSecrets) -> Vec<Finding> {
+    let Some(settings) = settings else { return vec![Check::Webhook.skip("waits for right settings")] };
+    let all = Outgoing::from_settings(&settings.webhook);
+    if all.is_empty() {
+        return vec![Check::Webhook.skip("sentimentNotifyWebhook and sentimentNotifyTargets are not set")];
+    }
+    let sender = Sender::new(None, targets.clone(), clock::system(), Authorities::default());
+    let mut findings = Vec::with_capacity(all.len());
+    for outgoing in &all {
+        findings.push(match sender.place(outgoing) {
+            Ok((url, _)) => webhook(outgoing, url.url()).await,
+            // Which secret is missing is told among the secrets.
+            Err(_) => Check::Webhook.skip(format!("{}waits for its secret", name(outgoing))),
+        });
+    }
+    findings
+}
+
+/// What goes before what is said of a place.
+fn name(outgoing: &Outgoing) -> String {
+    if outgoing.target.is_empty() { String::new() } else { format!("{}: ", outgoing.target) }
+}
+
+async fn webhook(outgoing: &Outgoing, url: &Url) -> Finding {
+    let (name, host) = (name(outgoing), url.host_str().unwrap_or_default());
+    let key = if outgoing.target.is_empty() { "sentimentNotifyWebhook" } else { "sentimentNotifyTargets" };
     let addresses = match resolve(url).await {
         Ok(addresses) => addresses,
         Err(error) => {
             return Check::Webhook.fail(
-                format!("{host} does not resolve: {}", plain(&error.to_string())),
-                "check sentimentNotifyWebhook and the name server",
+                format!("{name}{host} does not resolve: {}", plain(&error.to_string())),
+                format!("check {key} and the name server"),
             );
         }
     };
-    let guard = Guard::new(url, &settings.webhook.allow);
-    let name = url.domain();
+    let guard = Guard::new(url, &outgoing.allow);
     let mut problem = format!("{host} has no address");
     for address in addresses {
-        match guard.judge(name, address.ip()) {
+        match guard.judge(url.domain(), address.ip()) {
             Err(refusal) => problem = refusal.to_string(),
             Ok(()) => match timeout(PATIENCE, TcpStream::connect(address)).await {
                 Ok(Ok(_)) => {
-                    return Check::Webhook.ok(format!("{host} takes connections at {address}; nothing was sent"));
+                    return Check::Webhook.ok(format!("{name}{host} takes connections at {address}; nothing was sent"));
                 }
                 Ok(Err(error)) => problem = format!("{host} at {address}: {error}"),
                 Err(_) => problem = format!("{host} at {address} does not answer within {} s", PATIENCE.as_secs()),
             },
         }
     }
-    Check::Webhook.fail(problem, "check sentimentNotifyWebhook, sentimentWebhookAllow and the receiver")
+    Check::Webhook.fail(format!("{name}{problem}"), format!("check {key}, sentimentWebhookAllow and the receiver"))
+}
+
+/// Sends an alert that is marked as a test to each place that alerts go to.
+pub(super) async fn send_test(
+    settings: Option<&Settings>,
+    secrets: Option<&Secrets>,
+    targets: &TargetSecrets,
+    authorities: &Result<Authorities, TlsError>,
+) -> Vec<Finding> {
+    let (Some(settings), Some(secrets), Ok(authorities)) = (settings, secrets, authorities) else {
+        return vec![Check::Test.skip("waits for right settings and secrets")];
+    };
+    let signer = Signer::new(secrets.webhook.clone()).ok();
+    let sender = Sender::new(signer, targets.clone(), clock::system(), authorities.clone());
+    let now_ms = clock::unix_ms();
+    let mut findings = Vec::new();
+    for outgoing in Outgoing::from_settings(&settings.webhook) {
+        let alert = Alert::test(settings.action.kind(), now_ms);
+        let told = Told { link: outgoing.link_of(&alert), alert, test: true };
+        let name = if outgoing.target.is_empty() { "webhook" } else { &outgoing.target };
+        findings.push(match sender.try_out(&told, &outgoing).await {
+            Ok(status) => Check::Test.ok(format!("{name} took the test alert {} ({status})", told.alert.id)),
+            Err(problem) => Check::Test.fail(
+                format!("{name} did not take the test alert: {}", plain(&problem)),
+                "look into the receiver's own log, and check its settings and secret",
+            ),
+        });
+    }
+    if findings.is_empty() {
+        findings.push(Check::Test.skip("alerts go nowhere: set sentimentNotifyWebhook or sentimentNotifyTargets"));
+    }
+    findings
 }
 
 async fn resolve(url: &Url) -> io::Result<Vec<SocketAddr>> {

@@ -32,6 +32,8 @@ pub(super) enum Check {
     Secrets,
     Store,
     Webhook,
+    /// `doctor --send-test`.
+    Test,
     Sip,
     Room,
     Llm,
@@ -82,6 +84,7 @@ impl Check {
             Self::Secrets => "secrets",
             Self::Store => "store",
             Self::Webhook => "webhook",
+            Self::Test => "test",
             Self::Sip => "sip",
             Self::Room => "room",
             Self::Transfer(step) => step.name(),
@@ -95,7 +98,7 @@ impl Check {
             Self::Settings | Self::Secrets => Exit::BadSettings,
             Self::Store => Exit::StoreUnusable,
             Self::Room => Exit::RoomRefused,
-            Self::Webhook | Self::Sip | Self::Llm | Self::Transfer(_) => Exit::Other,
+            Self::Webhook | Self::Test | Self::Sip | Self::Llm | Self::Transfer(_) => Exit::Other,
         }
     }
 

@@ -14,6 +14,7 @@ use url::Url;
 use super::exit::{Exit, Failure};
 use super::settings_args::SettingsArgs;
 use crate::config::secret::SecretName;
+use crate::config::target_secrets::TargetSecrets;
 use crate::config::{Env, load_secrets};
 use crate::room::{DialectName, Target};
 use crate::store::StoreUrl;
@@ -22,7 +23,7 @@ use finding::{Finding, exit_of};
 
 /// Check settings, secrets, store, webhook, SIP peer, room and LLM, each on its own, and say how to mend what fails.
 ///
-/// No alert is sent and nobody is called. The room is joined for a moment when --room-url and --room name one. The LLM at
+/// No alert is sent, unless --send-test asks for one, and nobody is called. The room is joined for a moment when --room-url and --room name one. The LLM at
 /// llmUrl is asked to rate one neutral sentence.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -30,6 +31,7 @@ Example:
   sentiment-sidecar doctor --agent agent.json \\
       --room-url wss://rooms.example.com/v1 --room room_abc123
   sentiment-sidecar doctor --agent agent.json --sip
+  sentiment-sidecar doctor --agent agent.json --send-test
 
 Exit codes: 0 all is well or worth a warning, 1 webhook, SIP peer or LLM,
 2 usage, 6 settings or secrets, 7 room, 9 store. Of several, the first in the
@@ -51,6 +53,10 @@ pub struct DoctorArgs {
     /// sentimentSipProxy].
     #[arg(long, value_name = "PEER", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     sip: Option<String>,
+    /// Send an alert that is marked as a test to sentimentNotifyWebhook and to each of sentimentNotifyTargets, and nothing
+    /// else but settings and secrets is checked.
+    #[arg(long, conflicts_with = "sip")]
+    send_test: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -74,7 +80,8 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
     let secrets = load_secrets(env, &SecretName::ALL);
     let mut findings = checks::settings(&loaded);
     let settings = loaded.ok().map(|loaded| loaded.settings);
-    findings.extend(checks::secrets(&secrets, settings.as_ref()));
+    let targets = TargetSecrets::of(env.clone());
+    findings.extend(checks::secrets(&secrets, settings.as_ref(), &targets));
     let secrets = secrets.ok();
     if let Some(peer) = &args.sip {
         let peer = Some(peer.as_str()).filter(|peer| !peer.is_empty());
@@ -82,18 +89,25 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
         return findings;
     }
     let authorities = Authorities::new(args.ca_file.as_deref());
+    if args.send_test {
+        let test = checks::send_test(settings.as_ref(), secrets.as_ref(), &targets, &authorities);
+        findings.extend(test.await);
+        return findings;
+    }
     let room = args.room_url.zip(args.room).map(|(url, name)| {
         let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
         Target::dial(DialectName::Native, url, name, token)
     });
-    let (store, webhook, sip, room, llm) = tokio::join!(
+    let (store, webhooks, sip, room, llm) = tokio::join!(
         checks::store(args.store),
-        checks::webhook(settings.as_ref()),
+        checks::webhooks(settings.as_ref(), &targets),
         checks::sip(settings.as_ref(), secrets.as_ref()),
         checks::room(room, secrets.as_ref(), &authorities),
         llm::llm(settings.as_ref(), secrets.as_ref(), &authorities),
     );
-    findings.extend([store, webhook, sip, room, llm]);
+    findings.push(store);
+    findings.extend(webhooks);
+    findings.extend([sip, room, llm]);
     findings
 }
 

@@ -117,13 +117,7 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(i64::from(date.to_julian_day() - UtcDateTime::UNIX_EPOCH.date().to_julian_day()))
 }
 
-/// RFC 3339 of a moment in ms since 1970, in UTC; one that the calendar does not reach is taken for its end.
-pub(crate) fn rfc3339(unix_ms: i64) -> String {
-    let moment = UtcDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000).unwrap_or(UtcDateTime::MAX);
-    let (year, month, day) = (moment.year(), u8::from(moment.month()), moment.day());
-    let (hour, minute, second, ms) = moment.as_hms_milli();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
-}
+pub(crate) use crate::clock::rfc3339;
 
 #[cfg(test)]
 mod tests {

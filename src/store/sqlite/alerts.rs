@@ -1,15 +1,16 @@
-//! Writing alerts: with their flag and their webhook, in one transaction.
+//! Writing alerts: with their flag and all that is to be sent of them, in one transaction.
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Sqlite, Transaction};
 
+use super::outbox::{TABLES, table};
 use super::{SqliteStore, int, uint};
+use crate::alert::about::About;
 use crate::alert::outcome::Outcome;
 use crate::alert::outgoing::Outgoing;
-use crate::alert::payload;
 use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
 use crate::alert::{Alert, AlertId};
 use crate::store::StoreError;
-use crate::store::rows::{HOUR_MS, Queued, StoredAlert};
+use crate::store::rows::{HOUR_MS, Queued, StoredAlert, body};
 
 /// What to do when the alert is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,8 +21,8 @@ enum IfThere {
 
 /// Inserts an alert (`?12` is both times), or updates it if `?13`.
 const PUT_ALERT: &str = "INSERT INTO alerts (alert_id, room_name, session_id, turn, rule, severity, action, sentiment, \
-    shadow, outcome, record, created_ms, updated_ms, call) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, \
+    shadow, outcome, record, created_ms, updated_ms, caller, call) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?14, \
     coalesce((SELECT calls FROM sessions WHERE room_name = ?2 AND session_id = ?3), 1)) \
     ON CONFLICT (alert_id) DO UPDATE SET outcome = excluded.outcome, record = excluded.record, \
     updated_ms = excluded.updated_ms WHERE ?13";
@@ -30,7 +31,7 @@ impl SqliteStore {
     pub(in crate::store) async fn write(
         &self,
         write: &StoreWrite,
-        outgoing: Option<&Outgoing>,
+        outgoing: &[Outgoing],
         now_unix_ms: u64,
     ) -> Result<StoreResult, StoreError> {
         let mut conn = self.conn().await?;
@@ -45,12 +46,13 @@ impl SqliteStore {
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         write: &StoreWrite,
-        outgoing: Option<&Outgoing>,
+        outgoing: &[Outgoing],
         now_unix_ms: u64,
     ) -> Result<StoreResult, StoreError> {
         let mut result = StoreResult::Written;
+        let alert = &self.since_its_start(tx, write.alert()).await?;
         match write {
-            StoreWrite::Alert { alert, webhook, transfer_cap } => {
+            StoreWrite::Alert { webhook, transfer_cap, .. } => {
                 if !self.put(tx, alert, IfThere::Keep, now_unix_ms).await? {
                     if self.is_of_other_call(tx, alert).await? {
                         return Ok(StoreResult::OtherCall);
@@ -65,7 +67,7 @@ impl SqliteStore {
                     result = StoreResult::AtCap { cap };
                 }
             }
-            StoreWrite::Outcome { alert, webhook } => {
+            StoreWrite::Outcome { webhook, .. } => {
                 self.put(tx, alert, IfThere::Update, now_unix_ms).await?;
                 self.settle(tx, alert, *webhook, outgoing, now_unix_ms).await?;
             }
@@ -73,7 +75,22 @@ impl SqliteStore {
         Ok(result)
     }
 
-    /// Notes that an alert's webhook was sent without the store, and stores the alert where it is not there.
+    /// The alert with the start of its call as the store has it: an earlier process may have attached to it.
+    async fn since_its_start(&self, tx: &mut Transaction<'_, Sqlite>, alert: &Alert) -> Result<Alert, StoreError> {
+        let mut alert = alert.clone();
+        let Some(about) = &mut alert.about else { return Ok(alert) };
+        let started: Option<i64> =
+            sqlx::query_scalar("SELECT started_ms FROM sessions WHERE room_name = ? AND session_id = ?")
+                .bind(&alert.room_name)
+                .bind(&alert.session_id)
+                .fetch_optional(&mut **tx)
+                .await
+                .map_err(|error| self.failed(&error))?;
+        about.call_started_ms = started.map(uint).or(about.call_started_ms);
+        Ok(alert)
+    }
+
+    /// Notes that an alert was told to a place without the store, and stores the alert where it is not there.
     pub(super) async fn told_in(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
@@ -83,14 +100,17 @@ impl SqliteStore {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         self.put(tx, alert, IfThere::Keep, now_ms).await?;
-        self.queue(tx, alert, WebhookPlan::Send, Some(outgoing), now_ms).await?;
-        let statement = sqlx::query(
-            "UPDATE outbox SET state = 'delivered', last_status = ?, attempts = max(attempts, 1), settled_ms = ?, \
-             claimed_until_ms = NULL WHERE alert_id = ?",
-        )
-        .bind(i64::from(status))
-        .bind(int(now_ms))
-        .bind(alert.id.as_str());
+        self.queue(tx, alert, WebhookPlan::Send, std::slice::from_ref(outgoing), now_ms).await?;
+        let text = format!(
+            "UPDATE {} SET state = 'delivered', last_status = ?, attempts = max(attempts, 1), settled_ms = ?, \
+             claimed_until_ms = NULL WHERE alert_id = ? AND target = ? AND event = 'alert'",
+            table(&outgoing.target)
+        );
+        let statement = sqlx::query(AssertSqlSafe(text))
+            .bind(i64::from(status))
+            .bind(int(now_ms))
+            .bind(alert.id.as_str())
+            .bind(&outgoing.target);
         self.execute(tx, statement).await?;
         Ok(())
     }
@@ -157,7 +177,8 @@ impl SqliteStore {
             .bind(outcome.map_err(|error| json("new outcome", error))?)
             .bind(serde_json::to_string(alert).map_err(|error| json("new alert", error))?)
             .bind(int(now_ms))
-            .bind(if_there == IfThere::Update);
+            .bind(if_there == IfThere::Update)
+            .bind(alert.about.as_ref().and_then(|about| about.number.as_deref()).map(About::key));
         let changed = self.execute(tx, statement).await?;
         if changed == 0 {
             return Ok(false);
@@ -195,79 +216,106 @@ impl SqliteStore {
         outcome.map(parse).transpose().map_err(|error| self.bad_row(&format!("outcome of alert {id}"), error))
     }
 
-    /// Queues the webhook, unless one is there.
-    async fn queue(
+    /// Queues what is planned, unless it is there. Returns how much that was.
+    pub(super) async fn queue(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         alert: &Alert,
         plan: WebhookPlan,
-        outgoing: Option<&Outgoing>,
+        outgoing: &[Outgoing],
         now_ms: u64,
-    ) -> Result<(), StoreError> {
-        let Some(Queued { state, due_ms, outgoing, body }) = Queued::planned(alert, plan, outgoing, now_ms) else {
-            return Ok(());
-        };
-        let statement = sqlx::query(
-            "INSERT INTO outbox (alert_id, state, url, detail, allow, timeout_ms, body, due_ms, created_ms) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        )
-        .bind(alert.id.as_str())
-        .bind(state.name())
-        .bind(outgoing.url.url().as_str())
-        .bind(outgoing.detail_text())
-        .bind(outgoing.allow_text())
-        .bind(int(outgoing.timeout_ms))
-        .bind(body)
-        .bind(int(due_ms))
-        .bind(int(now_ms));
-        self.execute(tx, statement).await?;
-        Ok(())
+    ) -> Result<u64, StoreError> {
+        let mut queued = 0;
+        for Queued { state, due_ms, outgoing } in Queued::planned(alert, plan, outgoing, now_ms) {
+            let text = format!(
+                "INSERT INTO {} (alert_id, target, event, state, format, url, secret, detail, allow, timeout_ms, body, \
+                 due_ms, created_ms) VALUES (?, ?, 'alert', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                table(&outgoing.target)
+            );
+            let statement = sqlx::query(AssertSqlSafe(text))
+                .bind(alert.id.as_str())
+                .bind(&outgoing.target)
+                .bind(state.name())
+                .bind(outgoing.format.name())
+                .bind(outgoing.url.as_ref().map(|url| url.url().as_str()))
+                .bind(outgoing.secret.as_deref())
+                .bind(outgoing.detail_text())
+                .bind(outgoing.allow_text())
+                .bind(int(outgoing.timeout_ms))
+                .bind(body(alert, outgoing).map_err(|error| self.bad_row("new notice", error))?)
+                .bind(int(due_ms))
+                .bind(int(now_ms));
+            queued += self.execute(tx, statement).await?;
+        }
+        Ok(queued)
     }
 
-    /// Settles a webhook that waits for its action's outcome.
+    /// Settles what waits for its action's outcome.
     async fn settle(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         alert: &Alert,
         plan: WebhookPlan,
-        outgoing: Option<&Outgoing>,
+        outgoing: &[Outgoing],
         now_ms: u64,
     ) -> Result<(), StoreError> {
         match plan {
             WebhookPlan::Hold { .. } => {}
             WebhookPlan::None => {
-                let statement = sqlx::query(
-                    "UPDATE outbox SET state = 'cancelled', settled_ms = ? WHERE alert_id = ? AND state = 'held' \
-                     AND attempts = 0",
-                )
-                .bind(int(now_ms))
-                .bind(alert.id.as_str());
-                self.execute(tx, statement).await?;
+                for table in TABLES {
+                    let text = format!(
+                        "UPDATE {table} SET state = 'cancelled', settled_ms = ? WHERE alert_id = ? AND state = 'held' \
+                         AND attempts = 0"
+                    );
+                    let statement = sqlx::query(AssertSqlSafe(text)).bind(int(now_ms)).bind(alert.id.as_str());
+                    self.execute(tx, statement).await?;
+                }
                 return Ok(());
             }
-            WebhookPlan::Send => self.release(tx, alert, now_ms).await?,
+            WebhookPlan::Send => {
+                for table in TABLES {
+                    self.release(tx, table, alert, outgoing, now_ms).await?;
+                }
+            }
         }
-        self.queue(tx, alert, plan, outgoing, now_ms).await
+        self.queue(tx, alert, plan, outgoing, now_ms).await?;
+        Ok(())
     }
 
-    /// Makes a webhook due that was never attempted, telling what is known now.
-    async fn release(&self, tx: &mut Transaction<'_, Sqlite>, alert: &Alert, now_ms: u64) -> Result<(), StoreError> {
-        let detail: Option<String> = sqlx::query_scalar(
-            "SELECT detail FROM outbox WHERE alert_id = ? AND state IN ('held', 'cancelled') AND attempts = 0",
-        )
-        .bind(alert.id.as_str())
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(|error| self.failed(&error))?;
-        let Some(detail) = detail else { return Ok(()) };
-        let detail = Outgoing::detail_of(&detail).map_err(|error| self.bad_row("outbox", error))?;
-        let statement = sqlx::query(
-            "UPDATE outbox SET state = 'pending', body = ?, due_ms = ?, settled_ms = NULL WHERE alert_id = ?",
-        )
-        .bind(payload::body(alert, detail))
-        .bind(int(now_ms))
-        .bind(alert.id.as_str());
-        self.execute(tx, statement).await?;
+    /// Makes due what was never attempted, telling what is known now.
+    async fn release(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        table: &'static str,
+        alert: &Alert,
+        outgoing: &[Outgoing],
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let text = format!(
+            "SELECT target, detail FROM {table} WHERE alert_id = ? AND event = 'alert' \
+             AND state IN ('held', 'cancelled') AND attempts = 0"
+        );
+        let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(text))
+            .bind(alert.id.as_str())
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        for (target, detail) in rows {
+            // Settings may have changed since it was queued; what it was to tell has not.
+            let Some(now) = outgoing.iter().find(|one| one.target == target) else { continue };
+            let detail = Outgoing::detail_of(&detail).map_err(|error| self.bad_row("outbox", error))?;
+            let as_queued = Outgoing { detail, ..now.clone() };
+            let text = format!(
+                "UPDATE {table} SET state = 'pending', body = ?, due_ms = ?, settled_ms = NULL \
+                 WHERE alert_id = ? AND target = ? AND event = 'alert'"
+            );
+            let statement = sqlx::query(AssertSqlSafe(text))
+                .bind(body(alert, &as_queued).map_err(|error| self.bad_row("notice", error))?)
+                .bind(int(now_ms))
+                .bind(alert.id.as_str())
+                .bind(&target);
+            self.execute(tx, statement).await?;
+        }
         Ok(())
     }
 }

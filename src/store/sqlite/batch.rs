@@ -49,14 +49,20 @@ impl SqliteStore {
         now_ms: u64,
     ) -> Result<StoreResult, StoreError> {
         match change {
-            Change::Alert { write, outgoing } => return self.write_in(tx, write, outgoing.as_deref(), now_ms).await,
+            Change::Alert { write, outgoing } => return self.write_in(tx, write, outgoing, now_ms).await,
             Change::Told { alert, outgoing, status } => self.told_in(tx, alert, outgoing, *status, now_ms).await?,
-            Change::SessionStarted { session_id, room_name } => {
-                self.session_started_in(tx, session_id, room_name, now_ms).await?;
+            Change::SessionStarted { session_id, room_name, caller } => {
+                self.session_started_in(tx, session_id, room_name, caller.as_deref(), now_ms).await?;
             }
-            Change::SessionEnded { session_id, room_name, reason, turns, escalated } => {
+            Change::SessionEnded { session_id, room_name, reason, turns, escalated, went_well } => {
                 let (turns, escalated) = (*turns, *escalated);
                 self.session_ended_in(tx, Ended { session_id, room_name, reason, turns, escalated }, now_ms).await?;
+                if *went_well {
+                    self.resolve_in(tx, session_id, room_name, now_ms).await?;
+                }
+            }
+            Change::Transcript { session_id, room_name, recording } => {
+                self.keep_transcript_in(tx, session_id, room_name, recording, now_ms).await?;
             }
             Change::SessionOver { session_id, room_name } => self.session_over_in(tx, session_id, room_name).await?,
         }

@@ -9,6 +9,7 @@ mod alerts;
 mod batch;
 mod error;
 mod outbox;
+mod review;
 mod schema;
 mod sessions;
 #[cfg(test)]
@@ -104,7 +105,11 @@ impl SqliteStore {
         if mode != "wal" {
             sqlx::query("PRAGMA journal_mode = WAL").execute(&mut conn).await?;
         }
-        schema::migrate(&mut conn).await?;
+        let versions = schema::migrate(&mut conn).await?;
+        if let Some(before) = versions.before.filter(|before| *before != versions.now) {
+            let now = versions.now;
+            tracing::info!(?before, ?now, "the store was brought up to date; its version and additions");
+        }
         Ok(conn)
     }
 

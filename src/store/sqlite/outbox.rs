@@ -1,62 +1,150 @@
-//! The outbox: webhooks that are to be sent, each by one process at a time, until a receiver has them.
+//! The outbox: what is to be sent, each by one process at a time, until a receiver has it. The webhook's rows are in the
+//! table `outbox`, those of all other places in `notices`.
 
-use sqlx::Transaction;
+use sqlx::{AssertSqlSafe, Sqlite, Transaction};
 
 use super::{SqliteStore, count, int, uint};
 use crate::alert::AlertId;
+use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
 use crate::store::StoreError;
-use crate::store::rows::{Attempted, Claim, Due, Noted, OutboxRow, OutboxState};
+use crate::store::rows::{Attempted, Claim, Due, Needs, Noted, OutboxRow, OutboxState, Reach};
 
-/// A row of `outbox`, in the order of [`OutboxRow`].
-type StatusRow = (String, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, String);
+/// Both tables; the same statements fit them.
+pub(super) const TABLES: [&str; 2] = ["outbox", "notices"];
 
-/// A row that is due: `alert_id, url, detail, allow, timeout_ms, body, attempts`.
-type DueRow = (String, String, String, String, i64, String, i64);
+/// A row of either, in the order of [`OutboxRow`].
+type StatusRow =
+    (String, String, String, String, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, String);
+
+/// A row that is due: what [`Due`] has, in its order.
+type DueRow = (String, String, String, String, Option<String>, Option<String>, String, String, i64, String, i64);
+
+/// The table of a place's rows.
+pub(super) fn table(target: &str) -> &'static str {
+    if target.is_empty() { TABLES[0] } else { TABLES[1] }
+}
+
+/// A statement with the name of one of [`TABLES`] in it.
+macro_rules! on {
+    ($table:expr, $($part:expr),+) => {
+        AssertSqlSafe(format!(concat!($($part),+), table = $table))
+    };
+}
+
+/// What a process is able to send: `?1` says whether it signs, `?2` lists its secrets.
+macro_rules! within_reach {
+    () => {
+        "state IN ('held', 'pending') AND (format NOT IN ('standard', 'cloudevents') OR ?1) \
+         AND (secret IS NULL OR secret IN (SELECT value FROM json_each(?2)))"
+    };
+}
+
+/// That a call is over is told after what it alerted of, or never.
+macro_rules! in_order {
+    () => {
+        "(event = 'alert' OR NOT EXISTS (SELECT 1 FROM notices AS told WHERE told.alert_id = notices.alert_id \
+         AND told.target = notices.target AND told.event = 'alert' AND told.state IN ('held', 'pending')))"
+    };
+}
+
+/// When a row is due, at the time that the place holder names. One that was put off at a time that lies ahead was put off before
+/// the clock was put back, and waits no longer for it; what is held for an outcome does.
+macro_rules! due_ms {
+    ($now:literal) => {
+        concat!("iif(state = 'pending' AND max(created_ms, noted_ms) > ", $now, " + 5000, 0, due_ms)")
+    };
+}
+
+/// What is due and nobody has: by `?3`, at `?4`, maybe of one alert `?5` for one place `?6` only.
+macro_rules! due {
+    ($table:literal) => {
+        concat!(
+            "SELECT alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts, due_ms FROM ",
+            $table,
+            " WHERE ",
+            within_reach!(),
+            " AND ",
+            due_ms!("?4"),
+            " <= ?3 AND ifnull(claimed_until_ms, 0) <= ?4 AND (?5 IS NULL OR (alert_id = ?5 AND target = ?6))"
+        )
+    };
+}
+
+const DUE: &str = concat!(
+    "SELECT alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts FROM (",
+    due!("outbox"),
+    " UNION ALL ",
+    due!("notices"),
+    " AND ",
+    in_order!(),
+    ") ORDER BY due_ms LIMIT ?7"
+);
+
+const NEXT_DUE: &str = concat!(
+    "SELECT min(due) FROM (SELECT min(max(",
+    due_ms!("?3"),
+    ", ifnull(claimed_until_ms, 0))) AS due FROM outbox WHERE ",
+    within_reach!(),
+    " UNION ALL SELECT min(max(",
+    due_ms!("?3"),
+    ", ifnull(claimed_until_ms, 0))) FROM notices WHERE ",
+    within_reach!(),
+    " AND ",
+    in_order!(),
+    ")"
+);
 
 /// Which rows [`SqliteStore::readmit`] changes.
 macro_rules! readmitted {
     () => {
-        "url = ?1 AND allow <> ?2 AND (state IN ('held', 'pending') \
+        "url IS ?1 AND secret IS ?6 AND target = ?7 AND allow <> ?2 AND (state IN ('held', 'pending') \
          OR (state = 'gave_up' AND last_status IS NULL AND attempts < ?3 AND created_ms >= ?4))"
     };
 }
 
 impl SqliteStore {
-    pub(in crate::store) async fn claim(&self, alert_id: &AlertId, now_ms: u64) -> Result<Option<Claim>, StoreError> {
-        Ok(self.claim_rows(Some(alert_id), 1, now_ms, now_ms).await?.pop())
+    pub(in crate::store) async fn claim(
+        &self,
+        alert_id: &AlertId,
+        target: &str,
+        reach: &Reach,
+        now_ms: u64,
+    ) -> Result<Option<Claim>, StoreError> {
+        Ok(self.claim_rows(Some((alert_id, target)), 1, reach, now_ms, now_ms).await?.pop())
     }
 
     pub(in crate::store) async fn claim_due(
         &self,
         limit: u32,
+        reach: &Reach,
         due_by_ms: u64,
         now_ms: u64,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.claim_rows(None, limit, due_by_ms.min(now_ms), now_ms).await
+        self.claim_rows(None, limit, reach, due_by_ms.min(now_ms), now_ms).await
     }
 
     async fn claim_rows(
         &self,
-        only: Option<&AlertId>,
+        only: Option<(&AlertId, &str)>,
         limit: u32,
+        reach: &Reach,
         due_by_ms: u64,
         now_ms: u64,
     ) -> Result<Vec<Claim>, StoreError> {
         let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
-        let rows: Vec<DueRow> = sqlx::query_as(
-            "SELECT alert_id, url, detail, allow, timeout_ms, body, attempts FROM outbox \
-             WHERE state IN ('held', 'pending') AND due_ms <= ?1 AND ifnull(claimed_until_ms, 0) <= ?2 \
-             AND (?3 IS NULL OR alert_id = ?3) ORDER BY due_ms LIMIT ?4",
-        )
-        .bind(int(due_by_ms))
-        .bind(int(now_ms))
-        .bind(only.map(AlertId::as_str))
-        .bind(i64::from(limit))
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(|error| self.failed(&error))?;
+        let rows: Vec<DueRow> = sqlx::query_as(DUE)
+            .bind(reach.signs)
+            .bind(reach.secrets_text())
+            .bind(int(due_by_ms))
+            .bind(int(now_ms))
+            .bind(only.map(|(alert_id, _)| alert_id.as_str()))
+            .bind(only.map(|(_, target)| target))
+            .bind(i64::from(limit))
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(|error| self.failed(&error))?;
         let mut claims = Vec::with_capacity(rows.len());
         for row in rows {
             claims.extend(self.claim_row(&mut tx, row, now_ms).await?);
@@ -67,31 +155,37 @@ impl SqliteStore {
 
     async fn claim_row(
         &self,
-        tx: &mut Transaction<'_, sqlx::Sqlite>,
-        (alert_id, url, detail, allow, timeout_ms, body, attempts): DueRow,
+        tx: &mut Transaction<'_, Sqlite>,
+        row: DueRow,
         now_ms: u64,
     ) -> Result<Option<Claim>, StoreError> {
+        let (alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts) = row;
+        let (id, place, of) = (alert_id.clone(), target.clone(), event.clone());
         let (timeout_ms, attempts) = (uint(timeout_ms), count(attempts));
-        let due = Due { alert_id: AlertId::from(alert_id.clone()), url, detail, allow, timeout_ms, body, attempts };
+        let alert_id = AlertId::from(alert_id);
+        let due = Due { alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts };
         let claim = match due.claimed(now_ms) {
             Ok(claim) => claim,
             Err(error) => {
-                tracing::warn!(alert_id, %error, "a webhook in the store cannot be read and is given up");
-                let statement = sqlx::query(
-                    "UPDATE outbox SET state = 'gave_up', last_error = ?, settled_ms = ? WHERE alert_id = ?",
-                )
-                .bind(error.to_string())
-                .bind(int(now_ms))
-                .bind(&alert_id);
+                tracing::warn!(alert_id = id, %error, "a webhook in the store cannot be read and is given up");
+                let text = on!(
+                    table(&place),
+                    "UPDATE {table} SET state = 'gave_up', last_error = ?, settled_ms = ? \
+                     WHERE alert_id = ? AND target = ? AND event = ?"
+                );
+                let statement =
+                    sqlx::query(text).bind(error.to_string()).bind(int(now_ms)).bind(&id).bind(&place).bind(&of);
                 self.execute(tx, statement).await?;
                 return Ok(None);
             }
         };
+        let text = on!(
+            table(&place),
+            "UPDATE {table} SET state = 'pending', attempts = ?, claimed_until_ms = ? \
+             WHERE alert_id = ? AND target = ? AND event = ?"
+        );
         let statement =
-            sqlx::query("UPDATE outbox SET state = 'pending', attempts = ?, claimed_until_ms = ? WHERE alert_id = ?")
-                .bind(i64::from(claim.attempt))
-                .bind(int(claim.until_ms))
-                .bind(&alert_id);
+            sqlx::query(text).bind(i64::from(claim.attempt)).bind(int(claim.until_ms)).bind(&id).bind(&place).bind(&of);
         self.execute(tx, statement).await?;
         Ok(Some(claim))
     }
@@ -104,20 +198,41 @@ impl SqliteStore {
     ) -> Result<bool, StoreError> {
         let Noted { state, due_ms, status, error, settled_ms } = result.noted(now_ms);
         let mut conn = self.conn().await?;
+        let mut tx = self.begin(&mut conn).await?;
+        let (target, event) = (claim.outgoing.target.as_str(), claim.event.name());
+        let text = on!(
+            table(target),
+            "UPDATE {table} SET state = ?1, due_ms = ifnull(?2, due_ms), last_status = ?3, last_error = ?4, \
+             settled_ms = ?5, claimed_until_ms = NULL, noted_ms = ?11 WHERE alert_id = ?6 AND target = ?9 AND event = ?10 \
+             AND ((state = 'pending' AND attempts = ?7) OR (?8 AND state IN ('pending', 'gave_up')))"
+        );
+        let statement = sqlx::query(text)
+            .bind(state.name())
+            .bind(due_ms.map(int))
+            .bind(status.map(i64::from))
+            .bind(error)
+            .bind(settled_ms.map(int))
+            .bind(claim.alert_id.as_str())
+            .bind(i64::from(claim.attempt))
+            .bind(state == OutboxState::Delivered)
+            .bind(target)
+            .bind(event)
+            .bind(int(now_ms));
+        let changed = self.execute(&mut tx, statement).await?;
+        // Whoever erased the alert meanwhile wants to hear of no attempt.
         let statement = sqlx::query(
-            "UPDATE outbox SET state = ?1, due_ms = ifnull(?2, due_ms), last_status = ?3, last_error = ?4, \
-             settled_ms = ?5, claimed_until_ms = NULL \
-             WHERE alert_id = ?6 AND ((state = 'pending' AND attempts = ?7) OR (?8 AND state IN ('pending', 'gave_up')))",
+            "INSERT INTO attempts (alert_id, target, event, attempt, at_ms, status, error) \
+             SELECT alert_id, ?, ?, ?, ?, ?, ? FROM alerts WHERE alert_id = ?",
         )
-        .bind(state.name())
-        .bind(due_ms.map(int))
+        .bind(target)
+        .bind(event)
+        .bind(i64::from(claim.attempt))
+        .bind(int(now_ms))
         .bind(status.map(i64::from))
         .bind(error)
-        .bind(settled_ms.map(int))
-        .bind(claim.alert_id.as_str())
-        .bind(i64::from(claim.attempt))
-        .bind(state == OutboxState::Delivered);
-        let changed = self.execute(&mut conn, statement).await?;
+        .bind(claim.alert_id.as_str());
+        self.execute(&mut tx, statement).await?;
+        tx.commit().await.map_err(|error| self.failed(&error))?;
         Ok(changed > 0)
     }
 
@@ -128,76 +243,144 @@ impl SqliteStore {
         since_ms: u64,
         now_ms: u64,
     ) -> Result<u64, StoreError> {
-        let (url, allow) = (outgoing.url.url().as_str(), outgoing.allow_text());
+        let (url, allow) = (outgoing.url.as_ref().map(|url| url.url().as_str()), outgoing.allow_text());
+        let (secret, target) = (outgoing.secret.as_deref(), outgoing.target.as_str());
         let mut conn = self.conn().await?;
         // Reading takes no lock. Thousands of processes look, and there is seldom anything to change.
-        let any: i64 = sqlx::query_scalar(concat!("SELECT EXISTS (SELECT 1 FROM outbox WHERE ", readmitted!(), ")"))
+        let text = on!(table(target), "SELECT EXISTS (SELECT 1 FROM {table} WHERE ?5 AND ", readmitted!(), ")");
+        let any: i64 = sqlx::query_scalar(text)
             .bind(url)
             .bind(&allow)
             .bind(i64::from(last_attempt))
             .bind(int(since_ms))
+            .bind(true)
+            .bind(secret)
+            .bind(target)
             .fetch_one(&mut *conn)
             .await
             .map_err(|error| self.failed(&error))?;
         if any == 0 {
             return Ok(0);
         }
-        let statement = sqlx::query(concat!(
-            "UPDATE outbox SET allow = ?2, settled_ms = NULL, due_ms = iif(state = 'gave_up', ?5, due_ms), ",
+        let text = on!(
+            table(target),
+            "UPDATE {table} SET allow = ?2, settled_ms = NULL, due_ms = iif(state = 'gave_up', ?5, due_ms), ",
             "state = iif(state = 'gave_up', 'pending', state) WHERE ",
             readmitted!()
-        ))
-        .bind(url)
-        .bind(&allow)
-        .bind(i64::from(last_attempt))
-        .bind(int(since_ms))
-        .bind(int(now_ms));
+        );
+        let statement = sqlx::query(text)
+            .bind(url)
+            .bind(&allow)
+            .bind(i64::from(last_attempt))
+            .bind(int(since_ms))
+            .bind(int(now_ms))
+            .bind(secret)
+            .bind(target);
         self.execute(&mut conn, statement).await
     }
 
-    pub(in crate::store) async fn webhook(&self, alert_id: &AlertId) -> Result<Option<OutboxRow>, StoreError> {
+    /// Where all that is sent of an alert stands: the webhook first.
+    pub(in crate::store) async fn notices(&self, alert_id: &AlertId) -> Result<Vec<OutboxRow>, StoreError> {
+        const COLUMNS: &str = "target, event, format, state, attempts, due_ms, claimed_until_ms, last_status, \
+                               last_error, settled_ms, body";
         let mut conn = self.conn().await?;
-        let row: Option<StatusRow> = sqlx::query_as(
-            "SELECT state, attempts, due_ms, claimed_until_ms, last_status, last_error, settled_ms, body FROM outbox \
-             WHERE alert_id = ?",
-        )
-        .bind(alert_id.as_str())
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
-        row.map(|(state, attempts, due, claimed_until, status, last_error, settled, body)| {
-            let state = OutboxState::of(&state).ok_or_else(|| self.bad_row("outbox", format!("state {state:?}")))?;
-            Ok(OutboxRow {
-                state,
-                attempts: count(attempts),
-                due_ms: uint(due),
-                claimed_until_ms: claimed_until.map(uint),
-                last_status: status.and_then(|status| u16::try_from(status).ok()),
-                last_error,
-                settled_ms: settled.map(uint),
-                body,
-            })
+        let mut all = Vec::new();
+        for table in TABLES {
+            let text = format!("SELECT {COLUMNS} FROM {table} WHERE alert_id = ? ORDER BY target, event");
+            let rows: Vec<StatusRow> = sqlx::query_as(AssertSqlSafe(text))
+                .bind(alert_id.as_str())
+                .fetch_all(&mut *conn)
+                .await
+                .map_err(|error| self.failed(&error))?;
+            for row in rows {
+                all.push(self.outbox_row(row)?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn outbox_row(&self, row: StatusRow) -> Result<OutboxRow, StoreError> {
+        let (target, event, format, state, attempts, due, claimed_until, status, last_error, settled, body) = row;
+        let state = OutboxState::of(&state).ok_or_else(|| self.bad_row("outbox", format!("state {state:?}")))?;
+        let event = NoticeEvent::of(&event).ok_or_else(|| self.bad_row("outbox", format!("event {event:?}")))?;
+        Ok(OutboxRow {
+            target,
+            event,
+            format,
+            state,
+            attempts: count(attempts),
+            due_ms: uint(due),
+            claimed_until_ms: claimed_until.map(uint),
+            last_status: status.and_then(|status| u16::try_from(status).ok()),
+            last_error,
+            settled_ms: settled.map(uint),
+            body,
         })
-        .transpose()
     }
 
     pub(in crate::store) async fn pending_count(&self) -> Result<u64, StoreError> {
         let mut conn = self.conn().await?;
-        let pending: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE state IN ('held', 'pending')")
-            .fetch_one(&mut *conn)
-            .await
-            .map_err(|error| self.failed(&error))?;
-        Ok(uint(pending))
-    }
-
-    pub(in crate::store) async fn next_due(&self) -> Result<Option<u64>, StoreError> {
-        let mut conn = self.conn().await?;
-        let next: Option<i64> = sqlx::query_scalar(
-            "SELECT min(max(due_ms, ifnull(claimed_until_ms, 0))) FROM outbox WHERE state IN ('held', 'pending')",
+        let pending: i64 = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM outbox WHERE state IN ('held', 'pending')) \
+             + (SELECT count(*) FROM notices WHERE state IN ('held', 'pending'))",
         )
         .fetch_one(&mut *conn)
         .await
         .map_err(|error| self.failed(&error))?;
+        Ok(uint(pending))
+    }
+
+    pub(in crate::store) async fn needs(&self) -> Result<Needs, StoreError> {
+        let mut conn = self.conn().await?;
+        let rows: Vec<(bool, Option<String>)> = sqlx::query_as(
+            "SELECT DISTINCT format IN ('standard', 'cloudevents'), secret FROM outbox WHERE state IN ('held', 'pending') \
+             UNION SELECT DISTINCT format IN ('standard', 'cloudevents'), secret FROM notices \
+             WHERE state IN ('held', 'pending')",
+        )
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        let mut needs = Needs::default();
+        for (signature, secret) in rows {
+            needs.signature |= signature;
+            needs.secrets.extend(secret);
+        }
+        needs.secrets.sort_unstable();
+        needs.secrets.dedup();
+        Ok(needs)
+    }
+
+    pub(in crate::store) async fn next_due(&self, reach: &Reach, now_ms: u64) -> Result<Option<u64>, StoreError> {
+        let mut conn = self.conn().await?;
+        let next: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+            .bind(reach.signs)
+            .bind(reach.secrets_text())
+            .bind(int(now_ms))
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(|error| self.failed(&error))?;
         Ok(next.map(uint))
+    }
+
+    /// Tells those places that can be told so that what a call alerted of is over.
+    pub(super) async fn resolve_in(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        session_id: &str,
+        room_name: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "INSERT INTO notices (alert_id, target, event, state, format, url, secret, detail, allow, timeout_ms, body, \
+             due_ms, created_ms) \
+             SELECT alert_id, target, 'resolved', 'pending', format, url, secret, detail, allow, timeout_ms, body, ?1, ?1 \
+             FROM notices JOIN alerts USING (alert_id) WHERE alerts.room_name = ?2 AND alerts.session_id = ?3 \
+             AND format = 'pagerduty' AND event = 'alert' AND state IN ('pending', 'delivered') ON CONFLICT DO NOTHING",
+        )
+        .bind(int(now_ms))
+        .bind(room_name)
+        .bind(session_id);
+        self.execute(tx, statement).await?;
+        Ok(())
     }
 }

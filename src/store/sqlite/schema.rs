@@ -8,12 +8,14 @@ use crate::store::StoreProblem;
 const APPLICATION_ID: i64 = 0x5353_4344;
 
 /// Each brings the schema from one version (its index) to the next, and says so in `user_version`. What was released
-/// is never edited: changes are appended.
-const MIGRATIONS: &[&str] = &[
-    include_str!("schema/001_start.sql"),
-    include_str!("schema/002_transfers.sql"),
-    include_str!("schema/003_calls.sql"),
-];
+/// is never edited. A version before refuses a file of a newer one, so one is appended only where it could not live with
+/// the change; everything else is an addition.
+const MIGRATIONS: &[&str] = &[include_str!("schema/001_start.sql"), include_str!("schema/002_transfers.sql")];
+
+/// Tables, columns with a default, and indexes that a version before knows nothing of and is not troubled by: its
+/// processes go on working while those of this one begin. How many there are stands in the table `additions`.
+const ADDITIONS: &[&str] =
+    &[include_str!("schema/addition_001_notices.sql"), include_str!("schema/addition_002_calls.sql")];
 
 /// Why a file could not be brought up to date.
 pub(super) enum MigrateError {
@@ -29,11 +31,19 @@ impl From<sqlx::Error> for MigrateError {
     }
 }
 
+/// What a file had and has: its version, and how many additions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Versions {
+    /// None for a new file.
+    pub(super) before: Option<(i64, usize)>,
+    pub(super) now: (i64, usize),
+}
+
 /// Brings the schema up to date.
 ///
 /// The write lock is taken before the version is read, so of many processes that open a new file at once, one
 /// creates the tables and the others find them. It also shows at start, not at the first alert, that the file can be written.
-pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<(), MigrateError> {
+pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<Versions, MigrateError> {
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
     let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *tx).await?;
@@ -49,6 +59,22 @@ pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<(), MigrateEr
     for migration in &MIGRATIONS[done..] {
         sqlx::raw_sql(*migration).execute(&mut *tx).await?;
     }
+    let before = additions(&mut tx).await?;
+    // A newer version may have added more.
+    for addition in ADDITIONS.get(before..).unwrap_or_default() {
+        sqlx::raw_sql(*addition).execute(&mut *tx).await?;
+        sqlx::query("INSERT INTO additions DEFAULT VALUES").execute(&mut *tx).await?;
+    }
     tx.commit().await?;
-    Ok(())
+    let after = before.max(ADDITIONS.len());
+    Ok(Versions { before: (tables > 0).then_some((version, before)), now: (known, after) })
+}
+
+/// How many additions there are; makes the table that says so.
+async fn additions(conn: &mut SqliteConnection) -> Result<usize, sqlx::Error> {
+    sqlx::raw_sql("CREATE TABLE IF NOT EXISTS additions (number INTEGER PRIMARY KEY) STRICT")
+        .execute(&mut *conn)
+        .await?;
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM additions").fetch_one(&mut *conn).await?;
+    Ok(usize::try_from(count).unwrap_or(0))
 }

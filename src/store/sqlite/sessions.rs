@@ -3,6 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::{SqliteStore, count, int, uint};
+use crate::alert::about::About;
 use crate::store::StoreError;
 use crate::store::rows::StoredSession;
 
@@ -25,7 +26,7 @@ impl SqliteStore {
         room_name: &str,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        self.session_started_in(&mut *self.conn().await?, session_id, room_name, now_ms).await
+        self.session_started_in(&mut *self.conn().await?, session_id, room_name, None, now_ms).await
     }
 
     pub(super) async fn session_started_in(
@@ -33,14 +34,38 @@ impl SqliteStore {
         conn: &mut SqliteConnection,
         session_id: &str,
         room_name: &str,
+        caller: Option<&str>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let statement = sqlx::query(
-            "INSERT INTO sessions (session_id, room_name, started_ms) VALUES (?, ?, ?) \
-             ON CONFLICT DO UPDATE SET ended_ms = NULL, ended_reason = NULL, calls = calls + call_over, call_over = 0",
+            "INSERT INTO sessions (session_id, room_name, started_ms, caller) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE \
+             SET ended_ms = NULL, ended_reason = NULL, calls = calls + call_over, call_over = 0, \
+             caller = ifnull(excluded.caller, caller)",
         )
         .bind(session_id)
         .bind(room_name)
+        .bind(int(now_ms))
+        .bind(caller.map(About::key));
+        self.execute(conn, statement).await?;
+        Ok(())
+    }
+
+    /// Keeps what was said, in place of what was kept of the same call before.
+    pub(super) async fn keep_transcript_in(
+        &self,
+        conn: &mut SqliteConnection,
+        session_id: &str,
+        room_name: &str,
+        recording: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "INSERT INTO transcripts (session_id, room_name, recording, kept_ms) VALUES (?, ?, ?, ?) \
+             ON CONFLICT DO UPDATE SET recording = excluded.recording, kept_ms = excluded.kept_ms",
+        )
+        .bind(session_id)
+        .bind(room_name)
+        .bind(recording)
         .bind(int(now_ms));
         self.execute(conn, statement).await?;
         Ok(())

@@ -10,6 +10,7 @@ use crate::alert::payload::tests::alert;
 use crate::alert::record::WebhookPlan;
 use crate::config::settings::WebhookDetail;
 use crate::store::behaviour::{Fresh, NOW, behaves, decided, outgoing};
+use crate::store::rows::Reach;
 use crate::store::url::Place;
 
 /// A folder for a store, which goes with it.
@@ -62,7 +63,7 @@ async fn new_store() -> (Folder, SqliteStore) {
 
 async fn write(store: &SqliteStore, alert: &Alert) {
     let write = decided(alert, WebhookPlan::Send);
-    store.write(&write, Some(&outgoing(WebhookDetail::Full)), NOW).await.unwrap();
+    store.write(&write, &[outgoing(WebhookDetail::Full)], NOW).await.unwrap();
 }
 
 async fn problem_of_opening(path: &Path) -> StoreProblem {
@@ -98,7 +99,7 @@ async fn a_store_that_is_damaged_says_so() {
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[4096..].fill(0xa5);
     std::fs::write(&file, bytes).unwrap();
-    let result = async { SqliteStore::open(&file).await?.claim_due(100, NOW, NOW).await }.await;
+    let result = async { SqliteStore::open(&file).await?.claim_due(100, &Reach::default(), NOW, NOW).await }.await;
     let error = result.unwrap_err();
     assert!(matches!(error.problem, StoreProblem::Corrupt { .. }), "{error}");
     assert!(error.to_string().contains("move it"), "{error}");
@@ -109,7 +110,7 @@ async fn a_store_of_a_newer_version_is_left_alone() {
     let (folder, _store) = new_store().await;
     folder.meddle("PRAGMA user_version = 99").await;
     let problem = problem_of_opening(&folder.file()).await;
-    assert_eq!(problem, StoreProblem::TooNew { version: 99, known: 3 });
+    assert_eq!(problem, StoreProblem::TooNew { version: 99, known: 2 });
 }
 
 #[tokio::test]
@@ -162,7 +163,7 @@ async fn a_full_disk_loses_the_whole_write_and_nothing_that_was_there() {
     let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
     sqlx::raw_sql(limit).execute(&mut *store.conn().await.unwrap()).await.unwrap();
     let big = Alert { reason: "why ".repeat(20_000), ..alert("big") };
-    let result = store.write(&decided(&big, WebhookPlan::Send), Some(&outgoing(WebhookDetail::Full)), NOW).await;
+    let result = store.write(&decided(&big, WebhookPlan::Send), &[outgoing(WebhookDetail::Full)], NOW).await;
     assert_eq!(result.unwrap_err().problem, StoreProblem::Full);
     assert_eq!(store.alert(&big.id).await.unwrap(), None, "nothing of it");
     assert_eq!(store.pending_count().await.unwrap(), 1);
@@ -185,4 +186,94 @@ async fn the_store_is_for_its_user_only() {
     assert_eq!(mode(file), 0o600);
     assert_eq!(mode(&file.with_extension("db-wal")), 0o600);
     assert_eq!(mode(file.parent().unwrap()), 0o700);
+}
+
+/// What processes of the version before say to a store: it is of their time, and never edited.
+const BEFORE: [&str; 6] = [
+    "INSERT INTO sessions (session_id, room_name, started_ms) VALUES ('s9', 'r9', 1) \
+     ON CONFLICT DO UPDATE SET ended_ms = NULL, ended_reason = NULL",
+    "INSERT INTO alerts (alert_id, room_name, session_id, turn, rule, severity, action, sentiment, shadow, outcome, record, \
+     created_ms, updated_ms) VALUES ('alert_9', 'r9', 's9', 3, 'streak', 'medium', 'notify', 2.4, 0, NULL, '{}', 1, 1) \
+     ON CONFLICT (alert_id) DO UPDATE SET outcome = excluded.outcome, record = excluded.record, \
+     updated_ms = excluded.updated_ms WHERE 0",
+    "INSERT INTO flags (alert_id, flagged_ms) VALUES ('alert_9', 1) ON CONFLICT DO NOTHING",
+    "INSERT INTO outbox (alert_id, state, url, detail, allow, timeout_ms, body, due_ms, created_ms) \
+     VALUES ('alert_9', 'pending', 'https://example.com/', 'seed', '[]', 100, '{}', 1, 1) ON CONFLICT DO NOTHING",
+    "UPDATE outbox SET state = 'pending', attempts = 1, claimed_until_ms = 5 WHERE alert_id = 'alert_9'",
+    "INSERT INTO transfers (alert_id, started_ms) SELECT 'alert_9', 1 WHERE (SELECT count(*) FROM transfers) < 9 \
+     ON CONFLICT DO NOTHING",
+];
+
+/// The file as the version before makes it.
+async fn of_the_version_before(file: &Path) -> sqlx::SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    let mut conn = options.connect().await.unwrap();
+    sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut conn).await.unwrap();
+    for migration in [include_str!("schema/001_start.sql"), include_str!("schema/002_transfers.sql")] {
+        sqlx::raw_sql(migration).execute(&mut conn).await.unwrap();
+    }
+    conn
+}
+
+#[tokio::test]
+async fn processes_of_the_version_before_go_on_working_through_an_upgrade() {
+    let folder = Folder::fresh().await;
+    let mut old = of_the_version_before(&folder.file()).await;
+    sqlx::raw_sql(BEFORE[0]).execute(&mut old).await.unwrap();
+    let store = SqliteStore::open(&folder.file()).await.unwrap();
+    write(&store, &alert("t3")).await;
+    for statement in BEFORE {
+        sqlx::raw_sql(statement).execute(&mut old).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    // One that begins now finds the version that it knows.
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut old).await.unwrap();
+    assert_eq!(version, 2);
+    // And what it leaves behind is sent.
+    let reach = Reach { signs: true, secrets: Vec::new() };
+    let claims = store.claim_due(9, &reach, NOW, NOW).await.unwrap();
+    assert_eq!(claims.len(), 2);
+    assert!(claims.iter().any(|claim| claim.alert_id.as_str() == "alert_9" && claim.attempt == 2));
+    assert!(SqliteStore::open(&folder.file()).await.is_ok(), "a second opening adds nothing");
+}
+
+#[tokio::test]
+async fn what_is_erased_is_gone_from_the_file() {
+    let (folder, store) = new_store().await;
+    let said = "a sentence that nobody else says: heliotrope";
+    let alert = Alert { description: said.to_owned(), ..crate::alert::payload::tests::told("t3") };
+    write(&store, &alert).await;
+    store.erase("+14155550123").await.unwrap();
+    store.close().await;
+    let bytes = |side: &str| std::fs::read(format!("{}{side}", folder.file().display())).unwrap_or_default();
+    for side in ["", "-wal"] {
+        let found = bytes(side).windows(10).any(|part| part == b"heliotrope");
+        assert!(!found, "it is still in store.db{side}");
+    }
+}
+
+/// What SQLite says that it does to answer a question.
+async fn plan(store: &SqliteStore, question: &str) -> String {
+    let rows: Vec<(i64, i64, i64, String)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}")))
+            .fetch_all(&mut *store.conn().await.unwrap())
+            .await
+            .unwrap();
+    rows.into_iter().map(|(.., step)| step).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn questions_of_a_large_store_are_answered_by_its_indexes() {
+    let (_folder, store) = new_store().await;
+    for (question, index) in [
+        ("SELECT record FROM alerts ORDER BY created_ms DESC, alert_id DESC LIMIT 50", "alerts_by_time"),
+        ("SELECT alert_id FROM alerts WHERE caller = '+1'", "alerts_by_caller"),
+        ("SELECT alert_id FROM alerts WHERE room_name = 'r' AND session_id = 's'", "alerts_by_session"),
+        ("SELECT session_id FROM sessions WHERE caller = '+1'", "sessions_by_caller"),
+        ("SELECT session_id FROM sessions WHERE started_ms < 1", "sessions_by_time"),
+        ("SELECT 1 FROM attempts WHERE alert_id = 'a'", "attempts_by_alert"),
+        ("SELECT min(due_ms) FROM notices WHERE state IN ('held', 'pending')", "notices_due"),
+    ] {
+        let plan = plan(&store, question).await;
+        assert!(plan.contains(index), "{question}: {plan}");
+    }
 }

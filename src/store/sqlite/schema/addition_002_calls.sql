@@ -4,4 +4,6 @@ ALTER TABLE sessions ADD COLUMN calls INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE sessions ADD COLUMN call_over INTEGER NOT NULL DEFAULT 0 CHECK (call_over IN (0, 1));
 ALTER TABLE alerts ADD COLUMN call INTEGER NOT NULL DEFAULT 1;
 
-PRAGMA user_version = 3;
+-- When a row was last put off, by the clock of then: one that lies ahead tells that the clock was put back since.
+ALTER TABLE outbox ADD COLUMN noted_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE notices ADD COLUMN noted_ms INTEGER NOT NULL DEFAULT 0;

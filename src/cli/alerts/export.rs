@@ -1,0 +1,96 @@
+//! `alerts export`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::alert::verdict::Verdict;
+use crate::cli::ago;
+use crate::cli::exit::{Exit, Failure};
+use crate::clock::unix_ms;
+use crate::recording::expect::{EscalateAt, Expectation};
+use crate::recording::{CutLine, Recording};
+use crate::store::Store;
+use crate::store::review::LabelledCall;
+
+/// Write what people said of alerts as labels, with the calls: recordings that `tune` and `evaluate` read.
+///
+/// Each call is a recording that expects an escalation at the turn of its alert (right), at the first low turn that led to
+/// it (late), or none (wrong). Only calls whose transcript was kept can be written, see sentimentKeepTranscripts.
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// Write labels into this folder, which only you may read then; nothing there is overwritten.
+    #[arg(long, value_name = "FOLDER")]
+    labels: PathBuf,
+    /// Write calls with an alert of the last 30d, or so.
+    #[arg(long, value_name = "AGO", value_parser = ago::duration)]
+    since: Option<Duration>,
+}
+
+pub(super) async fn run(args: &ExportArgs, store: &Store) -> Result<Exit, Failure> {
+    let since_ms = args.since.map_or(0, |since| ago::before(unix_ms(), since));
+    let calls = store.labelled(since_ms).await?;
+    make_folder(&args.labels)?;
+    let (mut written, mut without) = (0, 0);
+    for (at, call) in calls.iter().enumerate() {
+        let Some(text) = &call.recording else {
+            without += 1;
+            continue;
+        };
+        let name = format!("{:04}-{}.jsonl", at + 1, file_name(&call.session_id));
+        let path = args.labels.join(name);
+        let wrong = |error: &dyn std::fmt::Display| Failure::new(Exit::Other, format!("{}: {error}", path.display()));
+        let read = Recording::read(text.as_bytes(), &call.session_id, CutLine::LeaveOut);
+        let mut recording = read.map_err(|error| wrong(&error))?;
+        recording.expectation = Some(expected(call));
+        let mut bytes = Vec::new();
+        recording.write(&mut bytes).map_err(|error| wrong(&error))?;
+        create(&path).and_then(|mut file| file.write_all(&bytes)).map_err(|error| wrong(&error))?;
+        written += 1;
+    }
+    let calls = |many: usize| if many == 1 { "1 call".to_owned() } else { format!("{many} calls") };
+    anstream::println!("{} written to {}", calls(written), args.labels.display());
+    if without > 0 {
+        anstream::eprintln!(
+            "{} with a verdict left out: no transcript was kept (sentimentKeepTranscripts)",
+            calls(without)
+        );
+    }
+    Ok(Exit::Ok)
+}
+
+/// What the verdicts on a call's alerts say that should have happened.
+fn expected(call: &LabelledCall) -> Expectation {
+    let wanted = call.alerts.iter().find_map(|(alert, verdict)| match verdict {
+        Verdict::Right => Some(alert.turn.max(1)),
+        Verdict::Late => Some(alert.turn.saturating_sub(alert.streak.saturating_sub(1)).max(1)),
+        Verdict::Wrong => None,
+    });
+    let at = wanted.map_or(EscalateAt::Never, EscalateAt::Turn);
+    Expectation { escalate_at_turn: Some(at), ..Expectation::default() }
+}
+
+/// A session's id as the name of a file.
+fn file_name(id: &str) -> String {
+    let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
+    let name: String = id.chars().map(fits).take(80).collect();
+    if name.is_empty() { "call".to_owned() } else { name }
+}
+
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|error| Failure::new(Exit::Other, format!("{}: {error}", folder.display())))
+}
+
+fn create(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}

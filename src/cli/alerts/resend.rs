@@ -1,0 +1,83 @@
+//! `alerts resend`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::named::find;
+use crate::alert::notice::NoticeEvent;
+use crate::alert::outgoing::Outgoing;
+use crate::alert::record::DeliveryResult;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::raters::authorities;
+use crate::cli::secrets;
+use crate::cli::settings_args::SourceArgs;
+use crate::clock;
+use crate::config::Env;
+use crate::config::secret::SecretName;
+use crate::config::target_secrets::TargetSecrets;
+use crate::notify::Deliverer;
+use crate::notify::sign::Signer;
+use crate::store::{OutboxState, Store};
+
+/// Send an alert again, now, to wherever it was not delivered.
+///
+/// It goes out under the same id as before, so a receiver that dedupes takes it once. Where settings are given, it goes
+/// to those of their places as well that it was not queued for. What fails is tried again by the usual schedule.
+#[derive(Debug, Args)]
+pub(super) struct ResendArgs {
+    /// Send this alert.
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Send it also to where it was delivered.
+    #[arg(long)]
+    again: bool,
+    /// Trust these certificate authorities (PEM) for the receivers, besides the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    // Last, as its heading would also stand over what follows.
+    #[command(flatten)]
+    settings: SourceArgs,
+}
+
+pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure> {
+    let id = find(store, &args.id).await?;
+    let outgoing = Outgoing::from_settings(&args.settings.load()?.settings.webhook);
+    let signer = Signer::new(secrets::load(&[SecretName::Webhook])?.webhook).ok();
+    let authorities = authorities(args.ca_file.as_deref())?;
+    let gone = || Failure::new(Exit::Usage, format!("there is no alert {id}"));
+    let alert = store.alert(&id).await?.ok_or_else(gone)?.alert;
+    if alert.shadow {
+        return Err(Failure::new(Exit::Usage, "it was decided in shadow mode, in which nothing is sent"));
+    }
+    let due = store.resend(&alert, &outgoing, args.again, clock::unix_ms()).await?;
+    if due == 0 {
+        let help = if store.notices(&id).await?.is_empty() {
+            "it was to go nowhere; give the settings that say where, with --agent"
+        } else {
+            "all have it, or it is being sent at this moment; --again sends it to all"
+        };
+        return Err(Failure::new(Exit::Usage, "there is nothing to send").help(help));
+    }
+    let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities)
+        .with_secrets(TargetSecrets::of(Env::of_process()));
+    let mut failed = 0;
+    for row in store.notices(&id).await? {
+        if row.event != NoticeEvent::Alert || row.state != OutboxState::Pending {
+            continue;
+        }
+        let name = if row.target.is_empty() { "webhook" } else { &row.target };
+        match deliverer.deliver_to(&id, &row.target).await {
+            DeliveryResult::Delivered { status, .. } => anstream::println!("{name}: delivered ({status})"),
+            DeliveryResult::Retry { detail, .. } | DeliveryResult::GaveUp { detail, .. } => {
+                failed += 1;
+                anstream::println!("{name}: not delivered: {detail}");
+            }
+        }
+    }
+    if failed == 0 {
+        return Ok(Exit::Ok);
+    }
+    Err(Failure::new(Exit::Other, format!("{failed} of {due} could not be delivered"))
+        .help("it stays in the outbox, where it is not given up yet: sentiment-sidecar deliver tries again"))
+}

@@ -1,0 +1,83 @@
+//! `store`: upgrades, prunes and erases what the store holds.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::ago;
+use super::alerts::open;
+use super::exit::{Exit, Failure};
+use crate::clock::unix_ms;
+use crate::store::StoreUrl;
+use crate::store::review::Forgotten;
+
+/// Bring the store up to date, forget what is old, or erase all of one caller's data.
+#[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  sentiment-sidecar store upgrade
+  sentiment-sidecar store prune --older-than 30d
+  sentiment-sidecar store erase --caller +14155550123
+
+Exit codes: 0 ended well, 2 usage, 9 the store cannot be used.")]
+pub struct StoreArgs {
+    /// Work on this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state folder].
+    #[arg(long, value_name = "URL", env = "SIDECAR_STORE", hide_env_values = true, global = true)]
+    store: Option<StoreUrl>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Bring the store's tables up to date now, rather than when the next process opens it.
+    ///
+    /// Processes of the version before go on working, and so do those that start later.
+    Upgrade,
+    /// Forget alerts and calls that are old, with all that belongs to them.
+    ///
+    /// Webhooks that are still undelivered then are forgotten too.
+    Prune {
+        /// Forget what is older than 90m, 12h, 30d, 4w, or so.
+        #[arg(long, value_name = "AGO", value_parser = ago::duration)]
+        older_than: Duration,
+    },
+    /// Erase all calls of a caller and their alerts, with all that belongs to them, from the file as well.
+    Erase {
+        /// Erase those of this number, in any form.
+        #[arg(long, value_name = "NUMBER")]
+        caller: String,
+    },
+}
+
+/// Runs `store`.
+///
+/// # Errors
+/// [`Failure`] when the store cannot be used.
+pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
+    let store = open(args.store).await?;
+    let forgotten = match args.what {
+        What::Upgrade => {
+            // Opening it was all that there was to do.
+            anstream::println!("{} is up to date", store.url());
+            None
+        }
+        What::Prune { older_than } => Some(store.prune(ago::before(unix_ms(), older_than)).await?),
+        What::Erase { caller } => {
+            if !caller.chars().any(char::is_alphanumeric) {
+                return Err(Failure::new(Exit::Usage, "--caller names nobody; write a number, e.g. +14155550123"));
+            }
+            Some(store.erase(&caller).await?)
+        }
+    };
+    if let Some(Forgotten { alerts, sessions }) = forgotten {
+        anstream::println!("forgot {} and {}", many(sessions, "call"), many(alerts, "alert"));
+    }
+    store.close().await;
+    Ok(Exit::Ok)
+}
+
+fn many(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

@@ -1,0 +1,282 @@
+//! What every backend does: tests about places beside the webhook, and about what people ask and tell.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use super::behaviour::{Fresh, NOW, all, came_to, decided, outgoing};
+use super::review::{AlertFilter, DeliveryState, Forgotten, SaidVerdict};
+use super::*;
+use crate::alert::notice::NoticeEvent;
+use crate::alert::outcome::Outcome;
+use crate::alert::payload::tests::{alert, told};
+use crate::alert::record::WebhookPlan;
+use crate::alert::verdict::Verdict;
+use crate::alert::{Alert, Rule, Severity};
+use crate::config::settings::{ActionKind, WebhookDetail};
+use crate::config::targets::NotifyFormat;
+
+/// A place beside the webhook, of this name and format, whose secret is in this variable.
+fn place(name: &str, format: NotifyFormat, secret: Option<&str>) -> Outgoing {
+    let seed = outgoing(WebhookDetail::Full);
+    Outgoing { target: name.to_owned(), format, secret: secret.map(str::to_owned), ..seed }
+}
+
+fn places() -> [Outgoing; 3] {
+    [
+        outgoing(WebhookDetail::Seed),
+        place("pagerduty", NotifyFormat::PagerDuty, Some("SIDECAR_PAGERDUTY_KEY")),
+        place("events", NotifyFormat::CloudEvents, None),
+    ]
+}
+
+async fn write(store: &Store, write: &StoreWrite, now: u64) {
+    store.write(write, &places(), now).await.unwrap();
+}
+
+async fn states(store: &Store, id: &AlertId) -> Vec<(String, NoticeEvent, OutboxState)> {
+    let rows = store.notices(id).await.unwrap();
+    rows.into_iter().map(|row| (row.target, row.event, row.state)).collect()
+}
+
+async fn attempt(store: &Store, claim: &Claim, result: Attempted, now: u64) {
+    assert!(store.attempted(claim, &result, now).await.unwrap());
+}
+
+fn told_of(claim: &Claim) -> &Alert {
+    match &claim.parcel {
+        Parcel::Told(told) => &told.alert,
+        Parcel::Body(body) => panic!("{body} is the webhook's"),
+    }
+}
+
+pub(super) async fn every_place_has_a_row_of_its_own_that_is_claimed_only_within_reach(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    assert_eq!(store.pending_count().await.unwrap(), 3);
+    let needs = Needs { signature: true, secrets: vec!["SIDECAR_PAGERDUTY_KEY".to_owned()] };
+    assert_eq!(store.needs().await.unwrap(), needs);
+    // Who has no secrets at all is not even told that something is due.
+    assert_eq!(store.next_due(&Reach::default(), NOW).await.unwrap(), None);
+    assert!(store.claim_due(9, &Reach::default(), NOW, NOW).await.unwrap().is_empty());
+    let key_only = Reach { signs: false, ..all() };
+    let claims = store.claim_due(9, &key_only, NOW, NOW).await.unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.outgoing.target.as_str()).collect::<Vec<_>>(), ["pagerduty"]);
+    assert_eq!(told_of(&claims[0]), &alert);
+    assert_eq!(claims[0].outgoing, Outgoing { link: None, ..places()[1].clone() });
+    let signs_only = Reach { signs: true, secrets: Vec::new() };
+    assert!(store.claim(&alert.id, "pagerduty", &signs_only, NOW + 99_999).await.unwrap().is_none());
+    assert!(store.claim(&alert.id, "events", &signs_only, NOW).await.unwrap().is_some());
+    assert!(store.claim(&alert.id, "", &signs_only, NOW).await.unwrap().is_some());
+    let gave_up = Attempted::GaveUp { status: Some(410), detail: "gone".to_owned() };
+    attempt(&store, &claims[0], gave_up, NOW + 1).await;
+    let states = states(&store, &alert.id).await;
+    let of = |target: &str| states.iter().find(|(name, ..)| name == target).unwrap().2;
+    assert_eq!(
+        (of(""), of("pagerduty"), of("events")),
+        (OutboxState::Pending, OutboxState::GaveUp, OutboxState::Pending)
+    );
+    let attempts = store.attempts(&alert.id).await.unwrap();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!((attempts[0].target.as_str(), attempts[0].attempt, attempts[0].status), ("pagerduty", 1, Some(410)));
+}
+
+fn ended(went_well: bool) -> Change {
+    let alert = alert("t3");
+    Change::SessionEnded {
+        session_id: alert.session_id,
+        room_name: alert.room_name,
+        reason: "hangup".to_owned(),
+        turns: 5,
+        escalated: true,
+        went_well,
+    }
+}
+
+pub(super) async fn a_call_that_ends_well_resolves_what_was_told_and_only_there(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    for claim in store.claim_due(9, &all(), NOW, NOW).await.unwrap() {
+        attempt(&store, &claim, Attempted::Delivered { status: 202 }, NOW).await;
+    }
+    store.apply(&[ended(false)], NOW + 1).await;
+    assert_eq!(store.pending_count().await.unwrap(), 0, "it did not end well");
+    store.apply(&[ended(true)], NOW + 2).await;
+    // Said twice, it is told once.
+    store.apply(&[ended(true)], NOW + 3).await;
+    let claims = store.claim_due(9, &all(), NOW + 3, NOW + 3).await.unwrap();
+    assert_eq!(claims.len(), 1);
+    assert_eq!((claims[0].event, claims[0].outgoing.target.as_str()), (NoticeEvent::Resolved, "pagerduty"));
+    attempt(&store, &claims[0], Attempted::Delivered { status: 202 }, NOW + 4).await;
+    let states = states(&store, &alert.id).await;
+    assert!(states.iter().all(|(.., state)| *state == OutboxState::Delivered) && states.len() == 4, "{states:?}");
+}
+
+pub(super) async fn a_resolution_never_overtakes_its_alert(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    let reach = Reach { signs: false, ..all() };
+    let first = store.claim(&alert.id, "pagerduty", &reach, NOW).await.unwrap().unwrap();
+    let retry = Attempted::Retry { at_ms: NOW + 9_000, status: Some(500), detail: "500".to_owned() };
+    attempt(&store, &first, retry, NOW).await;
+    store.apply(&[ended(true)], NOW + 1).await;
+    assert_eq!(store.next_due(&reach, NOW).await.unwrap(), Some(NOW + 9_000));
+    assert!(store.claim_due(9, &reach, NOW + 2, NOW + 2).await.unwrap().is_empty());
+    let again = store.claim_due(9, &reach, NOW + 9_000, NOW + 9_000).await.unwrap();
+    assert_eq!(again.iter().map(|claim| claim.event).collect::<Vec<_>>(), [NoticeEvent::Alert]);
+    attempt(&store, &again[0], Attempted::Delivered { status: 202 }, NOW + 9_001).await;
+    let last = store.claim_due(9, &reach, NOW + 9_001, NOW + 9_001).await.unwrap();
+    assert_eq!(last.iter().map(|claim| claim.event).collect::<Vec<_>>(), [NoticeEvent::Resolved]);
+}
+
+pub(super) async fn a_failed_transfer_tells_every_place_its_outcome_and_the_start_of_the_call(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = Alert { action: ActionKind::Transfer, ..told("t3") };
+    // An earlier process attached before the one that tells of it.
+    store.session_started(&alert.session_id, &alert.room_name, NOW - 90_000).await.unwrap();
+    write(&store, &decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
+    assert!(store.claim_due(9, &all(), NOW, NOW).await.unwrap().is_empty());
+    write(&store, &came_to(&alert, Outcome::Busy, WebhookPlan::Send), NOW + 10).await;
+    let claims = store.claim_due(9, &all(), NOW + 10, NOW + 10).await.unwrap();
+    assert_eq!(claims.len(), 3);
+    for claim in claims.iter().filter(|claim| !claim.outgoing.target.is_empty()) {
+        let told = told_of(claim);
+        assert_eq!(told.outcome, Some(Outcome::Busy));
+        assert_eq!(told.about.as_ref().unwrap().call_started_ms, Some(NOW - 90_000));
+    }
+}
+
+pub(super) async fn alerts_are_found_by_what_is_looked_for(place: impl Fresh) {
+    let store = place.open().await;
+    let notify = told("a");
+    let transfer = Alert { action: ActionKind::Transfer, room_name: "other".to_owned(), ..told("b") };
+    let critical = Alert { severity: Severity::Critical, rule: Rule::Tool, about: None, ..told("c") };
+    for (at, alert) in (0..).zip([&notify, &transfer, &critical]) {
+        let plan = if alert == &critical { WebhookPlan::None } else { WebhookPlan::Send };
+        write(&store, &decided(alert, plan), NOW + at).await;
+    }
+    write(&store, &came_to(&transfer, Outcome::NoAnswer, WebhookPlan::Send), NOW + 9).await;
+    for claim in store.claim_due(9, &all(), NOW, NOW).await.unwrap() {
+        attempt(&store, &claim, Attempted::Delivered { status: 200 }, NOW).await;
+    }
+    let said = SaidVerdict { verdict: Verdict::Wrong, note: String::new(), said_by: "qa".to_owned(), said_ms: NOW };
+    assert!(store.say(&notify.id, &said).await.unwrap());
+    let of = async |filter: AlertFilter| -> Vec<AlertId> {
+        store.alerts(&filter, 10).await.unwrap().into_iter().map(|one| one.alert.id).collect()
+    };
+    let none = AlertFilter::default();
+    let (a, b, c) = (notify.id.clone(), transfer.id.clone(), critical.id.clone());
+    assert_eq!(of(none.clone()).await, vec![c.clone(), b.clone(), a.clone()], "the latest first");
+    assert_eq!(of(AlertFilter { since_ms: Some(NOW + 1), ..none.clone() }).await, vec![c.clone(), b.clone()]);
+    assert_eq!(of(AlertFilter { until_ms: Some(NOW + 1), ..none.clone() }).await, vec![a.clone()]);
+    assert_eq!(of(AlertFilter { room: Some("other".to_owned()), ..none.clone() }).await, vec![b.clone()]);
+    assert_eq!(of(AlertFilter { action: Some(ActionKind::Transfer), ..none.clone() }).await, vec![b.clone()]);
+    assert_eq!(of(AlertFilter { rule: Some(Rule::Tool), ..none.clone() }).await, vec![c.clone()]);
+    assert_eq!(of(AlertFilter { severity: Some(Severity::High), ..none.clone() }).await, vec![c.clone()]);
+    assert_eq!(of(AlertFilter { outcome: Some("no_answer".to_owned()), ..none.clone() }).await, vec![b.clone()]);
+    assert_eq!(of(AlertFilter { verdict: Some(Some(Verdict::Wrong)), ..none.clone() }).await, vec![a.clone()]);
+    assert_eq!(of(AlertFilter { verdict: Some(None), ..none.clone() }).await, vec![c.clone(), b.clone()]);
+    assert_eq!(of(AlertFilter { undelivered: true, ..none.clone() }).await, vec![b.clone()]);
+    let caller = Some("tel:+1-415-555-0123".to_owned());
+    assert_eq!(of(AlertFilter { caller, ..none.clone() }).await, vec![b.clone(), a.clone()]);
+    assert_eq!(of(AlertFilter { before: Some((NOW + 1, b.clone())), ..none.clone() }).await, vec![a.clone()]);
+    let listed = store.alerts(&none, 10).await.unwrap();
+    let delivery: Vec<DeliveryState> = listed.iter().map(|one| one.delivery).collect();
+    assert_eq!(delivery, [DeliveryState::None, DeliveryState::Pending, DeliveryState::Delivered]);
+    assert_eq!(store.find(a.as_str()).await.unwrap(), vec![a.clone()]);
+    assert_eq!(store.find(&a.as_str()[..20]).await.unwrap(), [a]);
+    assert_eq!(store.find("alert_").await.unwrap().len(), 2);
+    assert!(store.find("nothing").await.unwrap().is_empty());
+}
+
+fn transcript() -> Change {
+    let alert = alert("t3");
+    let recording = "{\"type\":\"recording\",\"version\":1,\"room_name\":\"room_abc123\"}\n".to_owned();
+    Change::Transcript { session_id: alert.session_id, room_name: alert.room_name, recording }
+}
+
+pub(super) async fn a_verdict_is_kept_with_its_alert_and_makes_a_label(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    let said = |verdict| SaidVerdict { verdict, note: "loud".to_owned(), said_by: "qa".to_owned(), said_ms: NOW };
+    assert!(!store.say(&alert.id, &said(Verdict::Right)).await.unwrap(), "there is no such alert");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    for verdict in Verdict::ALL {
+        assert!(store.say(&alert.id, &said(verdict)).await.unwrap());
+        assert_eq!(store.verdict(&alert.id).await.unwrap(), Some(said(verdict)));
+        assert_eq!(store.alert(&alert.id).await.unwrap().unwrap().review, verdict.review());
+    }
+    assert_eq!(store.labelled(0).await.unwrap()[0].recording, None);
+    store.session_started(&alert.session_id, &alert.room_name, NOW).await.unwrap();
+    assert_eq!(store.apply(&[transcript()], NOW).await, [Ok(StoreResult::Written)]);
+    let labelled = store.labelled(NOW).await.unwrap();
+    assert_eq!((labelled.len(), &labelled[0].alerts), (1, &vec![(alert, Verdict::Late)]));
+    assert!(labelled[0].recording.as_ref().unwrap().contains("room_abc123"));
+    assert!(store.labelled(NOW + 1).await.unwrap().is_empty());
+}
+
+pub(super) async fn what_was_given_up_is_sent_again_from_the_first_attempt(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    for claim in store.claim_due(9, &all(), NOW, NOW).await.unwrap() {
+        let result = match claim.outgoing.target.as_str() {
+            "" => Attempted::GaveUp { status: Some(410), detail: "gone".to_owned() },
+            _ => Attempted::Delivered { status: 200 },
+        };
+        attempt(&store, &claim, result, NOW).await;
+    }
+    let resend = async |places: &[Outgoing], again| store.resend(&alert, places, again, NOW + 5).await.unwrap();
+    assert_eq!(resend(&[], false).await, 1);
+    let claim = store.claim(&alert.id, "", &all(), NOW + 5).await.unwrap().unwrap();
+    assert_eq!(claim.attempt, 1);
+    assert_eq!(resend(&[], false).await, 0, "it is being sent at this moment");
+    attempt(&store, &claim, Attempted::Delivered { status: 200 }, NOW + 6).await;
+    assert_eq!(resend(&[], false).await, 0);
+    assert_eq!(resend(&[], true).await, 3);
+    let new = super::behaviour_review::place("slack", NotifyFormat::Slack, Some("SIDECAR_SLACK_URL"));
+    assert_eq!(resend(&[new], false).await, 4);
+}
+
+pub(super) async fn what_is_old_is_forgotten_with_all_that_belongs_to_it(place: impl Fresh) {
+    let store = place.open().await;
+    let (old, new) = (told("old"), Alert { session_id: "session_2".to_owned(), ..told("new") });
+    store.session_started(&old.session_id, &old.room_name, NOW).await.unwrap();
+    store.session_started(&new.session_id, &new.room_name, NOW).await.unwrap();
+    write(&store, &decided(&old, WebhookPlan::Send), NOW).await;
+    store.apply(&[ended(true), transcript()], NOW + 10).await;
+    write(&store, &decided(&new, WebhookPlan::Send), NOW + 1_000).await;
+    store.session_ended(&new.session_id, &new.room_name, "hangup", 3, true, NOW + 2_000).await.unwrap();
+    let said = SaidVerdict { verdict: Verdict::Right, note: String::new(), said_by: "qa".to_owned(), said_ms: NOW };
+    store.say(&old.id, &said).await.unwrap();
+    assert_eq!(store.prune(NOW).await.unwrap(), Forgotten::default());
+    assert_eq!(store.prune(NOW + 500).await.unwrap(), Forgotten { alerts: 1, sessions: 1 });
+    assert!(store.alert(&old.id).await.unwrap().is_none() && store.verdict(&old.id).await.unwrap().is_none());
+    assert!(store.notices(&old.id).await.unwrap().is_empty() && store.labelled(0).await.unwrap().is_empty());
+    assert_eq!(store.notices(&new.id).await.unwrap().len(), 3);
+    assert!(store.session(&new.session_id, &new.room_name).await.unwrap().is_some());
+}
+
+pub(super) async fn a_callers_data_is_erased_whichever_way_the_number_is_written(place: impl Fresh) {
+    let store = place.open().await;
+    let (theirs, others) = (told("t3"), Alert { session_id: "session_2".to_owned(), about: None, ..told("t4") });
+    let started = |alert: &Alert, caller: Option<&str>| Change::SessionStarted {
+        session_id: alert.session_id.clone(),
+        room_name: alert.room_name.clone(),
+        caller: caller.map(str::to_owned),
+    };
+    store.apply(&[started(&theirs, Some("sip:+14155550123@sbc")), started(&others, Some("+4420"))], NOW).await;
+    // What is told of them without their number goes with the call.
+    let unnamed = Alert { about: None, ..told("t5") };
+    for alert in [&theirs, &others, &unnamed] {
+        write(&store, &decided(alert, WebhookPlan::Send), NOW).await;
+    }
+    store.apply(&[transcript()], NOW).await;
+    assert_eq!(store.erase("").await.unwrap(), Forgotten::default());
+    assert_eq!(store.erase("+1 (415) 555-0123").await.unwrap(), Forgotten { alerts: 2, sessions: 1 });
+    assert!(store.alert(&theirs.id).await.unwrap().is_none() && store.alert(&unnamed.id).await.unwrap().is_none());
+    assert!(store.alert(&others.id).await.unwrap().is_some());
+    assert!(store.session(&theirs.session_id, &theirs.room_name).await.unwrap().is_none());
+    assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten::default());
+}

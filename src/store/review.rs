@@ -1,0 +1,155 @@
+//! What people ask of a store, and what they tell it: alerts by what they look for, verdicts, and what is to be forgotten.
+
+use serde::Serialize;
+
+use crate::alert::notice::NoticeEvent;
+use crate::alert::outcome::Outcome;
+use crate::alert::verdict::Verdict;
+use crate::alert::{Alert, AlertId, Rule, Severity};
+use crate::config::settings::ActionKind;
+
+/// Which alerts. What is none of them leaves out nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlertFilter {
+    /// Decided then or later, Unix time in ms.
+    pub since_ms: Option<u64>,
+    /// Decided before then, Unix time in ms.
+    pub until_ms: Option<u64>,
+    /// Of this room.
+    pub room: Option<String>,
+    /// With this action.
+    pub action: Option<ActionKind>,
+    /// By this rule.
+    pub rule: Option<Rule>,
+    /// At least as bad.
+    pub severity: Option<Severity>,
+    /// Whose transfer came to this, by its name.
+    pub outcome: Option<String>,
+    /// Of which somebody said this; `Some(None)`: of which nobody said anything.
+    pub verdict: Option<Option<Verdict>>,
+    /// Not everywhere delivered.
+    pub undelivered: bool,
+    /// Of this caller, in any form of the number.
+    pub caller: Option<String>,
+    /// Decided before this one.
+    pub before: Option<(u64, AlertId)>,
+}
+
+/// An alert as a list shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListedAlert {
+    /// When it was decided, Unix time in ms.
+    pub created_ms: u64,
+    /// The alert, with its outcome where there is one.
+    pub alert: Alert,
+    /// What somebody said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Where it stands with the places that it goes to.
+    pub delivery: DeliveryState,
+}
+
+/// Where an alert stands with the places that it goes to, taken together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// It goes nowhere, or was not needed.
+    None,
+    /// All have it.
+    Delivered,
+    /// One has yet to get it.
+    Pending,
+    /// One was given up.
+    GaveUp,
+}
+
+impl DeliveryState {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Delivered => "delivered",
+            Self::Pending => "pending",
+            Self::GaveUp => "gave_up",
+        }
+    }
+
+    /// What a row's state makes of the whole.
+    pub(super) fn of_row(state: &str) -> Self {
+        match state {
+            "delivered" => Self::Delivered,
+            "held" | "pending" => Self::Pending,
+            "gave_up" => Self::GaveUp,
+            _ => Self::None,
+        }
+    }
+}
+
+/// What somebody said of an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SaidVerdict {
+    /// What.
+    pub verdict: Verdict,
+    /// And why.
+    pub note: String,
+    /// Who.
+    pub said_by: String,
+    /// When, Unix time in ms.
+    pub said_ms: u64,
+}
+
+/// An attempt to tell a place of an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// What the place is called; nothing for the webhook's.
+    pub target: String,
+    /// What it was of.
+    pub event: NoticeEvent,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When it was over, Unix time in ms.
+    pub at_ms: u64,
+    /// The answer's HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// Why it did not work, if it did not.
+    pub error: Option<String>,
+}
+
+/// A call with what was said of its alerts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelledCall {
+    /// The room.
+    pub room_name: String,
+    /// The session.
+    pub session_id: String,
+    /// The recording that was kept, as JSON Lines; none where none was.
+    pub recording: Option<String>,
+    /// Its alerts that somebody said something of, first one first.
+    pub alerts: Vec<(Alert, Verdict)>,
+}
+
+/// How much was forgotten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Forgotten {
+    /// Alerts, with all that was sent and said of them.
+    pub alerts: u64,
+    /// Sessions, with what was kept of them.
+    pub sessions: u64,
+}
+
+/// The name of a transfer's outcome, as filters have it.
+#[must_use]
+pub fn outcome_names() -> [&'static str; 9] {
+    [
+        Outcome::Transferred.name(),
+        Outcome::Busy.name(),
+        Outcome::Declined.name(),
+        Outcome::NoAnswer.name(),
+        "rejected",
+        "unreachable",
+        Outcome::Cancelled.name(),
+        Outcome::CallerGone.name(),
+        Outcome::Unknown.name(),
+    ]
+}

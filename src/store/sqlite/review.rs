@@ -1,0 +1,279 @@
+//! What people ask of the store, and what they tell it.
+
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite};
+
+use super::outbox::TABLES;
+use super::{SqliteStore, count, int, uint};
+use crate::alert::about::About;
+use crate::alert::notice::NoticeEvent;
+use crate::alert::outgoing::Outgoing;
+use crate::alert::record::WebhookPlan;
+use crate::alert::verdict::Verdict;
+use crate::alert::{Alert, AlertId, Severity};
+use crate::store::StoreError;
+use crate::store::review::{AlertFilter, Attempt, DeliveryState, Forgotten, LabelledCall, ListedAlert, SaidVerdict};
+
+/// How many rows are forgotten in one transaction, so that live calls get a turn in between.
+const FORGET_AT_ONCE: u32 = 500;
+
+/// `record, created_ms, verdict, states`.
+type ListedRow = (String, i64, Option<String>, Option<String>);
+/// `target, event, attempt, at_ms, status, error`.
+type AttemptRow = (String, String, i64, i64, Option<i64>, Option<String>);
+/// `room_name, session_id, recording, record, verdict`.
+type LabelRow = (String, String, Option<String>, String, String);
+
+impl SqliteStore {
+    /// The latest first.
+    pub(in crate::store) async fn alerts(
+        &self,
+        filter: &AlertFilter,
+        limit: u32,
+    ) -> Result<Vec<ListedAlert>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT alerts.record, alerts.created_ms, verdicts.verdict, \
+             (SELECT group_concat(state) FROM (SELECT state FROM outbox WHERE outbox.alert_id = alerts.alert_id \
+             UNION ALL SELECT state FROM notices WHERE notices.alert_id = alerts.alert_id AND event = 'alert')) \
+             FROM alerts LEFT JOIN verdicts USING (alert_id) WHERE 1",
+        );
+        narrow(&mut query, filter);
+        query.push(" ORDER BY alerts.created_ms DESC, alerts.alert_id DESC LIMIT ").push_bind(i64::from(limit));
+        let mut conn = self.conn().await?;
+        let rows: Vec<ListedRow> =
+            query.build_query_as().fetch_all(&mut *conn).await.map_err(|error| self.failed(&error))?;
+        let listed = |(record, created, verdict, states): ListedRow| {
+            let states = states.unwrap_or_default();
+            let delivery = states.split(',').map(DeliveryState::of_row).max().unwrap_or(DeliveryState::None);
+            let alert = self.alert_of(&record)?;
+            let verdict = verdict.as_deref().and_then(Verdict::of);
+            Ok(ListedAlert { created_ms: uint(created), alert, verdict, delivery })
+        };
+        rows.into_iter().map(listed).collect()
+    }
+
+    fn alert_of(&self, record: &str) -> Result<Alert, StoreError> {
+        serde_json::from_str(record).map_err(|error| self.bad_row("alert", error))
+    }
+
+    pub(in crate::store) async fn find(&self, beginning: &str) -> Result<Vec<AlertId>, StoreError> {
+        let mut conn = self.conn().await?;
+        // Compared as they sort, so that the index finds them; an id that is whole comes first.
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT alert_id FROM alerts WHERE alert_id >= ?1 AND alert_id < ?1 || char(0x10ffff) \
+             AND (alert_id = ?1 OR NOT EXISTS (SELECT 1 FROM alerts WHERE alert_id = ?1)) ORDER BY alert_id LIMIT 2",
+        )
+        .bind(beginning)
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        Ok(ids.into_iter().map(AlertId::from).collect())
+    }
+
+    pub(in crate::store) async fn verdict(&self, alert_id: &AlertId) -> Result<Option<SaidVerdict>, StoreError> {
+        let mut conn = self.conn().await?;
+        let row: Option<(String, String, String, i64)> =
+            sqlx::query_as("SELECT verdict, note, said_by, said_ms FROM verdicts WHERE alert_id = ?")
+                .bind(alert_id.as_str())
+                .fetch_optional(&mut *conn)
+                .await
+                .map_err(|error| self.failed(&error))?;
+        row.map(|(verdict, note, said_by, said)| {
+            let verdict = Verdict::of(&verdict).ok_or_else(|| self.bad_row("verdict", format!("{verdict:?}")))?;
+            Ok(SaidVerdict { verdict, note, said_by, said_ms: uint(said) })
+        })
+        .transpose()
+    }
+
+    /// Whether the alert is there.
+    pub(in crate::store) async fn say(&self, alert_id: &AlertId, said: &SaidVerdict) -> Result<bool, StoreError> {
+        let mut conn = self.conn().await?;
+        let mut tx = self.begin(&mut conn).await?;
+        let statement = sqlx::query(
+            "INSERT INTO verdicts (alert_id, verdict, note, said_by, said_ms) \
+             SELECT alert_id, ?, ?, ?, ? FROM alerts WHERE alert_id = ? ON CONFLICT DO UPDATE SET \
+             verdict = excluded.verdict, note = excluded.note, said_by = excluded.said_by, said_ms = excluded.said_ms",
+        )
+        .bind(said.verdict.name())
+        .bind(&said.note)
+        .bind(&said.said_by)
+        .bind(int(said.said_ms))
+        .bind(alert_id.as_str());
+        let there = self.execute(&mut tx, statement).await? > 0;
+        let statement = sqlx::query("UPDATE flags SET review = ?, note = ?, reviewed_ms = ? WHERE alert_id = ?")
+            .bind(said.verdict.review())
+            .bind(&said.note)
+            .bind(int(said.said_ms))
+            .bind(alert_id.as_str());
+        self.execute(&mut tx, statement).await?;
+        tx.commit().await.map_err(|error| self.failed(&error))?;
+        Ok(there)
+    }
+
+    pub(in crate::store) async fn attempts(&self, alert_id: &AlertId) -> Result<Vec<Attempt>, StoreError> {
+        let mut conn = self.conn().await?;
+        let rows: Vec<AttemptRow> = sqlx::query_as(
+            "SELECT target, event, attempt, at_ms, status, error FROM attempts WHERE alert_id = ? ORDER BY attempt_id",
+        )
+        .bind(alert_id.as_str())
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        let attempt = |(target, event, attempt, at, status, error): AttemptRow| Attempt {
+            target,
+            event: NoticeEvent::of(&event).unwrap_or_default(),
+            attempt: count(attempt),
+            at_ms: uint(at),
+            status: status.and_then(|status| u16::try_from(status).ok()),
+            error,
+        };
+        Ok(rows.into_iter().map(attempt).collect())
+    }
+
+    pub(in crate::store) async fn resend(
+        &self,
+        alert: &Alert,
+        outgoing: &[Outgoing],
+        delivered_too: bool,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
+        let mut conn = self.conn().await?;
+        let mut tx = self.begin(&mut conn).await?;
+        let mut again = 0;
+        for table in TABLES {
+            // Attempts count from the first again, and so does the schedule.
+            let text = format!(
+                "UPDATE {table} SET state = 'pending', attempts = 0, due_ms = ?1, settled_ms = NULL, \
+                 claimed_until_ms = NULL, last_error = NULL, last_status = NULL WHERE alert_id = ?2 AND event = 'alert' \
+                 AND ifnull(claimed_until_ms, 0) <= ?1 AND (state <> 'delivered' OR ?3)"
+            );
+            let statement =
+                sqlx::query(AssertSqlSafe(text)).bind(int(now_ms)).bind(alert.id.as_str()).bind(delivered_too);
+            again += self.execute(&mut tx, statement).await?;
+        }
+        again += self.queue(&mut tx, alert, WebhookPlan::Send, outgoing, now_ms).await?;
+        tx.commit().await.map_err(|error| self.failed(&error))?;
+        Ok(again)
+    }
+
+    pub(in crate::store) async fn labelled(&self, since_ms: u64) -> Result<Vec<LabelledCall>, StoreError> {
+        let mut conn = self.conn().await?;
+        let rows: Vec<LabelRow> = sqlx::query_as(
+            "SELECT room_name, session_id, recording, record, verdict FROM verdicts JOIN alerts USING (alert_id) \
+             LEFT JOIN transcripts USING (room_name, session_id) WHERE created_ms >= ? \
+             ORDER BY room_name, session_id, created_ms",
+        )
+        .bind(int(since_ms))
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        let mut calls: Vec<LabelledCall> = Vec::new();
+        for (room_name, session_id, recording, record, verdict) in rows {
+            let verdict = Verdict::of(&verdict).ok_or_else(|| self.bad_row("verdict", format!("{verdict:?}")))?;
+            let labelled = (self.alert_of(&record)?, verdict);
+            match calls.last_mut().filter(|call| call.room_name == room_name && call.session_id == session_id) {
+                Some(call) => call.alerts.push(labelled),
+                None => calls.push(LabelledCall { room_name, session_id, recording, alerts: vec![labelled] }),
+            }
+        }
+        Ok(calls)
+    }
+
+    pub(in crate::store) async fn prune(&self, before_ms: u64) -> Result<Forgotten, StoreError> {
+        let before = int(before_ms);
+        let alerts =
+            "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE created_ms < ?1 LIMIT ?2)";
+        let sessions = "DELETE FROM sessions WHERE (room_name, session_id) IN (SELECT room_name, session_id \
+                        FROM sessions WHERE started_ms < ?1 AND ifnull(ended_ms, started_ms) < ?1 LIMIT ?2)";
+        Ok(Forgotten { alerts: self.forget(alerts, &before).await?, sessions: self.forget(sessions, &before).await? })
+    }
+
+    pub(in crate::store) async fn erase(&self, caller: &str) -> Result<Forgotten, StoreError> {
+        let key = About::key(caller);
+        if key.is_empty() {
+            return Ok(Forgotten::default());
+        }
+        // What is erased is gone from the file, not only from the tables.
+        sqlx::raw_sql("PRAGMA secure_delete = ON")
+            .execute(&mut *self.conn().await?)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        let alerts = "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE caller = ?1 UNION \
+                      SELECT alert_id FROM alerts JOIN sessions USING (room_name, session_id) WHERE sessions.caller = ?1 \
+                      LIMIT ?2)";
+        let sessions = "DELETE FROM sessions WHERE (room_name, session_id) IN (SELECT room_name, session_id \
+                        FROM sessions WHERE caller = ?1 LIMIT ?2)";
+        let forgotten =
+            Forgotten { alerts: self.forget(alerts, &key).await?, sessions: self.forget(sessions, &key).await? };
+        sqlx::raw_sql("PRAGMA secure_delete = OFF; PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut *self.conn().await?)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        Ok(forgotten)
+    }
+
+    /// Deletes what a statement finds with `?1`, `?2` rows at a time, until nothing is left.
+    async fn forget<'q, V>(&self, statement: &'static str, value: &'q V) -> Result<u64, StoreError>
+    where
+        &'q V: sqlx::Encode<'q, Sqlite> + sqlx::Type<Sqlite> + Send + 'q,
+    {
+        let mut all = 0;
+        loop {
+            let mut conn = self.conn().await?;
+            let gone = self.execute(&mut conn, sqlx::query(statement).bind(value).bind(FORGET_AT_ONCE)).await?;
+            all += gone;
+            if gone < u64::from(FORGET_AT_ONCE) {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// Adds what a filter asks for.
+fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter) {
+    if let Some(since) = filter.since_ms {
+        query.push(" AND alerts.created_ms >= ").push_bind(int(since));
+    }
+    if let Some(until) = filter.until_ms {
+        query.push(" AND alerts.created_ms < ").push_bind(int(until));
+    }
+    if let Some(room) = &filter.room {
+        query.push(" AND alerts.room_name = ").push_bind(room.clone());
+    }
+    if let Some(action) = filter.action {
+        query.push(" AND alerts.action = ").push_bind(action.name());
+    }
+    if let Some(rule) = filter.rule {
+        query.push(" AND alerts.rule = ").push_bind(rule.name());
+    }
+    if let Some(least) = filter.severity {
+        let all = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+        let mut names = query.push(" AND alerts.severity IN (").separated(", ");
+        for severity in all.into_iter().filter(|severity| *severity >= least) {
+            names.push_bind(severity.name());
+        }
+        query.push(")");
+    }
+    if let Some(outcome) = &filter.outcome {
+        query.push(" AND json_extract(alerts.outcome, '$.outcome') = ").push_bind(outcome.clone());
+    }
+    match filter.verdict {
+        None => {}
+        Some(None) => drop(query.push(" AND verdicts.verdict IS NULL")),
+        Some(Some(verdict)) => drop(query.push(" AND verdicts.verdict = ").push_bind(verdict.name())),
+    }
+    if filter.undelivered {
+        for (at, table) in TABLES.into_iter().enumerate() {
+            query.push(if at == 0 { " AND (" } else { " OR " });
+            query.push("EXISTS (SELECT 1 FROM ").push(table).push(" AS sent WHERE sent.alert_id = alerts.alert_id ");
+            query.push("AND sent.event = 'alert' AND sent.state IN ('pending', 'gave_up'))");
+        }
+        query.push(")");
+    }
+    if let Some(caller) = &filter.caller {
+        query.push(" AND alerts.caller = ").push_bind(About::key(caller));
+    }
+    if let Some((created_ms, id)) = &filter.before {
+        query.push(" AND (alerts.created_ms, alerts.alert_id) < (").push_bind(int(*created_ms)).push(", ");
+        query.push_bind(id.as_str().to_owned()).push(")");
+    }
+}
