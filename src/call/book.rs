@@ -7,9 +7,10 @@
 
 use std::collections::HashMap;
 
-use super::ends::Pool;
+use super::clocks::{Clocks, Seen};
+use super::generations::Generations;
 use super::odd::{Odd, Oddities};
-use super::restart::{Clocks, Generations, Seen};
+use super::pool::Pool;
 use super::segment::{Segment, TurnKey, join};
 use super::turn::{Part, Turn};
 use crate::clock::Millis;

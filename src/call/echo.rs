@@ -1,11 +1,8 @@
 //! Echo: what the agent just said, heard again on the caller's line, is no caller turn.
 
-use std::collections::VecDeque;
-
 use super::Call;
 use super::odd::Odd;
 use super::segment::TurnKey;
-use crate::clock::Millis;
 use crate::room::message::Role;
 use crate::sentiment::likeness::{found_in, words};
 
@@ -17,19 +14,6 @@ const MOST_WORDS: usize = 80;
 const SHARE: f64 = 0.85;
 /// So many of the agent's last turns are "just said".
 const AGENT_TURNS: usize = 2;
-/// How long a sentence of ours may take until it is heard, in ms.
-const OWN_WORDS_MS: u64 = 30_000;
-
-/// The sentences that we had the agent say.
-#[derive(Debug, Default)]
-pub(super) struct OwnWords(VecDeque<(Millis, String)>);
-
-impl OwnWords {
-    pub(super) fn said(&mut self, now: Millis, text: &str) {
-        self.0.push_back((now, text.to_owned()));
-        self.0.truncate(4);
-    }
-}
 
 impl Call {
     /// Whether a caller turn is what the agent just said.
@@ -39,8 +23,7 @@ impl Call {
         if !(FEWEST_WORDS..=MOST_WORDS).contains(&heard.len()) {
             return false;
         }
-        let own =
-            self.own_words.0.iter().filter(|(at, _)| at.plus(OWN_WORDS_MS) >= self.now).map(|(_, text)| text.clone());
+        let own = self.own_words.still_heard(self.now).map(str::to_owned);
         let open = self.roster.with(Role::Agent).filter_map(|who| self.book.open_text(who));
         let agent = self.book.order()[..self.book.position(key)].iter().rev();
         let agent =

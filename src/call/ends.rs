@@ -3,6 +3,7 @@
 
 use super::book::TurnBook;
 use super::odd::Odd;
+use super::pool::Pool;
 use super::segment::TurnKey;
 use super::turn::{Part, Turn};
 use crate::clock::Millis;
@@ -16,38 +17,6 @@ const COUNTED_OVERDUE_MS: u64 = 12_000;
 const SILENT_MS: u64 = 20_000;
 /// What comes so soon after the end of a turn, in ms, belongs to it where no times say otherwise.
 const TAIL_MS: u64 = 3_000;
-
-/// What a participant said that belongs to no turn yet.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    pub(super) segments: Vec<String>,
-    /// When the first and the last of them came.
-    first_at: Millis,
-    last_at: Millis,
-    /// When somebody else took over since.
-    taken_over: Option<Millis>,
-    /// Latched by the participant's first `turn.ended`: silence closes nothing from then on.
-    pub(super) room_ends_turns: bool,
-}
-
-impl Pool {
-    pub(super) fn add(&mut self, now: Millis, segment_id: &str) {
-        if self.segments.is_empty() {
-            self.first_at = now;
-        }
-        if !self.segments.iter().any(|id| id == segment_id) {
-            self.segments.push(segment_id.to_owned());
-        }
-        self.last_at = now;
-        self.taken_over = None;
-    }
-
-    /// Takes out the named segments; returns those that came before the last of them and are not named.
-    pub(super) fn drain_to(&mut self, named: &[String]) -> Vec<String> {
-        let last = self.segments.iter().rposition(|s| named.contains(s)).map_or(0, |p| p + 1);
-        self.segments.drain(..last).filter(|s| !named.contains(s)).collect()
-    }
-}
 
 impl Turn {
     /// Takes out a tail that was added after the room's end of the turn.

@@ -10,15 +10,19 @@
 //! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told.
 
 pub mod book;
+mod clocks;
 mod echo;
 mod ends;
 pub mod event;
+mod generations;
 mod handover;
 pub mod latch;
 mod late_segments;
 mod odd;
 mod outburst;
+mod own_words;
 pub mod policy;
+mod pool;
 pub mod report;
 mod restart;
 pub mod route;
@@ -44,10 +48,10 @@ use crate::room::message::tool::escalate_sentiment;
 use crate::room::message::{AgentActivity, Participant, Role, RoomMessage, SidecarMessage, Welcome, capability};
 use crate::sentiment::{ContextTurn, RateError, Rating, Sentiment, Speaker, TurnInContext};
 use book::TurnBook;
-use echo::OwnWords;
 use event::{Input, Output, RateResult};
 use latch::Latch;
 use odd::Odd;
+use own_words::OwnWords;
 use report::{Doubt, Report, TurnReport};
 use segment::TurnKey;
 use speakers::{Changed, Roster};

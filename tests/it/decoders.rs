@@ -125,11 +125,14 @@ fn recordings_made_by_chance_are_refused_in_a_line_or_replay() {
 fn an_error_tells_nothing_that_somebody_said() {
     let said = "I am furious";
     let header = json!({"type": "recording", "version": 1, "room_name": "r"}).to_string();
-    let turn = json!({"type": "turn.ended", "at_ms": 0, "turn_id": "u1", "participant_id": "c", "index": said});
+    let mended = json!({"type": "turn.ended", "turn_id": "u1", "participant_id": "c", "index": said});
+    let mended = serde_json::to_string(&RoomMessage::from_value(mended).unwrap()).unwrap();
+    assert!(mended.contains("`index` is no number") && !mended.contains(said), "{mended}");
+    let turn = json!({"type": "turn.ended", "at_ms": 0, "turn_id": {"said": said}, "participant_id": "c"});
     assert!(!RoomMessage::parse(&turn.to_string()).unwrap_err().to_string().contains(said));
     for (file, right) in [
         (json!({"type": "recording", "version": 1, "room_name": "r", "participants": said}).to_string(), "a sequence"),
-        (format!("{header}\n{turn}"), "u64"),
+        (format!("{header}\n{turn}"), "expected a string"),
         (format!("{header}\n{}", json!({"type": "rating", "turn_id": "u1", "cues": said})), "a sequence"),
         (json!({"id": "1", "turns": said}).to_string(), "in no format"),
         (format!("[{}]", json!({"id": "1", "turns": [{"role": "caller", "text": [said]}]})), "a string"),
