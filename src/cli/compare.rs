@@ -33,7 +33,7 @@ use crate::telemetry::shown::json_line;
 /// the turn that decides. Environment variables hold for both, and go before the documents, as everywhere.
 ///
 /// A FILE is a recording or a transcript in any form that QA has. Where calls are labelled, recall and false alarms of
-/// both are shown as well.
+/// both are shown as well. An LLM is asked only to record a cassette, and heard from one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -145,9 +145,10 @@ struct Side {
 /// [`Failure`] for wrong settings, labels that cannot be used, and an output that cannot be written.
 pub async fn run(args: CompareArgs) -> Result<Exit, Failure> {
     let cache = args.cache.open();
-    let raters = args.cassette.unhurried_by(cache.rater(), Asks::WhereSet)?;
+    let raters = args.cassette.unhurried_by(cache.rater(), Asks::ToRecord)?;
     let side = |path: &Path| {
         let settings = settings(path)?;
+        args.cassette.warn_of_silence(&settings);
         let rater = raters.of(&settings)?;
         Ok::<_, Failure>(Side { settings: Arc::new(settings), rater })
     };

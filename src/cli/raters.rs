@@ -8,6 +8,7 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::secrets;
 use crate::config::secret::{Secret, SecretName};
+use crate::config::settings::Settings;
 use crate::sentiment::cassette::{Cassette, CassetteError};
 use crate::sentiment::llm::LlmStats;
 use crate::sentiment::raters::{Answers, Haste, NoRater, Raters};
@@ -77,6 +78,16 @@ impl CassetteArgs {
         authorities: &Authorities,
     ) -> Result<Raters, Failure> {
         Ok(Raters::new(embedded, self.answers(key)?, Haste::Live, authorities.clone()))
+    }
+
+    /// Says that an LLM which the settings name has no part in what is done, as nobody asked for its answers.
+    pub(super) fn warn_of_silence(&self, settings: &Settings) {
+        if settings.llm.url.is_some() && self.llm_cassette.is_none() && self.record_cassette.is_none() {
+            let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+            anstream::eprintln!(
+                "{yellow}warning{yellow:#}: llmUrl is set, and turns are rated without that LLM; --record-cassette asks it, once"
+            );
+        }
     }
 
     /// The raters of recorded calls.

@@ -348,6 +348,12 @@ async fn without_labels_the_rate_decides_and_few_calls_tell_nothing() {
         assert_eq!(run(&program, &args).await.0, Some(code), "{band:?}");
     }
     assert_eq!(run(&program, &["tune", &folder, "--rate-min", "20%", "--rate-max", "10%"]).await.0, Some(2));
+    // A band that is asked for binds, whatever labels say: with all that should, more would escalate.
+    let labels = calls.with_extension("csv").display().to_string();
+    let args = ["tune", &folder, "--labels", &labels, "--rate-min", "25%", "--rate-max", "35%", "--format", "json"];
+    let (code, text) = run(&program, &args).await;
+    let rate = one(&lines(&text), "recommendation")["rate"]["share"].as_f64().unwrap();
+    assert_eq!((code, rate), (Some(4), 0.0), "today's, as no settings within it are right more often than wrong");
     let few = format!("{folder}/call-00*");
     let (_, text) = run(&program, &["tune", &few, "--format", "json"]).await;
     let told = lines(&text);

@@ -10,9 +10,10 @@ use super::gates::Checked;
 use crate::cli::terminal::{self, words};
 use crate::replay::figures::{Figures, Share};
 use crate::replay::measured::{Wrong, WrongCall};
+use crate::replay::shorten;
 
-/// The most columns of a group's name.
-const NAME: usize = 26;
+/// The fewest columns of a group's name.
+const LEAST_NAME: usize = 8;
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const ALARM: Style = AnsiColor::Red.on_default().bold();
@@ -138,7 +139,7 @@ fn calls(rows: &[(String, Figures)]) -> Table {
         ["", "CALLS", "RECALL (95 %)", "FALSE (95 %)", "LATE", "EARLY"],
         rows.iter().map(|(group, f)| {
             [
-                name(group),
+                group.clone(),
                 f.calls.to_string(),
                 shown_share(&f.recall),
                 shown_share(&f.false_escalations),
@@ -155,7 +156,7 @@ fn turns(rows: &[(String, Figures)]) -> Table {
         ["", "TURNS", "AUROC", "SPEARMAN", "ERROR", "CALM LOW (95 %)"],
         rows.iter().map(|(group, f)| {
             [
-                name(group),
+                group.clone(),
                 f.turns.to_string(),
                 shown(f.auroc, 3),
                 shown(f.spearman, 3),
@@ -166,12 +167,19 @@ fn turns(rows: &[(String, Figures)]) -> Table {
     )
 }
 
+/// A row a group, whose names get what the figures leave of the terminal.
 fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Table {
+    let mut rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
+    let widest = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0) + 1;
+    let name = terminal::width().saturating_sub((1..N).map(widest).sum::<usize>() + 1).max(LEAST_NAME);
+    for row in &mut rows {
+        row[0] = shorten(&row[0], name);
+    }
     let mut table = Table::new();
     let right = |(at, text): (usize, String)| {
         Cell::new(text).set_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right })
     };
-    table.load_style(presets::NOTHING).set_header(header.map(str::to_owned).into_iter().enumerate().map(right));
+    table.load_style(presets::NOTHING);
     for row in rows {
         table.add_row(row.into_iter().enumerate().map(right));
     }
@@ -187,10 +195,6 @@ fn print(out: &mut impl Write, table: &Table) -> io::Result<()> {
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
-}
-
-fn name(group: &str) -> String {
-    crate::replay::shorten(group, NAME)
 }
 
 fn shown(value: Option<f64>, decimals: usize) -> String {

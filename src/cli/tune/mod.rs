@@ -37,6 +37,8 @@ use crate::sentiment::Rater;
 ///
 /// Today's settings are those of --agent, the environment and the flags. What the recordings bring along does not count.
 ///
+/// An LLM is asked only to record a cassette, and heard from one.
+///
 /// Ratings are kept in your cache folder, by a hash of the words and without them, so that a second run rates nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -108,7 +110,8 @@ pub async fn run(args: TuneArgs) -> Result<Exit, Failure> {
     // Whoever waits for minutes should not then hear that there is no such folder.
     let html = args.html.as_deref().map(Page::open).transpose()?;
     let cache = args.cache.open();
-    let raters = args.calls.cassette.unhurried_by(cache.rater(), Asks::WhereSet)?;
+    args.calls.cassette.warn_of_silence(&settings);
+    let raters = args.calls.cassette.unhurried_by(cache.rater(), Asks::ToRecord)?;
     let rater = raters.of(&settings)?;
     let (calls, bad) = rate(&args, &settings, &rater).await?;
     let counts = cache.close();

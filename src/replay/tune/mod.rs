@@ -89,7 +89,7 @@ impl Tuning {
         rows.extend(search::best(&tried.combined, outcomes, aim).map(|best| ("combined", best)));
         if self.changes() {
             rows.push(("recommended", &self.recommendation.weighed));
-            rows.extend(self.validated.as_ref().map(|validated| ("cross-validated", validated)));
+            rows.extend(self.validated.as_ref().map(|validated| ("on new calls", validated)));
         }
         rows
     }

@@ -3,7 +3,7 @@
 use super::cell::{Cell, Mean, Streak};
 use super::grid;
 use super::outcomes::Outcomes;
-use super::weigh::{Band, Weighed};
+use super::weigh::{Band, Side, Weighed};
 
 /// What is looked for, over which calls.
 #[derive(Debug, Clone)]
@@ -56,8 +56,8 @@ impl Tried {
         let weigh = |outcomes: &Outcomes, cell| Weighed::of(outcomes, cell, &aim.over, &aim.band);
         let streaks: Vec<Weighed> = grid::streaks().map(|cell| weigh(outcomes, cell)).collect();
         let means: Vec<Weighed> = grid::means().map(|cell| weigh(outcomes, cell)).collect();
-        let streak = best(&streaks, outcomes, aim).and_then(|best| best.cell.streak);
-        let mean = best(&means, outcomes, aim).and_then(|best| best.cell.sustained);
+        let streak = centre(&streaks, outcomes, aim).and_then(|best| best.cell.streak);
+        let mean = centre(&means, outcomes, aim).and_then(|best| best.cell.sustained);
         let combined = grid::around(
             streak.unwrap_or(Streak { threshold: outcomes.base.threshold, window: outcomes.base.window }),
             mean.unwrap_or(default_mean(outcomes)),
@@ -91,6 +91,12 @@ impl Tried {
 fn default_mean(outcomes: &Outcomes) -> Mean {
     let sustained = outcomes.base.sustained;
     Mean { level: super::cell::Exact(sustained.level), weight: super::cell::Exact(sustained.weight) }
+}
+
+/// The best of a rule's cells, around which combinations are tried: within the band, where somebody asked for one.
+fn centre<'a>(tried: &'a [Weighed], outcomes: &Outcomes, aim: &Aim) -> Option<&'a Weighed> {
+    let within = tried.iter().filter(|tried| aim.band.given && tried.side == Side::Within);
+    best(within, outcomes, aim).or_else(|| best(tried, outcomes, aim))
 }
 
 /// The best of some cells: with labels, the greatest [success](Weighed::success); without, the rate nearest to the band's middle.
