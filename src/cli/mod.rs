@@ -18,6 +18,7 @@ mod progress;
 pub mod rate;
 pub mod raters;
 pub mod replay;
+pub mod review;
 pub mod room;
 pub mod schema;
 mod secrets;
@@ -51,6 +52,7 @@ pub enum Command {
     Rate(rate::RateArgs),
     Evaluate(evaluate::EvaluateArgs),
     Convert(convert::ConvertArgs),
+    Review(review::ReviewArgs),
     Alerts(alerts::AlertsArgs),
     Deliver(deliver::DeliverArgs),
     Store(store::StoreArgs),
@@ -95,6 +97,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Rate(args) => rate::run(args).await,
         Command::Evaluate(args) => evaluate::run(args).await,
         Command::Convert(args) => convert::run(args).await,
+        Command::Review(args) => review::run(args).await,
         Command::Alerts(args) => alerts::run(args).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Store(args) => store::run(args).await,
