@@ -34,6 +34,7 @@
 //! | [`notify`] | telling people: formats, signature, schedule, addresses never dialled, delivery |
 //! | [`replay`] | recordings through the core in virtual time, with expectations |
 //! | [`runtime`] | hosts and their live calls: the drive loop, the only task tree, shutdown |
+//! | [`web`] | the HTTP server: review pages and their JSON API |
 //! | [`cli`] | one file per subcommand; exit codes |
 //!
 //! # The drive loop
@@ -86,3 +87,4 @@ pub mod store;
 pub mod telemetry;
 pub mod tls;
 pub mod transfer;
+pub mod web;

@@ -21,6 +21,7 @@ mod progress;
 pub mod rate;
 pub mod raters;
 pub mod replay;
+pub mod review;
 pub mod room;
 pub mod schema;
 mod secrets;
@@ -58,6 +59,7 @@ pub enum Command {
     Tune(tune::TuneArgs),
     Compare(compare::CompareArgs),
     Convert(convert::ConvertArgs),
+    Review(review::ReviewArgs),
     Alerts(alerts::AlertsArgs),
     Deliver(deliver::DeliverArgs),
     Store(store::StoreArgs),
@@ -104,6 +106,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Tune(args) => tune::run(args).await,
         Command::Compare(args) => compare::run(args).await,
         Command::Convert(args) => convert::run(args).await,
+        Command::Review(args) => review::run(args).await,
         Command::Alerts(args) => alerts::run(args).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Store(args) => store::run(args).await,

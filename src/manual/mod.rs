@@ -62,6 +62,7 @@ pages! {
     escalation, "escalation.md", "When a call escalates, and what each action does and promises.";
     settings, "settings.md", "Every setting with its values and default, and the secrets.";
     webhook, "webhook.md", "What supervisors get and where, its signature, its retries.";
+    review, "review.md", "Pages for supervisors and QA, who may come in, the JSON API.";
     transfer, "transfer.md", "How the caller gets to a human, over SIP too, and the proofs.";
     rooms, "rooms.md", "How a voice platform offers its calls, shown on one call.";
     dialect, "../room/DIALECT.md", "The native room dialect, rule by rule.";

@@ -17,9 +17,10 @@ pub mod review;
 mod rows;
 mod sqlite;
 mod url;
+pub mod whole;
 
 pub use self::error::{StoreError, StoreProblem};
-use self::review::{AlertFilter, Attempt, Forgotten, LabelledCall, ListedAlert, SaidVerdict};
+use self::review::{AlertFilter, Attempt, Audited, Claimed, Forgotten, LabelledCall, ListedAlert, Rates, SaidVerdict};
 pub use self::rows::{
     Attempted, Change, Claim, LEASE_SLACK_MS, Needs, OutboxRow, OutboxState, Parcel, Reach, StoredAlert, StoredSession,
 };
@@ -360,6 +361,83 @@ impl Store {
     pub async fn erase(&self, caller: &str) -> Result<Forgotten, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.erase(caller).await,
+        }
+    }
+
+    /// Gives an alert to somebody to look after, unless somebody has it. Returns who has it; none where there is no such
+    /// alert.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn take(&self, alert_id: &AlertId, by: &str, now_ms: u64) -> Result<Option<Claimed>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.take(alert_id, by, now_ms).await,
+        }
+    }
+
+    /// Takes an alert back from somebody who has it. Whether they had.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn let_go(&self, alert_id: &AlertId, by: &str) -> Result<bool, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.let_go(alert_id, by).await,
+        }
+    }
+
+    /// Who looks after an alert.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn claimed(&self, alert_id: &AlertId) -> Result<Option<Claimed>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.claimed(alert_id).await,
+        }
+    }
+
+    /// Notes that somebody did something, to an alert if it is one's.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn audit(
+        &self,
+        who: &str,
+        what: &str,
+        alert_id: Option<&AlertId>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.audit(who, what, alert_id, now_ms).await,
+        }
+    }
+
+    /// What was done to an alert, first one first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn audited(&self, alert_id: &AlertId) -> Result<Vec<Audited>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.audited(alert_id).await,
+        }
+    }
+
+    /// How often calls escalated since then and before then.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn rates(&self, since_ms: u64, until_ms: u64) -> Result<Rates, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.rates(since_ms, until_ms).await,
+        }
+    }
+
+    /// What was said in a call, as a recording in JSON Lines, where that was kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn transcript(&self, session_id: &str, room_name: &str) -> Result<Option<String>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.transcript(session_id, room_name).await,
         }
     }
 }

@@ -129,6 +129,43 @@ pub struct LabelledCall {
     pub alerts: Vec<(Alert, Verdict)>,
 }
 
+/// Who looks after an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Claimed {
+    /// Who.
+    pub by: String,
+    /// Since when, Unix time in ms.
+    pub since_ms: u64,
+}
+
+/// Something that somebody did: read callers' words, or changed something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Audited {
+    /// When, Unix time in ms.
+    pub at_ms: u64,
+    /// Who.
+    pub who: String,
+    /// What: `read`, `verdict right`, `claim`, …
+    pub what: String,
+}
+
+/// How often calls of a period escalated, and how right that was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Rates {
+    /// Calls that began in the period.
+    pub calls: u64,
+    /// Those of them that escalated.
+    pub escalated: u64,
+    /// Alerts of the period that somebody called right.
+    pub right: u64,
+    /// Wrong.
+    pub wrong: u64,
+    /// Late.
+    pub late: u64,
+    /// Alerts of the period that are not everywhere delivered.
+    pub undelivered: u64,
+}
+
 /// How much was forgotten.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Forgotten {

@@ -22,6 +22,7 @@ mod rate;
 mod readme;
 mod recognisers;
 mod replay;
+mod review;
 mod room;
 mod shown;
 mod sip;

@@ -215,16 +215,18 @@ fn row(one: &ListedAlert) -> String {
     };
     let delivery = if *delivery == DeliveryState::None { "" } else { delivery.name() };
     let verdict = verdict.map(Verdict::name).unwrap_or_default();
-    let head = format!(
-        "{when}  {:<14}  {bad}{:<8}{bad:#}  {:<21}  {sent}{delivery:<9}{sent:#}  {verdict}",
-        short(&alert.id),
-        alert.severity.name(),
-        action(alert),
-    );
+    let action = action(alert);
+    let mut head = format!("{when}  {:<14}  {bad}{:<8}{bad:#}  ", short(&alert.id), alert.severity.name());
+    // No blanks stand at the end of a line.
+    match (delivery, verdict) {
+        ("", "") => head.push_str(&action),
+        (delivery, "") => head.push_str(&format!("{action:<21}  {sent}{delivery}{sent:#}")),
+        (delivery, verdict) => head.push_str(&format!("{action:<21}  {sent}{delivery:<9}{sent:#}  {verdict}")),
+    }
     let dim = Style::new().dimmed();
     let (room, said) = (shown(&alert.room_name), shown(&alert.description));
     let below = fitted(&format!("{room}: {said}"), COLUMNS - 13);
-    format!("{}\n{dim}{:13}{below}{dim:#}", head.trim_end(), "")
+    format!("{head}\n{dim}{:13}{below}{dim:#}", "")
 }
 
 /// As much of a text as fits.

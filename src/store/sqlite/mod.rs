@@ -7,6 +7,7 @@
 
 mod alerts;
 mod batch;
+mod desk;
 mod error;
 mod outbox;
 mod review;

@@ -69,3 +69,22 @@ CREATE TABLE transcripts (
     PRIMARY KEY (room_name, session_id),
     FOREIGN KEY (room_name, session_id) REFERENCES sessions (room_name, session_id) ON DELETE CASCADE
 ) STRICT;
+
+-- Who looks after an alert.
+CREATE TABLE claims (
+    alert_id   TEXT NOT NULL PRIMARY KEY REFERENCES alerts (alert_id) ON DELETE CASCADE,
+    claimed_by TEXT NOT NULL,
+    claimed_ms INTEGER NOT NULL
+) STRICT;
+
+-- Who read callers' words, and who changed what.
+CREATE TABLE audit (
+    audit_id INTEGER NOT NULL PRIMARY KEY,
+    at_ms    INTEGER NOT NULL,
+    who      TEXT NOT NULL,
+    what     TEXT NOT NULL,
+    alert_id TEXT REFERENCES alerts (alert_id) ON DELETE CASCADE
+) STRICT;
+
+CREATE INDEX audit_by_alert ON audit (alert_id);
+CREATE INDEX audit_by_time ON audit (at_ms);

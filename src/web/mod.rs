@@ -1,0 +1,84 @@
+//! The review pages for supervisors and QA, and the JSON API behind them: one HTTP server.
+//!
+//! Pages are made on the server (`pages`), without any script, of what the store says; `view` is what they show. `api` tells
+//! programs the same. [`users`] says who may come in, `session` who has, `limit` how often somebody may try. Whoever reads
+//! what callers said, or changes something, stands in the audit log of the store.
+
+mod api;
+mod limit;
+mod pages;
+mod query;
+mod session;
+mod state;
+pub mod users;
+mod view;
+mod visitor;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, Response, header};
+use axum::middleware::map_response;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use self::state::{Options, Review};
+
+/// The largest form or body that is taken, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// Nothing is loaded from elsewhere, nothing runs, nobody frames the pages, and forms go back to where they came from.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+
+/// Serves the pages until `stop` is cancelled; requests in hand are answered.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, review: Review, stop: CancellationToken) -> std::io::Result<()> {
+    let app = router(Arc::new(review)).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await
+}
+
+fn router(review: Arc<Review>) -> Router {
+    Router::new()
+        .route("/", get(pages::alerts))
+        .route("/alerts/{id}", get(pages::alert))
+        .route("/alerts/{id}/verdict", post(pages::verdict))
+        .route("/alerts/{id}/claim", post(pages::claim))
+        .route("/alerts/{id}/release", post(pages::release))
+        .route("/alerts/{id}/resend", post(pages::resend))
+        .route("/login", get(pages::login).post(pages::log_in))
+        .route("/logout", post(pages::log_out))
+        .route("/style.css", get(pages::style))
+        .route("/favicon.ico", get(|| async { axum::http::StatusCode::NO_CONTENT }))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/api/openapi.json", get(api::openapi))
+        .route("/api/v1/alerts", get(api::alerts))
+        .route("/api/v1/alerts/{id}", get(api::alert))
+        .route("/api/v1/alerts/{id}/verdict", post(api::verdict))
+        .route("/api/v1/rates", get(api::rates))
+        .fallback(pages::nowhere)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(map_response(guarded))
+        .with_state(review)
+}
+
+/// What every answer says to browsers.
+async fn guarded<B>(mut response: Response<B>) -> Response<B> {
+    let headers = response.headers_mut();
+    let says = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ];
+    for (name, value) in says {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What callers said stays in no cache.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

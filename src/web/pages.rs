@@ -1,0 +1,368 @@
+//! The pages, as browsers get them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::query::{BadField, PAGE, Search};
+use super::session::{COOKIE, LASTS_S};
+use super::state::{NOTE_CHARS, Review};
+use super::view::{Chart, Period, Row, Turn, class, last_turns, moment, transcript};
+use super::visitor::Visitor;
+use crate::alert::AlertId;
+use crate::alert::notice::NoticeEvent;
+use crate::alert::verdict::Verdict;
+use crate::clock::unix_ms;
+use crate::store::review::{AlertFilter, SaidVerdict, outcome_names};
+use crate::store::whole::Whole;
+use crate::store::{OutboxState, StoreError};
+
+const STYLE: &str = include_str!("pages/style.css");
+
+/// What every page knows of who reads it.
+struct Frame {
+    name: String,
+    seal: String,
+    may_change: bool,
+}
+
+impl Frame {
+    fn of(visitor: &Visitor, review: &Review) -> Self {
+        Self { name: visitor.user.name.clone(), seal: visitor.seal(review), may_change: visitor.may_change() }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "login.html", config = ".askama.toml")]
+struct LoginPage<'a> {
+    to: &'a str,
+    problem: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "alerts.html", config = ".askama.toml")]
+struct AlertsPage<'a> {
+    frame: Frame,
+    search: &'a Search,
+    days: u64,
+    period: Period,
+    rows: Vec<Row>,
+    next: Option<String>,
+    outcomes: [&'static str; 9],
+}
+
+#[derive(Template)]
+#[template(path = "alert.html", config = ".askama.toml")]
+struct AlertPage {
+    frame: Frame,
+    id: String,
+    class: &'static str,
+    severity: &'static str,
+    said: String,
+    facts: Vec<(&'static str, String)>,
+    chart: Option<Chart>,
+    turns: Vec<Turn>,
+    transcript: Vec<Turn>,
+    timeline: Vec<(String, String)>,
+    claimed: Option<(String, bool)>,
+    verdict: &'static str,
+    note: String,
+    undelivered: bool,
+}
+
+#[derive(Template)]
+#[template(path = "problem.html", config = ".askama.toml")]
+struct ProblemPage<'a> {
+    title: &'a str,
+    detail: &'a str,
+}
+
+/// A page, or the words that there is none.
+fn page(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be made");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made\n").into_response()
+        }
+    }
+}
+
+/// Why there is no page.
+pub(super) enum Trouble {
+    Store(StoreError),
+    Field(BadField),
+    Nothing,
+    Role,
+    Seal,
+    Form(&'static str),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<BadField> for Trouble {
+    fn from(error: BadField) -> Self {
+        Self::Field(error)
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        let (status, title, detail) = match self {
+            Self::Store(error) => {
+                tracing::error!(%error, "a page could not be made");
+                let detail = "The store cannot be used at this moment. Try again; operations can read why in the log.";
+                (StatusCode::SERVICE_UNAVAILABLE, "Not now", detail.to_owned())
+            }
+            Self::Field(error) => (StatusCode::BAD_REQUEST, "That cannot be searched for", error.to_string()),
+            Self::Nothing => {
+                (StatusCode::NOT_FOUND, "There is no such page", "The alert may have been forgotten by now.".to_owned())
+            }
+            Self::Role => (StatusCode::FORBIDDEN, "You may look only", "This needs the role supervisor.".to_owned()),
+            Self::Seal => {
+                let detail =
+                    "The form is not from a page of yours, or you have logged in since. Go back and try again.";
+                (StatusCode::FORBIDDEN, "Not from here", detail.to_owned())
+            }
+            Self::Form(detail) => (StatusCode::BAD_REQUEST, "That does not fit", detail.to_owned()),
+        };
+        page(status, &ProblemPage { title, detail: &detail })
+    }
+}
+
+pub(super) async fn style() -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
+    (headers, STYLE).into_response()
+}
+
+pub(super) async fn nowhere() -> Trouble {
+    Trouble::Nothing
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LoginForm {
+    token: String,
+    to: String,
+}
+
+/// Where to go after logging in: a page of ours, whatever the address said.
+fn own_page(to: &str) -> &str {
+    let inside = to.starts_with('/') && !to.starts_with("//") && !to.contains('\\') && !to.contains(char::is_control);
+    if inside { to } else { "/" }
+}
+
+pub(super) async fn login(Query(form): Query<LoginForm>) -> Response {
+    page(StatusCode::OK, &LoginPage { to: own_page(&form.to), problem: "" })
+}
+
+pub(super) async fn log_in(
+    State(review): State<Arc<Review>>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Form(form): Form<LoginForm>,
+) -> Response {
+    let to = own_page(&form.to);
+    if is_from_elsewhere(&headers) {
+        return Trouble::Seal.into_response();
+    }
+    if !review.limit.allows(address.ip(), Instant::now()) {
+        let problem = "Too many wrong tokens from here. Try again in a minute.";
+        return page(StatusCode::TOO_MANY_REQUESTS, &LoginPage { to, problem });
+    }
+    let Some(user) = review.users.with_token(form.token.trim()) else {
+        review.limit.wrong(address.ip(), Instant::now());
+        let problem = "Nobody has this token. Check that it is whole, without spaces.";
+        return page(StatusCode::UNAUTHORIZED, &LoginPage { to, problem });
+    };
+    let now_ms = unix_ms();
+    if let Err(error) = review.store.audit(&user.name, "log in", None, now_ms).await {
+        return Trouble::Store(error).into_response();
+    }
+    let value = review.keys.cookie(&user, now_ms / 1000);
+    let secure = if review.options.behind_tls { "; Secure" } else { "" };
+    // Lax, so that a link in a message leads in: what changes something is sealed besides.
+    let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={LASTS_S}{secure}");
+    ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SealedForm {
+    seal: String,
+    verdict: String,
+    note: String,
+}
+
+/// Whether a browser says that another site sent this.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    site.is_some_and(|site| !matches!(site, "same-origin" | "none"))
+}
+
+/// That a change is asked for by somebody who may, from a page of theirs.
+fn sealed(review: &Review, visitor: &Visitor, headers: &HeaderMap, form: &SealedForm) -> Result<(), Trouble> {
+    let own = !is_from_elsewhere(headers) && visitor.has_sealed(review, &form.seal);
+    if own { Ok(()) } else { Err(Trouble::Seal) }
+}
+
+fn may(review: &Review, visitor: &Visitor, headers: &HeaderMap, form: &SealedForm) -> Result<(), Trouble> {
+    sealed(review, visitor, headers, form)?;
+    if visitor.may_change() { Ok(()) } else { Err(Trouble::Role) }
+}
+
+pub(super) async fn log_out(
+    State(review): State<Arc<Review>>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(form): Form<SealedForm>,
+) -> Result<Response, Trouble> {
+    sealed(&review, &visitor, &headers, &form)?;
+    let gone = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
+    Ok(([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response())
+}
+
+pub(super) async fn alerts(
+    State(review): State<Arc<Review>>,
+    visitor: Visitor,
+    Query(search): Query<Search>,
+) -> Result<Response, Trouble> {
+    let filter: AlertFilter = search.filter()?;
+    let (since_ms, until_ms) = search.period()?;
+    let rates = review.store.rates(since_ms, until_ms).await?;
+    let listed = review.store.alerts(&filter, PAGE).await?;
+    review.store.audit(&visitor.user.name, "list", None, unix_ms()).await?;
+    let next = listed.last().filter(|_| listed.len() == PAGE as usize);
+    let template = AlertsPage {
+        frame: Frame::of(&visitor, &review),
+        days: search.days()?,
+        period: Period::of(&rates),
+        rows: listed.iter().map(Row::of).collect(),
+        next: next.map(|last| search.after(last.created_ms, &last.alert.id)),
+        search: &search,
+        outcomes: outcome_names(),
+    };
+    Ok(page(StatusCode::OK, &template))
+}
+
+pub(super) async fn alert(
+    State(review): State<Arc<Review>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, Trouble> {
+    let id = AlertId::from(id);
+    let whole = Whole::read(&review.store, &id).await?.ok_or(Trouble::Nothing)?;
+    let alert = &whole.stored.alert;
+    let kept = review.store.transcript(&alert.session_id, &alert.room_name).await?;
+    review.store.audit(&visitor.user.name, "read", Some(&id), unix_ms()).await?;
+    let when = |(at, what): (Option<u64>, String)| (at.map_or_else(String::new, moment), what);
+    let undelivered = |row: &crate::store::OutboxRow| {
+        row.event == NoticeEvent::Alert && matches!(row.state, OutboxState::Pending | OutboxState::GaveUp)
+    };
+    let template = AlertPage {
+        frame: Frame::of(&visitor, &review),
+        id: id.to_string(),
+        class: class(alert.severity),
+        severity: alert.severity.name(),
+        said: crate::alert::payload::description(alert),
+        // What stands above already is left out.
+        facts: whole.facts().into_iter().filter(|(name, _)| !matches!(*name, "what" | "verdict" | "ratings")).collect(),
+        chart: Chart::of(alert),
+        turns: last_turns(alert),
+        transcript: kept.as_deref().map(transcript).unwrap_or_default(),
+        timeline: whole.timeline().into_iter().map(when).collect(),
+        claimed: whole.claimed.as_ref().map(|claimed| (claimed.by.clone(), claimed.by == visitor.user.name)),
+        verdict: whole.verdict.as_ref().map_or("", |said| said.verdict.name()),
+        note: whole.verdict.as_ref().map(|said| said.note.clone()).unwrap_or_default(),
+        undelivered: whole.notices.iter().any(undelivered),
+    };
+    Ok(page(StatusCode::OK, &template))
+}
+
+fn back_to(id: &AlertId) -> Response {
+    // The id is one of the store's, and those are letters and digits.
+    Redirect::to(&format!("/alerts/{id}")).into_response()
+}
+
+pub(super) async fn verdict(
+    State(review): State<Arc<Review>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<SealedForm>,
+) -> Result<Response, Trouble> {
+    may(&review, &visitor, &headers, &form)?;
+    let verdict = Verdict::of(&form.verdict).ok_or(Trouble::Form("Choose right, wrong or late."))?;
+    if form.note.chars().count() > NOTE_CHARS {
+        return Err(Trouble::Form("The note is longer than 2000 characters."));
+    }
+    let (id, now_ms) = (AlertId::from(id), unix_ms());
+    let said = SaidVerdict { verdict, note: form.note, said_by: visitor.user.name.clone(), said_ms: now_ms };
+    if !review.store.say(&id, &said).await? {
+        return Err(Trouble::Nothing);
+    }
+    let what = format!("verdict {}", verdict.name());
+    review.store.audit(&visitor.user.name, &what, Some(&id), now_ms).await?;
+    Ok(back_to(&id))
+}
+
+pub(super) async fn claim(
+    State(review): State<Arc<Review>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<SealedForm>,
+) -> Result<Response, Trouble> {
+    may(&review, &visitor, &headers, &form)?;
+    let (id, now_ms) = (AlertId::from(id), unix_ms());
+    review.store.take(&id, &visitor.user.name, now_ms).await?.ok_or(Trouble::Nothing)?;
+    review.store.audit(&visitor.user.name, "claim", Some(&id), now_ms).await?;
+    Ok(back_to(&id))
+}
+
+pub(super) async fn release(
+    State(review): State<Arc<Review>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<SealedForm>,
+) -> Result<Response, Trouble> {
+    may(&review, &visitor, &headers, &form)?;
+    let id = AlertId::from(id);
+    if review.store.let_go(&id, &visitor.user.name).await? {
+        review.store.audit(&visitor.user.name, "release", Some(&id), unix_ms()).await?;
+    }
+    Ok(back_to(&id))
+}
+
+pub(super) async fn resend(
+    State(review): State<Arc<Review>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<SealedForm>,
+) -> Result<Response, Trouble> {
+    may(&review, &visitor, &headers, &form)?;
+    let (id, now_ms) = (AlertId::from(id), unix_ms());
+    let stored = review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
+    review.store.resend(&stored.alert, &review.outgoing, false, now_ms).await?;
+    review.store.audit(&visitor.user.name, "resend", Some(&id), now_ms).await?;
+    for row in review.store.notices(&id).await? {
+        if row.event == NoticeEvent::Alert && row.state == OutboxState::Pending {
+            // What does not go through now stays in the outbox, and the page says so.
+            review.deliverer.deliver_to(&id, &row.target).await;
+        }
+    }
+    Ok(back_to(&id))
+}

@@ -1,0 +1,114 @@
+//! Who asks: [`Visitor`], from a cookie, a bearer token, or a proxy's header.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::session::COOKIE;
+use super::state::Review;
+use super::users::{Role, User};
+use crate::clock::unix_ms;
+
+/// Somebody who may see the pages.
+pub(super) struct Visitor {
+    pub(super) user: User,
+    /// Who it is to whom their forms are bound: their cookie, or their name.
+    subject: String,
+    /// Whether they came with a token of their own, which no browser sends by itself.
+    pub(super) by_token: bool,
+}
+
+/// Why somebody may not.
+pub(super) enum Stranger {
+    /// A browser is shown where to log in, and comes back here.
+    Page { to: String },
+    /// A program is told.
+    Program,
+    /// Too many wrong tokens.
+    TooMany,
+}
+
+impl IntoResponse for Stranger {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Page { to } => {
+                Redirect::to(&format!("/login?to={}", utf8_percent_encode(&to, NON_ALPHANUMERIC))).into_response()
+            }
+            Self::Program => problem(StatusCode::UNAUTHORIZED, "log in, or send a token as Authorization: Bearer"),
+            Self::TooMany => problem(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens; try again in a minute"),
+        }
+    }
+}
+
+/// An error as programs get it.
+pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
+    (status, axum::Json(serde_json::json!({"error": detail}))).into_response()
+}
+
+impl Visitor {
+    /// What tells their forms from those of other sites.
+    pub(super) fn seal(&self, review: &Review) -> String {
+        review.keys.form_token(&self.subject)
+    }
+
+    /// Whether a form is from a page of theirs.
+    pub(super) fn has_sealed(&self, review: &Review, seal: &str) -> bool {
+        !self.by_token && review.keys.is_own_form(&self.subject, seal)
+    }
+
+    /// Whether they may change something.
+    pub(super) fn may_change(&self) -> bool {
+        self.user.role == Role::Supervisor
+    }
+}
+
+/// The cookie's value.
+pub(super) fn cookie(parts: &Parts) -> Option<&str> {
+    let all = parts.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|value| value.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+impl FromRequestParts<Arc<Review>> for Visitor {
+    type Rejection = Stranger;
+
+    async fn from_request_parts(parts: &mut Parts, review: &Arc<Review>) -> Result<Self, Stranger> {
+        let is_api = parts.uri.path().starts_with("/api/");
+        if let Some(name) = &review.options.user_header
+            && let Some(user) = parts.headers.get(name).and_then(|value| review.users.named(value.to_str().ok()?))
+        {
+            let subject = format!("name {}", user.name);
+            return Ok(Self { user, subject, by_token: false });
+        }
+        let bearer =
+            parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        if let Some(token) = bearer.filter(|_| is_api) {
+            let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+            let address = address.unwrap_or_else(|| [0, 0, 0, 0].into());
+            if !review.limit.allows(address, Instant::now()) {
+                return Err(Stranger::TooMany);
+            }
+            let user = review.users.with_token(token).ok_or_else(|| {
+                review.limit.wrong(address, Instant::now());
+                Stranger::Program
+            })?;
+            return Ok(Self { user, subject: String::new(), by_token: true });
+        }
+        if let Some(cookie) = cookie(parts)
+            && let Some(user) = review.keys.user(cookie, unix_ms() / 1000)
+        {
+            return Ok(Self { user, subject: cookie.to_owned(), by_token: false });
+        }
+        Err(if is_api {
+            Stranger::Program
+        } else {
+            let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+            Stranger::Page { to: if parts.method == axum::http::Method::GET { path } else { "/" }.to_owned() }
+        })
+    }
+}

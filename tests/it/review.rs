@@ -1,0 +1,257 @@
+//! The review pages, as browsers and programs use them.
+
+use std::process::Stdio;
+
+use sentiment_sidecar::alert::outgoing::Outgoing;
+use sentiment_sidecar::alert::record::{StoreWrite, WebhookPlan};
+use sentiment_sidecar::alert::{Alert, AlertTurn};
+use sentiment_sidecar::clock::unix_ms;
+use sentiment_sidecar::config::settings::{ActionKind, AllowEntry, WebhookDetail};
+use sentiment_sidecar::sentiment::{Sentiment, Speaker};
+use sentiment_sidecar::store::{Store, StoreUrl};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::support::{Program, soon};
+
+const TOKEN: &str = "t0ken-of-a-supervisor";
+/// SHA-256 of "abc".
+const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+const SCRIPT: &str = "<script>alert(1)</script>";
+
+/// The program at work, with one alert in its store.
+struct Pages {
+    program: Program,
+    url: String,
+    id: String,
+    receiver: MockServer,
+    _child: Child,
+}
+
+fn client() -> reqwest::Client {
+    // One for the whole process; whoever comes later finds it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let policy = reqwest::redirect::Policy::none();
+    reqwest::Client::builder().redirect(policy).no_proxy().build().unwrap()
+}
+
+impl Pages {
+    async fn start() -> Self {
+        let program = Program::new();
+        let receiver = MockServer::start().await;
+        Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
+        let id = alert(&program, &receiver).await;
+        let users = program.folder.path().join("users.json");
+        let viewer = json!([{"name": "vera", "role": "viewer", "token_sha256": ABC}]);
+        std::fs::write(&users, viewer.to_string()).unwrap();
+        let users = users.display().to_string();
+        let mut command = program.command(&["review", "--listen", "127.0.0.1:0", "--users", &users]);
+        command.env("SIDECAR_REVIEW_TOKEN", TOKEN).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = soon("the pages", lines.next_line()).await.unwrap().unwrap();
+        let url = line.rsplit(' ').next().unwrap().trim_end_matches('/').to_owned();
+        Self { program, url, id, receiver, _child: child }
+    }
+
+    async fn get(&self, path: &str, cookie: &str) -> (u16, String) {
+        let request = client().get(format!("{}{path}", self.url)).header("cookie", cookie);
+        let response = soon(path, request.send()).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    async fn post(&self, path: &str, cookie: &str, form: &[(&str, &str)], site: Option<&str>) -> u16 {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(form);
+        let mut request = client().post(format!("{}{path}", self.url)).header("cookie", cookie);
+        request = request.header("content-type", "application/x-www-form-urlencoded").body(body.finish());
+        if let Some(site) = site {
+            request = request.header("sec-fetch-site", site);
+        }
+        soon(path, request.send()).await.unwrap().status().as_u16()
+    }
+
+    /// Logs in; the cookie, without its attributes, and all of it.
+    async fn log_in(&self, token: &str, to: &str) -> Option<(String, String, String)> {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs([("token", token), ("to", to)]);
+        let request = client().post(format!("{}/login", self.url));
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body.finish());
+        let response = soon("the login", request.send()).await.unwrap();
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let whole = header("set-cookie")?;
+        Some((whole.split(';').next().unwrap().to_owned(), whole, header("location").unwrap()))
+    }
+
+    async fn api(&self, path: &str, token: Option<&str>) -> (u16, Value) {
+        let mut request = client().get(format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let response = soon(path, request.send()).await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    }
+
+    async fn store(&self) -> Store {
+        let url: StoreUrl = self.program.store().parse().unwrap();
+        Store::open(&url).await.unwrap()
+    }
+}
+
+/// Writes an alert of a caller who speaks HTML, whose webhook was given up.
+async fn alert(program: &Program, receiver: &MockServer) -> String {
+    let url: StoreUrl = program.store().parse().unwrap();
+    let store = Store::open(&url).await.unwrap();
+    let turn =
+        AlertTurn { speaker: Speaker::Caller, text: SCRIPT.to_owned(), sentiment: Some(Sentiment::clamped(1.5)) };
+    let alert = Alert {
+        room_name: "room_abc123".to_owned(),
+        description: format!("Caller angry: {SCRIPT}"),
+        history: vec![Sentiment::clamped(4.0), Sentiment::clamped(1.5)],
+        last_turns: vec![turn],
+        ..Alert::test(ActionKind::Notify, unix_ms())
+    };
+    let id = alert.id.to_string();
+    store.session_started(&alert.session_id, &alert.room_name, unix_ms()).await.unwrap();
+    let allow = vec![AllowEntry::Net("127.0.0.0/8".parse().unwrap())];
+    let outgoing = Outgoing::webhook(receiver.uri().parse().unwrap(), WebhookDetail::Seed, allow, 5_000);
+    let write = StoreWrite::Alert { alert, webhook: WebhookPlan::Send, transfer_cap: None };
+    store.write(&write, &[outgoing], unix_ms()).await.unwrap();
+    store.close().await;
+    id
+}
+
+/// What seals the forms of a page.
+fn seal(page: &str) -> &str {
+    page.split("name=\"seal\" value=\"").nth(1).unwrap().split('"').next().unwrap()
+}
+
+#[tokio::test]
+async fn a_supervisor_follows_an_alerts_link_sees_why_claims_judges_and_sends_again() {
+    let pages = Pages::start().await;
+    let path = format!("/alerts/{}", pages.id);
+    let (status, _) = pages.get(&path, "").await;
+    assert_eq!(status, 303, "a stranger is sent to log in");
+    let (cookie, whole, to) = pages.log_in(TOKEN, &path).await.unwrap();
+    assert_eq!(to, path, "and comes back to the alert");
+    for part in ["HttpOnly", "SameSite=Lax", "Max-Age=43200"] {
+        assert!(whole.contains(part), "{whole}");
+    }
+    let (status, page) = pages.get(&path, &cookie).await;
+    assert_eq!(status, 200);
+    assert!(page.contains("&#60;script&#62;") && !page.contains("<script"), "what a caller says is no script: {page}");
+    assert!(page.contains("I take it") && page.contains("2 ratings from 1"), "{page}");
+    let seal = seal(&page).to_owned();
+
+    assert_eq!(pages.post(&format!("{path}/claim"), &cookie, &[("seal", &seal)], Some("same-origin")).await, 303);
+    assert!(pages.get(&path, &cookie).await.1.contains("You look after this caller."));
+    let said = [("seal", seal.as_str()), ("verdict", "late"), ("note", "asked <b>twice</b>")];
+    assert_eq!(pages.post(&format!("{path}/verdict"), &cookie, &said, Some("same-origin")).await, 303);
+    assert_eq!(pages.post(&format!("{path}/resend"), &cookie, &[("seal", &seal)], Some("same-origin")).await, 303);
+    assert_eq!(pages.receiver.received_requests().await.unwrap().len(), 1);
+    let (_, page) = pages.get(&path, &cookie).await;
+    assert!(page.contains("webhook, attempt 1: delivered (204)") && page.contains("asked &#60;b&#62;twice"), "{page}");
+    assert!(!page.contains("Send again"), "all have it");
+    let (_, list) = pages.get("/?verdict=late", &cookie).await;
+    assert!(list.contains(&pages.id) && list.contains("100.0 % of 1 judged alerts were needed"), "{list}");
+    assert!(pages.get("/?verdict=wrong", &cookie).await.1.contains("All quiet: no alert fits."));
+
+    let store = pages.store().await;
+    let done = store.audited(&pages.id.clone().into()).await.unwrap();
+    let done: Vec<&str> = done.iter().map(|one| one.what.as_str()).collect();
+    assert_eq!(done, ["read", "claim", "read", "verdict late", "resend", "read"]);
+
+    assert_eq!(pages.post("/logout", &cookie, &[("seal", &seal)], None).await, 303);
+}
+
+#[tokio::test]
+async fn what_is_not_from_a_page_of_ones_own_changes_nothing() {
+    let pages = Pages::start().await;
+    let path = format!("/alerts/{}/verdict", pages.id);
+    let (mine, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    let (vera, ..) = pages.log_in("abc", "/").await.unwrap();
+    let (_, page) = pages.get("/", &mine).await;
+    let (_, veras) = pages.get("/", &vera).await;
+    let wrong = |seal| [("seal", seal), ("verdict", "wrong")];
+    for (cookie, seal, site, status) in [
+        (mine.as_str(), "", None, 403),
+        (&mine, seal(&veras), None, 403),
+        (&mine, seal(&page), Some("cross-site"), 403),
+        (&mine, seal(&page), Some("same-site"), 403),
+        (&vera, seal(&veras), Some("same-origin"), 403),
+        ("", seal(&page), None, 303),
+        ("sidecar_review=a.supervisor.9999999999.b", seal(&page), None, 303),
+    ] {
+        assert_eq!(pages.post(&path, cookie, &wrong(seal), site).await, status, "{cookie} {site:?}");
+    }
+    assert!(pages.store().await.verdict(&pages.id.clone().into()).await.unwrap().is_none());
+    // A viewer sees the words, and no button.
+    let (_, page) = pages.get(&format!("/alerts/{}", pages.id), &vera).await;
+    assert!(page.contains("Caller angry") && !page.contains("I take it"), "{page}");
+    for elsewhere in ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"] {
+        assert_eq!(pages.log_in(TOKEN, elsewhere).await.unwrap().2, "/", "{elsewhere}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_cannot_be_guessed_and_pages_cannot_be_framed_or_scripted() {
+    let pages = Pages::start().await;
+    let response = client().get(format!("{}/login", pages.url)).send().await.unwrap();
+    let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    for _ in 0..10 {
+        assert!(pages.log_in("guess", "/").await.is_none());
+    }
+    assert!(pages.log_in(TOKEN, "/").await.is_none(), "not even the right one, for a minute");
+    assert_eq!(pages.api("/api/v1/alerts", Some(TOKEN)).await.0, 429);
+}
+
+#[tokio::test]
+async fn programs_read_the_same_and_judge_with_a_token() {
+    let pages = Pages::start().await;
+    assert_eq!(pages.api("/api/v1/alerts", None).await.0, 401);
+    assert_eq!(pages.api("/api/v1/alerts", Some("wrong")).await.0, 401);
+    let (status, list) = pages.api("/api/v1/alerts?severity=low", Some("abc")).await;
+    assert_eq!((status, &list["alerts"][0]["alert"]["alert_id"]), (200, &json!(pages.id)));
+    assert_eq!(list["next"], Value::Null);
+    let (status, wrong) = pages.api("/api/v1/alerts?severity=worst", Some("abc")).await;
+    assert!(status == 400 && wrong["error"].as_str().unwrap().contains("low, medium, high, critical"), "{wrong}");
+    let (status, one) = pages.api(&format!("/api/v1/alerts/{}", pages.id), Some("abc")).await;
+    assert_eq!((status, &one["notices"][0]["state"]), (200, &json!("pending")));
+    assert_eq!(pages.api("/api/v1/alerts/nothing", Some("abc")).await.0, 404);
+    let (status, rates) = pages.api("/api/v1/rates?days=1", Some("abc")).await;
+    assert_eq!((status, &rates["rates"]["calls"]), (200, &json!(1)));
+    let judge = async |token: &str, body: Value| {
+        let request = client().post(format!("{}/api/v1/alerts/{}/verdict", pages.url, pages.id));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        soon("the verdict", request.send()).await.unwrap().status().as_u16()
+    };
+    assert_eq!(judge("abc", json!({"verdict": "right"})).await, 403);
+    assert_eq!(judge(TOKEN, json!({"verdict": "perhaps"})).await, 400);
+    assert_eq!(judge(TOKEN, json!({"verdict": "right"})).await, 200);
+    // The description fits what there is.
+    let openapi = client().get(format!("{}/api/openapi.json", pages.url)).send().await.unwrap();
+    let openapi: Value = serde_json::from_str(&openapi.text().await.unwrap()).unwrap();
+    let mut schema =
+        openapi["paths"]["/api/v1/alerts"]["get"]["responses"]["200"]["content"]["application/json"]["schema"].clone();
+    schema["components"] = openapi["components"].clone();
+    let (_, list) = pages.api("/api/v1/alerts", Some(TOKEN)).await;
+    assert!(jsonschema::is_valid(&schema, &list), "{list}");
+}
+
+#[tokio::test]
+async fn without_anybody_who_may_log_in_it_does_not_start() {
+    let program = Program::new();
+    let mut command = program.command(&["review", "--listen", "127.0.0.1:0"]);
+    let output = soon("review", command.stderr(Stdio::piped()).output()).await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(said.contains("SIDECAR_REVIEW_TOKEN"), "{said}");
+}
