@@ -40,14 +40,14 @@ impl Frame {
 }
 
 #[derive(Template)]
-#[template(path = "login.html", config = ".askama.toml")]
+#[template(path = "login.html", config = "src/web/pages/askama.toml")]
 struct LoginPage<'a> {
     to: &'a str,
     problem: &'a str,
 }
 
 #[derive(Template)]
-#[template(path = "alerts.html", config = ".askama.toml")]
+#[template(path = "alerts.html", config = "src/web/pages/askama.toml")]
 struct AlertsPage<'a> {
     frame: Frame,
     search: &'a Search,
@@ -59,7 +59,7 @@ struct AlertsPage<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "alert.html", config = ".askama.toml")]
+#[template(path = "alert.html", config = "src/web/pages/askama.toml")]
 struct AlertPage {
     frame: Frame,
     id: String,
@@ -78,7 +78,7 @@ struct AlertPage {
 }
 
 #[derive(Template)]
-#[template(path = "problem.html", config = ".askama.toml")]
+#[template(path = "problem.html", config = "src/web/pages/askama.toml")]
 struct ProblemPage<'a> {
     title: &'a str,
     detail: &'a str,

@@ -165,7 +165,7 @@ fn said(people: &[Participant], id: &str, text: &str) -> Turn {
         Role::Caller => "caller",
         Role::Agent => "agent",
         Role::Supervisor => "supervisor",
-        Role::Observer => "other",
+        Role::Observer | Role::Unknown => "other",
     };
     Turn { who, rating: String::new(), low: false, text: text.to_owned() }
 }
