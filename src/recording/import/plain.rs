@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::call::{Call, Fault};
 use super::caller::agent_score;
 use super::roles::{party, party_of_label};
-use super::times::clock;
+use super::times::{clock, moment};
 
 /// Longest name, in characters and in words.
 const MAX_NAME: (usize, usize) = (40, 5);
@@ -74,7 +74,9 @@ pub(super) fn label(line: &str) -> Option<Label<'_>> {
     if let Some(label) = bracketed(line) {
         return Some(Label { at: before.or(label.at), ..label });
     }
-    let (head, rest) = colon(line)?;
+    let Some((head, rest)) = colon(line).filter(|(head, _)| head.chars().count() <= MAX_HEAD) else {
+        return dashed(line).map(|label| Label { at: before, ..label });
+    };
     let head = head.trim_end_matches('*').trim_end();
     let rest = rest.trim_start_matches('*').trim_start();
     // `Speaker 1 (00:03)`, `Dana [00:03]`, `Dana 00:03`.
@@ -83,7 +85,46 @@ pub(super) fn label(line: &str) -> Option<Label<'_>> {
         None => (head, None),
     };
     let at = before.or(after);
-    is_name(name).then(|| Label { name, rest, at, sure: at.is_some() && is_sure(name) })
+    if !is_name(name) {
+        return dashed(line).map(|label| Label { at: before, ..label });
+    }
+    Some(Label { name, rest, at, sure: at.is_some() && is_sure(name) })
+}
+
+/// Longest that a name and its stamp are, in characters.
+const MAX_HEAD: usize = 80;
+
+/// `Agent - text`, `Caller > text`: a role set apart by something else than a colon.
+fn dashed(line: &str) -> Option<Label<'_>> {
+    let apart = [" - ", " – ", " — ", " > ", " | ", "\t"].iter().filter_map(|sign| line.split_once(sign));
+    let (name, rest) = apart.min_by_key(|(name, _)| name.len())?;
+    let is_role = party(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ')).is_some();
+    (is_role && !rest.trim().is_empty()).then(|| Label { name: name.trim(), rest: rest.trim(), at: None, sure: true })
+}
+
+/// A line that is nothing but a role, a numbered speaker or, where a stamp stands above it, a name; the words are below.
+fn alone(line: &str, stamped: bool) -> Option<Label<'_>> {
+    let name = line.trim().trim_matches('*').trim();
+    let is_speaker = party(name).is_some() || is_numbered(name) || (stamped && is_name(name) && is_proper(name));
+    is_speaker.then_some(Label { name, rest: "", at: None, sure: true })
+}
+
+/// Where the lines of a text stand alone that are speakers: only where two of them recur or take turns.
+fn has_lines_alone(lines: &[&str]) -> bool {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut blank = true;
+    for line in lines {
+        if let Some(label) = alone(line, false).filter(|_| blank) {
+            *names.entry(label.name).or_default() += 1;
+        }
+        blank = line.trim().is_empty() || is_stamp(line);
+    }
+    names.len() >= 2
+}
+
+/// Whether a line is a stamp and nothing else.
+fn is_stamp(line: &str) -> bool {
+    stamp(line.trim()).is_some_and(|(_, rest)| rest.is_empty())
 }
 
 /// Whether a name beside a stamp is one: "be there at 4:30" is speech.
@@ -108,10 +149,11 @@ fn bracketed(line: &str) -> Option<Label<'_>> {
     let close = match line.chars().next()? {
         '[' => ']',
         '<' => '>',
+        '(' => ')',
         _ => return None,
     };
     let (name, rest) = line.get(1..)?.split_once(close)?;
-    let colon = rest.trim_start().strip_prefix(':');
+    let colon = rest.trim_start().strip_prefix(':').filter(|_| close != ')');
     // A mark such as [silence] stands in brackets as well.
     let is_speaker = party_of_label(name).is_some() || is_numbered(name) || colon.is_some();
     (is_name(name) && is_speaker).then(|| Label {
@@ -137,16 +179,60 @@ fn stamp(line: &str) -> Option<(i64, &str)> {
         '{' => Some('}'),
         _ => None,
     };
-    let (inner, rest) = match close {
-        Some(close) => line.get(1..)?.split_once(close)?,
-        None => match line.split_once(char::is_whitespace) {
-            Some((first, rest)) => (first, rest),
-            None => (line, ""),
-        },
-    };
-    let first = inner.split([' ', '-', '–', '>']).find(|part| !part.is_empty())?;
-    Some((clock(first.trim_end_matches(':'))?, rest.trim_start_matches(':').trim_start()))
+    match close {
+        Some(close) => {
+            let (inner, rest) = line.get(1..)?.split_once(close)?;
+            Some((time(inner.trim())?.0, rest.trim_start_matches(':').trim_start()))
+        }
+        None => time(line).map(|(at, rest)| (at, rest.trim_start_matches(':').trim_start())),
+    }
 }
+
+/// The time that a text begins with, and the rest: a clock, in twelve hours too, with or without a date before it.
+fn time(text: &str) -> Option<(i64, &str)> {
+    let token = |text: &'_ str| -> (usize, usize) {
+        let begin = text.len() - text.trim_start().len();
+        (begin, text[begin..].find(char::is_whitespace).map_or(text.len(), |at| begin + at))
+    };
+    let (begin, end) = token(text);
+    let (first, rest) = (text.get(begin..end)?, text.get(end..)?);
+    if let Some(at) = moment(first.trim_end_matches([',', ':'])) {
+        return Some((at, rest.trim_start()));
+    }
+    let date = first.trim_end_matches(',');
+    if is_date(date) {
+        let (at, after) = time_of_day(rest.trim_start())?;
+        // Dates whose order nobody knows only part a stamp from its day.
+        return Some((moment(&format!("{date} 00:00")).unwrap_or(0) + at, after));
+    }
+    time_of_day(&text[begin..])
+}
+
+/// Three numbers with signs between them.
+fn is_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(['-', '/', '.']).collect();
+    parts.len() == 3
+        && parts.iter().all(|part| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A clock, in ms since its zero, with `AM` or `PM` if it has one.
+fn time_of_day(text: &str) -> Option<(i64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(text.len());
+    let (first, rest) = text.split_at(end);
+    let at = clock(first.trim_end_matches([':', ',', '.']))?;
+    let rest = rest.trim_start();
+    let half = rest.get(..2).filter(|half| half.eq_ignore_ascii_case("am") || half.eq_ignore_ascii_case("pm"));
+    let ends = |rest: &str| rest.chars().next().is_none_or(|c| !c.is_alphanumeric());
+    match half.filter(|_| ends(&rest[2..]) && at < 13 * HOUR_MS) {
+        Some(half) => {
+            let noon = if half.eq_ignore_ascii_case("pm") { 12 * HOUR_MS } else { 0 };
+            Some((at % (12 * HOUR_MS) + noon, rest[2..].trim_start()))
+        }
+        None => Some((at, rest)),
+    }
+}
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// The stamp that ends a heading, and the name before it.
 fn trailing_stamp(head: &str) -> Option<(&str, i64)> {
@@ -154,9 +240,14 @@ fn trailing_stamp(head: &str) -> Option<(&str, i64)> {
     let (name, stamp) = match head.chars().last()? {
         ')' => head.strip_suffix(')')?.rsplit_once('(')?,
         ']' => head.strip_suffix(']')?.rsplit_once('[')?,
+        'M' | 'm' => {
+            let at = head.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ').rfind(char::is_whitespace)?;
+            head.split_at(at)
+        }
         _ => head.rsplit_once(char::is_whitespace)?,
     };
-    Some((name.trim_end_matches(['-', '–', '|', ' ', '\t', ',']), clock(stamp.trim())?))
+    let (at, rest) = time(stamp.trim())?;
+    rest.is_empty().then(|| (name.trim_end_matches(['-', '–', '|', ' ', '\t', ',']), at))
 }
 
 fn is_name(name: &str) -> bool {
@@ -234,48 +325,157 @@ fn is_proper(name: &str) -> bool {
 }
 
 pub(super) fn looks(text: &str) -> bool {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(400).collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).take(800).collect();
+    let filled = lines.iter().filter(|line| !line.is_empty()).count();
     let labels = || lines.iter().filter_map(|line| label(line).or_else(|| heading(line)));
     let names = Names::among(labels());
     let spoken = labels().filter(|label| names.has(label.name)).count();
     let sure = names.0.values().filter(|sure| **sure).count();
     // Letters and logs have lines with colons too.
-    spoken > 0 && (sure > 0 || (names.0.len() <= 8 && spoken >= 2 && spoken * 6 >= lines.len()))
+    spoken > 0 && (sure > 0 || (names.0.len() <= 8 && spoken >= 2 && spoken * 6 >= filled)) || has_lines_alone(&lines)
 }
 
 pub(super) fn read(text: &str) -> Result<Vec<Call>, Fault> {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    let names = Names::among(lines.iter().filter_map(|line| label(line).or_else(|| heading(line))));
-    let mut call = Call::default();
-    let mut current: Option<(usize, String, Option<i64>)> = None;
-    let mut blank_before = true;
-    for line in lines {
-        let known =
-            label(line).filter(|label| names.has(label.name)).or_else(|| heading(line).filter(|_| blank_before));
-        if let Some(Label { name, rest, at, .. }) = known {
-            let speaker = call.speaker(name.trim(), None);
-            if let Some((speaker, text, at)) = current.replace((speaker, rest.trim().to_owned(), at)) {
-                call.say(Some(speaker), &text, at, None);
+    let titles: Vec<(usize, &str)> = titles(&lines).collect();
+    let begins = titles.iter().map(|(at, _)| *at);
+    let ends = begins.clone().skip(1).chain([lines.len()]);
+    let mut calls: Vec<Call> = Vec::new();
+    if titles.len() > 1 {
+        for ((begin, end), (_, id)) in begins.zip(ends).zip(&titles) {
+            let call = one(lines.get(begin + 1..end).unwrap_or_default());
+            calls.extend(Some(Call { id: Some((*id).to_owned()), ..call }).filter(|call| !call.pieces.is_empty()));
+        }
+    }
+    if calls.len() > 1 {
+        return Ok(calls);
+    }
+    let call = one(&lines);
+    Ok(vec![if call.pieces.is_empty() { unlabelled(text) } else { call }])
+}
+
+/// Lines that begin a call of several, with its id: `Call 2`, `## Conversation 17`, `Call ID: 4711`.
+fn titles<'a>(lines: &[&'a str]) -> impl Iterator<Item = (usize, &'a str)> {
+    let kinds = [
+        "call",
+        "case",
+        "chat",
+        "contact",
+        "conversation",
+        "dialog",
+        "dialogue",
+        "interaction",
+        "session",
+        "transcript",
+    ];
+    let mut blank = true;
+    lines.iter().enumerate().filter_map(move |(at, line)| {
+        let begins = std::mem::replace(&mut blank, !line.contains(char::is_alphanumeric));
+        let line = line.trim_matches(|c: char| !c.is_alphanumeric());
+        let (kind, rest) = line.split_once(|c: char| !c.is_alphanumeric())?;
+        let rest = rest.trim_matches(|c: char| !c.is_alphanumeric());
+        let id = match rest.split_once(|c: char| !c.is_alphanumeric()) {
+            Some((word, id)) if ["id", "no", "nr", "number"].contains(&word.to_lowercase().as_str()) => id,
+            _ => rest,
+        };
+        let id = id.trim_matches(|c: char| !c.is_alphanumeric());
+        let is_id = !id.contains(char::is_whitespace) && id.contains(|c: char| c.is_ascii_digit());
+        (begins && kinds.contains(&kind.to_lowercase().as_str()) && is_id).then_some((at, id))
+    })
+}
+
+/// How many lines stand before what was said, in a paragraph of facts such as `Call ID: 4711` and `Agent: Dana Cole`.
+fn preamble(lines: &[&str]) -> usize {
+    let first = lines.iter().position(|line| !line.trim().is_empty()).unwrap_or(0);
+    let end = lines[first..].iter().position(|line| line.trim().is_empty()).map_or(lines.len(), |at| first + at);
+    let is_fact =
+        |line: &&str| colon(line).is_some_and(|(key, _)| HEADINGS.contains(&key.trim().to_lowercase().as_str()));
+    let facts =
+        lines[first..end].iter().all(|line| label(line).is_some_and(|label| label.at.is_none()) || is_fact(line));
+    let spoken = lines[end..].iter().any(|line| label(line).or_else(|| heading(line)).is_some());
+    if facts && spoken && lines[first..end].iter().any(is_fact) { end } else { 0 }
+}
+
+/// The call of some lines; without pieces where nobody speaks in them.
+fn one(lines: &[&str]) -> Call {
+    let (facts, lines) = lines.split_at(preamble(lines));
+    let is_alone = has_lines_alone(lines);
+    let mut reading = Reading {
+        names: Names::among(lines.iter().filter_map(|line| label(line).or_else(|| heading(line)))),
+        is_alone,
+        ..Reading::default()
+    };
+    lines.iter().for_each(|line| reading.line(line));
+    reading.end();
+    // "Agent: Dana Cole" among the facts says what she is whose name stands before her words.
+    for Label { name, rest, .. } in facts.iter().filter_map(|line| label(line)) {
+        for speaker in &mut reading.call.speakers {
+            if speaker.shown().eq_ignore_ascii_case(rest.trim()) {
+                speaker.party = speaker.party.or_else(|| party_of_label(name));
             }
-        } else if let Some((_, text, _)) = current.as_mut().filter(|_| !line.trim().is_empty() && !is_footer(line)) {
+        }
+    }
+    reading.call
+}
+
+/// A text on its way.
+#[derive(Debug, Default)]
+struct Reading {
+    names: Names,
+    /// Whether names stand on lines of their own.
+    is_alone: bool,
+    call: Call,
+    current: Option<(usize, String, Option<i64>)>,
+    /// When, where a stamp stood on a line of its own.
+    stamped: Option<i64>,
+    follows: bool,
+    latest: i64,
+}
+
+impl Reading {
+    fn line(&mut self, line: &str) {
+        let begins = !std::mem::replace(&mut self.follows, !line.trim().is_empty());
+        if let Some((at, _)) = stamp(line.trim()).filter(|(_, rest)| rest.is_empty()) {
+            (self.stamped, self.follows) = (Some(at), false);
+            return;
+        }
+        let known = label(line).filter(|label| self.names.has(label.name));
+        let known = known.or_else(|| heading(line).filter(|_| begins));
+        let alone = |stamped: bool| alone(line, stamped).filter(|_| begins && (self.is_alone || stamped));
+        if let Some(Label { name, rest, at, .. }) = known.or_else(|| alone(self.stamped.is_some())) {
+            let speaker = self.call.speaker(name.trim(), None);
+            let at = at.or(self.stamped.take()).map(|at| self.after_midnight(at));
+            self.end();
+            self.current = Some((speaker, rest.trim().to_owned(), at));
+        } else if let Some((_, text, _)) = self.current.as_mut().filter(|_| !is_footer(line)) {
             // A stamp in brackets before a wrapped line says no words.
             let stamped = stamp(line.trim()).filter(|_| line.trim().starts_with(['[', '(', '{']));
             let said = stamped.map_or(line.trim(), |(_, rest)| rest);
-            if !text.is_empty() && !said.is_empty() {
-                text.push(' ');
+            if said.contains(char::is_alphanumeric) {
+                if !text.is_empty() {
+                    text.push(' ');
+                }
+                text.push_str(said);
             }
-            text.push_str(said);
         }
-        blank_before = line.trim().is_empty();
     }
-    if let Some((speaker, text, at)) = current {
-        call.say(Some(speaker), &text, at, None);
+
+    /// A clock that went back by half a day has passed midnight.
+    fn after_midnight(&mut self, at: i64) -> i64 {
+        let at =
+            if at < DAY_MS && self.latest - at > DAY_MS / 2 && self.latest < 2 * DAY_MS { at + DAY_MS } else { at };
+        self.latest = self.latest.max(at);
+        at
     }
-    if call.pieces.is_empty() {
-        return Ok(vec![unlabelled(text)]);
+
+    fn end(&mut self) {
+        if let Some((speaker, text, at)) = self.current.take() {
+            self.call.say(Some(speaker), &text, at, None);
+        }
     }
-    Ok(vec![call])
 }
+
+const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// What a program says of itself below a transcript.
 fn is_footer(line: &str) -> bool {
