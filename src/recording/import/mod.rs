@@ -28,6 +28,7 @@ mod genesys;
 mod google;
 mod json;
 mod labelled;
+mod labels;
 mod livekit;
 mod made;
 mod marks;

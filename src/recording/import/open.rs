@@ -6,11 +6,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::call::Call;
 
 /// How many bytes of words are held before the oldest call is taken for over.
-const MAX_HELD: usize = 32 * 1024 * 1024;
+const MAX_HELD: usize = if cfg!(test) { 64 * 1024 } else { 32 * 1024 * 1024 };
 /// Bytes that a piece takes beside its words.
 const PIECE: usize = 64;
 
-/// What a call without an id and rows far from each other is told.
+/// What is wrong with a call whose rows stand far from each other.
 pub(super) const SCATTERED: &str = "has rows far from the others of its call; sort the file by the call's id";
 
 /// Calls in the order of their first rows.

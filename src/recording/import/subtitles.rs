@@ -1,7 +1,7 @@
 //! WebVTT and SubRip: cues with times, and speakers in voice tags, in `Name:` or in `[SPEAKER_00]:`.
 
 use super::call::{Call, Fault};
-use super::plain::{Label, Names, label};
+use super::labels::{Label, Names, label};
 use super::times::clock;
 
 pub(super) fn looks_vtt(text: &str) -> bool {
