@@ -2,6 +2,7 @@
 
 use super::call::{Call, Party};
 use super::json::Json;
+use super::labels::time;
 use super::roles::{party, party_of_label};
 use super::times::{micros, millis, seconds, written};
 
@@ -261,10 +262,11 @@ impl Columns {
 
     /// Says a row of a call; `cell` gives the value of a column. False where the row has no words.
     pub(super) fn say<'a>(&self, call: &mut Call, cell: impl Fn(usize) -> &'a Json) -> bool {
-        let time = |column: Option<TimeColumn>| {
+        let at = |column: Option<TimeColumn>| {
             let column = column?;
             let value = cell(column.at);
-            written(value).or_else(|| match column.unit {
+            let stamp = || time(value.text()?).filter(|(_, rest)| rest.is_empty()).map(|(at, _)| at);
+            written(value).or_else(stamp).or_else(|| match column.unit {
                 Some(Unit::Seconds) => seconds(value),
                 Some(Unit::Millis) => millis(value),
                 Some(Unit::Micros) => micros(value),
@@ -273,7 +275,7 @@ impl Columns {
             })
         };
         let words = |at: usize| cell(at).text().filter(|text| !text.trim().is_empty());
-        let start = time(self.start);
+        let start = at(self.start);
         if !self.sides.is_empty() {
             let mut said = false;
             for (at, name) in &self.sides {
@@ -285,7 +287,7 @@ impl Columns {
             return said;
         }
         let Some(text) = words(self.text) else { return false };
-        let end = time(self.end).or_else(|| start.zip(time(self.duration)).map(|(start, long)| start + long));
+        let end = at(self.end).or_else(|| start.zip(at(self.duration)).map(|(start, long)| start + long));
         let roles = || self.roles.iter().filter(|at| cell(**at).text().and_then(party_of_label).is_some());
         let name = self.speaker.or_else(|| roles().next().copied()).and_then(|at| cell(at).name());
         // A column of names may stand beside one of roles.

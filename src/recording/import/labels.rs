@@ -48,6 +48,9 @@ const OPENERS: [&str; 24] = [
     "ok", "okay", "please", "question", "second", "so", "sorry", "sure", "well", "yeah", "yes",
 ];
 
+/// How serious a line of a log is, which stands where a name would.
+const LEVELS: [&str; 9] = ["critical", "debug", "error", "fatal", "info", "notice", "trace", "warn", "warning"];
+
 /// How a line begins when it begins with a speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Label<'a> {
@@ -74,6 +77,10 @@ pub(super) fn label(line: &str) -> Option<Label<'_>> {
     let Some((head, rest)) = colon(line).filter(|(head, _)| head.chars().count() <= MAX_HEAD) else {
         return dashed(line).map(|label| Label { at: before, ..label });
     };
+    let head = before.and_then(|_| head.strip_prefix("From ")).map_or(head, |name| {
+        // `From Dana Cole to Everyone`, as chats have it.
+        name.split(" to ").next().unwrap_or(name).trim_start()
+    });
     let head = head.trim_end_matches('*').trim_end();
     let rest = rest.trim_start_matches('*').trim_start();
     // `Speaker 1 (00:03)`, `Dana [00:03]`, `Dana 00:03`.
@@ -185,14 +192,15 @@ pub(super) fn stamp(line: &str) -> Option<(i64, &str)> {
             let (at, rest) = time(line)?;
             // `00:01 --> 00:04`: when it ends says nothing more.
             let end = rest.trim_start_matches(['-', '–', '>']);
-            let rest = time_of_day(end.trim_start()).filter(|_| end.len() < rest.len()).map_or(rest, |(_, rest)| rest);
+            let rest =
+                time_of_day(end.trim_start(), false).filter(|_| end.len() < rest.len()).map_or(rest, |(_, rest)| rest);
             Some((at, rest.trim_start_matches(':').trim_start()))
         }
     }
 }
 
 /// The time that a text begins with, and the rest: a clock, in twelve hours too, with or without a date before it.
-fn time(text: &str) -> Option<(i64, &str)> {
+pub(super) fn time(text: &str) -> Option<(i64, &str)> {
     let token = |text: &'_ str| -> (usize, usize) {
         let begin = text.len() - text.trim_start().len();
         (begin, text[begin..].find(char::is_whitespace).map_or(text.len(), |at| begin + at))
@@ -204,11 +212,11 @@ fn time(text: &str) -> Option<(i64, &str)> {
     }
     let date = first.trim_end_matches(',');
     if is_date(date) {
-        let (at, after) = time_of_day(rest.trim_start())?;
+        let (at, after) = time_of_day(rest.trim_start(), true)?;
         // Dates whose order nobody knows only part a stamp from its day.
         return Some((moment(&format!("{date} 00:00")).unwrap_or(0) + at, after));
     }
-    time_of_day(&text[begin..])
+    time_of_day(&text[begin..], false)
 }
 
 /// Three numbers with signs between them.
@@ -218,20 +226,23 @@ fn is_date(text: &str) -> bool {
         && parts.iter().all(|part| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// A clock, in ms since its zero, with `AM` or `PM` if it has one.
-fn time_of_day(text: &str) -> Option<(i64, &str)> {
+/// A clock, in ms since its zero, with `AM` or `PM` if it has one. `10:59` is of a day when a date or a half says so, else
+/// of a call.
+fn time_of_day(text: &str, dated: bool) -> Option<(i64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(text.len());
     let (first, rest) = text.split_at(end);
-    let at = clock(first.trim_end_matches([':', ',', '.']))?;
+    let first = first.trim_end_matches([':', ',', '.']);
+    let at = clock(first)?;
+    let of_day = if first.matches(':').count() == 1 { at * 60 } else { at };
     let rest = rest.trim_start();
     let half = rest.get(..2).filter(|half| half.eq_ignore_ascii_case("am") || half.eq_ignore_ascii_case("pm"));
     let ends = |rest: &str| rest.chars().next().is_none_or(|c| !c.is_alphanumeric());
-    match half.filter(|_| ends(&rest[2..]) && at < 13 * HOUR_MS) {
+    match half.filter(|_| ends(&rest[2..]) && of_day < 13 * HOUR_MS) {
         Some(half) => {
             let noon = if half.eq_ignore_ascii_case("pm") { 12 * HOUR_MS } else { 0 };
-            Some((at % (12 * HOUR_MS) + noon, rest[2..].trim_start()))
+            Some((of_day % (12 * HOUR_MS) + noon, rest[2..].trim_start()))
         }
-        None => Some((at, rest)),
+        None => Some((if dated { of_day } else { at }, rest)),
     }
 }
 
@@ -253,8 +264,11 @@ fn trailing_stamp(head: &str) -> Option<(&str, i64)> {
     rest.is_empty().then(|| (name.trim_end_matches(['-', '–', '|', ' ', '\t', ',']), at))
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let name = name.trim();
+    if LEVELS.iter().any(|level| level.eq_ignore_ascii_case(name)) {
+        return false;
+    }
     let first = name.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '+');
     let (characters, words) = (name.chars().count(), name.split_whitespace().count());
     first && characters <= MAX_NAME.0 && words <= MAX_NAME.1 && !name.contains(['.', '?', '!', ',', ';', '"', '“', ':'])
@@ -317,7 +331,7 @@ impl Names {
 }
 
 /// Whether each word of a name begins with a capital, a digit or a plus.
-fn is_proper(name: &str) -> bool {
+pub(super) fn is_proper(name: &str) -> bool {
     let begins = |word: &str| {
         word.trim_start_matches(['(', '*'])
             .chars()
@@ -349,6 +363,9 @@ mod tests {
         assert_eq!(told("**User:** Hi."), Some(("User", "Hi.", None)));
         assert_eq!(told("00:05 - Dana: Hi."), Some(("Dana", "Hi.", Some(5000))));
         assert_eq!(told("Wireless Caller (5***1): Hi."), Some(("Wireless Caller (5***1)", "Hi.", None)));
+        assert_eq!(told("3/1/26, 12:30 PM - Dana: Hi."), Some(("Dana", "Hi.", Some(45_000_000))));
+        assert_eq!(told("00:05 From Dana Cole to Everyone: Hi."), Some(("Dana Cole", "Hi.", Some(5000))));
+        assert_eq!(told("2026-03-01 10:00:00 WARN: slow"), None);
         assert_eq!(told("see https://example.com"), None);
         assert_eq!(told("[silence]"), None);
         assert_eq!(told("I told him, and this is it: no."), None);

@@ -122,7 +122,9 @@ impl Reading {
             return;
         }
         let known = label(line).filter(|label| self.names.has(label.name));
-        let known = known.or_else(|| heading(line).filter(|_| begins));
+        // Where blanks set a stamp apart from a name, no empty line need do it.
+        let is_apart = line.contains("  ") || line.contains('\t');
+        let known = known.or_else(|| heading(line).filter(|_| begins || is_apart));
         let alone = |stamped: bool| alone(line, stamped).filter(|_| begins && (self.is_alone || stamped));
         if let Some(Label { name, rest, at, .. }) = known.or_else(|| alone(self.stamped.is_some())) {
             let speaker = self.call.speaker(name.trim(), None);

@@ -1,7 +1,7 @@
 //! WebVTT and SubRip: cues with times, and speakers in voice tags, in `Name:` or in `[SPEAKER_00]:`.
 
 use super::call::{Call, Fault};
-use super::labels::{Label, Names, label};
+use super::labels::{Label, Names, is_name, is_proper, label};
 use super::times::clock;
 
 pub(super) fn looks_vtt(text: &str) -> bool {
@@ -31,6 +31,17 @@ pub(super) fn read(text: &str) -> Result<Vec<Call>, Fault> {
     }
     if rolls {
         unroll(&mut cues);
+    }
+    // A name on the first line of each cue, as documents have it.
+    let is_headed = |cue: &Cue| {
+        let name = cue.lines.first().map(String::as_str).unwrap_or_default();
+        cue.lines.len() > 1 && is_name(name) && is_proper(name) && !name.ends_with(':')
+    };
+    if cues.len() > 1 && cues.iter().all(is_headed) {
+        for cue in &mut cues {
+            let name = cue.lines.remove(0);
+            cue.lines.insert(0, format!("<v {name}>"));
+        }
     }
     let firsts: Vec<String> = cues.iter().filter_map(|cue| cue.lines.first()).map(|line| stripped(line)).collect();
     let names = Names::among(firsts.iter().filter_map(|line| label(line)));
