@@ -34,6 +34,7 @@ mod made;
 mod marks;
 mod messages;
 mod open;
+mod places;
 mod plain;
 mod realtime;
 mod retell;
@@ -41,6 +42,7 @@ mod rev;
 mod roles;
 mod rows;
 mod segments;
+mod source;
 mod subtitles;
 mod table;
 #[cfg(test)]
@@ -60,10 +62,10 @@ use std::io::{BufRead, Read};
 use std::iter::Peekable;
 
 use self::bytes::Opened;
-use self::call::{Call, Fault};
 use self::documents::{Document, Documents};
 use self::formats::{IMPORTERS, Importer, Reads, importer_of};
 use self::json::Json;
+use self::places::Places;
 use self::rows::Rows;
 use crate::recording::problem::{Problem, RecordingError};
 use crate::recording::{CutLine, Recording};
@@ -71,28 +73,8 @@ use crate::recording::{CutLine, Recording};
 pub use self::call::Labels;
 pub use self::formats::Format;
 pub use self::made::from_turns;
+pub use self::source::Source;
 pub(crate) use self::times::rfc3339;
-
-/// One call out of a file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Source {
-    /// The file, and for files of many calls the call's id after a `#`.
-    pub name: String,
-    /// The call.
-    pub recording: Recording,
-    /// What was odd or had to be guessed, and how to overrule it.
-    pub warnings: Vec<String>,
-    /// What people have said of the call, where the file has it.
-    pub labels: Option<Labels>,
-    /// When the call began, in ms since 1970, where the file says so.
-    pub began: Option<u64>,
-}
-
-impl Source {
-    fn native(name: &str, recording: Recording) -> Self {
-        Self { name: name.to_owned(), recording, warnings: Vec::new(), labels: None, began: None }
-    }
-}
 
 /// How files are read.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +106,7 @@ fn opened<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Result
     let Opened { mut input, head } = bytes::open(input).map_err(unreadable)?;
     let head = bytes::head_text(&head);
     let importer = options.format.map(|format| format.0).or_else(|| importer_of_head(&head));
-    let places = Places { file: file.to_owned(), caller: options.caller.clone(), calls: 0 };
+    let places = Places::new(file, options.caller.clone());
     match importer.map(|importer| (importer, &importer.reads)) {
         Some((_, Reads::Native)) => {
             let recording = Recording::read(input, file, options.cut)?;
@@ -137,9 +119,9 @@ fn opened<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Result
                 return Err(Problem::TooLarge { limit: MAX_TEXT }.at(file, 0));
             }
             let calls = read(&bytes::text(&bytes));
-            Ok(Box::new(VecDeque::from(places.all(calls, importer, 0, "")).into_iter()))
+            Ok(Box::new(VecDeque::from(places.all(calls, importer.name, 0, "")).into_iter()))
         }
-        Some((importer, Reads::Table { .. })) => Ok(Box::new(table::Calls::new(input, &head, importer, places)?)),
+        Some((importer, Reads::Table { .. })) => Ok(Box::new(table::Calls::new(input, &head, importer.name, places)?)),
         Some((importer, _)) => Ok(Box::new(JsonCalls::new(input, file, Some(importer), places))),
         None if is_json(&head) => Ok(Box::new(JsonCalls::new(input, file, None, places))),
         None => Err(Problem::Unrecognised { found: text_shape(&head) }.at(file, 0)),
@@ -198,77 +180,6 @@ fn text_shape(head: &str) -> String {
     format!("text of {lines} lines or more, none of which begins with a speaker's name and a colon")
 }
 
-/// Gives calls their names, and problems their places.
-struct Places {
-    file: String,
-    caller: Option<String>,
-    calls: u64,
-}
-
-impl Places {
-    fn all(
-        mut self,
-        calls: Result<Vec<Call>, Fault>,
-        importer: &Importer,
-        line: u64,
-        at: &str,
-    ) -> Vec<Result<Source, RecordingError>> {
-        self.sources(calls, importer, line, at, false)
-    }
-
-    /// `many`: whether the file holds other calls as well.
-    fn sources(
-        &mut self,
-        calls: Result<Vec<Call>, Fault>,
-        importer: &Importer,
-        line: u64,
-        at: &str,
-        many: bool,
-    ) -> Vec<Result<Source, RecordingError>> {
-        match calls {
-            Err(fault) => {
-                self.calls += 1;
-                vec![Err(self.fault(fault, importer, line, at))]
-            }
-            Ok(calls) => {
-                let many = many || calls.len() > 1;
-                calls.into_iter().map(|call| self.source(call, importer, line, at, many)).collect()
-            }
-        }
-    }
-
-    fn source(
-        &mut self,
-        mut call: Call,
-        importer: &Importer,
-        line: u64,
-        at: &str,
-        many: bool,
-    ) -> Result<Source, RecordingError> {
-        self.calls += 1;
-        if many && call.id.is_none() {
-            call.id = Some(self.calls.to_string());
-        }
-        let name = match call.id.as_deref().filter(|_| many) {
-            Some(id) => format!("{}#{id}", self.file),
-            None => self.file.clone(),
-        };
-        made::source(call, &self.file, name, self.caller.as_deref())
-            .map_err(|fault| self.fault(fault, importer, line, at))
-    }
-
-    fn fault(&self, fault: Fault, importer: &Importer, line: u64, at: &str) -> RecordingError {
-        let place = match (at, fault.path.as_str()) {
-            ("", "") => String::new(),
-            ("", path) => format!("\"{path}\" of "),
-            (at, "") => format!("\"{at}\" of "),
-            (at, path) => format!("\"{at}.{path}\" of "),
-        };
-        let problem = fault.problem;
-        Problem::Foreign { format: importer.name, place, problem }.at(&self.file, line)
-    }
-}
-
 /// The calls of a file's JSON documents.
 struct JsonCalls<'a> {
     documents: Peekable<Documents<'a>>,
@@ -303,25 +214,32 @@ impl<'a> JsonCalls<'a> {
                 let calls = read(&document.value);
                 let own = document.value.is_object() && importer.name == "labelled";
                 self.many |= own || document.element.is_some() || self.documents.peek().is_some_and(Result::is_ok);
-                self.places.sources(calls, importer, document.line, &at, self.many)
+                self.places.sources(calls, importer.name, document.line, &at, self.many)
             }
             Reads::Parts { keep, read, .. } => {
                 let line = document.line;
                 let calls = self.parts(document, keep).map(|parts| read(&parts));
                 match calls {
-                    Ok(calls) => self.places.sources(calls, importer, line, "", self.many),
+                    Ok(calls) => self.places.sources(calls, importer.name, line, "", self.many),
                     Err(error) => vec![Err(error)],
                 }
             }
             // A list within a list is a call by itself.
             Reads::Rows { read, .. } if document.value.is_list() => {
                 self.many = true;
-                self.places.sources(read(std::slice::from_ref(&document.value)), importer, document.line, &at, true)
+                self.places.sources(
+                    read(std::slice::from_ref(&document.value)),
+                    importer.name,
+                    document.line,
+                    &at,
+                    true,
+                )
             }
             Reads::Rows { .. } => {
                 let mut rows = Rows::default();
-                let taken =
-                    rows.take(document.value).map_err(|fault| self.places.fault(fault, importer, document.line, ""));
+                let taken = rows
+                    .take(document.value)
+                    .map_err(|fault| self.places.fault(fault, importer.name, document.line, ""));
                 self.rows = Some((rows, importer, document.line, document.element.map(|(array, _)| array)));
                 taken.err().map(Err).into_iter().collect()
             }
@@ -340,11 +258,11 @@ impl<'a> JsonCalls<'a> {
         loop {
             if let Some(call) = rows.open.overdue() {
                 self.many = true;
-                return Some(self.places.source(call, importer, *line, "", true));
+                return Some(self.places.source(call, importer.name, *line, "", true));
             }
             let taken = match self.documents.next_if(belongs) {
                 Some(Ok(next)) if next.value.is_object() => {
-                    rows.take(next.value).map_err(|fault| self.places.fault(fault, importer, next.line, ""))
+                    rows.take(next.value).map_err(|fault| self.places.fault(fault, importer.name, next.line, ""))
                 }
                 Some(Ok(_)) => Ok(()),
                 Some(Err(error)) => Err(error),
@@ -356,11 +274,11 @@ impl<'a> JsonCalls<'a> {
                 return Some(Err(error));
             }
         }
-        let finished = rows.finish().map_err(|fault| self.places.fault(fault, importer, *line, ""));
+        let finished = rows.finish().map_err(|fault| self.places.fault(fault, importer.name, *line, ""));
         self.many |= !rows.open.is_single() || self.documents.peek().is_some();
         let mut found = Vec::new();
         while let Some(call) = rows.open.oldest() {
-            found.push(self.places.source(call, importer, *line, "", self.many));
+            found.push(self.places.source(call, importer.name, *line, "", self.many));
         }
         self.rows = None;
         self.ready.extend(finished.err().map(Err).into_iter().chain(found));

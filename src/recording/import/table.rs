@@ -10,8 +10,10 @@ use super::call::{Call, Fault};
 use super::columns::{Columns, Pace};
 use super::json::Json;
 use super::open::{Open, SCATTERED};
+use super::places::Places;
 use super::roles::party_of_label;
-use super::{Importer, Places, Source, bytes, plain};
+use super::source::Source;
+use super::{bytes, plain};
 use crate::recording::problem::{Problem, RecordingError};
 
 /// Delimiters, the most usual first.
@@ -145,7 +147,7 @@ pub(super) fn looks(head: &str) -> bool {
 pub(super) struct Calls<'a> {
     rows: Reader<Box<dyn BufRead + 'a>>,
     layout: Layout,
-    importer: &'static Importer,
+    format: &'static str,
     places: Places,
     row: usize,
     open: Open,
@@ -159,19 +161,19 @@ impl<'a> Calls<'a> {
     pub(super) fn new(
         input: Box<dyn BufRead + 'a>,
         head: &str,
-        importer: &'static Importer,
+        format: &'static str,
         places: Places,
     ) -> Result<Self, RecordingError> {
         let layout = layout(head).ok_or_else(|| {
             let problem = "has no column for words; name one \"text\" and one \"speaker\" in the first line".to_owned();
-            Problem::Foreign { format: importer.name, place: String::new(), problem }.at(&places.file, 1)
+            Problem::Foreign { format, place: String::new(), problem }.at(&places.file, 1)
         })?;
         let rows = reader(input, layout.delimiter);
         let many = layout.columns.call.is_some() || layout.whole.is_some();
         Ok(Self {
             rows,
             layout,
-            importer,
+            format,
             places,
             row: 0,
             open: Open::default(),
@@ -205,7 +207,7 @@ impl<'a> Calls<'a> {
             let calls = said.map(|calls| {
                 calls.map(|calls| calls.into_iter().map(|call| Call { id: id.clone(), ..call }).collect())
             });
-            let sources = calls.map(|calls| self.places.sources(calls, self.importer, line, "", true));
+            let sources = calls.map(|calls| self.places.sources(calls, self.format, line, "", true));
             self.ready.extend(sources.into_iter().flatten());
             return Ok(true);
         }
@@ -213,7 +215,7 @@ impl<'a> Calls<'a> {
         let id = columns.call.and_then(|at| cell(at).name());
         let Some(call) = self.open.call(id.clone()) else {
             let place = format!("call \"{}\"", id.unwrap_or_default());
-            let problem = Problem::Foreign { format: self.importer.name, place, problem: SCATTERED.to_owned() };
+            let problem = Problem::Foreign { format: self.format, place, problem: SCATTERED.to_owned() };
             return Err(problem.at(&self.places.file, line));
         };
         if columns.say(call, cell) {
@@ -228,7 +230,7 @@ impl<'a> Calls<'a> {
     }
 
     fn source(&mut self, call: Call) -> Result<Source, RecordingError> {
-        self.places.source(call, self.importer, 0, "", self.many)
+        self.places.source(call, self.format, 0, "", self.many)
     }
 }
 
@@ -259,7 +261,7 @@ impl Iterator for Calls<'_> {
         if self.places.calls == 0 && self.open.is_empty() {
             let none = Fault::new("", "has a header and no rows");
             self.places.calls += 1;
-            return Some(Err(self.places.fault(none, self.importer, 0, "")));
+            return Some(Err(self.places.fault(none, self.format, 0, "")));
         }
         let call = self.open.oldest()?;
         Some(self.source(call))
