@@ -207,21 +207,25 @@ impl<'a> Writer<'a> {
         if let Some(redaction) = &self.redaction {
             redaction.recording(&mut source.recording);
         }
-        let mut bytes = Vec::new();
-        match self.args.to {
-            To::Recording => source.recording.write(&mut bytes)?,
+        let vcon = match self.args.to {
+            To::Recording => None,
             To::Vcon => {
                 let analysis = played.map(|played| analysis(played, self.redaction.as_ref()));
-                let vcon = vcon(&source.recording, source.began, unix_ms(), analysis);
-                serde_json::to_writer(&mut bytes, &vcon).map_err(io::Error::from)?;
-                bytes.push(b'\n');
+                Some(vcon(&source.recording, source.began, unix_ms(), analysis))
             }
-        }
+        };
+        let write = |out: &mut dyn Write| match &vcon {
+            None => source.recording.write(&mut &mut *out),
+            Some(vcon) => {
+                serde_json::to_writer(&mut *out, vcon)?;
+                out.write_all(b"\n")
+            }
+        };
         match &self.args.out {
-            None => self.print(&bytes)?,
+            None => self.print(write)?,
             Some(folder) => {
                 let path = folder.join(self.name(&source.name));
-                save(&path, &bytes).map_err(|error| unwritable(&path, &error))?;
+                save(&path, write).map_err(|error| unwritable(&path, &error))?;
             }
         }
         self.written += 1;
@@ -230,9 +234,9 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn print(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        let written = out.write_all(bytes).and_then(|()| out.flush());
+    fn print(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let written = write(&mut out).and_then(|()| out.flush());
         self.closed = matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
         written
     }
@@ -264,13 +268,13 @@ impl<'a> Writer<'a> {
 }
 
 /// Writes a new file that only its owner may read, for it holds what the caller said.
-fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn save(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut out = BufWriter::new(options.open(path)?);
-    out.write_all(bytes)?;
+    write(&mut out)?;
     out.flush()
 }
 

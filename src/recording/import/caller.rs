@@ -138,11 +138,14 @@ const CALLER_SAYS: [(&str, i32); 49] = [
     ("thank you for your help", 2),
 ];
 
+/// How many pieces tell how their speakers speak.
+const PIECES_THAT_TELL: usize = 10_000;
+
 /// How much each speaker sounds like an agent; below zero, like a caller.
 fn scores(call: &Call) -> Vec<i32> {
     let mut scores = vec![0; call.speakers.len()];
     let mut first = true;
-    for piece in &call.pieces {
+    for piece in call.pieces.iter().take(PIECES_THAT_TELL) {
         let Some(at) = piece.speaker.filter(|at| *at < scores.len()) else { continue };
         if piece.text.trim().is_empty() {
             continue;
@@ -180,9 +183,17 @@ fn plain(text: &str) -> String {
 pub(super) fn agent_score(text: &str) -> i32 {
     let words = plain(&without_marks(text).text);
     let said = |table: &[(&str, i32)]| -> i32 {
-        table.iter().filter(|(phrase, _)| words.contains(&format!(" {phrase} "))).map(|(_, weight)| weight).sum()
+        table.iter().filter(|(phrase, _)| has_phrase(&words, phrase)).map(|(_, weight)| weight).sum()
     };
     said(&AGENT_SAYS) - said(&CALLER_SAYS)
+}
+
+/// Whether a phrase stands in words as they come from [`plain`], with a blank on either side.
+fn has_phrase(words: &str, phrase: &str) -> bool {
+    words.match_indices(phrase).any(|(at, _)| {
+        words.get(..at).is_some_and(|before| before.ends_with(' '))
+            && words.get(at + phrase.len()..).is_some_and(|after| after.starts_with(' '))
+    })
 }
 
 /// How many voices a file tells apart.

@@ -1,7 +1,9 @@
 //! Which column or field of a row is what, by its name: for tables and for lists of objects, whoever made them.
 
-use super::call::Call;
+use super::call::{Call, Party};
 use super::json::Json;
+use super::labels::time;
+use super::roles::{party, party_of_label};
 use super::times::{micros, millis, seconds, written};
 
 /// What a number in a column counts.
@@ -16,7 +18,8 @@ pub(super) enum Unit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TimeColumn {
     at: usize,
-    unit: Unit,
+    /// `None` where its name tells none.
+    unit: Option<Unit>,
 }
 
 /// Which columns are what.
@@ -24,6 +27,10 @@ pub(super) struct TimeColumn {
 pub(super) struct Columns {
     pub(super) call: Option<usize>,
     pub(super) speaker: Option<usize>,
+    /// Other columns that may say what the speaker is.
+    roles: Vec<usize>,
+    /// Columns that hold the words of one side each, with that side's name; the other columns of words mean nothing then.
+    sides: Vec<(usize, String)>,
     pub(super) text: usize,
     pub(super) start: Option<TimeColumn>,
     pub(super) end: Option<TimeColumn>,
@@ -58,9 +65,16 @@ const TEXTS: [&str; 25] = [
     "texte",
     "tekst",
 ];
-const SPEAKERS: [&str; 27] = [
+const SPEAKERS: [&str; 34] = [
     "speaker role",
     "participant role",
+    "participant purpose",
+    "speaker type",
+    "sender role",
+    "author role",
+    "author type",
+    "user type",
+    "actor",
     "role",
     "speaker",
     "speaker name",
@@ -177,13 +191,16 @@ impl Columns {
         };
         let time = |known: &[&str]| {
             let at = best(known)?;
-            Some(TimeColumn { at, unit: names.get(at)?.1.unwrap_or(Unit::Seconds) })
+            Some(TimeColumn { at, unit: names.get(at)?.1 })
         };
         let text = best(&TEXTS)?;
         let other = |found: Option<usize>| found.filter(|at| *at != text);
+        let roles = names.iter().enumerate().filter(|(at, (name, _))| *at != text && SPEAKERS.contains(&name.as_str()));
         let columns = Self {
             call: other(best(&CALLS)),
             speaker: other(best(&SPEAKERS)),
+            roles: roles.map(|(at, _)| at).collect(),
+            sides: Vec::new(),
             text,
             start: time(&STARTS),
             end: time(&ENDS),
@@ -192,32 +209,133 @@ impl Columns {
         (columns.speaker.is_some() || columns.start.is_some()).then_some(columns)
     }
 
-    /// The same columns with plain numbers in ms.
+    /// Columns by what stands in them, without names: one of speakers and one of words.
+    pub(super) fn unnamed(speaker: usize, text: usize) -> Self {
+        Self { speaker: Some(speaker), text, ..Self::default() }
+    }
+
+    /// Columns of which each has the words of one side, such as `customer` and `agent_text`; both sides must be there.
+    pub(super) fn sides<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let names: Vec<(String, Option<Unit>)> = names.into_iter().map(plain).collect();
+        let side = |(at, (name, _)): (usize, &(String, Option<Unit>))| {
+            let words = name.split(' ').filter(|word| !TEXTS.contains(word));
+            let name = words.collect::<Vec<_>>().join(" ");
+            Some((at, party(&name)?, name))
+        };
+        let sides: Vec<(usize, Party, String)> = names.iter().enumerate().filter_map(side).collect();
+        let has = |party| sides.iter().any(|(_, of, _)| *of == party);
+        if !has(Party::Caller) || !has(Party::Agent) {
+            return None;
+        }
+        let find = |known: &[&str]| names.iter().position(|(name, _)| known.contains(&name.as_str()));
+        let start = find(&STARTS).map(|at| TimeColumn { at, unit: names[at].1 });
+        let sides: Vec<(usize, String)> = sides.into_iter().map(|(at, _, name)| (at, name)).collect();
+        let is_side = |at: &usize| sides.iter().any(|(side, _)| side == at);
+        Some(Self { call: find(&CALLS).filter(|at| !is_side(at)), start, sides, ..Self::default() })
+    }
+
+    /// The columns that hold words.
+    pub(super) fn texts(&self) -> Vec<usize> {
+        if self.sides.is_empty() { vec![self.text] } else { self.sides.iter().map(|(at, _)| *at).collect() }
+    }
+
+    /// A table of one call in each row: the column of its id, where it has one, and that of its whole transcript.
+    pub(super) fn whole<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<(Option<usize>, usize)> {
+        let names: Vec<String> = names.into_iter().map(|name| plain(name).0).collect();
+        let is_text = |name: &String| {
+            TEXTS.contains(&name.as_str()) || name.split(' ').next_back().is_some_and(|last| TEXTS.contains(&last))
+        };
+        let text = names.iter().position(is_text)?;
+        let is_id = |name: &String| name == "id" || name.ends_with(" id");
+        let known = names.iter().position(|name| CALLS.contains(&name.as_str()));
+        let id = known.or_else(|| names.iter().position(is_id));
+        Some((id.filter(|at| *at != text), text))
+    }
+
+    /// The same columns with plain numbers in ms, where their names tell no unit.
     pub(super) fn in_millis(mut self) -> Self {
         for column in [&mut self.start, &mut self.end, &mut self.duration].into_iter().flatten() {
-            column.unit = Unit::Millis;
+            column.unit = column.unit.or(Some(Unit::Millis));
         }
         self
     }
 
     /// Says a row of a call; `cell` gives the value of a column. False where the row has no words.
     pub(super) fn say<'a>(&self, call: &mut Call, cell: impl Fn(usize) -> &'a Json) -> bool {
-        let Some(text) = cell(self.text).text().filter(|text| !text.trim().is_empty()) else { return false };
-        let time = |column: Option<TimeColumn>| {
+        let at = |column: Option<TimeColumn>| {
             let column = column?;
             let value = cell(column.at);
-            written(value).or_else(|| match column.unit {
-                Unit::Seconds => seconds(value),
-                Unit::Millis => millis(value),
-                Unit::Micros => micros(value),
+            let stamp = || time(value.text()?).filter(|(_, rest)| rest.is_empty()).map(|(at, _)| at);
+            written(value).or_else(stamp).or_else(|| match column.unit {
+                Some(Unit::Seconds) => seconds(value),
+                Some(Unit::Millis) => millis(value),
+                Some(Unit::Micros) => micros(value),
+                // A moment too late for seconds can only be one in a smaller unit.
+                None => seconds(value).or_else(|| millis(value)).or_else(|| micros(value)),
             })
         };
-        let start = time(self.start);
-        let end = time(self.end).or_else(|| start.zip(time(self.duration)).map(|(start, long)| start + long));
-        let name = self.speaker.and_then(|at| cell(at).name());
-        let speaker = name.map(|name| call.speaker(&name, None));
+        let words = |at: usize| cell(at).text().filter(|text| !text.trim().is_empty());
+        let start = at(self.start);
+        if !self.sides.is_empty() {
+            let mut said = false;
+            for (at, name) in &self.sides {
+                let Some(text) = words(*at) else { continue };
+                let speaker = call.speaker(name, None);
+                call.say(Some(speaker), text, start, None);
+                said = true;
+            }
+            return said;
+        }
+        let Some(text) = words(self.text) else { return false };
+        let end = at(self.end).or_else(|| start.zip(at(self.duration)).map(|(start, long)| start + long));
+        let roles = || self.roles.iter().filter(|at| cell(**at).text().and_then(party_of_label).is_some());
+        let name = self.speaker.or_else(|| roles().next().copied()).and_then(|at| cell(at).name());
+        // A column of names may stand beside one of roles.
+        let said = name.as_deref().and_then(party_of_label);
+        let role = || roles().find_map(|at| party_of_label(cell(*at).text()?));
+        let party = said.or_else(role);
+        let speaker = name.map(|name| {
+            let speaker = call.speaker(&name, party);
+            for at in self.roles.iter().filter(|at| Some(**at) != self.speaker) {
+                call.also(speaker, cell(*at).name().unwrap_or_default());
+            }
+            speaker
+        });
         call.say(speaker, text, start, end);
         true
+    }
+}
+
+/// Longest that anybody takes for a word on average, in s, pauses and all.
+const SLOWEST: f64 = 20.0;
+
+/// How fast people would speak if a table's times were in seconds: nobody says a word a minute, so those are in ms.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    words: usize,
+    long: f64,
+    broken: bool,
+}
+
+impl Pace {
+    /// Hears a row.
+    pub(super) fn hear<'a>(&mut self, columns: &Columns, cell: impl Fn(usize) -> &'a Json) {
+        let number = |column: Option<TimeColumn>| {
+            column.filter(|column| column.unit.is_none()).and_then(|column| cell(column.at).number())
+        };
+        let long = match (number(columns.start), number(columns.end), number(columns.duration)) {
+            (Some(start), Some(end), _) => end - start,
+            (_, None, Some(long)) => long,
+            _ => return,
+        };
+        self.words += cell(columns.text).text().map_or(0, |text| text.split_whitespace().count());
+        self.long += long.max(0.0);
+        self.broken |= long.fract() != 0.0;
+    }
+
+    /// Whether the times can only be in ms.
+    pub(super) fn is_of_millis(&self) -> bool {
+        !self.broken && self.words > 0 && self.long / self.words as f64 > SLOWEST
     }
 }
 
@@ -232,9 +350,9 @@ mod tests {
         let header = ["Contact ID", "Direction", "Participant", "Start Offset (s)", "End Offset (s)", "Transcript"];
         let columns = Columns::of(header).unwrap();
         assert_eq!((columns.call, columns.speaker, columns.text), (Some(0), Some(2), 5));
-        assert_eq!(columns.start, Some(TimeColumn { at: 3, unit: Unit::Seconds }));
+        assert_eq!(columns.start, Some(TimeColumn { at: 3, unit: Some(Unit::Seconds) }));
         let columns = Columns::of(["startMs", "end_ms", "role", "utterance"]).unwrap();
-        assert_eq!(columns.start, Some(TimeColumn { at: 0, unit: Unit::Millis }));
+        assert_eq!(columns.start, Some(TimeColumn { at: 0, unit: Some(Unit::Millis) }));
         assert_eq!(Columns::of(["Sprecher", "Beginn", "Text"]).unwrap().speaker, Some(0));
         assert_eq!(Columns::of(["Agent: Good afternoon", " Reed Insurance."]), None);
     }

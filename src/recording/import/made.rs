@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Source;
 use super::call::{Call, Fault, Labels, Party, Piece};
 use super::caller::{self, Voices};
+use super::source::Source;
 use super::turns::{Turn, as_they_stand, joined};
 use crate::clock::Millis;
 use crate::recording::{Header, MAX_AT_MS, Recording, Timed};

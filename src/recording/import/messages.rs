@@ -4,6 +4,7 @@
 use super::call::{Call, Fault, Party};
 use super::json::Json;
 use super::roles::party;
+use super::rows;
 use super::times::written;
 
 pub(super) fn looks_chat(value: &Json) -> bool {
@@ -21,7 +22,8 @@ pub(super) fn looks(value: &Json) -> bool {
         Json::List(messages) => {
             !messages.is_empty() && messages.iter().all(|message| message.is_object() && looks(message))
         }
-        message => is_message(message) && message.has("content"),
+        // Messages of several calls are rows.
+        message => is_message(message) && message.has("content") && !rows::names_its_call(message),
     }
 }
 

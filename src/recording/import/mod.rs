@@ -1,16 +1,17 @@
 //! Transcripts in other forms, turned into recordings: platforms, recognisers and people each have their own.
 //!
-//! What a file is, its content says and never its name: `IMPORTERS` has a row for each format, tried in order, the
+//! What a file is, its content says and never its name: `IMPORTERS` in `formats` has a row for each format, tried in order, the
 //! most specific first. An importer turns foreign words into a `call::Call` of pieces with speakers and times, and
 //! knows nothing else. What follows is the same for all of them:
 //!
 //! - `bytes`: gzip, byte order marks, UTF-16; `documents`: one JSON or many, without holding them all;
 //! - `caller`: who of the speakers is the caller; `roles`: what role words mean;
 //! - `turns`: pieces in order of time, joined until somebody else takes over; `marks`: what nobody said;
+//! - `open`: calls whose rows are still coming;
 //! - `made`: the recording, on a clock of its own where the file has none.
 //!
 //! A file may hold many calls. They are read one by one, so that its size bounds no memory. To add a format, add a
-//! file with its `looks` and `read`, and its row here.
+//! file with its `looks` and `read`, and its row in `formats`.
 
 mod assemblyai;
 mod azure;
@@ -22,14 +23,18 @@ mod contact_lens;
 mod deepgram;
 mod documents;
 mod elevenlabs;
+mod formats;
 mod genesys;
 mod google;
 mod json;
 mod labelled;
+mod labels;
 mod livekit;
 mod made;
 mod marks;
 mod messages;
+mod open;
+mod places;
 mod plain;
 mod realtime;
 mod retell;
@@ -37,6 +42,7 @@ mod rev;
 mod roles;
 mod rows;
 mod segments;
+mod source;
 mod subtitles;
 mod table;
 #[cfg(test)]
@@ -47,6 +53,7 @@ mod turns;
 mod twilio;
 mod vapi;
 mod vcon;
+mod within;
 mod words;
 mod zoom;
 
@@ -55,36 +62,19 @@ use std::io::{BufRead, Read};
 use std::iter::Peekable;
 
 use self::bytes::Opened;
-use self::call::{Call, Fault};
 use self::documents::{Document, Documents};
+use self::formats::{IMPORTERS, Importer, Reads, importer_of};
 use self::json::Json;
+use self::places::Places;
+use self::rows::Rows;
 use crate::recording::problem::{Problem, RecordingError};
 use crate::recording::{CutLine, Recording};
 
 pub use self::call::Labels;
+pub use self::formats::Format;
 pub use self::made::from_turns;
+pub use self::source::Source;
 pub(crate) use self::times::rfc3339;
-
-/// One call out of a file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Source {
-    /// The file, and for files of many calls the call's id after a `#`.
-    pub name: String,
-    /// The call.
-    pub recording: Recording,
-    /// What was odd or had to be guessed, and how to overrule it.
-    pub warnings: Vec<String>,
-    /// What people have said of the call, where the file has it.
-    pub labels: Option<Labels>,
-    /// When the call began, in ms since 1970, where the file says so.
-    pub began: Option<u64>,
-}
-
-impl Source {
-    fn native(name: &str, recording: Recording) -> Self {
-        Self { name: name.to_owned(), recording, warnings: Vec::new(), labels: None, began: None }
-    }
-}
 
 /// How files are read.
 #[derive(Debug, Clone, Default)]
@@ -95,161 +85,6 @@ pub struct Options {
     pub format: Option<Format>,
     /// Who is the caller in files that do not say so: a speaker's name, number or channel.
     pub caller: Option<String>,
-}
-
-/// A format that transcripts come in.
-#[derive(Clone, Copy)]
-pub struct Format(&'static Importer);
-
-impl Format {
-    /// The format of a name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        IMPORTERS.iter().find(|importer| importer.name == name).map(Self)
-    }
-
-    /// The names of all formats, each with what it is.
-    pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-        IMPORTERS.iter().map(|importer| (importer.name, importer.about))
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.0.name
-    }
-}
-
-impl std::fmt::Debug for Format {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.name)
-    }
-}
-
-/// A row of the table: one foreign format.
-struct Importer {
-    /// What `--input-format` calls it.
-    name: &'static str,
-    /// What it is, for people.
-    about: &'static str,
-    reads: Reads,
-}
-
-/// How a format is told and read.
-enum Reads {
-    /// Our own recordings.
-    Native,
-    /// JSON documents, each of which holds whole calls.
-    Calls { looks: fn(&Json) -> bool, read: fn(&Json) -> Result<Vec<Call>, Fault> },
-    /// JSON documents that are parts of calls; `keep` tells which are needed.
-    Parts { looks: fn(&Json) -> bool, keep: fn(&Json) -> bool, read: fn(&[Json]) -> Result<Vec<Call>, Fault> },
-    /// Running text.
-    Text { looks: fn(&str) -> bool, read: fn(&str) -> Result<Vec<Call>, Fault> },
-    /// Rows with columns, of any number of calls.
-    Table { looks: fn(&str) -> bool },
-}
-
-/// A row of [`Reads::Calls`].
-const fn calls(
-    name: &'static str,
-    about: &'static str,
-    looks: fn(&Json) -> bool,
-    read: fn(&Json) -> Result<Vec<Call>, Fault>,
-) -> Importer {
-    Importer { name, about, reads: Reads::Calls { looks, read } }
-}
-
-/// A row of [`Reads::Text`].
-const fn text(
-    name: &'static str,
-    about: &'static str,
-    looks: fn(&str) -> bool,
-    read: fn(&str) -> Result<Vec<Call>, Fault>,
-) -> Importer {
-    Importer { name, about, reads: Reads::Text { looks, read } }
-}
-
-/// A row of [`Reads::Parts`].
-const fn parts(
-    name: &'static str,
-    about: &'static str,
-    looks: fn(&Json) -> bool,
-    keep: fn(&Json) -> bool,
-    read: fn(&[Json]) -> Result<Vec<Call>, Fault>,
-) -> Importer {
-    Importer { name, about, reads: Reads::Parts { looks, keep, read } }
-}
-
-/// Every format, the most specific first.
-static IMPORTERS: [Importer; 39] = [
-    Importer { name: "recording", about: "recordings of this program (JSON Lines)", reads: Reads::Native },
-    calls("labelled", "labelled calls: {\"turns\":[{\"role\":…,\"text\":…}]}", labelled::looks, labelled::read),
-    calls("vcon", "vCon, signed or not", vcon::looks, vcon::read),
-    calls("contact-lens", "Amazon Connect Contact Lens", contact_lens::looks, contact_lens::read),
-    calls("call-analytics", "Amazon Transcribe Call Analytics", contact_lens::looks_analytics, contact_lens::read),
-    parts(
-        "contact-lens-realtime",
-        "Contact Lens real-time segment stream",
-        contact_lens::looks_realtime,
-        contact_lens::is_segments,
-        contact_lens::read_realtime,
-    ),
-    calls("transcribe", "Amazon Transcribe", transcribe::looks, transcribe::read),
-    calls("bedrock", "Amazon Bedrock Data Automation", transcribe::looks_bedrock, transcribe::read_bedrock),
-    calls("deepgram", "Deepgram, recorded", deepgram::looks, deepgram::read),
-    parts("deepgram-live", "Deepgram live log", deepgram::looks_live, deepgram::is_final, deepgram::read_live),
-    parts("deepgram-flux", "Deepgram Flux log", deepgram::looks_flux, deepgram::is_end_of_turn, deepgram::read_flux),
-    calls("ccai", "Google CCAI conversation upload", google::looks_entries, google::read_entries),
-    calls("insights", "Google CCAI Insights conversation", google::looks_insights, google::read_insights),
-    calls("google-speech", "Google Speech-to-Text", google::looks_speech, google::read_speech),
-    calls("azure-batch", "Azure batch transcription", azure::looks_batch, azure::read_batch),
-    calls("azure-fast", "Azure fast transcription", azure::looks_fast, azure::read_fast),
-    calls("azure-conversation", "Azure conversation analysis", azure::looks_conversation, azure::read_conversation),
-    calls("genesys", "Genesys Cloud transcript", genesys::looks, genesys::read),
-    parts("twilio", "Twilio Conversational Intelligence", twilio::looks, twilio::is_page, twilio::read),
-    calls("zoom-phone", "Zoom Phone transcript", zoom::looks, zoom::read),
-    calls("rev", "Rev.ai", rev::looks, rev::read),
-    calls("livekit", "LiveKit session report or chat history", livekit::looks, livekit::read),
-    calls("retell", "Retell call", retell::looks, retell::read),
-    calls("vapi", "Vapi end-of-call report", vapi::looks, vapi::read),
-    calls("elevenlabs", "ElevenLabs conversation", elevenlabs::looks, elevenlabs::read),
-    calls("assemblyai", "AssemblyAI", assemblyai::looks, assemblyai::read),
-    parts("openai-realtime", "OpenAI Realtime log", realtime::looks, realtime::is_kept, realtime::read),
-    calls("openai-diarized", "OpenAI diarized transcription", segments::looks_diarized, segments::read),
-    calls("wtf", "World Transcription Format", segments::looks_wtf, segments::read),
-    calls("whisper", "Whisper and WhisperX", segments::looks, segments::read),
-    calls("openai-chat", "OpenAI chat: {\"messages\":[…]}", messages::looks_chat, messages::read_chat),
-    parts("messages", "a list or lines of {role, content}", messages::looks, messages::is_message, messages::read),
-    calls("call", "an object with a list of speaker and text", rows::looks_wrapped, rows::read_wrapped),
-    parts("rows", "a list or lines of objects with speaker and text", rows::looks, rows::is_row, rows::read),
-    text("webvtt", "WebVTT (Zoom, Teams, WhisperX, …)", subtitles::looks_vtt, subtitles::read),
-    text("srt", "SubRip subtitles", subtitles::looks_srt, subtitles::read),
-    text("jose", "signed or encrypted JSON in one line", vcon::looks_compact, vcon::read_compact),
-    Importer { name: "csv", about: "CSV or TSV with a column for words", reads: Reads::Table { looks: table::looks } },
-    text("text", "plain text with speaker labels (Otter, Rev, …)", plain::looks, plain::read),
-];
-
-impl Importer {
-    fn takes(&self, value: &Json) -> bool {
-        match self.reads {
-            Reads::Calls { looks, .. } | Reads::Parts { looks, .. } => looks(value),
-            _ => false,
-        }
-    }
-}
-
-/// The importer that a JSON document's fields speak of.
-fn importer_of(value: &Json) -> Option<&'static Importer> {
-    IMPORTERS.iter().find(|importer| importer.takes(value))
-}
-
-/// The calls of a document in a document, such as a transcript in a vCon; `None` where no importer knows it.
-fn inner_calls(value: &Json) -> Option<Result<Vec<Call>, Fault>> {
-    match importer_of(value)?.reads {
-        Reads::Calls { read, .. } => Some(read(value)),
-        Reads::Parts { read, .. } => Some(read(std::slice::from_ref(value))),
-        _ => None,
-    }
 }
 
 /// The calls of a file, one by one.
@@ -271,7 +106,7 @@ fn opened<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Result
     let Opened { mut input, head } = bytes::open(input).map_err(unreadable)?;
     let head = bytes::head_text(&head);
     let importer = options.format.map(|format| format.0).or_else(|| importer_of_head(&head));
-    let places = Places { file: file.to_owned(), caller: options.caller.clone(), calls: 0 };
+    let places = Places::new(file, options.caller.clone());
     match importer.map(|importer| (importer, &importer.reads)) {
         Some((_, Reads::Native)) => {
             let recording = Recording::read(input, file, options.cut)?;
@@ -284,9 +119,9 @@ fn opened<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Result
                 return Err(Problem::TooLarge { limit: MAX_TEXT }.at(file, 0));
             }
             let calls = read(&bytes::text(&bytes));
-            Ok(Box::new(VecDeque::from(places.all(calls, importer, 0, "")).into_iter()))
+            Ok(Box::new(VecDeque::from(places.all(calls, importer.name, 0, "")).into_iter()))
         }
-        Some((importer, Reads::Table { .. })) => Ok(Box::new(table::Calls::new(input, &head, importer, places)?)),
+        Some((importer, Reads::Table { .. })) => Ok(Box::new(table::Calls::new(input, &head, importer.name, places)?)),
         Some((importer, _)) => Ok(Box::new(JsonCalls::new(input, file, Some(importer), places))),
         None if is_json(&head) => Ok(Box::new(JsonCalls::new(input, file, None, places))),
         None => Err(Problem::Unrecognised { found: text_shape(&head) }.at(file, 0)),
@@ -345,83 +180,14 @@ fn text_shape(head: &str) -> String {
     format!("text of {lines} lines or more, none of which begins with a speaker's name and a colon")
 }
 
-/// Gives calls their names, and problems their places.
-struct Places {
-    file: String,
-    caller: Option<String>,
-    calls: u64,
-}
-
-impl Places {
-    fn all(
-        mut self,
-        calls: Result<Vec<Call>, Fault>,
-        importer: &Importer,
-        line: u64,
-        at: &str,
-    ) -> Vec<Result<Source, RecordingError>> {
-        self.sources(calls, importer, line, at, false)
-    }
-
-    /// `many`: whether the file holds other calls as well.
-    fn sources(
-        &mut self,
-        calls: Result<Vec<Call>, Fault>,
-        importer: &Importer,
-        line: u64,
-        at: &str,
-        many: bool,
-    ) -> Vec<Result<Source, RecordingError>> {
-        match calls {
-            Err(fault) => {
-                self.calls += 1;
-                vec![Err(self.fault(fault, importer, line, at))]
-            }
-            Ok(calls) => {
-                let many = many || calls.len() > 1;
-                calls.into_iter().map(|call| self.source(call, importer, line, at, many)).collect()
-            }
-        }
-    }
-
-    fn source(
-        &mut self,
-        mut call: Call,
-        importer: &Importer,
-        line: u64,
-        at: &str,
-        many: bool,
-    ) -> Result<Source, RecordingError> {
-        self.calls += 1;
-        if many && call.id.is_none() {
-            call.id = Some(self.calls.to_string());
-        }
-        let name = match call.id.as_deref().filter(|_| many) {
-            Some(id) => format!("{}#{id}", self.file),
-            None => self.file.clone(),
-        };
-        made::source(call, &self.file, name, self.caller.as_deref())
-            .map_err(|fault| self.fault(fault, importer, line, at))
-    }
-
-    fn fault(&self, fault: Fault, importer: &Importer, line: u64, at: &str) -> RecordingError {
-        let place = match (at, fault.path.as_str()) {
-            ("", "") => String::new(),
-            ("", path) => format!("\"{path}\" of "),
-            (at, "") => format!("\"{at}\" of "),
-            (at, path) => format!("\"{at}.{path}\" of "),
-        };
-        let problem = fault.problem;
-        Problem::Foreign { format: importer.name, place, problem }.at(&self.file, line)
-    }
-}
-
 /// The calls of a file's JSON documents.
 struct JsonCalls<'a> {
     documents: Peekable<Documents<'a>>,
     forced: Option<&'static Importer>,
     places: Places,
     many: bool,
+    /// Rows on their way, with the importer, the line of the first and the array that they stand in.
+    rows: Option<(Rows, &'static Importer, u64, Option<u64>)>,
     ready: VecDeque<Result<Source, RecordingError>>,
     /// Nothing more of the file is worth reading.
     over: bool,
@@ -430,7 +196,7 @@ struct JsonCalls<'a> {
 impl<'a> JsonCalls<'a> {
     fn new(input: Box<dyn BufRead + 'a>, file: &str, forced: Option<&'static Importer>, places: Places) -> Self {
         let documents = Documents::new(input, file).peekable();
-        Self { documents, forced, places, many: false, ready: VecDeque::new(), over: false }
+        Self { documents, forced, places, many: false, rows: None, ready: VecDeque::new(), over: false }
     }
 
     fn take(&mut self, document: Document) {
@@ -448,19 +214,75 @@ impl<'a> JsonCalls<'a> {
                 let calls = read(&document.value);
                 let own = document.value.is_object() && importer.name == "labelled";
                 self.many |= own || document.element.is_some() || self.documents.peek().is_some_and(Result::is_ok);
-                self.places.sources(calls, importer, document.line, &at, self.many)
+                self.places.sources(calls, importer.name, document.line, &at, self.many)
             }
             Reads::Parts { keep, read, .. } => {
                 let line = document.line;
                 let calls = self.parts(document, keep).map(|parts| read(&parts));
                 match calls {
-                    Ok(calls) => self.places.sources(calls, importer, line, "", self.many),
+                    Ok(calls) => self.places.sources(calls, importer.name, line, "", self.many),
                     Err(error) => vec![Err(error)],
                 }
+            }
+            // A list within a list is a call by itself.
+            Reads::Rows { read, .. } if document.value.is_list() => {
+                self.many = true;
+                self.places.sources(
+                    read(std::slice::from_ref(&document.value)),
+                    importer.name,
+                    document.line,
+                    &at,
+                    true,
+                )
+            }
+            Reads::Rows { .. } => {
+                let mut rows = Rows::default();
+                let taken = rows
+                    .take(document.value)
+                    .map_err(|fault| self.places.fault(fault, importer.name, document.line, ""));
+                self.rows = Some((rows, importer, document.line, document.element.map(|(array, _)| array)));
+                taken.err().map(Err).into_iter().collect()
             }
             _ => Vec::new(),
         };
         self.ready.extend(sources);
+    }
+
+    /// The next call of rows that are read one by one; `None` when all of them are.
+    fn next_of_rows(&mut self) -> Option<Result<Source, RecordingError>> {
+        let (rows, importer, line, array) = self.rows.as_mut()?;
+        let belongs = |next: &Result<Document, RecordingError>| match next {
+            Ok(next) => next.element.map(|(array, _)| array) == *array && !next.value.is_list(),
+            Err(_) => true,
+        };
+        loop {
+            if let Some(call) = rows.open.overdue() {
+                self.many = true;
+                return Some(self.places.source(call, importer.name, *line, "", true));
+            }
+            let taken = match self.documents.next_if(belongs) {
+                Some(Ok(next)) if next.value.is_object() => {
+                    rows.take(next.value).map_err(|fault| self.places.fault(fault, importer.name, next.line, ""))
+                }
+                Some(Ok(_)) => Ok(()),
+                Some(Err(error)) => Err(error),
+                None => break,
+            };
+            if let Err(error) = taken {
+                self.places.calls += 1;
+                self.rows = None;
+                return Some(Err(error));
+            }
+        }
+        let finished = rows.finish().map_err(|fault| self.places.fault(fault, importer.name, *line, ""));
+        self.many |= !rows.open.is_single() || self.documents.peek().is_some();
+        let mut found = Vec::new();
+        while let Some(call) = rows.open.oldest() {
+            found.push(self.places.source(call, importer.name, *line, "", self.many));
+        }
+        self.rows = None;
+        self.ready.extend(finished.err().map(Err).into_iter().chain(found));
+        self.ready.pop_front()
     }
 
     /// The document and those that go with it: the rest of its array, or all that stand by themselves.
@@ -496,6 +318,9 @@ impl Iterator for JsonCalls<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(source) = self.ready.pop_front() {
+                return Some(source);
+            }
+            if let Some(source) = self.next_of_rows() {
                 return Some(source);
             }
             match self.documents.next().filter(|_| !self.over) {

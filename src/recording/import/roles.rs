@@ -30,7 +30,7 @@ const CALLER: [&str; 26] = [
     "klant",
     "callee",
 ];
-const AGENT: [&str; 31] = [
+const AGENT: [&str; 45] = [
     "agent",
     "assistant",
     "bot",
@@ -62,6 +62,20 @@ const AGENT: [&str; 31] = [
     "agente",
     "conseiller",
     "medewerker",
+    "call center agent",
+    "call centre agent",
+    "contact center agent",
+    "customer care",
+    "customer care representative",
+    "customer service",
+    "customer service agent",
+    "customer service representative",
+    "customer support",
+    "dispatcher",
+    "help desk",
+    "helpdesk",
+    "live agent",
+    "support agent",
 ];
 const SUPERVISOR: [&str; 2] = ["supervisor", "manager"];
 const OBSERVER: [&str; 7] = ["observer", "other", "transfer target", "ivr", "acd", "monitor", "recorder"];
@@ -133,6 +147,11 @@ pub(super) fn party_of_label(label: &str) -> Option<Party> {
 
 /// Whether a role word stands within a name, which says nothing for sure: `Wireless Caller`.
 pub(super) fn party_hinted(name: &str) -> Option<Party> {
+    // "Customer Service" and "Guest Relations" are who serve them.
+    let serves = ["service", "services", "support", "care", "relations", "desk", "team"];
+    if name.split(|c: char| !c.is_alphanumeric()).any(|word| serves.contains(&word.to_lowercase().as_str())) {
+        return Some(Party::Agent);
+    }
     name.split(|c: char| !c.is_alphanumeric())
         .find_map(party)
         .filter(|party| matches!(party, Party::Caller | Party::Agent))
@@ -163,11 +182,14 @@ mod tests {
             ("AGENT (Dana)", Some(Party::Agent)),
             ("Dana - Customer", Some(Party::Caller)),
             ("Agent 2", Some(Party::Agent)),
+            ("Customer Service", Some(Party::Agent)),
+            ("Customer Care (Mia)", Some(Party::Agent)),
             ("Dana Cole", None),
             ("Wireless Caller (5***1)", None),
         ] {
             assert_eq!(party_of_label(label), wanted, "{label}");
         }
+        assert_eq!(party_hinted("Guest Relations"), Some(Party::Agent));
         assert_eq!(party_hinted("Wireless Caller (5***1)"), Some(Party::Caller));
     }
 }

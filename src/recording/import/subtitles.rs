@@ -1,7 +1,7 @@
 //! WebVTT and SubRip: cues with times, and speakers in voice tags, in `Name:` or in `[SPEAKER_00]:`.
 
 use super::call::{Call, Fault};
-use super::plain::{Label, Names, label};
+use super::labels::{Label, Names, is_name, is_proper, label};
 use super::times::clock;
 
 pub(super) fn looks_vtt(text: &str) -> bool {
@@ -32,18 +32,22 @@ pub(super) fn read(text: &str) -> Result<Vec<Call>, Fault> {
     if rolls {
         unroll(&mut cues);
     }
-    let said: Vec<(Cue, Vec<Voice>)> = cues
-        .into_iter()
-        .map(|cue| {
-            let voices = voices(&cue);
-            (cue, voices)
-        })
-        .collect();
-    let labels = said.iter().flat_map(|(_, voices)| voices).filter(|voice| voice.name.is_none());
-    let names = Names::among(labels.filter_map(|voice| label(&voice.text)));
+    // A name on the first line of each cue, as documents have it.
+    let is_headed = |cue: &Cue| {
+        let name = cue.lines.first().map(String::as_str).unwrap_or_default();
+        cue.lines.len() > 1 && is_name(name) && is_proper(name) && !name.ends_with(':')
+    };
+    if cues.len() > 1 && cues.iter().all(is_headed) {
+        for cue in &mut cues {
+            let name = cue.lines.remove(0);
+            cue.lines.insert(0, format!("<v {name}>"));
+        }
+    }
+    let firsts: Vec<String> = cues.iter().filter_map(|cue| cue.lines.first()).map(|line| stripped(line)).collect();
+    let names = Names::among(firsts.iter().filter_map(|line| label(line)));
     let mut call = Call::default();
-    for (cue, voices) in said {
-        for voice in voices {
+    for cue in cues {
+        for voice in voices(&cue, &names) {
             let (name, text) = match (voice.name, label(&voice.text)) {
                 (Some(name), _) => (Some(name), voice.text.as_str()),
                 (None, Some(Label { name, rest, .. })) if names.has(name) => (Some(name.to_owned()), rest),
@@ -98,10 +102,22 @@ struct Voice {
     text: String,
 }
 
-/// Who says what in a cue: voice tags, else lines that a dash begins, else all of it.
-fn voices(cue: &Cue) -> Vec<Voice> {
+/// Who says what in a cue: voice tags, else lines that a dash or a known name begins, else all of it.
+fn voices(cue: &Cue, names: &Names) -> Vec<Voice> {
     let text = cue.lines.join(" ");
-    let mut voices = Vec::new();
+    let mut voices: Vec<Voice> = Vec::new();
+    if !text.contains("<v") {
+        for line in &cue.lines {
+            let plain = stripped(line);
+            let begins = has_dash(line) || label(&plain).is_some_and(|label| names.has(label.name));
+            match voices.last_mut().filter(|_| !begins) {
+                Some(voice) => voice.text = format!("{} {plain}", voice.text).trim().to_owned(),
+                None => voices.push(Voice { name: None, text: plain }),
+            }
+        }
+        voices.retain(|voice| !voice.text.is_empty());
+        return voices;
+    }
     let mut parts = text.split("<v");
     let before = stripped(parts.next().unwrap_or_default());
     if !before.is_empty() {
@@ -132,7 +148,15 @@ fn stripped(text: &str) -> String {
     }
     plain.push_str(rest);
     let plain = entities(plain.trim());
-    plain.strip_prefix("- ").map_or(plain.clone(), str::to_owned)
+    if has_dash(&plain) { plain.trim_start_matches(DASHES).trim_start().to_owned() } else { plain }
+}
+
+/// Signs that begin a line when somebody else speaks.
+const DASHES: [char; 4] = ['-', '–', '—', '>'];
+
+fn has_dash(line: &str) -> bool {
+    let after = line.trim_start_matches(DASHES);
+    after.len() < line.len() && after.starts_with(|c: char| c == ' ' || c.is_alphabetic())
 }
 
 fn is_tag(tag: &str) -> bool {

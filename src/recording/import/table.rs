@@ -1,16 +1,19 @@
 //! CSV and TSV, of any delimiter that its content speaks of, with a header or without; of one call, or of many with a
 //! column for their id. Rows are read one by one: however long the file, only the calls that are not over yet are held.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::BufRead;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::call::{Call, Fault};
-use super::columns::Columns;
+use super::columns::{Columns, Pace};
 use super::json::Json;
+use super::open::{Open, SCATTERED};
+use super::places::Places;
 use super::roles::party_of_label;
-use super::{Importer, Places, Source, bytes};
+use super::source::Source;
+use super::{bytes, plain};
 use crate::recording::problem::{Problem, RecordingError};
 
 /// Delimiters, the most usual first.
@@ -19,8 +22,6 @@ const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 const HEADER_WITHIN: usize = 10;
 /// How many rows tell what columns without a header are.
 const ROWS_THAT_TELL: usize = 20;
-/// How many bytes of words are held before the oldest call is taken for over.
-const MAX_HELD: usize = 32 * 1024 * 1024;
 
 static NULL: Json = Json::Null;
 
@@ -31,6 +32,8 @@ struct Layout {
     columns: Columns,
     /// Which row has the header, from 0.
     header: Option<usize>,
+    /// The columns of the id and the transcript, where each row is a call.
+    whole: Option<(Option<usize>, usize)>,
 }
 
 fn reader<'a>(input: impl BufRead + 'a, delimiter: u8) -> Reader<Box<dyn BufRead + 'a>> {
@@ -49,18 +52,72 @@ fn layout(head: &str) -> Option<Layout> {
     };
     let tables: Vec<(u8, Vec<Vec<String>>)> =
         DELIMITERS.into_iter().map(|delimiter| (delimiter, rows(delimiter))).collect();
-    let with_header = tables.iter().find_map(|(delimiter, rows)| {
-        let mut tops = rows.iter().take(HEADER_WITHIN).enumerate();
-        let (header, columns) = tops
-            .find_map(|(at, row)| Some((at, Columns::of(row.iter().map(String::as_str))?)).filter(|_| row.len() > 1))?;
-        let columns = if is_whispers(*delimiter, rows.get(header)?) { columns.in_millis() } else { columns };
-        Some(Layout { delimiter: *delimiter, columns, header: Some(header) })
-    });
+    let with_header = with_header(&tables);
     with_header.or_else(|| {
         tables.iter().find_map(|(delimiter, rows)| {
-            Some(Layout { delimiter: *delimiter, columns: headless(rows)?, header: None })
+            Some(Layout { delimiter: *delimiter, columns: headless(rows)?, header: None, whole: None })
         })
     })
+}
+
+/// How many words a cell has on average that is one of words, and not of names.
+const FEWEST_WORDS: usize = 3;
+
+fn with_header(tables: &[(u8, Vec<Vec<String>>)]) -> Option<Layout> {
+    let layout = |delimiter: &u8, columns: Columns, header: usize| Layout {
+        delimiter: *delimiter,
+        columns,
+        header: Some(header),
+        whole: None,
+    };
+
+    let tops = || {
+        tables.iter().flat_map(|(delimiter, rows)| {
+            let tops = rows.iter().take(HEADER_WITHIN).enumerate();
+            tops.filter(|(_, row)| row.len() > 1).map(move |(at, row)| (delimiter, rows, at, row))
+        })
+    };
+    let by_row = tops().find_map(|(delimiter, rows, at, row)| {
+        let columns = Columns::of(names(row))?;
+        let millis = is_whispers(*delimiter, row) || is_in_millis(&columns, rows.get(at + 1..)?);
+        let columns = if millis { columns.in_millis() } else { columns };
+        Some(layout(delimiter, columns, at))
+    });
+    let by_side = || {
+        tops().find_map(|(delimiter, rows, at, row)| {
+            let columns = Columns::sides(names(row))?;
+            let below = || rows.iter().skip(at + 1);
+            let said: Vec<&String> =
+                below().flat_map(|row| columns.texts().into_iter().filter_map(|at| row.get(at))).collect();
+            let cells = said.iter().filter(|cell| !cell.is_empty()).count();
+            let words: usize = said.iter().map(|cell| cell.split_whitespace().count()).sum();
+            (cells > 0 && words >= FEWEST_WORDS * cells).then(|| layout(delimiter, columns, at))
+        })
+    };
+    // A call in each row, its words with labels in one cell.
+    let whole = tables.iter().find_map(|(delimiter, rows)| {
+        let header = rows.first()?;
+        let (id, text) = Columns::whole(names(header))?;
+        let labelled =
+            |row: &Vec<String>| row.get(text).is_some_and(|cell| cell.lines().count() > 1 && plain::looks(cell));
+        let found = Layout { whole: Some((id, text)), ..layout(delimiter, Columns::default(), 0) };
+        rows.get(1..)?.iter().any(labelled).then_some(found)
+    });
+    whole.or(by_row).or_else(by_side)
+}
+
+fn names(row: &[String]) -> impl Iterator<Item = &str> {
+    row.iter().map(String::as_str)
+}
+
+/// Whether times without a unit can only be in ms.
+fn is_in_millis(columns: &Columns, rows: &[Vec<String>]) -> bool {
+    let mut pace = Pace::default();
+    for row in rows {
+        let row: Vec<Json> = row.iter().cloned().map(Json::Text).collect();
+        pace.hear(columns, |at| row.get(at).unwrap_or(&NULL));
+    }
+    pace.is_of_millis()
 }
 
 /// Whisper's own TSV has its times in ms and says so nowhere.
@@ -70,13 +127,16 @@ fn is_whispers(delimiter: u8, header: &[String]) -> bool {
 
 /// Columns by what stands in them: one of roles, and the one of the longest words.
 fn headless(rows: &[Vec<String>]) -> Option<Columns> {
-    let width = rows.first().map(Vec::len).filter(|width| *width > 1)?;
+    let width = rows.first().map(Vec::len)?;
+    if rows.iter().any(|row| row.len() < 2) {
+        return None;
+    }
     let column = |at: usize| rows.iter().filter_map(move |row| row.get(at)).filter(|cell| !cell.is_empty());
     // "Agent: Yes, of course." is no row of two cells, but a line that somebody says.
     let is_party = |cell: &String| !cell.contains(':') && party_of_label(cell).is_some();
     let speaker = (0..width).find(|at| column(*at).next().is_some() && column(*at).all(is_party))?;
     let text = (0..width).filter(|at| *at != speaker).max_by_key(|at| column(*at).map(String::len).sum::<usize>())?;
-    Some(Columns { speaker: Some(speaker), text, ..Columns::default() })
+    Some(Columns::unnamed(speaker, text))
 }
 
 pub(super) fn looks(head: &str) -> bool {
@@ -87,34 +147,40 @@ pub(super) fn looks(head: &str) -> bool {
 pub(super) struct Calls<'a> {
     rows: Reader<Box<dyn BufRead + 'a>>,
     layout: Layout,
-    importer: &'static Importer,
+    format: &'static str,
     places: Places,
     row: usize,
-    open: VecDeque<Call>,
-    /// Where a call is in `open`, counted from the first that ever was.
-    at: BTreeMap<Option<String>, usize>,
-    gone: usize,
-    held: usize,
+    open: Open,
     many: bool,
-    over: BTreeSet<Option<String>>,
     done: bool,
+    /// The calls of the last row that held whole ones.
+    ready: VecDeque<Result<Source, RecordingError>>,
 }
 
 impl<'a> Calls<'a> {
     pub(super) fn new(
         input: Box<dyn BufRead + 'a>,
         head: &str,
-        importer: &'static Importer,
+        format: &'static str,
         places: Places,
     ) -> Result<Self, RecordingError> {
         let layout = layout(head).ok_or_else(|| {
             let problem = "has no column for words; name one \"text\" and one \"speaker\" in the first line".to_owned();
-            Problem::Foreign { format: importer.name, place: String::new(), problem }.at(&places.file, 1)
+            Problem::Foreign { format, place: String::new(), problem }.at(&places.file, 1)
         })?;
         let rows = reader(input, layout.delimiter);
-        let (open, at, over) = Default::default();
-        let many = layout.columns.call.is_some();
-        Ok(Self { rows, layout, importer, places, row: 0, open, at, gone: 0, held: 0, many, over, done: false })
+        let many = layout.columns.call.is_some() || layout.whole.is_some();
+        Ok(Self {
+            rows,
+            layout,
+            format,
+            places,
+            row: 0,
+            open: Open::default(),
+            many,
+            done: false,
+            ready: VecDeque::new(),
+        })
     }
 
     /// Takes one row in; false at the end.
@@ -135,39 +201,36 @@ impl<'a> Calls<'a> {
         }
         let cells: Vec<Json> = cells(&record).into_iter().map(Json::Text).collect();
         let cell = |at: usize| cells.get(at).unwrap_or(&NULL);
+        if let Some((id, text)) = self.layout.whole {
+            let id = id.and_then(|at| cell(at).name());
+            let said = cell(text).text().filter(|text| !text.trim().is_empty()).map(plain::read);
+            let calls = said.map(|calls| {
+                calls.map(|calls| calls.into_iter().map(|call| Call { id: id.clone(), ..call }).collect())
+            });
+            let sources = calls.map(|calls| self.places.sources(calls, self.format, line, "", true));
+            self.ready.extend(sources.into_iter().flatten());
+            return Ok(true);
+        }
         let columns = &self.layout.columns;
         let id = columns.call.and_then(|at| cell(at).name());
-        if self.over.contains(&id) {
-            let problem = "has rows far from the others of its call; sort the file by the call's id".to_owned();
+        let Some(call) = self.open.call(id.clone()) else {
             let place = format!("call \"{}\"", id.unwrap_or_default());
-            return Err(Problem::Foreign { format: self.importer.name, place, problem }.at(&self.places.file, line));
-        }
-        let (open, gone) = (&mut self.open, self.gone);
-        let at = *self.at.entry(id.clone()).or_insert_with(|| {
-            open.push_back(Call { id, ..Call::default() });
-            gone + open.len() - 1
-        });
-        if let Some(call) = open.get_mut(at - gone) {
-            if columns.say(call, cell) {
-                self.held += call.pieces.last().map_or(0, |piece| piece.text.len() + 64);
-            } else if cells.iter().any(|cell| cell.text().is_some_and(|text| !text.is_empty()))
-                && cells.len() <= columns.text
-            {
-                call.warnings.push(format!("line {line} has {} columns and so no words", cells.len()));
-            }
+            let problem = Problem::Foreign { format: self.format, place, problem: SCATTERED.to_owned() };
+            return Err(problem.at(&self.places.file, line));
+        };
+        if columns.say(call, cell) {
+            let bytes = columns.texts().into_iter().filter_map(|at| cell(at).text()).map(str::len).sum();
+            self.open.heard(bytes);
+        } else if cells.iter().any(|cell| cell.text().is_some_and(|text| !text.is_empty()))
+            && columns.texts().iter().all(|at| cells.len() <= *at)
+        {
+            call.warnings.push(format!("line {line} has {} columns and so no words", cells.len()));
         }
         Ok(true)
     }
 
-    fn oldest(&mut self) -> Option<Result<Source, RecordingError>> {
-        let call = self.open.pop_front()?;
-        self.gone += 1;
-        self.held = self.held.saturating_sub(call.pieces.iter().map(|piece| piece.text.len() + 64).sum());
-        self.at.remove(&call.id);
-        if !self.done {
-            self.over.insert(call.id.clone());
-        }
-        Some(self.places.source(call, self.importer, 0, "", self.many))
+    fn source(&mut self, call: Call) -> Result<Source, RecordingError> {
+        self.places.source(call, self.format, 0, "", self.many)
     }
 }
 
@@ -175,9 +238,15 @@ impl Iterator for Calls<'_> {
     type Item = Result<Source, RecordingError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.done {
-            if self.held > MAX_HELD && self.open.len() > 1 {
-                return self.oldest();
+        loop {
+            if let Some(source) = self.ready.pop_front() {
+                return Some(source);
+            }
+            if self.done {
+                break;
+            }
+            if let Some(call) = self.open.overdue() {
+                return Some(self.source(call));
             }
             match self.take() {
                 Ok(true) => {}
@@ -192,8 +261,9 @@ impl Iterator for Calls<'_> {
         if self.places.calls == 0 && self.open.is_empty() {
             let none = Fault::new("", "has a header and no rows");
             self.places.calls += 1;
-            return Some(Err(self.places.fault(none, self.importer, 0, "")));
+            return Some(Err(self.places.fault(none, self.format, 0, "")));
         }
-        self.oldest()
+        let call = self.open.oldest()?;
+        Some(self.source(call))
     }
 }

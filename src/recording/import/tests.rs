@@ -202,6 +202,50 @@ fn a_call_of_a_table_ends_with_its_last_row_however_they_are_mixed() {
     assert_eq!(sources.iter().map(|source| source.recording.messages.len()).sum::<usize>(), 200);
 }
 
+/// Counts what is read of it.
+struct Tap<'a>(&'a [u8], &'a std::cell::Cell<usize>);
+
+impl Read for Tap<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.0.read(out)?;
+        self.1.set(self.1.get() + n);
+        Ok(n)
+    }
+}
+
+/// Lines of many calls, each with two rows, as a table and as JSON Lines.
+fn many_calls(calls: usize) -> [String; 2] {
+    let (mut table, mut lines) = ("call_id,speaker,text\n".to_owned(), String::new());
+    for call in 0..calls {
+        for (speaker, text) in [("agent", "How can I help you today?"), ("caller", "I would like to know where it is.")]
+        {
+            writeln!(table, "{call},{speaker},{text}").unwrap();
+            writeln!(lines, "{{\"call_id\":\"{call}\",\"speaker\":\"{speaker}\",\"text\":\"{text}\"}}").unwrap();
+        }
+    }
+    [table, lines]
+}
+
+#[test]
+fn calls_of_a_long_file_are_given_out_before_it_ends() {
+    for file in many_calls(10_000) {
+        let seen = std::cell::Cell::new(0);
+        let mut sources = read(std::io::BufReader::new(Tap(file.as_bytes(), &seen)), "f", &Options::default());
+        assert_eq!(sources.next().unwrap().unwrap().name, "f#0");
+        assert!(seen.get() < file.len() / 2, "{} of {}", seen.get(), file.len());
+        assert_eq!(sources.filter(Result::is_ok).count(), 9_999);
+    }
+}
+
+#[test]
+fn a_call_whose_rows_stand_far_apart_is_told_and_not_cut_in_two() {
+    for file in many_calls(5_000) {
+        let first: String = file.lines().nth(1).unwrap().replace("\"1\"", "\"0\"") + "\n";
+        let told = refused(&format!("{file}{first}"), &Options::default());
+        assert!(told.contains("sort the file"), "{told}");
+    }
+}
+
 static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| samples().into_iter().map(|(_, bytes)| bytes).collect());
 
 proptest! {

@@ -9,10 +9,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::call::{Call, Fault, Speaker};
+use super::formats::inner_calls;
 use super::json::{self, Json};
 use super::roles::party;
 use super::times::{moment, seconds};
-use super::{inner_calls, plain, rows, subtitles};
+use super::{plain, rows, subtitles};
 
 pub(super) fn looks(value: &Json) -> bool {
     let is_vcon = value.get("parties").is_list() && (value.get("dialog").is_list() || value.get("analysis").is_list());

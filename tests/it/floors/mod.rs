@@ -38,12 +38,7 @@ const CIRCLES: [(&[&str], &str); 10] = [
     (&["call/latch.rs", "call/mod.rs"], "the steps of an escalation are methods of the call that holds its state"),
     (&["manual/mod.rs", "manual/render.rs"], "a page is rendered, and a link that is rendered names a page"),
     (
-        &[
-            "recording/import/made.rs",
-            "recording/import/mod.rs",
-            "recording/import/table.rs",
-            "recording/import/vcon.rs",
-        ],
+        &["recording/import/formats.rs", "recording/import/vcon.rs", "recording/import/within.rs"],
         "the table of formats names its readers, and a reader of documents within documents looks them up in it",
     ),
     (

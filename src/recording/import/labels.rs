@@ -1,0 +1,380 @@
+//! How lines begin that somebody speaks: names, roles and stamps in every way that people and programs write them.
+//!
+//! A name is short, begins a line, and recurs or is a role: "Sure: go ahead" is speech.
+
+use std::collections::BTreeMap;
+
+use super::roles::{party, party_of_label};
+use super::times::{clock, moment};
+
+/// Longest name, in characters and in words.
+const MAX_NAME: (usize, usize) = (40, 5);
+
+/// Lines that come before a transcript and look as if somebody spoke.
+pub(super) const HEADINGS: [&str; 28] = [
+    "call",
+    "call id",
+    "case",
+    "case id",
+    "conversation",
+    "conversation id",
+    "date",
+    "duration",
+    "end",
+    "end time",
+    "file",
+    "filename",
+    "from",
+    "id",
+    "language",
+    "length",
+    "participants",
+    "queue",
+    "recorded",
+    "recording",
+    "session",
+    "start",
+    "start time",
+    "subject",
+    "time",
+    "title",
+    "to",
+    "transcript",
+];
+
+/// Words that begin speech and are followed by a colon now and then.
+const OPENERS: [&str; 24] = [
+    "actually", "and", "anyway", "but", "correct", "exactly", "first", "hello", "hi", "listen", "look", "no", "note",
+    "ok", "okay", "please", "question", "second", "so", "sorry", "sure", "well", "yeah", "yes",
+];
+
+/// How serious a line of a log is, which stands where a name would.
+const LEVELS: [&str; 9] = ["critical", "debug", "error", "fatal", "info", "notice", "trace", "warn", "warning"];
+
+/// How a line begins when it begins with a speaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Label<'a> {
+    pub(super) name: &'a str,
+    /// What stands after it.
+    pub(super) rest: &'a str,
+    /// When, in ms, where a stamp says so.
+    pub(super) at: Option<i64>,
+    /// Whether a stamp or brackets make it sure that it is a name.
+    pub(super) sure: bool,
+}
+
+/// The speaker that a line may begin with.
+pub(super) fn label(line: &str) -> Option<Label<'_>> {
+    let line = line.trim();
+    let (before, line) = match stamp(line) {
+        Some((at, rest)) => (Some(at), rest.trim_start_matches(['-', '–', '—', '|', '>']).trim_start()),
+        None => (None, line),
+    };
+    let line = line.strip_prefix("- ").unwrap_or(line).trim_start_matches("**").trim_start();
+    if let Some(label) = bracketed(line) {
+        return Some(Label { at: before.or(label.at), ..label });
+    }
+    let Some((head, rest)) = colon(line).filter(|(head, _)| head.chars().count() <= MAX_HEAD) else {
+        return dashed(line).map(|label| Label { at: before, ..label });
+    };
+    let head = before.and_then(|_| head.strip_prefix("From ")).map_or(head, |name| {
+        // `From Dana Cole to Everyone`, as chats have it.
+        name.split(" to ").next().unwrap_or(name).trim_start()
+    });
+    let head = head.trim_end_matches('*').trim_end();
+    let rest = rest.trim_start_matches('*').trim_start();
+    // `Speaker 1 (00:03)`, `Dana [00:03]`, `Dana 00:03`.
+    let (name, after) = match trailing_stamp(head) {
+        Some((name, at)) => (name, Some(at)),
+        None => (head, None),
+    };
+    let at = before.or(after);
+    if !is_name(name) {
+        return dashed(line).map(|label| Label { at: before, ..label });
+    }
+    Some(Label { name, rest, at, sure: at.is_some() && is_sure(name) })
+}
+
+/// Longest that a name and its stamp are, in characters.
+const MAX_HEAD: usize = 80;
+
+/// `Agent - text`, `Caller > text`: a role set apart by something else than a colon.
+fn dashed(line: &str) -> Option<Label<'_>> {
+    let apart = [" - ", " – ", " — ", " > ", " | ", "\t"].iter().filter_map(|sign| line.split_once(sign));
+    let (name, rest) = apart.min_by_key(|(name, _)| name.len())?;
+    let is_role = party(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ')).is_some();
+    (is_role && !rest.trim().is_empty()).then(|| Label { name: name.trim(), rest: rest.trim(), at: None, sure: true })
+}
+
+/// A line that is nothing but a role, a numbered speaker or, where a stamp stands above it, a name; the words are below.
+pub(super) fn alone(line: &str, stamped: bool) -> Option<Label<'_>> {
+    let name = line.trim().trim_matches('*').trim();
+    let is_speaker = party(name).is_some() || is_numbered(name) || (stamped && is_name(name) && is_proper(name));
+    is_speaker.then_some(Label { name, rest: "", at: None, sure: true })
+}
+
+/// Where the lines of a text stand alone that are speakers: only where two of them recur or take turns.
+pub(super) fn has_lines_alone(lines: &[&str]) -> bool {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut blank = true;
+    for line in lines {
+        if let Some(label) = alone(line, false).filter(|_| blank) {
+            *names.entry(label.name).or_default() += 1;
+        }
+        blank = line.trim().is_empty() || is_stamp(line);
+    }
+    names.len() >= 2
+}
+
+/// Whether a line is a stamp and nothing else.
+pub(super) fn is_stamp(line: &str) -> bool {
+    stamp(line.trim()).is_some_and(|(_, rest)| rest.is_empty())
+}
+
+/// Whether a name beside a stamp is one: "be there at 4:30" is speech.
+fn is_sure(name: &str) -> bool {
+    is_proper(name) || party_of_label(name).is_some() || is_numbered(name)
+}
+
+/// The colon that ends a name: not one within a stamp, nor one that an address has.
+pub(super) fn colon(line: &str) -> Option<(&str, &str)> {
+    let in_stamp = |at: usize| {
+        let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+        digit(line.as_bytes().get(at + 1)) && digit(at.checked_sub(1).and_then(|at| line.as_bytes().get(at)))
+    };
+    let at = line.match_indices([':', '：']).map(|(at, colon)| (at, colon.len())).find(|(at, _)| !in_stamp(*at));
+    let (at, len) = at?;
+    let (name, rest) = (line.get(..at)?, line.get(at + len..)?);
+    (!rest.starts_with("//")).then_some((name, rest))
+}
+
+/// `[SPEAKER_00]: text`, `[Dana] text`, `<Dana> text`.
+fn bracketed(line: &str) -> Option<Label<'_>> {
+    let close = match line.chars().next()? {
+        '[' => ']',
+        '<' => '>',
+        '(' => ')',
+        _ => return None,
+    };
+    let (name, rest) = line.get(1..)?.split_once(close)?;
+    let colon = rest.trim_start().strip_prefix(':').filter(|_| close != ')');
+    // A mark such as [silence] stands in brackets as well.
+    let is_speaker = party_of_label(name).is_some() || is_numbered(name) || colon.is_some();
+    (is_name(name) && is_speaker).then(|| Label {
+        name: name.trim(),
+        rest: colon.unwrap_or(rest).trim(),
+        at: None,
+        sure: true,
+    })
+}
+
+/// `SPEAKER_00`, `spk_1`, `Speaker 2`, `ch_0`.
+fn is_numbered(name: &str) -> bool {
+    let letters = name.trim().trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | ' ' | '-'));
+    letters.len() < name.trim().len()
+        && matches!(letters.to_lowercase().as_str(), "speaker" | "spk" | "channel" | "ch" | "s" | "participant")
+}
+
+/// The stamp that a line begins with, and the rest: `[00:00:02]`, `(00:02)`, `00:00:02.5`, `[00:01 - 00:04]`.
+pub(super) fn stamp(line: &str) -> Option<(i64, &str)> {
+    let close = match line.chars().next()? {
+        '[' => Some(']'),
+        '(' => Some(')'),
+        '{' => Some('}'),
+        _ => None,
+    };
+    match close {
+        Some(close) => {
+            let (inner, rest) = line.get(1..)?.split_once(close)?;
+            Some((time(inner.trim())?.0, rest.trim_start_matches(':').trim_start()))
+        }
+        None => {
+            let (at, rest) = time(line)?;
+            // `00:01 --> 00:04`: when it ends says nothing more.
+            let end = rest.trim_start_matches(['-', '–', '>']);
+            let rest =
+                time_of_day(end.trim_start(), false).filter(|_| end.len() < rest.len()).map_or(rest, |(_, rest)| rest);
+            Some((at, rest.trim_start_matches(':').trim_start()))
+        }
+    }
+}
+
+/// The time that a text begins with, and the rest: a clock, in twelve hours too, with or without a date before it.
+pub(super) fn time(text: &str) -> Option<(i64, &str)> {
+    let token = |text: &'_ str| -> (usize, usize) {
+        let begin = text.len() - text.trim_start().len();
+        (begin, text[begin..].find(char::is_whitespace).map_or(text.len(), |at| begin + at))
+    };
+    let (begin, end) = token(text);
+    let (first, rest) = (text.get(begin..end)?, text.get(end..)?);
+    if let Some(at) = moment(first.trim_end_matches([',', ':'])) {
+        return Some((at, rest.trim_start()));
+    }
+    let date = first.trim_end_matches(',');
+    if is_date(date) {
+        let (at, after) = time_of_day(rest.trim_start(), true)?;
+        // Dates whose order nobody knows only part a stamp from its day.
+        return Some((moment(&format!("{date} 00:00")).unwrap_or(0) + at, after));
+    }
+    time_of_day(&text[begin..], false)
+}
+
+/// Three numbers with signs between them.
+fn is_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(['-', '/', '.']).collect();
+    parts.len() == 3
+        && parts.iter().all(|part| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A clock, in ms since its zero, with `AM` or `PM` if it has one. `10:59` is of a day when a date or a half says so, else
+/// of a call.
+fn time_of_day(text: &str, dated: bool) -> Option<(i64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(text.len());
+    let (first, rest) = text.split_at(end);
+    let first = first.trim_end_matches([':', ',', '.']);
+    let at = clock(first)?;
+    let of_day = if first.matches(':').count() == 1 { at * 60 } else { at };
+    let rest = rest.trim_start();
+    let half = rest.get(..2).filter(|half| half.eq_ignore_ascii_case("am") || half.eq_ignore_ascii_case("pm"));
+    let ends = |rest: &str| rest.chars().next().is_none_or(|c| !c.is_alphanumeric());
+    match half.filter(|_| ends(&rest[2..]) && of_day < 13 * HOUR_MS) {
+        Some(half) => {
+            let noon = if half.eq_ignore_ascii_case("pm") { 12 * HOUR_MS } else { 0 };
+            Some((of_day % (12 * HOUR_MS) + noon, rest[2..].trim_start()))
+        }
+        None => Some((if dated { of_day } else { at }, rest)),
+    }
+}
+
+pub(super) const HOUR_MS: i64 = 3_600_000;
+
+/// The stamp that ends a heading, and the name before it.
+fn trailing_stamp(head: &str) -> Option<(&str, i64)> {
+    let head = head.trim_end();
+    let (name, stamp) = match head.chars().last()? {
+        ')' => head.strip_suffix(')')?.rsplit_once('(')?,
+        ']' => head.strip_suffix(']')?.rsplit_once('[')?,
+        'M' | 'm' => {
+            let at = head.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ').rfind(char::is_whitespace)?;
+            head.split_at(at)
+        }
+        _ => head.rsplit_once(char::is_whitespace)?,
+    };
+    let (at, rest) = time(stamp.trim())?;
+    rest.is_empty().then(|| (name.trim_end_matches(['-', '–', '|', ' ', '\t', ',']), at))
+}
+
+pub(super) fn is_name(name: &str) -> bool {
+    let name = name.trim();
+    if LEVELS.iter().any(|level| level.eq_ignore_ascii_case(name)) {
+        return false;
+    }
+    let first = name.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '+');
+    let (characters, words) = (name.chars().count(), name.split_whitespace().count());
+    first && characters <= MAX_NAME.0 && words <= MAX_NAME.1 && !name.contains(['.', '?', '!', ',', ';', '"', '“', ':'])
+        || (party(name).is_some() && !name.is_empty())
+        || is_abbreviated(name) && characters <= MAX_NAME.0 && words <= MAX_NAME.1
+}
+
+/// `Dr. Cole`, `Dana C.`, `Cole, Dana`.
+fn is_abbreviated(name: &str) -> bool {
+    let plain =
+        |word: &str| word.chars().next().is_some_and(char::is_uppercase) && !word.contains(['?', '!', ';', '"', ':']);
+    let ends = |word: &&str| word.ends_with(['.', ',']);
+    let words: Vec<&str> = name.split_whitespace().collect();
+    (2..=3).contains(&words.len())
+        && words.iter().all(|word| plain(word))
+        && words.iter().any(|word| ends(word) && word.len() <= 3 || word.ends_with(','))
+}
+
+/// A heading with a stamp, its words below: `Dana Cole  0:49`, `Speaker 1 (00:03)`, `00:00:05 Dana Cole`.
+pub(super) fn heading(line: &str) -> Option<Label<'_>> {
+    let line = line.trim();
+    let (name, at) = match trailing_stamp(line) {
+        Some(found) => found,
+        None => stamp(line).map(|(at, name)| (name, at))?,
+    };
+    (is_name(name) && is_sure(name)).then_some(Label { name: name.trim(), rest: "", at: Some(at), sure: true })
+}
+
+/// Which of a text's labels are names.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<String, bool>);
+
+impl Names {
+    /// The names among labels: those that a stamp or a role makes sure of, those that recur, and those that look like
+    /// nothing else.
+    pub(super) fn among<'a>(labels: impl Iterator<Item = Label<'a>>) -> Self {
+        let mut counts: BTreeMap<String, (usize, bool, &str)> = BTreeMap::new();
+        for label in labels {
+            let entry = counts.entry(label.name.trim().to_lowercase()).or_insert((0, false, label.name));
+            entry.0 += 1;
+            entry.1 |= label.sure || party_of_label(label.name).is_some() || is_numbered(label.name);
+        }
+        let names = counts.into_iter().filter(|(lower, (count, sure, shown))| {
+            *sure
+                || (!OPENERS.contains(&lower.as_str())
+                    && !HEADINGS.contains(&lower.as_str())
+                    && (*count > 1 || is_proper(shown)))
+        });
+        Self(names.map(|(lower, (_, sure, _))| (lower, sure)).collect())
+    }
+
+    /// How many there are, and how many of them are sure.
+    pub(super) fn count(&self) -> (usize, usize) {
+        (self.0.len(), self.0.values().filter(|sure| **sure).count())
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(&name.trim().to_lowercase())
+    }
+}
+
+/// Whether each word of a name begins with a capital, a digit or a plus.
+pub(super) fn is_proper(name: &str) -> bool {
+    let begins = |word: &str| {
+        word.trim_start_matches(['(', '*'])
+            .chars()
+            .next()
+            .is_some_and(|c| c.is_uppercase() || c.is_ascii_digit() || c == '+')
+    };
+    let mut words = name.split_whitespace();
+    let opener = words.clone().next().is_some_and(|word| OPENERS.contains(&word.to_lowercase().as_str()));
+    // "It's 4: …" begins with a capital as well.
+    let contracted =
+        |word: &str| ["'s", "'m", "'re", "'ll", "'ve", "'d", "’s", "’m"].iter().any(|end| word.ends_with(end));
+    !opener && !name.trim().is_empty() && words.all(|word| begins(word) && !contracted(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(line: &str) -> Option<(&str, &str, Option<i64>)> {
+        label(line).or_else(|| heading(line)).map(|label| (label.name, label.rest, label.at))
+    }
+
+    #[test]
+    fn labels_are_found_however_they_are_written() {
+        assert_eq!(told("[00:00:02] AGENT (Dana): Good day."), Some(("AGENT (Dana)", "Good day.", Some(2000))));
+        assert_eq!(told("[SPEAKER_01]: Thank you."), Some(("SPEAKER_01", "Thank you.", None)));
+        assert_eq!(told("Speaker 1 (00:03):"), Some(("Speaker 1", "", Some(3000))));
+        assert_eq!(told("Dana Cole  0:49  "), Some(("Dana Cole", "", Some(49_000))));
+        assert_eq!(told("**User:** Hi."), Some(("User", "Hi.", None)));
+        assert_eq!(told("00:05 - Dana: Hi."), Some(("Dana", "Hi.", Some(5000))));
+        assert_eq!(told("Wireless Caller (5***1): Hi."), Some(("Wireless Caller (5***1)", "Hi.", None)));
+        assert_eq!(told("3/1/26, 12:30 PM - Dana: Hi."), Some(("Dana", "Hi.", Some(45_000_000))));
+        assert_eq!(told("00:05 From Dana Cole to Everyone: Hi."), Some(("Dana Cole", "Hi.", Some(5000))));
+        assert_eq!(told("2026-03-01 10:00:00 WARN: slow"), None);
+        assert_eq!(told("see https://example.com"), None);
+        assert_eq!(told("[silence]"), None);
+        assert_eq!(told("I told him, and this is it: no."), None);
+    }
+
+    #[test]
+    fn speech_with_a_colon_is_no_name() {
+        let names =
+            Names::among(["Dana Cole: Hi.", "Sure: go ahead.", "Tom: a", "Tom: b"].into_iter().filter_map(label));
+        assert!(names.has("Dana Cole") && names.has("tom") && !names.has("Sure"));
+    }
+}
