@@ -168,27 +168,13 @@ impl Hook {
         Self { listener, url }
     }
 
-    /// Reads one attempt whole and leaves it unanswered.
+    /// Reads one attempt whole and leaves it unanswered. One whose process was killed half-way is no attempt.
     pub(crate) async fn attempt(&self) -> Attempt {
         soon("a webhook", async {
-            let (mut stream, _) = self.listener.accept().await.unwrap();
-            let mut bytes = Vec::new();
             loop {
-                let mut chunk = [0; 4096];
-                let n = stream.read(&mut chunk).await.unwrap();
-                bytes.extend_from_slice(&chunk[..n]);
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-                let headers: Vec<(String, String)> = head
-                    .lines()
-                    .skip(1)
-                    .filter_map(|l| l.split_once(": "))
-                    .map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()))
-                    .collect();
-                let length = headers.iter().find(|(k, _)| k == "content-length").map_or(0, |(_, v)| v.parse().unwrap());
-                if body.len() >= length {
-                    let body = body.to_owned();
-                    return Attempt { stream, headers, body };
+                let (stream, _) = self.listener.accept().await.unwrap();
+                if let Some(attempt) = Attempt::read(stream).await {
+                    return attempt;
                 }
             }
         })
@@ -202,6 +188,29 @@ impl Hook {
 }
 
 impl Attempt {
+    /// None where it breaks off.
+    async fn read(mut stream: TcpStream) -> Option<Self> {
+        let mut bytes = Vec::new();
+        loop {
+            let mut chunk = [0; 4096];
+            let n = stream.read(&mut chunk).await.ok().filter(|n| *n > 0)?;
+            bytes.extend_from_slice(&chunk[..n]);
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let headers: Vec<(String, String)> = head
+                .lines()
+                .skip(1)
+                .filter_map(|l| l.split_once(": "))
+                .map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()))
+                .collect();
+            let length = headers.iter().find(|(k, _)| k == "content-length").map_or(0, |(_, v)| v.parse().unwrap());
+            if body.len() >= length {
+                let body = body.to_owned();
+                return Some(Self { stream, headers, body });
+            }
+        }
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(k, _)| k == name).map_or("", |(_, v)| v)
     }
@@ -229,7 +238,8 @@ impl Attempt {
 
     pub(crate) async fn answer(mut self, status: u16) {
         let text = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-        self.stream.write_all(text.as_bytes()).await.unwrap();
+        // Who was killed meanwhile hears no answer.
+        self.stream.write_all(text.as_bytes()).await.ok();
         self.stream.shutdown().await.ok();
     }
 }
