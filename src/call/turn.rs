@@ -1,4 +1,4 @@
-//! A turn: all that one participant says until another takes over. Where that comes in several [`Part`]s (a room that ends a
+//! A turn: all that one participant says until another takes over. Where that comes in several `Part`s (a room that ends a
 //! turn at each pause, a tail after its end), they are one turn.
 
 use super::segment::{Segment, join};
