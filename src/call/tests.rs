@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::event::{Input, Output, RateResult};
-use super::report::{Report, TurnReport};
+use super::report::{Doubt, Report, TurnReport};
 use super::{Call, CallOptions};
 use crate::alert::outcome::{Outcome, Progress};
 use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
@@ -1000,6 +1000,83 @@ fn a_role_that_flips_costs_no_rating() {
     }
     sim.say("u20", "2 no");
     assert_eq!((sim.rates(), sim.last_turn().turn, sim.last_turn().streak), (rates + 1, 21, 2));
+}
+
+/// A piece of the caller's words.
+fn piece(segment: &str, text: &str, from: u64, to: u64) -> serde_json::Value {
+    json!({"type": "transcript", "segment_id": segment, "participant_id": "c", "text": text, "final": true,
+        "start_ms": from, "end_ms": to})
+}
+
+#[test]
+fn after_an_outage_turns_follow_the_times_of_their_pieces_and_not_their_arrival() {
+    let mut sim = Sim::new(flag());
+    for turn in 0..3 {
+        sim.room(piece(&format!("s{turn}"), "2 no", turn * 5_000, turn * 5_000 + 900));
+    }
+    sim.pass(1_200);
+    assert_eq!((sim.last_turn().turn, sim.escalations().len()), (3, 1), "a burst of three turns");
+    let mut sim = Sim::new(flag());
+    for n in 0..3 {
+        sim.room(piece(&format!("s{n}"), "2 no", n * 1_200, n * 1_200 + 900));
+        sim.pass(4_000);
+    }
+    assert_eq!((sim.last_turn().turn, sim.escalations().len()), (1, 0), "one turn that arrived in three");
+}
+
+#[test]
+fn a_turn_id_that_comes_again_for_another_turn_is_another_turn() {
+    let mut sim = Sim::new(flag());
+    for text in ["2 nobody ever calls me back", "2 where is my parcel", "2 this is the third time"] {
+        sim.say("u1", text);
+        sim.room(json!({"type": "agent.state", "state": "speaking"}));
+    }
+    assert_eq!((sim.last_turn().turn, sim.escalations().len()), (3, 1));
+    assert_eq!(sim.warnings(), ["odd: turn ids of \"c\" came again for another turn; it counts too"]);
+    // A correction keeps words of what it corrects.
+    sim.say("u1", "2 this was the third time");
+    assert_eq!(sim.last_turn().turn, 3);
+}
+
+#[test]
+fn our_own_handover_sentence_on_the_callers_line_is_no_turn() {
+    let mut sim = Sim::new(transfer());
+    angry(&mut sim);
+    let said = sim.outputs.iter().find_map(|o| match o {
+        Output::Room { message: SidecarMessage::Command { command: CommandKind::Say { text }, .. } } => {
+            Some(text.clone())
+        }
+        _ => None,
+    });
+    sim.say("u4", &said.unwrap().to_uppercase());
+    assert_eq!(sim.last_turn().turn, 3);
+    assert!(sim.warnings().iter().any(|warning| warning.contains("an echo is not rated")), "{:?}", sim.warnings());
+}
+
+fn doubt(sim: &Sim) -> Option<Doubt> {
+    sim.reports().find_map(|r| if let Report::Ended { doubt, .. } = r { Some(*doubt) } else { None }).unwrap()
+}
+
+#[test]
+fn a_call_of_which_little_was_heard_does_not_look_like_a_calm_one() {
+    let end = |sim: &mut Sim| sim.room(json!({"type": "session.ended", "reason": "hangup"}));
+    let mut calm = Sim::new(flag());
+    calm.say("u1", "7 fine");
+    calm.say("u2", "x quoi");
+    end(&mut calm);
+    assert_eq!(doubt(&calm), None);
+    let mut foreign = Sim::new(flag());
+    foreign.say("u1", "7 fine");
+    foreign.say("u2", "x quoi");
+    foreign.say("u3", "x non");
+    end(&mut foreign);
+    assert_eq!(doubt(&foreign), Some(Doubt::MostlyUnrated));
+    let mut unknown = Sim::new(flag());
+    unknown.room(json!({"type": "participant.joined", "participant": {"id": "c", "role": "client"}}));
+    unknown.say("u1", "2 no");
+    end(&mut unknown);
+    assert_eq!(doubt(&unknown), Some(Doubt::NobodyHeard));
+    assert!(unknown.warnings()[0].contains("\"c\" has a role that is none of"), "{:?}", unknown.warnings());
 }
 
 #[test]

@@ -30,6 +30,7 @@ macro_rules! links {
          [settings]: crate::manual::settings\n\
          [webhook]: crate::manual::webhook\n\
          [transfer]: crate::manual::transfer\n\
+         [review]: crate::manual::review\n\
          [rooms]: crate::manual::rooms\n\
          [dialect]: crate::manual::dialect\n\
          [rating]: crate::manual::rating\n\

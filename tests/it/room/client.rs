@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::peer::{Peer, brief, briefs, connect, ended, next, place, place_with, said, turn_away, welcome};
+use super::peer::{Peer, brief, briefs, connect, ended, in_time, next, place, place_with, said, turn_away, welcome};
 
 fn say(id: &str) -> SidecarMessage {
     SidecarMessage::Command {
@@ -413,4 +413,19 @@ async fn a_runtime_that_is_slow_loses_interims_at_most() {
     }
     assert_eq!(finals, (0..TURNS).map(|turn| format!("turn {turn}")).collect::<Vec<_>>());
     drop(talking.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_welcome_that_cannot_be_used_says_which_field_is_wrong_and_is_asked_for_again() {
+    let (listener, config) = place().await;
+    let mut room = connect(config);
+    let mut peer = Peer::accept(&listener).await;
+    peer.hear().await;
+    let mut bad = welcome("one", false);
+    bad.as_object_mut().unwrap().remove("session_id");
+    peer.say(&bad).await;
+    let RoomEvent::Lost { detail, .. } = in_time("an event", room.next()).await else { panic!("it was not refused") };
+    assert!(detail.contains("welcome cannot be used") && detail.contains("session_id"), "{detail}");
+    let (_peer, _) = Peer::welcomed(&listener, "one", false).await;
+    assert_eq!(briefs(&mut room, 1).await, ["welcome one"]);
 }
