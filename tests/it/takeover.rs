@@ -170,6 +170,25 @@ async fn another_call_is_known_by_its_words_where_the_end_of_the_one_before_was_
     assert_eq!(sidecar.exit().await, Some(0));
 }
 
+#[tokio::test]
+async fn of_two_that_live_on_one_room_with_one_store_one_acts() {
+    let (room, hook, program) = (Room::start().await, Hook::start().await, Program::new());
+    let (mut first, mut one) = attached(&program, &room, &hook, 0).await;
+    let (mut second, mut other) = attached(&program, &room, &hook, 0).await;
+    let (told, _answers) = answering(hook);
+    for (n, text) in SEED_TURNS.iter().enumerate() {
+        one.turn(n as u64 + 1, n, text).await;
+        other.turn(n as u64 + 1, n, text).await;
+    }
+    let alert_id = first.event("escalation").await["alert_id"].clone();
+    assert_eq!(second.event("escalation").await["alert_id"], alert_id);
+    one.end(4).await;
+    other.end(4).await;
+    assert_eq!((first.exit().await, second.exit().await), (Some(0), Some(0)));
+    assert_eq!(program.deliver(&["--until-empty"]).await, Some(0));
+    assert_eq!(*told.lock().unwrap(), [alert_id.as_str().unwrap()]);
+}
+
 /// How often the program is killed, and its connection cut, below; `SIDECAR_TEST_TIMES` says otherwise.
 const TIMES: usize = 30;
 
