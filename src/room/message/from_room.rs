@@ -25,7 +25,7 @@ pub struct Welcome {
     /// What the room offers: `turn_events`, `say`, `transfer`, `set_flag`, `tools`; unknown ones are ignored.
     #[serde(default)]
     pub capabilities: Vec<String>,
-    /// Whether the session goes on after `last_seq`; otherwise all that the room still holds follows.
+    /// Whether the session goes on after `last_seq`; otherwise all of its messages follow, from the first.
     #[serde(default)]
     pub resumed: bool,
 }

@@ -141,7 +141,8 @@ pub enum SidecarMessage {
         /// For the agent.
         output: Value,
     },
-    /// Everything up to `seq` has arrived.
+    /// Everything up to `seq` has arrived, and what followed from it is on disk. It paces the room, which keeps all messages of
+    /// a session until it ends: a `hello` without `resume` gets them from the first.
     #[serde(rename = "ack")]
     Ack {
         /// The last message that arrived without a gap.
