@@ -7,7 +7,7 @@ use super::odd::Odd;
 use super::turn::Part;
 use crate::clock::Millis;
 use crate::room::message::{Transcript, TurnEnded};
-use crate::sentiment::likeness::{likeness, words};
+use crate::sentiment::likeness::likeness;
 
 /// Two versions of one piece begin no further apart than this, in ms.
 const ONE_MOMENT_MS: u64 = 2_000;
@@ -87,8 +87,7 @@ impl TurnBook {
             let (Some(began), Some(over)) = (known.start_ms, known.end_ms) else { return false };
             let common = over.min(end).saturating_sub(began.max(start));
             let longest = over.saturating_sub(began).max(end.saturating_sub(start));
-            let same_words = words(&known.text) == words(&piece.text);
-            let alike = same_words || likeness(&known.text, &piece.text) >= ALIKE;
+            let alike = likeness(&known.text, &piece.text) >= ALIKE;
             known.is_final && piece.is_final && longest > 0 && alike && share(common, longest) >= SAME_TIME
         };
         let known = open.take(4).chain(closed).find(again).cloned()?;
