@@ -82,7 +82,8 @@ pub enum AllowEntry {
     Host(String),
 }
 
-/// Of which calls the transcript is kept in the store, for the pages and labels that are made of it.
+/// Of which calls the transcript is kept in the store, for the pages and labels that are made of it. With `none` no word is
+/// shown of calls in progress either.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeepTranscripts {
     /// Of none.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::alert::about::About;
 use crate::alert::outcome::Outcome;
+use crate::alert::payload::Caller as Who;
 use crate::alert::{Alert, AlertId};
 use crate::call::report::Report;
 use crate::clock::unix_ms;
@@ -75,6 +76,22 @@ impl Caller {
     /// Whether a call that ends now ends well: a human has the caller, or the caller's last turn was no low one.
     pub(super) fn went_well(&self) -> bool {
         self.handed_over || self.low == Some(false)
+    }
+
+    /// Who calls, as far as the room says.
+    pub(super) fn who(&self) -> Option<Who> {
+        let caller = self.callers.first();
+        let who = Who {
+            participant: caller.and_then(|one| fit(&one.id)),
+            name: caller.and_then(|one| one.name.as_deref()).and_then(fit),
+            number: self.number.clone(),
+        };
+        (who != Who { participant: None, name: None, number: None }).then_some(who)
+    }
+
+    /// Whether a human has the caller.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.handed_over
     }
 
     /// Adds to an alert whom it is about, and when it was decided.

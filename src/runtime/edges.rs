@@ -11,6 +11,7 @@ use tracing::{Instrument as _, Span};
 
 use super::about::Caller;
 use super::host::Host;
+use super::live::Standing;
 use super::transcript::Transcript;
 use super::writer::Writer;
 use crate::alert::outcome::{Outcome, Progress};
@@ -39,6 +40,7 @@ pub(super) struct Edges {
     outgoing: Arc<[Outgoing]>,
     caller: Caller,
     transcript: Transcript,
+    standing: Standing,
     unstored: usize,
     transfers: HashMap<AlertId, Stop>,
     session: Option<(String, String)>,
@@ -63,6 +65,7 @@ impl Edges {
             outgoing,
             caller: Caller::default(),
             transcript: Transcript::new(settings.keep_transcripts),
+            standing: Standing::new(host.live.clone(), &settings),
             settings,
             host,
             inputs,
@@ -100,6 +103,7 @@ impl Edges {
     pub(super) fn heard(&mut self, now: Millis, message: &RoomMessage) {
         self.caller.heard(message);
         self.transcript.heard(now, message);
+        self.standing.heard(message, &self.caller);
     }
 
     /// The room let us in: notes the session, and gets SIP ready where a transfer will need it.
@@ -111,6 +115,7 @@ impl Edges {
             self.host.writer.note(Change::SessionStarted { session_id, room_name, caller });
             self.session = Some(session);
         }
+        self.standing.joined(welcome, &self.caller);
         let over_sip = !matches!(choose_route(welcome, self.settings.sip.mode), None | Some(Route::RoomCommand));
         if over_sip && self.settings.action.kind() == ActionKind::Transfer {
             let (host, settings) = (Arc::clone(&self.host), Arc::clone(&self.settings));
@@ -126,6 +131,7 @@ impl Edges {
     /// Keeps the session's row in step with what the core reports.
     pub(super) fn reported(&mut self, report: &Report) {
         self.caller.reported(report);
+        self.standing.reported(report, &self.caller);
         if let (Report::Ended { reason, turns, escalated, .. }, Some((session_id, room_name))) =
             (report, self.session.clone())
         {
@@ -246,7 +252,10 @@ impl Edges {
 
     /// After the call: lets the attempts that are under way finish, begins none, and reports how they went.
     pub(super) async fn settle(self, inputs: &mut mpsc::UnboundedReceiver<Input>, tell: &mut impl FnMut(&Report)) {
-        let Self { settings, host, session, call_is_over, tasks, over, inputs: sender, .. } = self;
+        let Self { settings, host, session, call_is_over, tasks, over, inputs: sender, mut standing, .. } = self;
+        standing.over();
+        // With it this call's way to the board goes.
+        drop(standing);
         drop(sender);
         over.cancel();
         tasks.close();

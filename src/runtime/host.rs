@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::attachment::{Attachment, Call, Ending};
+use super::live::Live;
 use super::sip_agents::SipAgents;
 use super::writer::Writer;
 use crate::alert::outgoing::Outgoing;
@@ -40,13 +41,14 @@ pub struct Means {
     pub authorities: Authorities,
 }
 
-/// What a process owns once: the store and its one writer, the deliverer, one sweeper, the SIP agents, whom TLS trusts, and
+/// What a process owns once: the store and its one writer, what the board is told, the deliverer, one sweeper, the SIP agents, whom TLS trusts, and
 /// the request to stop. It serves any number of calls, each a task of its own.
 pub struct Host {
     pub(super) deliverer: Option<Arc<Deliverer>>,
     pub(super) sip: SipAgents,
     pub(super) authorities: Authorities,
     pub(super) writer: Writer,
+    pub(super) live: Live,
     /// Asks all calls to finish.
     stop: CancellationToken,
     /// No further attempt is begun.
@@ -59,9 +61,10 @@ impl Host {
     /// Starts what all calls share. Cancelling `stop` asks every call to finish. Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(means: Means, stop: CancellationToken) -> Arc<Self> {
+        let (live, telling) = Live::start(&means.store);
         let (writer, writing) = Writer::start(means.store);
         let over = CancellationToken::new();
-        let mut background = vec![writing];
+        let mut background = vec![writing, telling];
         if let Some(deliverer) = &means.deliverer {
             background.push(tokio::spawn(sweep(Arc::clone(deliverer), over.clone())));
         }
@@ -70,6 +73,7 @@ impl Host {
             sip: SipAgents::new(means.sip_password),
             authorities: means.authorities,
             writer,
+            live,
             stop,
             over,
             calls: TaskTracker::new(),

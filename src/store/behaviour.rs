@@ -64,6 +64,9 @@ macro_rules! behaves {
             what_was_given_up_is_sent_again_from_the_first_attempt
             what_is_old_is_forgotten_with_all_that_belongs_to_it
             a_callers_data_is_erased_whichever_way_the_number_is_written
+            a_call_in_progress_is_on_the_board_until_it_is_over
+            a_process_that_was_killed_leaves_calls_that_nobody_watches
+            who_takes_a_call_over_keeps_it_when_the_other_ends
         }
     };
     ($fresh:ty: $($name:ident)*) => {
@@ -75,6 +78,7 @@ macro_rules! behaves {
         )*
     };
 }
+pub(super) use super::behaviour_live::*;
 pub(super) use super::behaviour_review::*;
 pub(super) use behaves;
 

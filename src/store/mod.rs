@@ -11,8 +11,11 @@
 #[cfg(test)]
 mod behaviour;
 #[cfg(test)]
+mod behaviour_live;
+#[cfg(test)]
 mod behaviour_review;
 mod error;
+pub mod live;
 pub mod review;
 mod rows;
 mod sqlite;
@@ -20,11 +23,12 @@ mod url;
 pub mod whole;
 
 pub use self::error::{StoreError, StoreProblem};
+use self::live::{BoardRow, LiveChange};
 use self::review::{AlertFilter, Attempt, Audited, Claimed, Forgotten, LabelledCall, ListedAlert, Rates, SaidVerdict};
 pub use self::rows::{
     Attempted, Change, Claim, LEASE_SLACK_MS, Needs, OutboxRow, OutboxState, Parcel, Reach, StoredAlert, StoredSession,
 };
-use self::sqlite::SqliteStore;
+use self::sqlite::{LiveWriter, SqliteStore};
 use self::url::Place;
 pub use self::url::{NotAStore, StoreUrl};
 use crate::alert::outgoing::Outgoing;
@@ -438,6 +442,58 @@ impl Store {
     pub async fn transcript(&self, session_id: &str, room_name: &str) -> Result<Option<String>, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.transcript(session_id, room_name).await,
+        }
+    }
+
+    /// What tells of this process's calls in progress, until it leaves.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        // Nobody else draws the same: processes of a host differ in their number, and those that had it before in the rest.
+        let host = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        match &self.0 {
+            Backend::Sqlite(store) => Live(LiveBackend::Sqlite(store.live(host))),
+        }
+    }
+
+    /// All calls in progress, those first that need somebody. Whose process was killed is there for a quarter of an hour.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn board(&self, now_ms: u64) -> Result<Vec<BoardRow>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.board(now_ms).await,
+        }
+    }
+}
+
+/// What one process tells of its calls in progress, on a way of its own that waits for no disk. Such a call is found on the
+/// board until it is over, or until its process has given no sign of life for long.
+#[derive(Debug)]
+pub struct Live(LiveBackend);
+
+#[derive(Debug)]
+enum LiveBackend {
+    Sqlite(LiveWriter),
+}
+
+impl Live {
+    /// Tells of calls, all at once, and gives a sign of life where one is due.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written; then nothing was.
+    pub async fn tell(&mut self, changes: &[LiveChange], now_ms: u64) -> Result<(), StoreError> {
+        match &mut self.0 {
+            LiveBackend::Sqlite(writer) => writer.tell(changes, now_ms).await,
+        }
+    }
+
+    /// Takes back all that was told.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn leave(self) -> Result<(), StoreError> {
+        match self.0 {
+            LiveBackend::Sqlite(writer) => writer.leave().await,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What people ask of a store, and what they tell it: alerts by what they look for, verdicts, and what is to be forgotten.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outcome::Outcome;
@@ -50,7 +50,7 @@ pub struct ListedAlert {
 }
 
 /// Where an alert stands with the places that it goes to, taken together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// It goes nowhere, or was not needed.

@@ -1,10 +1,11 @@
 //! The review pages for supervisors and QA, and the JSON API behind them: one HTTP server.
 //!
-//! Pages are made on the server (`pages`), without any script, of what the store says; `view` is what they show. `api` tells
-//! programs the same. [`users`] says who may come in, `session` who has, `limit` how often somebody may try. Whoever reads
+//! Pages are made on the server (`pages`) of what the store says; `view` is what they show. Only `board`, where calls in
+//! progress are, has a script, which moves it. `api` tells programs the same. [`users`] says who may come in, `session` who has, `limit` how often somebody may try. Whoever reads
 //! what callers said, or changes something, stands in the audit log of the store.
 
 mod api;
+mod board;
 mod limit;
 mod pages;
 mod query;
@@ -29,22 +30,26 @@ pub use self::state::{Options, Review};
 
 /// The largest form or body that is taken, in bytes.
 const MAX_BODY: usize = 64 * 1024;
-/// Nothing is loaded from elsewhere, nothing runs, nobody frames the pages, and forms go back to where they came from.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+/// Nothing is loaded from elsewhere, nothing runs but what is served from here, nobody frames the pages, and forms go back to where they came from.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
 /// Serves the pages until `stop` is cancelled; requests in hand are answered.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: TcpListener, review: Review, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, mut review: Review, stop: CancellationToken) -> std::io::Result<()> {
+    review.stop = stop.clone();
     let app = router(Arc::new(review)).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await
 }
 
 fn router(review: Arc<Review>) -> Router {
     Router::new()
-        .route("/", get(pages::alerts))
+        .route("/", get(board::page::board))
+        .route("/board.js", get(board::page::script))
+        .route("/board/events", get(board::events::events))
+        .route("/alerts", get(pages::alerts))
         .route("/alerts/{id}", get(pages::alert))
         .route("/alerts/{id}/verdict", post(pages::verdict))
         .route("/alerts/{id}/claim", post(pages::claim))
@@ -56,6 +61,7 @@ fn router(review: Arc<Review>) -> Router {
         .route("/favicon.ico", get(|| async { axum::http::StatusCode::NO_CONTENT }))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/openapi.json", get(api::openapi))
+        .route("/api/v1/board", get(board::api::board))
         .route("/api/v1/alerts", get(api::alerts))
         .route("/api/v1/alerts/{id}", get(api::alert))
         .route("/api/v1/alerts/{id}/verdict", post(api::verdict))

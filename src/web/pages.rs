@@ -27,14 +27,14 @@ use crate::store::{OutboxState, StoreError};
 const STYLE: &str = include_str!("pages/style.css");
 
 /// What every page knows of who reads it.
-struct Frame {
-    name: String,
-    seal: String,
-    may_change: bool,
+pub(super) struct Frame {
+    pub(super) name: String,
+    pub(super) seal: String,
+    pub(super) may_change: bool,
 }
 
 impl Frame {
-    fn of(visitor: &Visitor, review: &Review) -> Self {
+    pub(super) fn of(visitor: &Visitor, review: &Review) -> Self {
         Self { name: visitor.user.name.clone(), seal: visitor.seal(review), may_change: visitor.may_change() }
     }
 }
@@ -85,7 +85,7 @@ struct ProblemPage<'a> {
 }
 
 /// A page, or the words that there is none.
-fn page(status: StatusCode, template: &impl Template) -> Response {
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {

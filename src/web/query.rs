@@ -39,6 +39,13 @@ pub(super) struct BadField {
     allowed: String,
 }
 
+impl BadField {
+    /// A field, and what it can be.
+    pub(super) fn new(field: &'static str, allowed: &str) -> Self {
+        Self { field, allowed: allowed.to_owned() }
+    }
+}
+
 /// One of some names, or nothing.
 fn one_of<T>(field: &'static str, text: &str, all: &[(&str, T)]) -> Result<Option<T>, BadField>
 where
@@ -124,7 +131,7 @@ impl Search {
         for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
             query.append_pair(name, value);
         }
-        format!("/?{}", query.finish())
+        format!("/alerts?{}", query.finish())
     }
 }
 
@@ -148,7 +155,7 @@ mod tests {
         assert_eq!(filter.before, Some((17, AlertId::from("alert_1".to_owned()))));
         assert_eq!(
             search.after(5, &AlertId::from("alert_0".to_owned())),
-            "/?severity=high&verdict=none&undelivered=on&before=5%2Calert_0"
+            "/alerts?severity=high&verdict=none&undelivered=on&before=5%2Calert_0"
         );
         for wrong in [
             Search { severity: "worst".to_owned(), ..Search::default() },

@@ -1,7 +1,9 @@
 //! What the pages work with ([`Review`]), and how they are reached ([`Options`]).
 
 use axum::http::HeaderName;
+use tokio_util::sync::CancellationToken;
 
+use super::board::Board;
 use super::limit::Limit;
 use super::session::Keys;
 use super::users::Users;
@@ -21,6 +23,9 @@ pub struct Review {
     pub(super) deliverer: Deliverer,
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) options: Options,
+    pub(super) board: Board,
+    /// Ends what would go on for as long as somebody looks.
+    pub(super) stop: CancellationToken,
 }
 
 /// How the pages are reached.
@@ -43,6 +48,7 @@ impl Review {
         outgoing: Vec<Outgoing>,
         options: Options,
     ) -> Option<Self> {
-        Some(Self { store, users, keys: Keys::draw()?, limit: Limit::default(), deliverer, outgoing, options })
+        let (limit, board, stop) = (Limit::default(), Board::default(), CancellationToken::new());
+        Some(Self { store, users, keys: Keys::draw()?, limit, deliverer, outgoing, options, board, stop })
     }
 }

@@ -9,6 +9,7 @@ mod alerts;
 mod batch;
 mod desk;
 mod error;
+mod live;
 mod outbox;
 mod review;
 mod schema;
@@ -30,6 +31,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::error::{StoreError, StoreProblem};
 use super::url::StoreUrl;
 use error::problem_of;
+pub(super) use live::LiveWriter;
 use schema::MigrateError;
 
 /// How long a statement, or opening, waits for other processes.

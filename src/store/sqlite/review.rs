@@ -197,6 +197,7 @@ impl SqliteStore {
             .execute(&mut *self.conn().await?)
             .await
             .map_err(|error| self.failed(&error))?;
+        self.execute(&mut *self.conn().await?, sqlx::query("DELETE FROM live WHERE caller = ?").bind(&key)).await?;
         let alerts = "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE caller = ?1 UNION \
                       SELECT alert_id FROM alerts JOIN sessions USING (room_name, session_id) WHERE sessions.caller = ?1 \
                       LIMIT ?2)";

@@ -14,8 +14,11 @@ const MIGRATIONS: &[&str] = &[include_str!("schema/001_start.sql"), include_str!
 
 /// Tables, columns with a default, and indexes that a version before knows nothing of and is not troubled by: its
 /// processes go on working while those of this one begin. How many there are stands in the table `additions`.
-const ADDITIONS: &[&str] =
-    &[include_str!("schema/addition_001_notices.sql"), include_str!("schema/addition_002_calls.sql")];
+const ADDITIONS: &[&str] = &[
+    include_str!("schema/addition_001_notices.sql"),
+    include_str!("schema/addition_002_calls.sql"),
+    include_str!("schema/addition_003_live.sql"),
+];
 
 /// Why a file could not be brought up to date.
 pub(super) enum MigrateError {

@@ -1,5 +1,7 @@
 //! The review pages, as browsers and programs use them.
 
+mod board;
+
 use std::process::Stdio;
 
 use sentiment_sidecar::alert::outgoing::Outgoing;
@@ -28,7 +30,7 @@ struct Pages {
     url: String,
     id: String,
     receiver: MockServer,
-    _child: Child,
+    child: Child,
 }
 
 fn client() -> reqwest::Client {
@@ -54,7 +56,7 @@ impl Pages {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = soon("the pages", lines.next_line()).await.unwrap().unwrap();
         let url = line.rsplit(' ').next().unwrap().trim_end_matches('/').to_owned();
-        Self { program, url, id, receiver, _child: child }
+        Self { program, url, id, receiver, child }
     }
 
     async fn get(&self, path: &str, cookie: &str) -> (u16, String) {
@@ -156,9 +158,9 @@ async fn a_supervisor_follows_an_alerts_link_sees_why_claims_judges_and_sends_ag
     let (_, page) = pages.get(&path, &cookie).await;
     assert!(page.contains("webhook, attempt 1: delivered (204)") && page.contains("asked &#60;b&#62;twice"), "{page}");
     assert!(!page.contains("Send again"), "all have it");
-    let (_, list) = pages.get("/?verdict=late", &cookie).await;
+    let (_, list) = pages.get("/alerts?verdict=late", &cookie).await;
     assert!(list.contains(&pages.id) && list.contains("100.0 % of 1 judged alerts were needed"), "{list}");
-    assert!(pages.get("/?verdict=wrong", &cookie).await.1.contains("All quiet: no alert fits."));
+    assert!(pages.get("/alerts?verdict=wrong", &cookie).await.1.contains("All quiet: no alert fits."));
 
     let store = pages.store().await;
     let done = store.audited(&pages.id.clone().into()).await.unwrap();

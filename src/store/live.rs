@@ -1,0 +1,304 @@
+//! Calls in progress: what the processes that attend them tell of them turn by turn ([`LiveCall`]), and who needs help first
+//! ([`Need`]).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::review::{Claimed, DeliveryState};
+use crate::alert::outcome::Outcome;
+use crate::alert::payload::Caller;
+use crate::alert::{AlertId, Severity};
+use crate::config::settings::ActionKind;
+use crate::sentiment::Sentiment;
+
+/// How often a process that attends calls gives a sign of life, in ms.
+pub const BEAT_MS: u64 = 30_000;
+/// Whose process has been silent for so long is no longer watched, in ms.
+pub const SILENT_MS: u64 = 3 * BEAT_MS;
+/// Whose process has been silent for so long is shown no longer, in ms.
+pub const FORGOTTEN_MS: u64 = 15 * 60_000;
+/// So many of a call's last ratings are told.
+pub const MOST_RATINGS: usize = 40;
+/// Longest last words, in characters.
+pub const MOST_WORDS: usize = 160;
+
+/// A call in progress. `Debug` shows nobody's number, name or words.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveCall {
+    /// The room.
+    pub room_name: String,
+    /// The session.
+    pub session_id: String,
+    /// When the sidecar attached to it, Unix time in ms.
+    pub started_ms: u64,
+    /// Who calls, as far as the room says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Caller>,
+    /// How many caller turns there were.
+    pub turns: u32,
+    /// The last ratings, at most [`MOST_RATINGS`], oldest first.
+    pub ratings: Vec<Sentiment>,
+    /// Ratings below this are low.
+    pub threshold: u8,
+    /// So many low turns in a row escalate.
+    pub window: u32,
+    /// So many there are.
+    pub streak: u32,
+    /// The running mean of the ratings, where the sustained rule is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// Whether the last turn that counts is low.
+    pub low: bool,
+    /// Whether a human has the caller.
+    pub with_human: bool,
+    /// The caller's last words, numbers masked; none where words are not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_words: Option<String>,
+    /// Its last escalation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<LiveAlert>,
+}
+
+/// The last escalation of a call in progress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveAlert {
+    /// The alert.
+    pub id: AlertId,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is done.
+    pub action: ActionKind,
+    /// Whether nothing is done: shadow mode.
+    pub shadow: bool,
+    /// How far that is.
+    pub state: ActionState,
+    /// Where it stands with the places that it goes to.
+    pub delivery: DeliveryState,
+}
+
+/// How far an action is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum ActionState {
+    /// It is under way.
+    UnderWay {
+        /// The last step of a transfer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<String>,
+    },
+    /// It is done.
+    Done,
+    /// It failed.
+    Failed {
+        /// What a transfer came to instead.
+        outcome: Outcome,
+    },
+}
+
+/// Something to be told of calls in progress.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LiveChange {
+    /// A call stands so.
+    Stands(Box<LiveCall>),
+    /// A call is over.
+    Over {
+        /// The session.
+        session_id: String,
+        /// The room.
+        room_name: String,
+    },
+}
+
+impl LiveChange {
+    /// Which call it is of: room and session.
+    #[must_use]
+    pub fn of(&self) -> (&str, &str) {
+        match self {
+            Self::Stands(call) => (&call.room_name, &call.session_id),
+            Self::Over { session_id, room_name } => (room_name, session_id),
+        }
+    }
+}
+
+impl fmt::Debug for LiveCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveCall")
+            .field("room_name", &self.room_name)
+            .field("session_id", &self.session_id)
+            .field("turns", &self.turns)
+            .field("streak", &self.streak)
+            .field("alert", &self.alert)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A call on the board.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BoardRow {
+    /// The call.
+    #[serde(flatten)]
+    pub call: LiveCall,
+    /// Whether its process lives.
+    pub watched: bool,
+    /// Who looks after its alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<Claimed>,
+    /// What it needs.
+    pub need: Need,
+}
+
+/// What a call in progress needs, most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// Somebody at once: it escalated, and nobody has it.
+    Somebody,
+    /// Its process is gone, so that nobody watches it.
+    Watching,
+    /// Somebody soon: one more low turn escalates.
+    Soon,
+    /// To be looked at: a transfer is under way.
+    Transfer,
+    /// To be looked at: its last turn was low.
+    Eye,
+    /// Nothing: somebody looks after it.
+    InHand,
+    /// Nothing: it escalated, and the caller has calmed down since.
+    Recovered,
+    /// Nothing.
+    Nothing,
+}
+
+impl Need {
+    /// What a call needs, given whether its process lives and somebody looks after it.
+    #[must_use]
+    pub fn of(call: &LiveCall, watched: bool, claimed: bool) -> Self {
+        let alert = call.alert.as_ref().filter(|alert| !alert.shadow);
+        if call.with_human || (alert.is_some() && claimed) {
+            return Self::InHand;
+        }
+        if !watched {
+            return Self::Watching;
+        }
+        match alert {
+            Some(alert) if alert.is_under_way() => Self::Transfer,
+            Some(alert) if matches!(alert.state, ActionState::Failed { .. }) || call.low => Self::Somebody,
+            Some(_) => Self::Recovered,
+            None if call.streak > 0 && call.streak + 1 >= call.window => Self::Soon,
+            None if call.low => Self::Eye,
+            None => Self::Nothing,
+        }
+    }
+
+    /// Whether somebody should do something.
+    #[must_use]
+    pub fn is_urgent(self) -> bool {
+        matches!(self, Self::Somebody | Self::Watching | Self::Soon)
+    }
+}
+
+impl LiveAlert {
+    fn is_under_way(&self) -> bool {
+        self.action == ActionKind::Transfer && matches!(self.state, ActionState::UnderWay { .. })
+    }
+}
+
+impl BoardRow {
+    /// A call as the board has it, whose process last gave a sign of life at `seen_ms`. One of a time that lies far
+    /// ahead is from before the clock was put back: whoever lives has given another one within half a minute.
+    pub(super) fn new(call: LiveCall, seen_ms: u64, claimed: Option<Claimed>, now_ms: u64) -> Self {
+        let watched = now_ms.abs_diff(seen_ms) < SILENT_MS;
+        let need = Need::of(&call, watched, claimed.is_some());
+        Self { call, watched, claimed, need }
+    }
+
+    /// Where it stands: those that need most come first, the longest call before others like it.
+    pub(super) fn place(&self) -> impl Ord + use<> {
+        let severity = self.call.alert.as_ref().filter(|alert| !alert.shadow).map(|alert| alert.severity);
+        let last = self.call.ratings.last().map_or(100, |rating| (rating.value() * 10.0) as u32);
+        let streak = std::cmp::Reverse(self.call.streak);
+        let key = (self.call.started_ms, self.call.room_name.clone(), self.call.session_id.clone());
+        (self.need, std::cmp::Reverse(severity), streak, last, key)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A calm call in a room, attached to at `started_ms`.
+    pub(in crate::store) fn call(room_name: &str, started_ms: u64) -> LiveCall {
+        LiveCall {
+            room_name: room_name.to_owned(),
+            session_id: "session_1".to_owned(),
+            started_ms,
+            caller: Some(Caller { participant: None, name: None, number: Some("+1 415 555 0123".to_owned()) }),
+            turns: 1,
+            ratings: vec![Sentiment::clamped(6.0)],
+            threshold: 3,
+            window: 3,
+            streak: 0,
+            mean: None,
+            low: false,
+            with_human: false,
+            last_words: Some("hello".to_owned()),
+            alert: None,
+        }
+    }
+
+    /// The same with an alert.
+    pub(in crate::store) fn alerted(call: LiveCall, id: &AlertId, action: ActionKind, state: ActionState) -> LiveCall {
+        let alert = LiveAlert {
+            id: id.clone(),
+            severity: Severity::High,
+            action,
+            shadow: false,
+            state,
+            delivery: DeliveryState::None,
+        };
+        LiveCall { alert: Some(alert), low: true, ..call }
+    }
+
+    #[test]
+    fn who_needs_help_comes_first_and_who_has_it_last() {
+        let id = AlertId::from("alert_1".to_owned());
+        let calm = call("calm", 5);
+        let flagged = |name: &str| alerted(call(name, 5), &id, ActionKind::Flag, ActionState::Done);
+        let busy = ActionState::Failed { outcome: Outcome::Busy };
+        let cases = [
+            (alerted(calm.clone(), &id, ActionKind::Transfer, busy), true, false, Need::Somebody),
+            (flagged("flagged"), true, false, Need::Somebody),
+            (flagged("flagged"), true, true, Need::InHand),
+            (LiveCall { low: false, ..flagged("calmed") }, true, false, Need::Recovered),
+            (flagged("flagged"), false, false, Need::Watching),
+            (calm.clone(), false, false, Need::Watching),
+            (
+                alerted(calm.clone(), &id, ActionKind::Transfer, ActionState::UnderWay { step: None }),
+                true,
+                false,
+                Need::Transfer,
+            ),
+            (LiveCall { with_human: true, ..flagged("human") }, false, false, Need::InHand),
+            (LiveCall { low: true, streak: 2, ..calm.clone() }, true, false, Need::Soon),
+            (LiveCall { low: true, streak: 1, ..calm.clone() }, true, false, Need::Eye),
+            (LiveCall { window: 1, ..calm.clone() }, true, false, Need::Nothing),
+        ];
+        for (call, watched, claimed, need) in cases {
+            assert_eq!(Need::of(&call, watched, claimed), need, "{call:?}");
+        }
+        let mut shadowed = flagged("shadow");
+        shadowed.alert.iter_mut().for_each(|alert| alert.shadow = true);
+        assert_eq!(Need::of(&shadowed, true, false), Need::Eye, "what is not done leaves the call as it is");
+        let mut rows = [calm, flagged("later"), LiveCall { started_ms: 4, ..flagged("sooner") }]
+            .map(|call| BoardRow::new(call, 1_000, None, 1_000));
+        rows.sort_by_cached_key(BoardRow::place);
+        assert_eq!(rows.each_ref().map(|row| row.call.room_name.as_str()), ["sooner", "later", "calm"]);
+    }
+
+    #[test]
+    fn debug_shows_neither_number_nor_words() {
+        let shown = format!("{:?}", call("room", 1));
+        assert!(!shown.contains("415") && !shown.contains("hello"), "{shown}");
+    }
+}

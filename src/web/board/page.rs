@@ -1,0 +1,49 @@
+//! The board's page.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::search::Search;
+use super::snapshot::Shown;
+use crate::clock::unix_ms;
+use crate::web::pages::{Frame, Trouble, page};
+use crate::web::state::Review;
+use crate::web::visitor::Visitor;
+
+const SCRIPT: &str = include_str!("../pages/board.js");
+
+#[derive(Template)]
+#[template(path = "board.html", config = "src/web/pages/askama.toml")]
+struct BoardPage<'a> {
+    frame: Frame,
+    search: &'a Search,
+    shown: &'a Shown,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+pub(in crate::web) async fn board(
+    State(review): State<Arc<Review>>,
+    visitor: Visitor,
+    Query(search): Query<Search>,
+) -> Result<Response, Trouble> {
+    let shown = review.board.now(&review.store).await?.shown(&search)?;
+    review.store.audit(&visitor.user.name, "board", None, unix_ms()).await?;
+    let template = BoardPage {
+        frame: Frame::of(&visitor, &review),
+        before: (shown.page > 1).then(|| search.of_page(shown.page - 1)),
+        after: (shown.page < shown.pages).then(|| search.of_page(shown.page + 1)),
+        search: &search,
+        shown: &shown,
+    };
+    Ok(page(StatusCode::OK, &template))
+}
+
+pub(in crate::web) async fn script() -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
+    (headers, SCRIPT).into_response()
+}

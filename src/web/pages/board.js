@@ -1,0 +1,62 @@
+// Moves the board. Without it the page says how calls stood when it was loaded.
+"use strict";
+(() => {
+  const list = document.getElementById("calls");
+  const says = document.getElementById("says");
+  const count = document.getElementById("count");
+  const still = document.getElementById("still");
+
+  const say = (place, text) => {
+    // What has not changed is not read out again.
+    if (place.textContent !== text) place.textContent = text;
+  };
+
+  const made = (html) => {
+    const holder = document.createElement("template");
+    // The server has escaped what callers said.
+    holder.innerHTML = html;
+    return holder.content.firstElementChild;
+  };
+
+  const show = ({ says: words, count: calls, order, cards }) => {
+    say(says, words);
+    say(count, calls);
+    const at = document.activeElement?.closest("li[id]")?.id;
+    let last = null;
+    for (const key of order) {
+      let card = document.getElementById(key);
+      if (cards[key]) {
+        const fresh = made(cards[key]);
+        card?.replaceWith(fresh);
+        card = fresh;
+      }
+      if (!card) continue;
+      const next = last ? last.nextElementSibling : list.firstElementChild;
+      if (next !== card) list.insertBefore(card, next);
+      last = card;
+    }
+    while (last ? last.nextElementSibling : list.firstElementChild) {
+      (last ? last.nextElementSibling : list.firstElementChild).remove();
+    }
+    // Whoever had reached a call by keyboard is still there when it has moved.
+    if (at && !document.activeElement?.closest("li[id]")) {
+      document.getElementById(at)?.querySelector("a")?.focus({ preventScroll: true });
+    }
+  };
+
+  const source = new EventSource("/board/events" + location.search);
+  source.addEventListener("board", (event) => {
+    still.hidden = true;
+    show(JSON.parse(event.data));
+  });
+  source.addEventListener("trouble", (event) => {
+    still.hidden = false;
+    say(still, event.data);
+  });
+  source.addEventListener("error", () => {
+    still.hidden = false;
+    say(still, source.readyState === EventSource.CLOSED
+      ? "The board stands still. Load the page again; you may have to log in."
+      : "The board stands still: no connection. It goes on by itself.");
+  });
+})();

@@ -1,0 +1,140 @@
+//! The board: calls in progress, as the real program tells of them.
+
+use serde_json::{Value, json};
+
+use super::{Pages, TOKEN, client};
+use crate::support::{Room, SEED_TURNS, soon};
+
+/// What moves on the board, as a browser hears it.
+struct Moves {
+    response: reqwest::Response,
+    text: String,
+}
+
+impl Moves {
+    async fn open(pages: &Pages, cookie: &str) -> Self {
+        let request = client().get(format!("{}/board/events", pages.url)).header("cookie", cookie);
+        let response = soon("the board's events", request.send()).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, text: String::new() }
+    }
+
+    /// The next event.
+    async fn next(&mut self) -> Value {
+        soon("the board to move", async {
+            loop {
+                if let Some((event, rest)) = self.text.split_once("\n\n") {
+                    let (event, rest) = (event.to_owned(), rest.to_owned());
+                    self.text = rest;
+                    if let Some(data) = event.lines().find_map(|line| line.strip_prefix("data: ")) {
+                        return serde_json::from_str(data).unwrap();
+                    }
+                    continue;
+                }
+                let chunk = self.response.chunk().await.unwrap().expect("the stream goes on");
+                self.text.push_str(&String::from_utf8(chunk.to_vec()).unwrap());
+            }
+        })
+        .await
+    }
+
+    /// The first event that fits.
+    async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let event = self.next().await;
+            if fits(&event) {
+                return event;
+            }
+        }
+    }
+}
+
+fn has(text: &str) -> impl Fn(&Value) -> bool {
+    move |event| event["cards"].as_object().unwrap().values().any(|card| card.as_str().unwrap().contains(text))
+}
+
+#[tokio::test]
+async fn a_call_in_progress_is_on_the_board_turn_by_turn_until_it_is_over() {
+    let pages = Pages::start().await;
+    let (cookie, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    let (status, page) = pages.get("/", &cookie).await;
+    assert!(status == 200 && page.contains("All quiet: there is no call."), "{page}");
+    let mut moves = Moves::open(&pages, &cookie).await;
+    assert_eq!(moves.next().await["order"], json!([]));
+
+    let room = Room::start().await;
+    let mut running = pages.program.attach(&room, json!({}));
+    let (mut connection, _) = room.accept().await;
+    connection.welcome(&[], false).await;
+    moves.until(has("not rated yet")).await;
+    connection.turn(1, 0, "Fine. My card is 4111 1111 1111 1111.").await;
+    let event = moves.until(has("Fine. My card is")).await;
+    assert!(!event.to_string().contains("4111"), "numbers are masked: {event}");
+    assert_eq!(event["says"], "All quiet: no call needs anybody.");
+    for (n, text) in SEED_TURNS.iter().enumerate() {
+        connection.turn(n as u64 + 2, n + 1, text).await;
+    }
+    let alert = running.event("escalation").await;
+    let event = moves.until(has("needs somebody now")).await;
+    assert_eq!(event["says"], "1 call needs somebody.");
+    let link = format!("/alerts/{}", alert["alert_id"].as_str().unwrap());
+    assert!(has(&link)(&event) && has(": flagged")(&event), "{event}");
+
+    let (status, told) = pages.api("/api/v1/board?q=ABC123", Some("abc")).await;
+    let calls = (told["urgent"].as_u64(), told["calls"][0]["need"].as_str(), told["calls"][0]["turns"].as_u64());
+    assert_eq!((status, calls), (200, (Some(1), Some("somebody"), Some(4))), "{told}");
+    assert_eq!(pages.api("/api/v1/board?q=elsewhere", Some("abc")).await.1["calls"], json!([]));
+    assert_eq!(pages.api("/api/v1/board?page=0", Some("abc")).await.0, 400);
+    assert_eq!(pages.api("/api/v1/board", None).await.0, 401);
+
+    // Who takes it is seen by all others.
+    let (_, page) = pages.get(&link, &cookie).await;
+    let seal = super::seal(&page).to_owned();
+    assert_eq!(pages.post(&format!("{link}/claim"), &cookie, &[("seal", &seal)], Some("same-origin")).await, 303);
+    moves.until(has("supervisor looks after it")).await;
+
+    connection.end(9).await;
+    let event = moves.until(|event| event["order"] == json!([])).await;
+    assert_eq!(event["says"], "All quiet: there is no call.");
+    assert_eq!(running.exit().await, Some(0));
+    let left = pages.store().await.board(sentiment_sidecar::clock::unix_ms()).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn no_word_of_a_caller_is_on_the_board_where_none_is_kept() {
+    let pages = Pages::start().await;
+    let room = Room::start().await;
+    let mut running = pages.program.attach(&room, json!({"sentimentKeepTranscripts": "none"}));
+    let (mut connection, _) = room.accept().await;
+    connection.welcome(&[], false).await;
+    connection.turn(1, 0, SEED_TURNS[0]).await;
+    running.event("turn").await;
+    let told = soon("the turn", async {
+        loop {
+            let (_, told) = pages.api("/api/v1/board", Some(TOKEN)).await;
+            if told["calls"][0]["turns"] == 1 {
+                return told;
+            }
+        }
+    })
+    .await;
+    assert_eq!(told["calls"][0]["last_words"], Value::Null, "{told}");
+    connection.end(2).await;
+    assert_eq!(running.exit().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_stranger_gets_no_board_and_a_stop_ends_what_moves() {
+    let mut pages = Pages::start().await;
+    assert_eq!(pages.get("/", "").await.0, 303);
+    assert_eq!(pages.get("/board/events", "").await.0, 303);
+    let (cookie, ..) = pages.log_in("abc", "/").await.unwrap();
+    assert_eq!(pages.get("/board/events?page=x", &cookie).await.0, 400);
+    let mut moves = Moves::open(&pages, &cookie).await;
+    moves.next().await;
+    let pid = pages.child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").arg(&pid).status().unwrap().success());
+    assert!(soon("the program to end", pages.child.wait()).await.unwrap().success());
+    assert!(soon("the stream to end", moves.response.chunk()).await.unwrap().is_none());
+}
