@@ -64,6 +64,7 @@ macro_rules! behaves {
             what_was_given_up_is_sent_again_from_the_first_attempt
             what_is_old_is_forgotten_with_all_that_belongs_to_it
             a_callers_data_is_erased_whichever_way_the_number_is_written
+            calls_are_counted_by_the_moment_whichever_days_a_period_covers
             a_call_in_progress_is_on_the_board_until_it_is_over
             a_process_that_was_killed_leaves_calls_that_nobody_watches
             who_takes_a_call_over_keeps_it_when_the_other_ends

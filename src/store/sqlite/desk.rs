@@ -1,9 +1,9 @@
-//! Who works on what, who read what, and how often calls escalate.
+//! Who works on what, and who read what.
 
 use super::{SqliteStore, int, uint};
 use crate::alert::AlertId;
 use crate::store::StoreError;
-use crate::store::review::{Audited, Claimed, Rates};
+use crate::store::review::{Audited, Claimed, Kept};
 
 impl SqliteStore {
     pub(in crate::store) async fn take(
@@ -66,57 +66,23 @@ impl SqliteStore {
         Ok(rows.into_iter().map(|(at, who, what)| Audited { at_ms: uint(at), who, what }).collect())
     }
 
-    pub(in crate::store) async fn rates(&self, since_ms: u64, until_ms: u64) -> Result<Rates, StoreError> {
-        let mut conn = self.conn().await?;
-        let (calls, escalated): (i64, i64) = sqlx::query_as(
-            "SELECT count(*), ifnull(sum(escalated), 0) FROM sessions WHERE started_ms >= ? AND started_ms < ?",
-        )
-        .bind(int(since_ms))
-        .bind(int(until_ms))
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
-        let (right, wrong, late): (i64, i64, i64) = sqlx::query_as(
-            "SELECT count(*) FILTER (WHERE verdict = 'right'), count(*) FILTER (WHERE verdict = 'wrong'), \
-             count(*) FILTER (WHERE verdict = 'late') FROM alerts JOIN verdicts USING (alert_id) \
-             WHERE created_ms >= ? AND created_ms < ?",
-        )
-        .bind(int(since_ms))
-        .bind(int(until_ms))
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
-        let undelivered: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM alerts WHERE created_ms >= ?1 AND created_ms < ?2 AND (EXISTS (SELECT 1 FROM outbox \
-             WHERE outbox.alert_id = alerts.alert_id AND state IN ('pending', 'gave_up')) OR EXISTS (SELECT 1 FROM notices \
-             WHERE notices.alert_id = alerts.alert_id AND event = 'alert' AND state IN ('pending', 'gave_up')))",
-        )
-        .bind(int(since_ms))
-        .bind(int(until_ms))
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
-        Ok(Rates {
-            calls: uint(calls),
-            escalated: uint(escalated),
-            right: uint(right),
-            wrong: uint(wrong),
-            late: uint(late),
-            undelivered: uint(undelivered),
-        })
-    }
-
     pub(in crate::store) async fn transcript(
         &self,
         session_id: &str,
         room_name: &str,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<Kept>, StoreError> {
         let mut conn = self.conn().await?;
-        sqlx::query_scalar("SELECT recording FROM transcripts WHERE session_id = ? AND room_name = ?")
-            .bind(session_id)
-            .bind(room_name)
-            .fetch_optional(&mut *conn)
-            .await
-            .map_err(|error| self.failed(&error))
+        let row: Option<(String, Option<String>)> =
+            sqlx::query_as("SELECT recording, course FROM transcripts WHERE session_id = ? AND room_name = ?")
+                .bind(session_id)
+                .bind(room_name)
+                .fetch_optional(&mut *conn)
+                .await
+                .map_err(|error| self.failed(&error))?;
+        let kept = |(recording, course): (String, Option<String>)| {
+            let course = course.as_deref().map(serde_json::from_str).transpose();
+            Ok(Kept { recording, course: course.map_err(|error| self.bad_row("course of a call", error))? })
+        };
+        row.map(kept).transpose()
     }
 }

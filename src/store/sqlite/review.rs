@@ -1,6 +1,6 @@
 //! What people ask of the store, and what they tell it.
 
-use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite};
+use sqlx::{AssertSqlSafe, Sqlite};
 
 use super::outbox::TABLES;
 use super::{SqliteStore, count, int, uint};
@@ -9,52 +9,19 @@ use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::WebhookPlan;
 use crate::alert::verdict::Verdict;
-use crate::alert::{Alert, AlertId, Severity};
+use crate::alert::{Alert, AlertId};
 use crate::store::StoreError;
-use crate::store::review::{AlertFilter, Attempt, DeliveryState, Forgotten, LabelledCall, ListedAlert, SaidVerdict};
+use crate::store::review::{Attempt, Forgotten, LabelledCall, SaidVerdict};
 
 /// How many rows are forgotten in one transaction, so that live calls get a turn in between.
 const FORGET_AT_ONCE: u32 = 500;
 
-/// `record, created_ms, verdict, states`.
-type ListedRow = (String, i64, Option<String>, Option<String>);
 /// `target, event, attempt, at_ms, status, error`.
 type AttemptRow = (String, String, i64, i64, Option<i64>, Option<String>);
 /// `room_name, session_id, recording, record, verdict`.
 type LabelRow = (String, String, Option<String>, String, String);
 
 impl SqliteStore {
-    /// The latest first.
-    pub(in crate::store) async fn alerts(
-        &self,
-        filter: &AlertFilter,
-        limit: u32,
-    ) -> Result<Vec<ListedAlert>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT alerts.record, alerts.created_ms, verdicts.verdict, \
-             (SELECT group_concat(state) FROM (SELECT state FROM outbox WHERE outbox.alert_id = alerts.alert_id \
-             UNION ALL SELECT state FROM notices WHERE notices.alert_id = alerts.alert_id AND event = 'alert')) \
-             FROM alerts LEFT JOIN verdicts USING (alert_id) WHERE 1",
-        );
-        narrow(&mut query, filter);
-        query.push(" ORDER BY alerts.created_ms DESC, alerts.alert_id DESC LIMIT ").push_bind(i64::from(limit));
-        let mut conn = self.conn().await?;
-        let rows: Vec<ListedRow> =
-            query.build_query_as().fetch_all(&mut *conn).await.map_err(|error| self.failed(&error))?;
-        let listed = |(record, created, verdict, states): ListedRow| {
-            let states = states.unwrap_or_default();
-            let delivery = states.split(',').map(DeliveryState::of_row).max().unwrap_or(DeliveryState::None);
-            let alert = self.alert_of(&record)?;
-            let verdict = verdict.as_deref().and_then(Verdict::of);
-            Ok(ListedAlert { created_ms: uint(created), alert, verdict, delivery })
-        };
-        rows.into_iter().map(listed).collect()
-    }
-
-    fn alert_of(&self, record: &str) -> Result<Alert, StoreError> {
-        serde_json::from_str(record).map_err(|error| self.bad_row("alert", error))
-    }
-
     pub(in crate::store) async fn find(&self, beginning: &str) -> Result<Vec<AlertId>, StoreError> {
         let mut conn = self.conn().await?;
         // Compared as they sort, so that the index finds them; an id that is whole comes first.
@@ -226,55 +193,5 @@ impl SqliteStore {
                 return Ok(all);
             }
         }
-    }
-}
-
-/// Adds what a filter asks for.
-fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter) {
-    if let Some(since) = filter.since_ms {
-        query.push(" AND alerts.created_ms >= ").push_bind(int(since));
-    }
-    if let Some(until) = filter.until_ms {
-        query.push(" AND alerts.created_ms < ").push_bind(int(until));
-    }
-    if let Some(room) = &filter.room {
-        query.push(" AND alerts.room_name = ").push_bind(room.clone());
-    }
-    if let Some(action) = filter.action {
-        query.push(" AND alerts.action = ").push_bind(action.name());
-    }
-    if let Some(rule) = filter.rule {
-        query.push(" AND alerts.rule = ").push_bind(rule.name());
-    }
-    if let Some(least) = filter.severity {
-        let all = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
-        let mut names = query.push(" AND alerts.severity IN (").separated(", ");
-        for severity in all.into_iter().filter(|severity| *severity >= least) {
-            names.push_bind(severity.name());
-        }
-        query.push(")");
-    }
-    if let Some(outcome) = &filter.outcome {
-        query.push(" AND json_extract(alerts.outcome, '$.outcome') = ").push_bind(outcome.clone());
-    }
-    match filter.verdict {
-        None => {}
-        Some(None) => drop(query.push(" AND verdicts.verdict IS NULL")),
-        Some(Some(verdict)) => drop(query.push(" AND verdicts.verdict = ").push_bind(verdict.name())),
-    }
-    if filter.undelivered {
-        for (at, table) in TABLES.into_iter().enumerate() {
-            query.push(if at == 0 { " AND (" } else { " OR " });
-            query.push("EXISTS (SELECT 1 FROM ").push(table).push(" AS sent WHERE sent.alert_id = alerts.alert_id ");
-            query.push("AND sent.event = 'alert' AND sent.state IN ('pending', 'gave_up'))");
-        }
-        query.push(")");
-    }
-    if let Some(caller) = &filter.caller {
-        query.push(" AND alerts.caller = ").push_bind(About::key(caller));
-    }
-    if let Some((created_ms, id)) = &filter.before {
-        query.push(" AND (alerts.created_ms, alerts.alert_id) < (").push_bind(int(*created_ms)).push(", ");
-        query.push_bind(id.as_str().to_owned()).push(")");
     }
 }

@@ -18,6 +18,7 @@ const ADDITIONS: &[&str] = &[
     include_str!("schema/addition_001_notices.sql"),
     include_str!("schema/addition_002_calls.sql"),
     include_str!("schema/addition_003_live.sql"),
+    include_str!("schema/addition_004_pages.sql"),
 ];
 
 /// Why a file could not be brought up to date.

@@ -4,12 +4,15 @@
 
 use tempfile::TempDir;
 
+use super::list::listing;
 use super::*;
-use crate::alert::Alert;
 use crate::alert::payload::tests::alert;
 use crate::alert::record::WebhookPlan;
-use crate::config::settings::WebhookDetail;
+use crate::alert::verdict::Verdict;
+use crate::alert::{Alert, AlertId, Rule, Severity};
+use crate::config::settings::{ActionKind, WebhookDetail};
 use crate::store::behaviour::{Fresh, NOW, behaves, decided, outgoing};
+use crate::store::review::AlertFilter;
 use crate::store::rows::Reach;
 use crate::store::url::Place;
 
@@ -265,15 +268,65 @@ async fn plan(store: &SqliteStore, question: &str) -> String {
 async fn questions_of_a_large_store_are_answered_by_its_indexes() {
     let (_folder, store) = new_store().await;
     for (question, index) in [
-        ("SELECT record FROM alerts ORDER BY created_ms DESC, alert_id DESC LIMIT 50", "alerts_by_time"),
         ("SELECT alert_id FROM alerts WHERE caller = '+1'", "alerts_by_caller"),
         ("SELECT alert_id FROM alerts WHERE room_name = 'r' AND session_id = 's'", "alerts_by_session"),
         ("SELECT session_id FROM sessions WHERE caller = '+1'", "sessions_by_caller"),
-        ("SELECT session_id FROM sessions WHERE started_ms < 1", "sessions_by_time"),
+        ("SELECT session_id FROM sessions WHERE started_ms < 1", "sessions_by_start"),
         ("SELECT 1 FROM attempts WHERE alert_id = 'a'", "attempts_by_alert"),
         ("SELECT min(due_ms) FROM notices WHERE state IN ('held', 'pending')", "notices_due"),
     ] {
         let plan = plan(&store, question).await;
         assert!(plan.contains(index), "{question}: {plan}");
     }
+}
+
+/// That a question reads no table from end to end, and what it reads by.
+async fn asks_indexes_only(store: &SqliteStore, question: &str, index: &str) {
+    let plan = plan(store, question).await;
+    assert!(plan.contains(index), "{index}: {question}\n{plan}");
+    for table in ["alerts", "sessions", "verdicts", "outbox", "notices", "days", "live", "claims"] {
+        let whole = |step: &str| step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "));
+        assert!(!plan.lines().any(whole), "{table} is read whole: {question}\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn every_search_of_the_list_is_answered_by_indexes() {
+    let (_folder, store) = new_store().await;
+    let some = || Some("x".to_owned());
+    let none = AlertFilter { since_ms: Some(1), ..AlertFilter::default() };
+    for (filter, index) in [
+        (none.clone(), "COVERING INDEX alerts_listed"),
+        (
+            AlertFilter { until_ms: Some(9), before: Some((1, AlertId::from("a".to_owned()))), ..none.clone() },
+            "alerts_listed",
+        ),
+        (
+            AlertFilter {
+                action: Some(ActionKind::Flag),
+                rule: Some(Rule::Tool),
+                severity: Some(Severity::High),
+                verdict: Some(None),
+                ..none.clone()
+            },
+            "COVERING INDEX alerts_listed",
+        ),
+        (AlertFilter { verdict: Some(Some(Verdict::Wrong)), ..none.clone() }, "COVERING INDEX verdicts_by_time"),
+        (AlertFilter { undelivered: true, ..none.clone() }, "INDEX outbox_undelivered"),
+        (AlertFilter { undelivered: true, ..none.clone() }, "INDEX notices_undelivered"),
+        (AlertFilter { outcome: some(), ..none.clone() }, "INDEX alerts_by_outcome (<expr>=?"),
+        (AlertFilter { room: some(), ..none.clone() }, "INDEX alerts_by_room (room_name=?"),
+        (AlertFilter { caller: some(), room: some(), undelivered: true, ..none }, "INDEX alerts_by_caller (caller=?"),
+    ] {
+        asks_indexes_only(&store, listing(&filter, 50).sql().as_str(), index).await;
+    }
+}
+
+#[tokio::test]
+async fn rates_are_answered_by_indexes_and_by_days() {
+    let (_folder, store) = new_store().await;
+    asks_indexes_only(&store, rates::CALLS, "COVERING INDEX sessions_by_start").await;
+    asks_indexes_only(&store, rates::DAYS, "INTEGER PRIMARY KEY").await;
+    asks_indexes_only(&store, rates::VERDICTS, "COVERING INDEX verdicts_by_time").await;
+    asks_indexes_only(&store, &rates::undelivered(), "INDEX outbox_undelivered").await;
 }
