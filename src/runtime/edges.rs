@@ -64,7 +64,7 @@ impl Edges {
         Self {
             outgoing,
             caller: Caller::default(),
-            transcript: Transcript::new(settings.keep_transcripts),
+            transcript: Transcript::new(settings.keep_transcripts, settings.threshold),
             standing: Standing::new(host.live.clone(), &settings),
             settings,
             host,
@@ -132,6 +132,7 @@ impl Edges {
     pub(super) fn reported(&mut self, report: &Report) {
         self.caller.reported(report);
         self.standing.reported(report, &self.caller);
+        self.transcript.reported(report);
         if let (Report::Ended { reason, turns, escalated, .. }, Some((session_id, room_name))) =
             (report, self.session.clone())
         {
@@ -141,8 +142,9 @@ impl Edges {
             let (id, name) = (session_id.clone(), room_name.clone());
             let ended = Change::SessionEnded { session_id, room_name, reason, turns, escalated, went_well };
             self.host.writer.note(ended);
-            if let Some(recording) = kept {
-                self.host.writer.note(Change::Transcript { session_id: id, room_name: name, recording });
+            if let Some((recording, course)) = kept {
+                let course = Box::new(course);
+                self.host.writer.note(Change::Transcript { session_id: id, room_name: name, recording, course });
             }
         }
     }

@@ -1,24 +1,31 @@
 //! What is kept of what was said in a call ([`Transcript`]): a recording, with numbers, addresses and names taken out.
 
-use crate::clock::Millis;
+use crate::call::report::Report;
+use crate::clock::{Millis, unix_ms};
 use crate::config::settings::KeepTranscripts;
 use crate::recording::redact::Redaction;
 use crate::recording::{Header, Recording, Timed};
 use crate::room::message::{Participant, RoomMessage};
+use crate::sentiment::Cue;
+use crate::sentiment::describe::masked;
+use crate::store::course::{Course, RatedTurn};
 
 /// Most messages that are kept of a call; what comes after them is left out.
 const MOST_MESSAGES: usize = 20_000;
+/// Most words that are kept of a turn for having made its rating worse.
+const MOST_CUES: usize = 6;
 
 /// Collects what a room says, until the call ends.
 #[derive(Debug)]
 pub(super) struct Transcript {
     keep: KeepTranscripts,
     messages: Vec<Timed>,
+    course: Course,
 }
 
 impl Transcript {
-    pub(super) fn new(keep: KeepTranscripts) -> Self {
-        Self { keep, messages: Vec::new() }
+    pub(super) fn new(keep: KeepTranscripts, threshold: u8) -> Self {
+        Self { keep, messages: Vec::new(), course: Course { threshold, ..Course::default() } }
     }
 
     /// Takes note of a message. What only repeats or prepares another is none.
@@ -35,9 +42,31 @@ impl Transcript {
         self.messages.push(Timed { at: now, message });
     }
 
-    /// The recording of a call that ends, where it is to be kept.
-    pub(super) fn kept(&mut self, room_name: &str, escalated: bool) -> Option<String> {
+    /// Takes note of what the core reports.
+    pub(super) fn reported(&mut self, report: &Report) {
+        if self.keep == KeepTranscripts::None {
+            return;
+        }
+        match report {
+            Report::Turn(turn) => self.course.rated(RatedTurn {
+                turn: turn.turn,
+                turn_id: turn.turn_id.clone(),
+                at_ms: unix_ms(),
+                sentiment: turn.sentiment,
+                low: turn.low,
+                filler: turn.filler,
+                asks_human: turn.asks_human,
+                cues: worse(&turn.cues),
+            }),
+            Report::Transfer { alert_id, .. } => self.course.stepped(alert_id, unix_ms()),
+            _ => {}
+        }
+    }
+
+    /// The recording of a call that ends, and how it went, where they are to be kept.
+    pub(super) fn kept(&mut self, room_name: &str, escalated: bool) -> Option<(String, Course)> {
         let messages = std::mem::take(&mut self.messages);
+        let course = std::mem::take(&mut self.course);
         match self.keep {
             KeepTranscripts::None => return None,
             KeepTranscripts::Escalated if !escalated => return None,
@@ -51,8 +80,17 @@ impl Transcript {
         room_name.clone_into(&mut recording.header.room_name);
         let mut out = Vec::new();
         recording.write(&mut out).ok()?;
-        String::from_utf8(out).ok()
+        Some((String::from_utf8(out).ok()?, course))
     }
+}
+
+/// The words of the turn itself that made its rating worse, those that did most first.
+fn worse(cues: &[Cue]) -> Vec<Cue> {
+    let mut cues: Vec<Cue> = cues.iter().filter(|cue| cue.effect < 0.0 && !cue.carried).cloned().collect();
+    cues.sort_by(|a, b| a.effect.total_cmp(&b.effect));
+    cues.truncate(MOST_CUES);
+    cues.iter_mut().for_each(|cue| cue.text = masked(&cue.text));
+    cues
 }
 
 fn people(message: &RoomMessage) -> &[Participant] {
@@ -109,7 +147,7 @@ mod tests {
     }
 
     fn heard(keep: KeepTranscripts) -> Transcript {
-        let mut transcript = Transcript::new(keep);
+        let mut transcript = Transcript::new(keep, 3);
         transcript.heard(Millis(0), &welcome());
         transcript.heard(Millis(1), &said("my card", false));
         transcript.heard(Millis(2), &said("my card is 4111 1111 1111 1111, Dana Cole here", true));
@@ -118,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_a_recording_without_what_tells_who_it_is() {
-        let text = heard(KeepTranscripts::All).kept("room 4155550123", false).unwrap();
+        let (text, _) = heard(KeepTranscripts::All).kept("room 4155550123", false).unwrap();
         let recording = Recording::read(text.as_bytes(), "kept", CutLine::Refuse).unwrap();
         assert_eq!((recording.messages.len(), recording.header.room_name.as_str()), (2, "room 4155550123"));
         for secret in ["4111", "Dana", "Cole", "+1415", "7@host"] {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use super::behaviour::{Fresh, NOW, all, came_to, decided, outgoing};
+use super::course::Course;
 use super::review::{AlertFilter, DeliveryState, Forgotten, SaidVerdict};
 use super::*;
 use crate::alert::notice::NoticeEvent;
@@ -193,7 +194,8 @@ pub(super) async fn alerts_are_found_by_what_is_looked_for(place: impl Fresh) {
 fn transcript() -> Change {
     let alert = alert("t3");
     let recording = "{\"type\":\"recording\",\"version\":1,\"room_name\":\"room_abc123\"}\n".to_owned();
-    Change::Transcript { session_id: alert.session_id, room_name: alert.room_name, recording }
+    let course = Box::new(Course { threshold: 3, ..Course::default() });
+    Change::Transcript { session_id: alert.session_id, room_name: alert.room_name, recording, course }
 }
 
 pub(super) async fn a_verdict_is_kept_with_its_alert_and_makes_a_label(place: impl Fresh) {
@@ -279,4 +281,41 @@ pub(super) async fn a_callers_data_is_erased_whichever_way_the_number_is_written
     assert!(store.alert(&others.id).await.unwrap().is_some());
     assert!(store.session(&theirs.session_id, &theirs.room_name).await.unwrap().is_none());
     assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten::default());
+}
+
+pub(super) async fn calls_are_counted_by_the_moment_whichever_days_a_period_covers(place: impl Fresh) {
+    const DAY: u64 = 86_400_000;
+    let store = place.open().await;
+    // At the edges of days, and within; every third escalates.
+    let midnight = NOW / DAY * DAY;
+    let times: Vec<u64> = (0..8).flat_map(|day| [0, 1, DAY / 2, DAY - 1].map(|at| midnight + day * DAY + at)).collect();
+    for (n, at) in times.iter().enumerate() {
+        store.session_started(&format!("s{n}"), "room", *at).await.unwrap();
+        // Said again, as processes that take a call over do.
+        store.session_started(&format!("s{n}"), "room", at + DAY).await.unwrap();
+        store.session_ended(&format!("s{n}"), "room", "hangup", 3, n % 3 == 0, *at).await.unwrap();
+    }
+    let count = async |since: u64, until: u64| {
+        let rates = store.rates(since, until).await.unwrap();
+        let within = |at: &&u64| (since..until).contains(*at);
+        let calls = times.iter().filter(within).count() as u64;
+        let escalated = times.iter().step_by(3).filter(within).count() as u64;
+        assert_eq!((rates.calls, rates.escalated), (calls, escalated), "{since} to {until}");
+    };
+    for (since, until) in [
+        (0, u64::MAX / 2),
+        (midnight, midnight + DAY),
+        (midnight + 1, midnight + DAY),
+        (midnight + 1, midnight + 2),
+        (midnight + 1, midnight + 5 * DAY + 1),
+        (midnight + DAY / 2, midnight + DAY + 2),
+        (midnight + DAY, midnight + 7 * DAY),
+        (midnight + 9, midnight + 9),
+    ] {
+        count(since, until).await;
+    }
+    // What is forgotten is no longer counted.
+    store.prune(midnight + 2 * DAY).await.unwrap();
+    let rates = store.rates(0, u64::MAX / 2).await.unwrap();
+    assert_eq!((rates.calls, rates.escalated), (24, 8));
 }

@@ -14,6 +14,7 @@ mod behaviour;
 mod behaviour_live;
 #[cfg(test)]
 mod behaviour_review;
+pub mod course;
 mod error;
 pub mod live;
 pub mod review;
@@ -24,7 +25,9 @@ pub mod whole;
 
 pub use self::error::{StoreError, StoreProblem};
 use self::live::{BoardRow, LiveChange};
-use self::review::{AlertFilter, Attempt, Audited, Claimed, Forgotten, LabelledCall, ListedAlert, Rates, SaidVerdict};
+use self::review::{
+    AlertFilter, Attempt, Audited, Claimed, Forgotten, Kept, LabelledCall, ListedAlert, Rates, SaidVerdict,
+};
 pub use self::rows::{
     Attempted, Change, Claim, LEASE_SLACK_MS, Needs, OutboxRow, OutboxState, Parcel, Reach, StoredAlert, StoredSession,
 };
@@ -435,11 +438,11 @@ impl Store {
         }
     }
 
-    /// What was said in a call, as a recording in JSON Lines, where that was kept.
+    /// What was said in a call, where that was kept.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn transcript(&self, session_id: &str, room_name: &str) -> Result<Option<String>, StoreError> {
+    pub async fn transcript(&self, session_id: &str, room_name: &str) -> Result<Option<Kept>, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.transcript(session_id, room_name).await,
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::course::Course;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outcome::Outcome;
 use crate::alert::verdict::Verdict;
@@ -114,6 +115,15 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// Why it did not work, if it did not.
     pub error: Option<String>,
+}
+
+/// What is kept of what was said in a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// A recording, as JSON Lines.
+    pub recording: String,
+    /// How it went; none where a version before kept it.
+    pub course: Option<Course>,
 }
 
 /// A call with what was said of its alerts.

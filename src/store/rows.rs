@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::course::Course;
 use crate::alert::notice::{NoticeEvent, Told};
 use crate::alert::outgoing::{BadOutgoing, Outgoing, Texts};
 use crate::alert::record::{StoreWrite, WebhookPlan};
@@ -69,6 +70,8 @@ pub enum Change {
         room_name: String,
         /// A recording, as JSON Lines.
         recording: String,
+        /// How the call went.
+        course: Box<Course>,
     },
     /// The room ended the call, and nothing of it is under way any more: should its id come again, it is another call's.
     SessionOver {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::review::{Attempt, Claimed, SaidVerdict};
+use super::course::{Course, Effect};
+use super::review::{Attempt, Claimed, Kept, SaidVerdict};
 use super::{OutboxRow, OutboxState, Store, StoreError, StoredAlert, StoredSession};
 use crate::alert::payload::FullPayload;
 use crate::alert::{Alert, AlertId};
@@ -26,6 +27,38 @@ pub struct Whole {
     pub verdict: Option<SaidVerdict>,
     /// Who looks after it.
     pub claimed: Option<Claimed>,
+    /// What was said in its call, where that was kept.
+    pub kept: Option<Kept>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happened {
+    /// When, Unix time in ms; none of a transfer's step of which only the order is known.
+    pub at_ms: Option<u64>,
+    /// What, for people.
+    pub words: String,
+    /// What kind of thing.
+    pub what_it_is: What,
+}
+
+/// What kind of thing happened. At one moment they happened in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// The call began or ended.
+    Call,
+    /// It was decided to act.
+    Decided,
+    /// A step of a transfer.
+    Step,
+    /// What the action came to.
+    Outcome,
+    /// An attempt to tell somebody.
+    Attempt,
+    /// Something is yet to be told, or was given up.
+    Standing,
+    /// Somebody said or did something.
+    Said,
 }
 
 impl Whole {
@@ -41,6 +74,7 @@ impl Whole {
             attempts: store.attempts(id).await?,
             verdict: store.verdict(id).await?,
             claimed: store.claimed(id).await?,
+            kept: store.transcript(&stored.alert.session_id, &stored.alert.room_name).await?,
             stored,
         }))
     }
@@ -73,7 +107,20 @@ impl Whole {
             "attempts": attempts.collect::<Vec<_>>(),
             "verdict": verdict,
             "claimed": self.claimed,
+            "effect": self.effect(),
         })
+    }
+
+    /// How the call went, where that was kept.
+    #[must_use]
+    pub fn course(&self) -> Option<&Course> {
+        self.kept.as_ref()?.course.as_ref()
+    }
+
+    /// What the intervention did, where that is known.
+    #[must_use]
+    pub fn effect(&self) -> Option<Effect> {
+        self.course()?.effect(&self.stored.alert)
     }
 
     /// What is known, by name, most important first.
@@ -104,7 +151,7 @@ impl Whole {
             Some(said) if said.note.is_empty() => format!("{}, says {}", said.verdict.name(), said.said_by),
             Some(said) => format!("{}, says {}: {}", said.verdict.name(), said.said_by, said.note),
         };
-        vec![
+        let mut facts = vec![
             ("decided", format!("{decided} UTC, at caller turn {}, rated {:.1}", alert.turn, alert.sentiment.value())),
             ("what", alert.description.clone()),
             ("why", format!("{}: {rule}", alert.reason)),
@@ -113,30 +160,37 @@ impl Whole {
             ("room", format!("{}, session {}{call}", alert.room_name, alert.session_id)),
             ("ratings", ratings.join(" ")),
             ("verdict", said),
-        ]
+        ];
+        facts.extend(self.effect().map(|effect| ("effect", effect.words())));
+        facts
     }
 
-    /// What happened, in its order: when, Unix time in ms, and what. Steps of a transfer have no time of their own.
+    /// What happened, in its order.
     #[must_use]
-    pub fn timeline(&self) -> Vec<(Option<u64>, String)> {
-        let Whole { stored: StoredAlert { alert, created_ms, .. }, session, notices, attempts, verdict, claimed } =
-            self;
-        let mut events: Vec<(u64, u8, Option<u64>, String)> = Vec::new();
+    pub fn timeline(&self) -> Vec<Happened> {
+        let Whole { stored: StoredAlert { alert, created_ms, .. }, session, notices, attempts, .. } = self;
+        let mut events = Events::default();
         if let Some(session) = session {
-            events.push((session.started_ms, 0, Some(session.started_ms), "attached to the call".to_owned()));
+            events.add(session.started_ms, What::Call, "attached to the call".to_owned());
             if let Some(ended_ms) = session.ended_ms {
                 let reason = session.ended_reason.as_deref().unwrap_or_default();
                 let what = format!("the call ended after {} caller turns: {reason}", session.turns);
-                events.push((ended_ms, 0, Some(ended_ms), what));
+                events.add(ended_ms, What::Call, what);
             }
         }
-        events.push((*created_ms, 1, Some(*created_ms), format!("decided to {}", doing(alert))));
+        events.add(*created_ms, What::Decided, format!("decided to {}", doing(alert)));
+        let mut last_step = *created_ms;
+        let mut times =
+            self.course().map(|course| course.steps_of(&alert.id).collect::<Vec<_>>()).unwrap_or_default().into_iter();
         for step in &alert.steps {
             let status = step.sip_status.map(|status| format!(" ({status})")).unwrap_or_default();
-            events.push((*created_ms, 2, None, format!("{}{status}", step.step)));
+            // Without a time of its own it stays behind the one before it, wherever the rest lies.
+            let at_ms = times.next();
+            last_step = last_step.max(at_ms.unwrap_or(0));
+            events.place(last_step, at_ms, What::Step, format!("{}{status}", step.step));
         }
         if let Some(outcome) = &alert.outcome {
-            events.push((*created_ms, 3, None, format!("{}: {}", outcome.name(), outcome.words())));
+            events.place(last_step, None, What::Outcome, format!("{}: {}", outcome.name(), outcome.words()));
         }
         for attempt in attempts {
             let came = match (&attempt.error, attempt.status) {
@@ -145,26 +199,38 @@ impl Whole {
                 (None, None) => "delivered".to_owned(),
             };
             let what = format!("{}, attempt {}: {came}", place(&attempt.target), attempt.attempt);
-            events.push((attempt.at_ms, 4, Some(attempt.at_ms), what));
+            events.add(attempt.at_ms, What::Attempt, what);
         }
         for row in notices.iter().filter(|row| row.state != OutboxState::Delivered) {
             let when = row.settled_ms.unwrap_or(row.due_ms);
-            events.push((when, 5, Some(when), format!("{}: {}", place(&row.target), standing(row))));
+            events.add(when, What::Standing, format!("{}: {}", place(&row.target), standing(row)));
         }
-        if let Some(said) = verdict {
-            events.push((
-                said.said_ms,
-                6,
-                Some(said.said_ms),
-                format!("{} says {}", said.said_by, said.verdict.name()),
-            ));
+        if let Some(said) = &self.verdict {
+            events.add(said.said_ms, What::Said, format!("{} says {}", said.said_by, said.verdict.name()));
         }
-        if let Some(claimed) = claimed {
-            events.push((claimed.since_ms, 6, Some(claimed.since_ms), format!("{} looks after it", claimed.by)));
+        if let Some(claimed) = &self.claimed {
+            events.add(claimed.since_ms, What::Said, format!("{} looks after it", claimed.by));
         }
-        // Steps of a transfer stay behind the decision, wherever the rest lies.
-        events.sort_by_key(|(at, rank, ..)| (*at, *rank));
-        events.into_iter().map(|(_, _, at, what)| (at, what)).collect()
+        events.in_order()
+    }
+}
+
+/// What happened, each with where it belongs.
+#[derive(Default)]
+struct Events(Vec<(u64, Happened)>);
+
+impl Events {
+    fn add(&mut self, at_ms: u64, what_it_is: What, words: String) {
+        self.place(at_ms, Some(at_ms), what_it_is, words);
+    }
+
+    fn place(&mut self, place: u64, at_ms: Option<u64>, what_it_is: What, words: String) {
+        self.0.push((place, Happened { at_ms, words, what_it_is }));
+    }
+
+    fn in_order(mut self) -> Vec<Happened> {
+        self.0.sort_by_key(|(at, happened)| (*at, happened.what_it_is));
+        self.0.into_iter().map(|(_, happened)| happened).collect()
     }
 }
 

@@ -1,11 +1,12 @@
 //! The review pages for supervisors and QA, and the JSON API behind them: one HTTP server.
 //!
-//! Pages are made on the server (`pages`) of what the store says; `view` is what they show. Only `board`, where calls in
+//! Pages are made on the server (`pages`) of what the store says; `view` is what they show, and `call` what they show of one call. Only `board`, where calls in
 //! progress are, has a script, which moves it. `api` tells programs the same. [`users`] says who may come in, `session` who has, `limit` how often somebody may try. Whoever reads
 //! what callers said, or changes something, stands in the audit log of the store.
 
 mod api;
 mod board;
+mod call;
 mod limit;
 mod pages;
 mod query;

@@ -11,17 +11,18 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::call::{Chart, Turn, last_turns, whole_call};
 use super::query::{BadField, PAGE, Search};
 use super::session::{COOKIE, LASTS_S};
 use super::state::{NOTE_CHARS, Review};
-use super::view::{Chart, Period, Row, Turn, class, last_turns, moment, transcript};
+use super::view::{Period, Row, class, second};
 use super::visitor::Visitor;
 use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::verdict::Verdict;
 use crate::clock::unix_ms;
 use crate::store::review::{AlertFilter, SaidVerdict, outcome_names};
-use crate::store::whole::Whole;
+use crate::store::whole::{Happened, Whole};
 use crate::store::{OutboxState, StoreError};
 
 const STYLE: &str = include_str!("pages/style.css");
@@ -264,9 +265,10 @@ pub(super) async fn alert(
     let id = AlertId::from(id);
     let whole = Whole::read(&review.store, &id).await?.ok_or(Trouble::Nothing)?;
     let alert = &whole.stored.alert;
-    let kept = review.store.transcript(&alert.session_id, &alert.room_name).await?;
     review.store.audit(&visitor.user.name, "read", Some(&id), unix_ms()).await?;
-    let when = |(at, what): (Option<u64>, String)| (at.map_or_else(String::new, moment), what);
+    let timeline = whole.timeline();
+    let course = whole.course();
+    let when = |one: &Happened| (one.at_ms.map_or_else(String::new, second), one.words.clone());
     let undelivered = |row: &crate::store::OutboxRow| {
         row.event == NoticeEvent::Alert && matches!(row.state, OutboxState::Pending | OutboxState::GaveUp)
     };
@@ -278,10 +280,10 @@ pub(super) async fn alert(
         said: crate::alert::payload::description(alert),
         // What stands above already is left out.
         facts: whole.facts().into_iter().filter(|(name, _)| !matches!(*name, "what" | "verdict" | "ratings")).collect(),
-        chart: Chart::of(alert),
+        chart: Chart::of(alert, course, &timeline),
         turns: last_turns(alert),
-        transcript: kept.as_deref().map(transcript).unwrap_or_default(),
-        timeline: whole.timeline().into_iter().map(when).collect(),
+        transcript: whole.kept.as_ref().map(|kept| whole_call(&kept.recording, course, alert)).unwrap_or_default(),
+        timeline: timeline.iter().map(when).collect(),
         claimed: whole.claimed.as_ref().map(|claimed| (claimed.by.clone(), claimed.by == visitor.user.name)),
         verdict: whole.verdict.as_ref().map_or("", |said| said.verdict.name()),
         note: whole.verdict.as_ref().map(|said| said.note.clone()).unwrap_or_default(),

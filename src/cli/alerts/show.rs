@@ -59,9 +59,9 @@ fn text(whole: &Whole) -> String {
         text.push_str(&wrapped(&format!("  {who:<11} "), &shown(&turn.text)));
     }
     let _ = writeln!(text, "\n{BOLD}Timeline{BOLD:#}");
-    for (at, what) in whole.timeline() {
-        let when = at.map_or_else(String::new, clock_time);
-        text.push_str(&wrapped(&format!("  {when:<11} "), &shown(&what)));
+    for happened in whole.timeline() {
+        let when = happened.at_ms.map_or_else(String::new, clock_time);
+        text.push_str(&wrapped(&format!("  {when:<11} "), &shown(&happened.words)));
     }
     text
 }

@@ -3,7 +3,7 @@
 use sqlx::{Sqlite, Transaction};
 
 use super::SqliteStore;
-use super::sessions::Ended;
+use super::sessions::{Ended, Keep};
 use crate::alert::record::StoreResult;
 use crate::store::rows::Change;
 use crate::store::{StoreError, StoreProblem};
@@ -61,8 +61,9 @@ impl SqliteStore {
                     self.resolve_in(tx, session_id, room_name, now_ms).await?;
                 }
             }
-            Change::Transcript { session_id, room_name, recording } => {
-                self.keep_transcript_in(tx, session_id, room_name, recording, now_ms).await?;
+            Change::Transcript { session_id, room_name, recording, course } => {
+                let kept = Keep { session_id, room_name, recording, course };
+                self.keep_transcript_in(tx, kept, now_ms).await?;
             }
             Change::SessionOver { session_id, room_name } => self.session_over_in(tx, session_id, room_name).await?,
         }

@@ -5,6 +5,7 @@ use sqlx::SqliteConnection;
 use super::{SqliteStore, count, int, uint};
 use crate::alert::about::About;
 use crate::store::StoreError;
+use crate::store::course::Course;
 use crate::store::rows::StoredSession;
 
 /// A row of `sessions`, in the order of [`StoredSession`].
@@ -17,6 +18,14 @@ pub(super) struct Ended<'a> {
     pub(super) reason: &'a str,
     pub(super) turns: u32,
     pub(super) escalated: bool,
+}
+
+/// What is to be kept of what was said in a call.
+pub(super) struct Keep<'a> {
+    pub(super) session_id: &'a str,
+    pub(super) room_name: &'a str,
+    pub(super) recording: &'a str,
+    pub(super) course: &'a Course,
 }
 
 impl SqliteStore {
@@ -54,19 +63,19 @@ impl SqliteStore {
     pub(super) async fn keep_transcript_in(
         &self,
         conn: &mut SqliteConnection,
-        session_id: &str,
-        room_name: &str,
-        recording: &str,
+        Keep { session_id, room_name, recording, course }: Keep<'_>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let statement = sqlx::query(
-            "INSERT INTO transcripts (session_id, room_name, recording, kept_ms) VALUES (?, ?, ?, ?) \
-             ON CONFLICT DO UPDATE SET recording = excluded.recording, kept_ms = excluded.kept_ms",
+            "INSERT INTO transcripts (session_id, room_name, recording, kept_ms, course) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT DO UPDATE SET recording = excluded.recording, kept_ms = excluded.kept_ms, \
+             course = excluded.course",
         )
         .bind(session_id)
         .bind(room_name)
         .bind(recording)
-        .bind(int(now_ms));
+        .bind(int(now_ms))
+        .bind(serde_json::to_string(course).map_err(|error| self.bad_row("course of a call", error))?);
         self.execute(conn, statement).await?;
         Ok(())
     }

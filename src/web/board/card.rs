@@ -10,7 +10,7 @@ use crate::store::live::{ActionState, BoardRow, LiveAlert, Need};
 use crate::store::review::DeliveryState;
 
 /// Width and height of the line of ratings, in its own units.
-const WIDTH: f64 = 160.0;
+const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 36.0;
 
 /// A call as the board shows it.

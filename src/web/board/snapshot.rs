@@ -164,6 +164,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stdout, reason = "how long it took is for whoever asks")]
     fn two_thousand_calls_are_a_page_of_a_hundred_that_is_no_larger_than_a_phone_likes() {
         let snapshot = snapshot(2_000);
         let began = Instant::now();

@@ -1,0 +1,8 @@
+//! A call as its page shows it: `turns` is what both sides said, with the caller's ratings and what made them; `chart` draws
+//! ratings and everything that happened over the same time.
+
+mod chart;
+mod turns;
+
+pub(super) use chart::Chart;
+pub(super) use turns::{Turn, last_turns, whole_call};
