@@ -4,7 +4,8 @@
 #   bash tests/setup.sh [PACKAGE…]     the packages named are installed as well
 #
 # With SIDECAR_TEST_NO_LLM_SERVER=1 it leaves out the LLM server, a download of 130 MB, and with SIDECAR_TEST_NO_BRIDGES=1
-# the frameworks of voice agents that the bridges are for, one of 150 MB; their tests say so.
+# the frameworks of voice agents that the bridges are for, one of 150 MB, and with SIDECAR_TEST_NO_BROWSER=1 Chromium, one of
+# 90 MB; their tests say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -75,6 +76,14 @@ want node nodejs # runs what reads our messages to Slack and Teams
 want npm npm
 want python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+if [ "${SIDECAR_TEST_NO_BROWSER:-}" = 1 ]; then
+  echo "tests/setup.sh: no Chromium, as SIDECAR_TEST_NO_BROWSER=1 says; the tests of pages in a browser will not test"
+else
+  want chromium chromium # the review pages as people see them
+  want chromedriver chromium-driver
+  # A page without letters cannot be looked at.
+  compgen -G '/usr/share/fonts/truetype/*/*.ttf' >/dev/null || packages+=(fonts-dejavu-core)
+fi
 llm_server=yes bridges=yes
 [ "${SIDECAR_TEST_NO_LLM_SERVER:-}" = 1 ] && llm_server=
 [ "${SIDECAR_TEST_NO_BRIDGES:-}" = 1 ] && bridges=
@@ -83,6 +92,7 @@ if [ ${#packages[@]} -gt 0 ]; then
   install_packages
 fi
 install_vendors
+install_python schemathesis tests/it/review/schemathesis.txt "what tries the review pages' JSON API"
 # A real LLM server and a small model, from Python packages that bring both ready to run.
 if [ -n "$llm_server" ]; then
   install_python llm-server tests/it/llm/server.txt 'an LLM server'

@@ -1,6 +1,11 @@
 //! The review pages, as browsers and programs use them.
 
 mod board;
+mod browser;
+mod described;
+mod furniture;
+mod in_browser;
+mod load;
 
 use std::process::Stdio;
 
@@ -22,6 +27,8 @@ use crate::support::{Program, soon};
 const TOKEN: &str = "t0ken-of-a-supervisor";
 /// SHA-256 of "abc".
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+/// SHA-256 of "of-sam".
+const OF_SAM: &str = "646a3391796280abed49a5d405d734a6d1bc6418c3939ef1a0582f4eb0087026";
 const SCRIPT: &str = "<script>alert(1)</script>";
 
 /// The program at work, with one alert in its store.
@@ -47,7 +54,8 @@ impl Pages {
         Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
         let id = alert(&program, &receiver).await;
         let users = program.folder.path().join("users.json");
-        let viewer = json!([{"name": "vera", "role": "viewer", "token_sha256": ABC}]);
+        let viewer = json!([{"name": "vera", "role": "viewer", "token_sha256": ABC},
+            {"name": "sam", "role": "supervisor", "token_sha256": OF_SAM}]);
         std::fs::write(&users, viewer.to_string()).unwrap();
         let users = users.display().to_string();
         let mut command = program.command(&["review", "--listen", "127.0.0.1:0", "--users", &users]);

@@ -1,0 +1,229 @@
+//! What people do with the pages, each in a browser of their own.
+
+use sentiment_sidecar::alert::AlertId;
+use sentiment_sidecar::alert::verdict::Verdict;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::browser::{Browser, ENTER};
+use super::furniture::furnish;
+use super::{Pages, TOKEN};
+use crate::support::{Room, SEED_TURNS, soon};
+
+/// Starts a browser, or ends the test where there is none.
+macro_rules! browser {
+    () => {
+        match Browser::start().await {
+            Some(browser) => browser,
+            None => return,
+        }
+    };
+}
+
+#[tokio::test]
+async fn the_board_moves_while_a_call_goes_on() {
+    let browser = browser!();
+    let mut pages = Pages::start().await;
+    browser.go(&pages.url).await;
+    browser.log_in(TOKEN).await;
+    browser.says("All quiet: there is no call.").await;
+    browser.run("window.loaded = 'once'").await;
+
+    let room = Room::start().await;
+    let mut running = pages.program.attach(&room, json!({"sentimentRaterDeadlineMs": 30_000}));
+    let (mut connection, _) = room.accept().await;
+    connection.welcome(&[], false).await;
+    browser.says("not rated yet").await;
+    for (n, text) in SEED_TURNS.iter().enumerate() {
+        connection.turn(n as u64 + 1, n, text).await;
+        browser.says(text).await;
+    }
+    running.event("escalation").await;
+    browser.says("1 call needs somebody.").await;
+    assert!(browser.has("#calls li.bad svg polyline").await && browser.has("#calls li.bad svg line").await);
+    // Whoever is at a call by keyboard stays there when it moves.
+    browser.run("document.querySelector('#calls a').focus()").await;
+    connection.turn(9, 8, "Oh wonderful, thank you so much, that is great!").await;
+    browser.says("has calmed down").await;
+    assert_eq!(browser.run("return document.activeElement.closest('li') !== null").await, json!(true));
+    connection.end(10).await;
+    browser.says("All quiet: there is no call.").await;
+    assert_eq!(browser.run("return document.querySelectorAll('#calls li').length").await, json!(0));
+    assert_eq!(running.exit().await, Some(0));
+    assert_eq!(browser.run("return window.loaded").await, json!("once"), "nobody loaded the page again");
+
+    pages.child.kill().await.unwrap();
+    browser.says("The board stands still").await;
+}
+
+#[tokio::test]
+async fn a_supervisor_comes_by_the_alerts_link_sees_why_takes_it_and_judges_it_and_another_sees_that() {
+    let (dana, sam) = (browser!(), browser!());
+    let pages = Pages::start().await;
+    let link = format!("{}/alerts/{}", pages.url, pages.id);
+    for (browser, token) in [(&dana, TOKEN), (&sam, "of-sam")] {
+        browser.go(&link).await;
+        browser.says("Log in").await;
+        browser.log_in(token).await;
+        browser.says("I take it").await;
+    }
+    assert_eq!(dana.run("return location.href").await, json!(link));
+    // Why, who and what was said last, within one screen.
+    dana.looks_as(1280, 800, false).await;
+    for selector in ["h1", ".severity", "button.main", ".chart", ".turns li"] {
+        let bottom = format!("return document.querySelector({}).getBoundingClientRect().bottom", json!(selector));
+        let bottom = dana.run(&bottom).await.as_f64().unwrap();
+        let height = dana.run("return innerHeight").await.as_f64().unwrap();
+        assert!(bottom <= height, "{selector} ends at {bottom} of {height}");
+    }
+    // By keyboard.
+    dana.type_into("button.main", ENTER).await;
+    dana.says("You look after this caller.").await;
+    sam.click("button", "I take it").await;
+    sam.says("supervisor looks after this caller.").await;
+    assert!(!sam.has("button.main").await);
+
+    dana.click("label", "Yes, and earlier").await;
+    dana.type_into("#note", "asked twice <b>before</b>").await;
+    dana.click("button", "Save").await;
+    dana.says("supervisor says late").await;
+    sam.go(&link).await;
+    sam.says("supervisor says late").await;
+    assert_eq!(sam.run("return document.getElementById('note').value").await, json!("asked twice <b>before</b>"));
+    assert!(!sam.has("b").await);
+}
+
+#[tokio::test]
+async fn qa_searches_sends_again_and_takes_the_labels_home() {
+    let browser = browser!();
+    let pages = Pages::start().await;
+    let _calls = furnish(&pages).await;
+    browser.go(&format!("{}/alerts", pages.url)).await;
+    browser.log_in(TOKEN).await;
+    browser.click("summary", "Search").await;
+    browser.click("select[name=severity] option", "critical").await;
+    browser.click("button", "Search").await;
+    browser.until("the critical ones", "document.querySelectorAll('.alerts li').length === 1").await;
+    assert!(browser.has(".alerts li.critical").await);
+    browser.go(&format!("{}/alerts", pages.url)).await;
+    browser.click(".rates a", "").await;
+    browser.until("what is undelivered", "location.search.includes('undelivered=true')").await;
+    browser.click(".alerts a", "<script>").await;
+    browser.click("button", "Send again").await;
+    browser.says("delivered (204)").await;
+    assert!(!browser.has("form[action$='/resend']").await, "all have it");
+    browser.click("label", "No").await;
+    browser.click("button", "Save").await;
+    browser.says("supervisor says wrong").await;
+    let said = pages.store().await.verdict(&AlertId::from(pages.id.clone())).await.unwrap().unwrap();
+    assert_eq!(said.verdict, Verdict::Wrong);
+}
+
+#[tokio::test]
+async fn nothing_gets_in_that_should_not() {
+    let browser = browser!();
+    let pages = Pages::start().await;
+    let link = format!("{}/alerts/{}", pages.url, pages.id);
+    browser.go(&link).await;
+    browser.log_in("a-guess").await;
+    browser.says("Nobody has this token.").await;
+    browser.log_in("abc").await;
+    browser.says("Caller angry").await;
+    // What a caller says is shown, and does nothing.
+    browser.says("<script>alert(1)</script>").await;
+    assert!(!browser.has("main script").await);
+    // Somebody else's page sends a form of its own, with the cookie that the browser has.
+    browser.run("document.cookie = 'sidecar_review=; Path=/; Max-Age=0'").await;
+    assert_eq!(browser.run("return document.cookie").await, json!(""), "no script sees the cookie");
+    let evil = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let form = format!(
+        "<form method=post action='{link}/verdict'><input name=verdict value=wrong></form><script>document.forms[0].submit()</script>"
+    );
+    // The same machine by another name is another site.
+    let elsewhere = format!("http://localhost:{}/", evil.local_addr().unwrap().port());
+    let serve = async {
+        loop {
+            let (mut stream, _) = evil.accept().await.unwrap();
+            let answer = format!(
+                "HTTP/1.1 200 x\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{form}",
+                form.len()
+            );
+            stream.write_all(answer.as_bytes()).await.ok();
+            stream.shutdown().await.ok();
+        }
+    };
+    tokio::select! {
+        () = serve => {}
+        () = async {
+            browser.go(&elsewhere).await;
+            browser.until("the answer to the form", &format!("location.href.startsWith({})", json!(pages.url))).await;
+        } => {}
+    }
+    assert!(pages.store().await.verdict(&AlertId::from(pages.id.clone())).await.unwrap().is_none());
+    // A cookie that has run out, or was made up, is none.
+    browser.go(&pages.url).await;
+    browser.only_cookie("sidecar_review", "c3VwZXJ2aXNvcg.supervisor.1.AAAA").await;
+    browser.go(&link).await;
+    browser.says("Log in").await;
+    assert!(!browser.run("return document.body.innerText").await.as_str().unwrap().contains("Caller angry"));
+}
+
+#[tokio::test]
+async fn no_page_keeps_anybody_out_and_all_fit_phone_and_screen_in_light_and_dark() {
+    let browser = browser!();
+    let pages = Pages::start().await;
+    let (shown, _calls) = furnish(&pages).await;
+    browser.go(&format!("{}/login", pages.url)).await;
+    let log_in = (format!("{}/login", pages.url), "login");
+    let mut all = vec![log_in];
+    for (path, name) in [
+        ("/".to_owned(), "board"),
+        ("/?q=nobody".to_owned(), "board-empty"),
+        ("/alerts".to_owned(), "alerts"),
+        ("/alerts?severity=critical".to_owned(), "alerts-searched"),
+        (format!("/alerts/{shown}"), "alert"),
+        ("/alerts/nothing".to_owned(), "problem"),
+    ] {
+        all.push((format!("{}{path}", pages.url), name));
+    }
+    for (at, (url, name)) in all.iter().enumerate() {
+        if at == 1 {
+            browser.go(&pages.url).await;
+            browser.log_in(TOKEN).await;
+            browser.says("Calls in progress").await;
+        }
+        for (width, height) in [(390, 844), (1280, 800)] {
+            for dark in [false, true] {
+                browser.looks_as(width, height, dark).await;
+                browser.go(url).await;
+                let light = if dark { "dark" } else { "light" };
+                browser.picture(&format!("{name}-{width}-{light}")).await;
+                let wide = browser.run("return document.documentElement.scrollWidth").await.as_u64().unwrap();
+                assert!(wide <= u64::from(width), "{name} is {wide} wide on {width}");
+                // What colours are like is another thing on each, what a page is made of is not.
+                if dark || width == 390 {
+                    assert_eq!(browser.barriers().await, json!([]), "{name} at {width}, {light}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_tune_keeps_nobody_out() {
+    let browser = browser!();
+    let program = crate::support::Program::new();
+    let page = program.folder.path().join("tune.html").display().to_string();
+    let fixture = |name: &str| format!("{}/fixtures/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let (one, other) = (fixture("seed-call"), fixture("calm-bad-facts"));
+    let output = program.command(&["tune", &one, &other, "--html", &page]).output();
+    let output = soon("tune", output).await.unwrap();
+    assert!(std::path::Path::new(&page).exists(), "{}", String::from_utf8_lossy(&output.stdout));
+    for (width, dark) in [(390, false), (390, true), (1280, false), (1280, true)] {
+        browser.looks_as(width, 844, dark).await;
+        browser.go(&format!("file://{page}")).await;
+        browser.picture(&format!("tune-{width}-{}", if dark { "dark" } else { "light" })).await;
+        assert_eq!(browser.barriers().await, json!([]), "at {width}, dark: {dark}");
+    }
+}
