@@ -25,7 +25,7 @@ fn samples() -> Vec<(PathBuf, Vec<u8>)> {
 
 fn format_of(bytes: &[u8]) -> &'static str {
     let Opened { input, head } = bytes::open(bytes).unwrap();
-    let head = bytes::head_text(&head);
+    let head = bytes::lines(bytes::head_text(&head));
     let of_json = || {
         let first = Documents::new(input, "f").find_map(Result::ok)?;
         importer_of(&first.value)
@@ -109,6 +109,10 @@ fn the_same_file_packed_or_in_utf_16_or_with_other_line_ends_is_read_the_same() 
         // A recording's own reader wants its lines whole, and so do cells of several lines.
         let crlf = plain.replace("\r\n", "\n").replace('\n', "\r\n");
         assert_eq!(told(crlf.as_bytes(), None).replace('\r', ""), as_is, "{}", path.display());
+        if let Some(Reads::Text { .. }) = importer_of_name(format_of(&bytes)) {
+            let cr = plain.replace("\r\n", "\n").replace('\n', "\r");
+            assert_eq!(told(cr.as_bytes(), None), as_is, "{} with carriage returns alone", path.display());
+        }
     }
 }
 
