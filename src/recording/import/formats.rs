@@ -94,7 +94,7 @@ const fn parts(
 }
 
 /// Every format, the most specific first.
-pub(super) static IMPORTERS: [Importer; 44] = [
+pub(super) static IMPORTERS: [Importer; 46] = [
     Importer { name: "recording", about: "recordings of this program (JSON Lines)", reads: Reads::Native },
     calls("labelled", "labelled calls: {\"turns\":[{\"role\":…,\"text\":…}]}", labelled::looks, labelled::read),
     calls("vcon", "vCon, signed or not", vcon::looks, vcon::read),
@@ -134,7 +134,15 @@ pub(super) static IMPORTERS: [Importer; 44] = [
     calls("retell", "Retell call", retell::looks, retell::read),
     calls("vapi", "Vapi end-of-call report", vapi::looks, vapi::read),
     calls("elevenlabs", "ElevenLabs conversation", elevenlabs::looks, elevenlabs::read),
+    calls("gladia", "Gladia", segments::looks_gladia, segments::read_gladia),
     calls("assemblyai", "AssemblyAI", assemblyai::looks, assemblyai::read),
+    parts(
+        "assemblyai-live",
+        "AssemblyAI streaming log",
+        assemblyai::looks_live,
+        assemblyai::is_end_of_turn,
+        assemblyai::read_live,
+    ),
     parts("openai-realtime", "OpenAI Realtime log", realtime::looks, realtime::is_kept, realtime::read),
     calls("openai-diarized", "OpenAI diarized transcription", segments::looks_diarized, segments::read),
     calls("wtf", "World Transcription Format", segments::looks_wtf, segments::read),

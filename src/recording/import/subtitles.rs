@@ -1,6 +1,10 @@
-//! WebVTT and SubRip: cues with times, and speakers in voice tags, in `Name:` or in `[SPEAKER_00]:`.
+//! WebVTT and SubRip: cues with times, and speakers in voice tags, in `Name:` or in `[SPEAKER_00]:`; Teams also has cues
+//! that are JSON.
+
+use std::borrow::Cow;
 
 use super::call::{Call, Fault};
+use super::json;
 use super::labels::{Label, Names, is_name, is_proper, label};
 use super::times::clock;
 
@@ -51,6 +55,11 @@ pub(super) fn read(text: &str) -> Result<Vec<Call>, Fault> {
     let names = names.names();
     let mut call = Call::default();
     for cue in cues {
+        if let Some((name, text)) = spoken(&cue) {
+            let speaker = name.map(|name| call.speaker(&name, None));
+            call.say(speaker, &text, Some(cue.start), Some(cue.end));
+            continue;
+        }
         for voice in voices(&cue, &names) {
             let (name, text) = match (voice.name, label(&voice.text)) {
                 (Some(name), _) => (Some(name), voice.text.as_str()),
@@ -101,6 +110,14 @@ fn unroll(cues: &mut [Cue<'_>]) {
         });
         shown = now;
     }
+}
+
+/// Who says what in a cue of Teams' with metadata: `{"speakerName":…,"spokenText":…}`.
+fn spoken(cue: &Cue<'_>) -> Option<(Option<String>, String)> {
+    let first = cue.lines.first().filter(|line| line.starts_with('{'))?;
+    let whole = if cue.lines.len() == 1 { Cow::Borrowed(*first) } else { Cow::Owned(cue.lines.join(" ")) };
+    let told = json::parse(whole.as_bytes()).ok()?;
+    Some((told.get("speakerName").name(), told.get("spokenText").text()?.to_owned()))
 }
 
 struct Voice {
