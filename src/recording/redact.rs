@@ -2,6 +2,7 @@
 //! names. A mark such as `[PHONE]` stands in their place. What a number is, `sentiment::spelled` finds.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
@@ -90,17 +91,19 @@ impl Redaction {
     #[must_use]
     pub fn id(&self, id: &str) -> String {
         let id = self.without_names(replaced(id, &EMAIL, "[EMAIL]"));
-        // A letter on either side makes it something else than somebody's number.
-        let is_glued = |piece: &std::ops::Range<usize>| {
-            let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
-            let within = id[piece.clone()].contains(char::is_alphabetic);
-            within || letter(id[..piece.start].chars().next_back()) || letter(id[piece.end..].chars().next())
+        let ends = |at: usize, c: char| {
+            let extends = c == '.' && id[at + 1..].starts_with(char::is_alphabetic);
+            extends || matches!(c, '/' | '\\' | '#' | '_' | ':')
         };
-        let mark = |number: &Spelled| {
-            let is_own = number.is_written() && !number.pieces.iter().any(is_glued);
-            mark_of_number(number).filter(|_| is_own && number.digits >= FEWEST_OF_A_PHONE)
-        };
-        spelled::replaced(&id, mark)
+        let mut parts = String::with_capacity(id.len());
+        let mut last = 0;
+        for (at, c) in id.char_indices().filter(|(at, c)| ends(*at, *c)) {
+            parts.push_str(&without_own_number(&id[last..at]));
+            parts.push(c);
+            last = at + 1;
+        }
+        parts.push_str(&without_own_number(&id[last..]));
+        parts
     }
 
     fn without_names(&self, text: String) -> String {
@@ -225,6 +228,19 @@ fn replaced(text: &str, pattern: &LazyLock<Option<Regex>>, mark: &str) -> String
     pattern.as_ref().map_or_else(|| text.to_owned(), |pattern| pattern.replace_all(text, mark).into_owned())
 }
 
+/// A part of an id without a number that is somebody's: a letter in it or beside it makes it something else.
+fn without_own_number(part: &str) -> String {
+    let is_glued = |piece: &Range<usize>| {
+        let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
+        let within = part[piece.clone()].contains(char::is_alphabetic);
+        within || letter(part[..piece.start].chars().next_back()) || letter(part[piece.end..].chars().next())
+    };
+    spelled::replaced(part, |number| {
+        let is_own = number.is_written() && !number.pieces.iter().any(is_glued);
+        mark_of_number(number).filter(|_| is_own && number.digits >= FEWEST_OF_A_PHONE)
+    })
+}
+
 /// Fewest digits of a phone number.
 const FEWEST_OF_A_PHONE: usize = 7;
 
@@ -317,6 +333,7 @@ mod tests {
         let redaction = Redaction::new(["Dana".to_owned()]);
         for (id, redacted) in [
             ("calls/+1 555 010-0199.vtt", "calls/[PHONE].vtt"),
+            ("/data/v2/+15550100199.mp3#7", "/data/v2/[PHONE].mp3#7"),
             ("dana-2026-03.json", "[NAME]-2026-03.json"),
             ("645bb6b6-3c36-4653-a337-3e74d5a284ce", "645bb6b6-3c36-4653-a337-3e74d5a284ce"),
             ("CA1234567890123456", "CA1234567890123456"),

@@ -143,6 +143,31 @@ fn one_json_an_array_of_it_and_one_on_each_line_hold_the_same_calls() {
     }
 }
 
+/// Real files of others, which may not be in the repository: of each turn who speaks, when, and in how many words.
+#[test]
+fn real_samples_beside_the_repository_are_read_to_the_turns_that_were_counted_in_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/formats");
+    if !folder.is_dir() {
+        let said = format!("nothing is checked: {} is not there\n", folder.display());
+        std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()).unwrap();
+        return;
+    }
+    let names = include_str!("snapshots/real_samples.txt").lines().filter_map(|line| line.split(' ').next());
+    let mut told = String::new();
+    for name in names {
+        write!(told, "{name}").unwrap();
+        for source in read(std::fs::read(folder.join(name)).unwrap().as_slice(), name, &Options::default()).flatten() {
+            for timed in source.recording.messages {
+                let RoomMessage::TurnEnded(turn) = timed.message else { continue };
+                let (who, words) = (&turn.participant_id[..1], turn.text.unwrap().split_whitespace().count());
+                write!(told, " {who}{}:{words}", turn.start_ms.unwrap()).unwrap();
+            }
+        }
+        told.push('\n');
+    }
+    assert_eq!(told, include_str!("snapshots/real_samples.txt"));
+}
+
 fn importer_of_name(name: &str) -> Option<&'static Reads> {
     IMPORTERS.iter().find(|importer| importer.name == name).map(|importer| &importer.reads)
 }
