@@ -11,7 +11,6 @@ use crate::room::message::{RoomMessage, SidecarMessage};
 use crate::sentiment::{RateError, Rating, TurnInContext};
 
 /// What happens to a call.
-#[expect(clippy::large_enum_variant, reason = "an input is moved a few times and never kept; a box would cost more")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "input")]
 pub enum Input {

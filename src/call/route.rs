@@ -37,7 +37,7 @@ pub enum Route {
 #[must_use]
 pub fn choose_route(welcome: &Welcome, mode: TransferMode) -> Option<Route> {
     let has_command = welcome.capabilities.iter().any(|c| c == capability::TRANSFER);
-    match (mode, &welcome.call.sip) {
+    match (mode, welcome.call.sip.as_deref()) {
         (TransferMode::Attended, Some(dialog)) => Some(Route::Attended { dialog: dialog.clone() }),
         _ if has_command => Some(Route::RoomCommand),
         (_, None) => None,

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::cached::CacheArgs;
-use super::cores::Cores;
+use super::cores::{Cores, Ended};
 use super::corpus::{Bad, Corpus, LabelsArgs, Unread};
 use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, warn_of};
@@ -153,9 +153,10 @@ pub async fn run(args: CompareArgs) -> Result<Exit, Failure> {
         Ok::<_, Failure>(Side { settings: Arc::new(settings), rater })
     };
     let (a, b) = (side(&args.a)?, side(&args.b)?);
-    let (calls, bad) = compare(&args, &a, &b).await?;
+    let (calls, bad, ended) = compare(&args, &a, &b).await?;
     cache.close();
     if calls.is_empty() {
+        ended.failure(|| "no call is compared yet".to_owned())?;
         return Err(Failure::new(Exit::BadRecording, "there is no call that could be read"));
     }
     let written = match args.format {
@@ -170,6 +171,7 @@ pub async fn run(args: CompareArgs) -> Result<Exit, Failure> {
     if let Some(said) = asked(&raters)? {
         anstream::eprintln!("{said}");
     }
+    ended.failure(|| format!("{} calls are compared", calls.len()))?;
     Ok(if bad > 0 { Exit::BadRecording } else { Exit::Ok })
 }
 
@@ -182,8 +184,9 @@ fn settings(path: &Path) -> Result<Settings, Failure> {
     Ok(load(&Layers { agent, env: Env::of_process(), flags: Vec::new() }).map_err(wrong)?.settings)
 }
 
-/// All calls of all files under both documents, and how many files could not be read.
-async fn compare(args: &CompareArgs, a: &Side, b: &Side) -> Result<(Vec<Compared>, usize), Failure> {
+/// All calls of all files under both documents, or those that were when the user stopped it, and how many files could not
+/// be read.
+async fn compare(args: &CompareArgs, a: &Side, b: &Side) -> Result<(Vec<Compared>, usize, Ended), Failure> {
     let mut corpus = Corpus::new(&args.paths, args.import.options(CutLine::Refuse), &args.labels)?;
     let (mut calls, mut bad, mut progress) = (Vec::new(), Bad::default(), Progress::new());
     let pieces = corpus.by_ref().map(|source| {
@@ -216,10 +219,12 @@ async fn compare(args: &CompareArgs, a: &Side, b: &Side) -> Result<(Vec<Compared
         progress.far(calls.len(), None, "calls compared");
         Ok::<_, Failure>(())
     };
-    Cores::new()?.in_order(pieces, take).await?;
+    let ended = Cores::new()?.until_stopped(pieces, take).await?;
     progress.clear();
-    corpus.warn_of_unused_labels();
-    Ok((calls, bad.0))
+    if ended == Ended::Whole {
+        corpus.warn_of_unused_labels();
+    }
+    Ok((calls, bad.0, ended))
 }
 
 fn rates(calls: &[Compared], side: fn(&Compared) -> &Option<Escalates>) -> Rates {

@@ -55,7 +55,8 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 
-    /// Put marks such as [PHONE] in the place of phone, card and account numbers and e-mail addresses.
+    /// Put marks such as [PHONE] in the place of phone, card and account numbers, of e-mail addresses, and of the names
+    /// that a file has for those who speak; in the names of the written files as well.
     #[arg(long)]
     redact: bool,
 
@@ -142,17 +143,19 @@ pub async fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     });
     let mut writer = Writer::new(&args);
     let to = args.to;
-    let written = Cores::new()?.in_order(found.map(|found| found.rated(to)), |done| writer.done(done)).await;
+    let written = Cores::new()?.until_stopped(found.map(|found| found.rated(to)), |done| writer.done(done)).await;
     writer.progress.clear();
     if let Some(said) = asked(&raters)? {
         anstream::eprintln!("{said}");
     }
     match written {
-        Ok(()) if writer.bad > 0 => Ok(Exit::BadRecording),
-        Ok(()) => Ok(Exit::Ok),
         // Whoever read our output has enough of it.
         Err(_) if writer.closed => Ok(Exit::Ok),
         Err(failure) => Err(failure),
+        Ok(ended) => {
+            ended.failure(|| format!("{} calls are written", writer.written))?;
+            Ok(if writer.bad > 0 { Exit::BadRecording } else { Exit::Ok })
+        }
     }
 }
 
@@ -204,13 +207,16 @@ impl<'a> Writer<'a> {
             self.progress.clear();
             warn(&source);
         }
-        if let Some(redaction) = &self.redaction {
+        let redaction = self.redaction.as_ref();
+        let redaction = redaction.map(|redaction| redaction.with_people(source.people.iter().map(String::as_str)));
+        if let Some(redaction) = &redaction {
             redaction.recording(&mut source.recording);
+            source.name = redaction.id(&source.name);
         }
         let vcon = match self.args.to {
             To::Recording => None,
             To::Vcon => {
-                let analysis = played.map(|played| analysis(played, self.redaction.as_ref()));
+                let analysis = played.map(|played| analysis(played, redaction.as_ref()));
                 Some(vcon(&source.recording, source.began, unix_ms(), analysis))
             }
         };

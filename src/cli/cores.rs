@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::exit::{Exit, Failure};
+use super::stop::Stop;
 
 /// So many pieces are under way at a time, and so many results wait for their turn at most: as many as `llmMaxInFlight`
 /// may allow questions, since calls that wait for an LLM need no core.
@@ -27,11 +28,32 @@ impl Cores {
         Ok(Self(Some(runtime.map_err(failed)?)))
     }
 
+    /// Does the pieces as [`Cores::in_order`] does, until all are done or the user presses Ctrl-C.
+    ///
+    /// # Errors
+    /// As for [`Cores::in_order`].
+    pub(super) async fn until_stopped<F, E>(
+        &self,
+        pieces: impl IntoIterator<Item = F>,
+        take: impl FnMut(F::Output) -> Result<(), E>,
+    ) -> Result<Ended, E>
+    where
+        F: Future<Output: Send> + Send + 'static,
+        E: From<Failure>,
+    {
+        let stop = Stop::listen();
+        tokio::select! {
+            biased;
+            () = stop.asked() => Ok(Ended::Stopped),
+            done = self.in_order(pieces, take) => done.map(|()| Ended::Whole),
+        }
+    }
+
     /// Does all pieces and hands what comes of each to `take`, in order. Pieces are fetched as there is room for them.
     ///
     /// # Errors
     /// What `take` returns, whereupon the pieces that are left are dropped; and [`Failure`] when one panicked.
-    pub(super) async fn in_order<F, E>(
+    async fn in_order<F, E>(
         &self,
         pieces: impl IntoIterator<Item = F>,
         mut take: impl FnMut(F::Output) -> Result<(), E>,
@@ -51,6 +73,27 @@ impl Cores {
             }
             let Some(first) = under_way.pop_front() else { return Ok(()) };
             take(first.await.map_err(|error| Failure::new(Exit::Other, error))?)?;
+            // Where the next one is done already, somebody else may still have something to say.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// How long work came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// All of it is done.
+    Whole,
+    /// The user stopped it.
+    Stopped,
+}
+
+impl Ended {
+    /// The failure of a command that was stopped, once it has printed what there is.
+    pub(super) fn failure(self, what_there_is: impl FnOnce() -> String) -> Result<(), Failure> {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Stopped => Err(Failure::new(Exit::Other, format!("stopped: {}", what_there_is()))),
         }
     }
 }

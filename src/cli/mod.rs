@@ -26,6 +26,7 @@ pub mod room;
 pub mod schema;
 mod secrets;
 pub mod settings_args;
+mod stop;
 pub mod store;
 mod terminal;
 pub mod tune;

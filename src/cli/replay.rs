@@ -233,8 +233,10 @@ impl Run {
         let raters = args.cassette.unhurried(Asks::ToRecord)?;
         let cores = Cores::new()?;
         let calls = prepared(args, &raters)?.map(Found::replayed);
-        cores.in_order(calls, |done| self.done(args, done)).await?;
-        self.finish(args.format, &raters)
+        let ended = cores.until_stopped(calls, |done| self.done(args, done)).await?;
+        let tally = self.finish(args.format, &raters)?;
+        ended.failure(|| format!("{} calls are replayed", tally.calls))?;
+        Ok(tally)
     }
 
     fn done(&mut self, args: &ReplayArgs, done: Done) -> Result<(), Stop> {

@@ -84,7 +84,6 @@ pub struct Timed {
 }
 
 /// One line of a recording after its header.
-#[expect(clippy::large_enum_variant, reason = "nearly every line is a message, and none is kept")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line {
     /// A room message.

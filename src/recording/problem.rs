@@ -153,7 +153,10 @@ pub enum Problem {
         found: String,
     },
     /// A document that is larger than any call.
-    #[error("it is one call of more than {limit} bytes; no call is as long")]
+    #[error(
+        "it is one call that takes more than {} MiB to read; no call is as long, so give each call a document or file of its \
+         own", limit / 1_048_576
+    )]
     TooLarge {
         /// The most bytes that it may have.
         limit: u64,

@@ -93,7 +93,8 @@ fn party(one: &Participant, recording: &Recording) -> Value {
         RoomMessage::Welcome(welcome) if one.role == Role::Caller => welcome.call.from.clone(),
         _ => None,
     });
-    if let Some(number) = number {
+    // What was redacted is no number.
+    if let Some(number) = number.filter(|number| number.contains(|c: char| c.is_ascii_digit())) {
         party["tel"] = json!(format!("tel:{number}"));
     }
     party

@@ -219,11 +219,11 @@ fn made_welcome(recording: &Recording) -> Welcome {
     });
     let mut call = CallInfo::default();
     let capabilities = header.capabilities.clone().unwrap_or_else(|| {
-        call.sip = Some(SipDialog {
+        call.sip = Some(Box::new(SipDialog {
             call_id: "replay".to_owned(),
             remote_target: Some("sip:caller@replay.invalid".to_owned()),
             ..SipDialog::default()
-        });
+        }));
         let mut offered = vec![capability::SAY, capability::SET_FLAG, capability::TOOLS];
         if recording.messages.iter().any(|m| matches!(m.message, RoomMessage::TurnEnded(_))) {
             offered.push(capability::TURN_EVENTS);

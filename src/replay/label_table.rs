@@ -229,6 +229,7 @@ mod tests {
             recording: from_turns("r", []),
             warnings: Vec::new(),
             labels: None,
+            people: Vec::new(),
             began: None,
         }
     }

@@ -146,7 +146,6 @@ impl RoomError {
 
 /// What a room connection tells the runtime.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "almost every event is a message; a box for each would cost more")]
 pub enum RoomEvent {
     /// The room said something. Its `seq`, if any, is handed to `RoomHandle::processed` once it is dealt with.
     Message(super::message::RoomMessage),

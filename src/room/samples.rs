@@ -36,7 +36,8 @@ fn welcome() -> Welcome {
         route_set: vec![s("<sip:proxy.example.com;lr>")],
         cseq: Some(314_160),
     };
-    let call = CallInfo { id: s("call-7"), from: some("+14155550100"), to: some("+14155550199"), sip: Some(dialog) };
+    let call =
+        CallInfo { id: s("call-7"), from: some("+14155550100"), to: some("+14155550199"), sip: Some(Box::new(dialog)) };
     let capabilities =
         [capability::TURN_EVENTS, capability::TRANSFER, capability::SAY, capability::SET_FLAG, capability::TOOLS];
     Welcome {

@@ -134,7 +134,7 @@ mod tests {
     fn welcome() -> RoomMessage {
         let caller = Participant { id: "c".to_owned(), role: Role::Caller, name: Some("Dana Cole".to_owned()) };
         let sip = SipDialog { call_id: "7@host".to_owned(), ..SipDialog::default() };
-        let call = CallInfo { from: Some("+14155550123".to_owned()), sip: Some(sip), ..CallInfo::default() };
+        let call = CallInfo { from: Some("+14155550123".to_owned()), sip: Some(Box::new(sip)), ..CallInfo::default() };
         RoomMessage::Welcome(Welcome {
             version: 1,
             session_id: "session_1".to_owned(),

@@ -1,6 +1,7 @@
 //! One sentence for an alert on what upset the caller: the trouble in the caller's words, and the worst that was said.
 
 use super::lexical::lowest_words;
+use super::spelled::replaced;
 use super::{Cue, CueKind, Sentiment, trouble};
 use crate::telemetry::shown::is_unprintable;
 
@@ -140,98 +141,9 @@ pub fn redacted(text: &str) -> String {
 /// Takes out control characters and long numbers, in digits or in words, and makes spaces single. Every other word stays.
 #[must_use]
 pub fn masked(text: &str) -> String {
-    let clean = text.replace(is_unprintable, " ");
-    let mut out: Vec<String> = Vec::new();
-    let mut run: Vec<&str> = Vec::new();
-    for word in clean.split_whitespace() {
-        if digits_of(word) > 0 || (!run.is_empty() && joins_numbers(word)) {
-            run.push(word);
-        } else {
-            close(&mut run, &mut out);
-            out.push(word.to_owned());
-        }
-    }
-    close(&mut run, &mut out);
-    out.join(" ")
-}
-
-/// Ends a run of numbers: kept if short ("three times", "24 months"), else masked, but for the words among them.
-fn close(run: &mut Vec<&str>, out: &mut Vec<String>) {
-    let mut words = std::mem::take(run);
-    // What follows the number, and an "oh" on either side of it, is no digit of it.
-    let counts = |word: &&str| digits_of(word) > 0 && !is_oh(word);
-    let after = words.split_off(words.iter().rposition(counts).map_or(0, |last| last + 1));
-    let number = words.split_off(words.iter().position(counts).unwrap_or(words.len()));
-    let mut keep = |words: &[&str]| out.extend(words.iter().map(|word| (*word).to_owned()));
-    keep(&words);
-    if number.iter().map(|word| digits_of(word)).sum::<usize>() <= LONGEST_NUMBER {
-        keep(&number);
-    } else {
-        mask(&number, out);
-    }
-    out.extend(after.iter().map(|word| (*word).to_owned()));
-}
-
-/// Masks a long number: its pieces together, with the signs between them; words between them stay.
-fn mask(number: &[&str], out: &mut Vec<String>) {
-    for word in number {
-        let Some((before, after)) = around_number(word) else {
-            out.extend(word.contains(char::is_alphanumeric).then(|| (*word).to_owned()));
-            continue;
-        };
-        match out.last_mut().filter(|last| before.is_empty() && last.ends_with(REDACTED)) {
-            Some(piece) => piece.push_str(after),
-            None => out.push(format!("{before}{REDACTED}{after}")),
-        }
-    }
-}
-
-/// What stands before and after the digits of a word, written or spoken, as far as there are letters in it.
-fn around_number(word: &str) -> Option<(&str, &str)> {
-    let written = || {
-        let is_digit = |c: char| c.is_numeric();
-        Some((
-            word.find(is_digit)?,
-            word.rfind(is_digit).and_then(|at| Some(at + word[at..].chars().next()?.len_utf8()))?,
-        ))
-    };
-    let spoken = || {
-        let mut parts = word.split(|c: char| !c.is_alphanumeric()).filter(|part| is_spoken_digit(&part.to_lowercase()));
-        let at = |part: &str| part.as_ptr().addr() - word.as_ptr().addr();
-        let (mut first, last) = (parts.clone(), parts.next_back()?);
-        Some((at(first.next()?), at(last) + last.len()))
-    };
-    let (start, end) = written().or_else(spoken)?;
-    let with_letters = |text| if str::contains(text, char::is_alphanumeric) { text } else { "" };
-    Some((with_letters(&word[..start]), with_letters(&word[end..])))
-}
-
-/// "oh", which is a digit only among others.
-fn is_oh(word: &str) -> bool {
-    let letters: String = word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    ["oh", "o"].contains(&letters.as_str())
-}
-
-/// How many digits a word stands for: "4452" four, "seven" one, "double" one more.
-fn digits_of(word: &str) -> usize {
-    let written = word.chars().filter(|c| c.is_numeric()).count();
-    let spoken = || -> usize {
-        let parts = word.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty());
-        parts.map(|part| usize::from(is_spoken_digit(&part.to_lowercase()))).sum()
-    };
-    if written > 0 { written } else { spoken() }
-}
-
-fn is_spoken_digit(word: &str) -> bool {
-    ["oh", "o"].contains(&word) || (super::text::is_number(word) && !["couple", "several", "dozen"].contains(&word))
-}
-
-/// Small words and letters between the pieces of a spelled number, and signs alone.
-fn joins_numbers(word: &str) -> bool {
-    let plain: String = word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    plain.len() <= 1
-        || ["and", "dash", "then", "hyphen", "slash", "stroke", "um", "uh", "dot", "space", "plus"]
-            .contains(&plain.as_str())
+    let clean: Vec<&str> = text.split(|c: char| c.is_whitespace() || is_unprintable(c)).collect();
+    let clean: Vec<&str> = clean.into_iter().filter(|word| !word.is_empty()).collect();
+    replaced(&clean.join(" "), |number| (number.digits > LONGEST_NUMBER).then_some(REDACTED))
 }
 
 /// At most `max` characters, cut at a word where one ends in the last third.
@@ -251,6 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::lexical::rate;
+    use super::super::spelled::is_digit_word;
     use super::super::{Rating, TurnInContext};
     use super::*;
 
@@ -316,7 +229,7 @@ mod tests {
     #[test]
     fn numbers_are_taken_out_in_digits_and_in_words() {
         assert_eq!(redacted("call me on +44 20 7946-0018 now"), "call me on [number] now");
-        assert_eq!(redacted("it's four four one two double nine, useless"), "it's [number] useless");
+        assert_eq!(redacted("it's four four one two double nine, useless"), "it's [number], useless");
         assert_eq!(redacted("card 4111 1111 um 1111 - 1111"), "card [number] um [number]");
         assert_eq!(redacted("one hundred and twenty three, thousand four"), "[number] and [number]");
         assert_eq!(redacted("third time in three weeks, 24 months"), "third time in three weeks, 24 months");
@@ -327,10 +240,10 @@ mod tests {
         for (said, told) in [
             ("4111 1111 1111 1111 and I said so", "[number] and I said so"),
             ("oh, 98765432 or a human", "oh, [number] or a human"),
-            ("four five six seven, oh no", "[number] oh no"),
+            ("four five six seven, oh no", "[number], oh no"),
             ("oh oh oh oh oh stop", "oh oh oh oh oh stop"),
             ("call +44 20 7946-0018/mobile", "call [number]/mobile"),
-            ("it is GB29NWBK60161331926819, \"mine\"", "it is GB[number] \"mine\""),
+            ("it is GB29NWBK60161331926819, \"mine\"", "it is GB[number], \"mine\""),
             ("flight1234567now 300dollars", "flight[number]now [number]dollars"),
             ("four five six one-way", "[number]-way"),
             ("3 a 4 and 5", "3 a 4 and 5"),
@@ -378,7 +291,7 @@ mod tests {
             let kept = masked(&said).replace(REDACTED, " ");
             let letters = |text: &str| -> String {
                 let words = text.split(|c: char| !c.is_alphabetic());
-                words.filter(|word| !is_spoken_digit(word)).collect()
+                words.filter(|word| !is_digit_word(word)).collect()
             };
             prop_assert_eq!(letters(&kept), letters(&said), "{} -> {}", said, kept);
         }

@@ -25,6 +25,7 @@ mod numbers;
 mod pattern;
 pub mod raters;
 mod reading;
+pub(crate) mod spelled;
 mod text;
 mod trouble;
 

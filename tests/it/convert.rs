@@ -91,6 +91,26 @@ fn what_tells_who_somebody_is_is_taken_out_on_request() {
 }
 
 #[test]
+fn whom_a_file_names_and_calls_is_in_neither_the_calls_nor_their_files_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let call = "WEBVTT\n\n1\n00:00:01.000 --> 00:00:03.000\n<v Dana Cole>Good day, this is Dana, how can I help?\n\n\
+                2\n00:00:04.000 --> 00:00:06.000\n<v Grace Moreau>Hi dana, Grace here, with good grace.\n";
+    std::fs::write(folder.path().join("+15550100199.vtt"), call).unwrap();
+    let to = folder.path().join("out");
+    let mut command = program();
+    command.arg("convert").arg(folder.path().join("+15550100199.vtt")).arg("--redact").arg("--out").arg(&to);
+    let (code, _, stderr) = out(&mut command);
+    assert_eq!(code, 0, "{stderr}");
+    let written: Vec<_> = std::fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = written.as_slice() else { panic!("{written:?}") };
+    let (name, text) = (file.file_name().unwrap().to_str().unwrap(), std::fs::read_to_string(file).unwrap());
+    assert!(!name.contains("5550100199") && !text.contains("5550100199"), "{name}: {text}");
+    for told in ["Good day, this is [NAME], how can I help?", "Hi [NAME], [NAME] here, with good grace."] {
+        assert!(text.contains(told), "{text}");
+    }
+}
+
+#[test]
 fn each_call_gets_a_file_of_its_own_and_none_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().to_str().unwrap();

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use sentiment_sidecar::config::settings::Settings;
 use sentiment_sidecar::config::{AgentFile, Layers, Loaded, load};
 use sentiment_sidecar::recording::CutLine;
-use sentiment_sidecar::recording::import::{self, Options};
+use sentiment_sidecar::recording::import::{self, Format, Options};
 use sentiment_sidecar::replay::engine::replay;
 use sentiment_sidecar::room::message::RoomMessage;
 use sentiment_sidecar::room::samples::room_messages;
@@ -115,6 +115,48 @@ fn recordings_made_by_chance_are_refused_in_a_line_or_replay() {
                         assert_printable(&error, 1);
                         assert!(error.to_string().starts_with("call.jsonl") && error.line <= lines, "{error}");
                     }
+                }
+            }
+        }
+    });
+}
+
+/// Good files of every format that is read.
+fn transcripts() -> Vec<Vec<u8>> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    // Beside each stands what a person reads in it.
+    paths.retain(|path| path.extension().is_none_or(|extension| extension != "turns"));
+    assert!(paths.len() > 90);
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn transcripts_in_every_format_made_by_chance_are_read_or_refused_in_a_line() {
+    let corpus = transcripts();
+    let names: Vec<&str> = Format::all().map(|(name, _)| name).collect();
+    let change = |bytes: &mut Vec<u8>, rng: &mut Rng| match serde_json::from_slice::<Value>(bytes) {
+        Ok(mut value) if rng.u8(0..3) > 0 => {
+            change_json(&mut value, rng);
+            *bytes = value.to_string().into_bytes();
+        }
+        _ => change_lines(bytes, &corpus, rng),
+    };
+    chance::many("transcripts", &corpus, 4_000, change, |bytes| {
+        // As what it looks like, and as another format whatever it looks like.
+        let other = bytes.iter().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+        for format in [None, Format::named(names[other % names.len()])] {
+            for source in import::read(bytes, "call", &Options { format, ..Options::default() }) {
+                match source {
+                    Ok(source) => {
+                        let times: Vec<u64> = source.recording.messages.iter().map(|timed| timed.at.0).collect();
+                        assert!(times.is_sorted(), "lines of a recording stand in order: {times:?}");
+                        let mut written = Vec::new();
+                        source.recording.write(&mut written).unwrap();
+                        assert!(!written.is_empty());
+                    }
+                    Err(error) => assert_printable(&error, 1),
                 }
             }
         }

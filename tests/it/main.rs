@@ -27,6 +27,7 @@ mod room;
 mod shown;
 mod sip;
 mod sip_peers;
+mod stopped;
 mod storms;
 mod streams;
 mod support;

@@ -195,7 +195,7 @@ fn script(recording: Recording, action: ActionKind, factor: f64, phone: &Phone) 
     let header = recording.header;
     let mut script = Script::new(&header.room_name, messages, header.participants, header.capabilities);
     script.welcome.capabilities.retain(|offer| offer != capability::TRANSFER);
-    script.welcome.call.sip = Some(phone.dialog());
+    script.welcome.call.sip = Some(Box::new(phone.dialog()));
     script
 }
 

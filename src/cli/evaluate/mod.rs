@@ -11,7 +11,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::calls::CallsArgs;
-use super::cores::Cores;
+use super::cores::{Cores, Ended};
 use super::corpus::{Bad, Corpus, LabelsArgs};
 use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, warn};
@@ -105,7 +105,7 @@ pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
     let (calls, bad) = read(&args)?;
     let by = grouped_by(&args.by, &calls)?;
     let found = calls.len();
-    let all = measure(calls, &by, settings, &rater).await?;
+    let (all, ended) = measure(calls, &by, settings, &rater).await?;
     let said = asked(&raters)?;
     let figures = all.measured.figures();
     let groups = all.groups.into_iter().map(|(name, group)| (name, group.figures()));
@@ -123,9 +123,7 @@ pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
     if let Some(said) = said {
         anstream::eprintln!("{said}");
     }
-    if all.done < found {
-        return Err(Failure::new(Exit::Other, format!("stopped: {} of {found} calls are measured", all.done)));
-    }
+    ended.failure(|| format!("{} of {found} calls are measured", all.done))?;
     Ok(match (bad, checked.iter().all(|gate| gate.holds)) {
         (0, true) => Exit::Ok,
         (0, false) => Exit::RateOutsideBand,
@@ -194,7 +192,7 @@ async fn measure(
     by: &[String],
     settings: Settings,
     rater: &Arc<dyn Rater>,
-) -> Result<All, Failure> {
+) -> Result<(All, Ended), Failure> {
     let (count, settings) = (calls.len(), Arc::new(settings));
     let mut all = All::default();
     let mut progress = Progress::new();
@@ -212,13 +210,8 @@ async fn measure(
         progress.far(all.done, Some(count), "calls measured");
         Ok::<_, Failure>(())
     };
-    let cores = Cores::new()?;
-    tokio::select! {
-        done = cores.in_order(pieces, take) => done?,
-        // Whoever stops it gets what there is.
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    let ended = Cores::new()?.until_stopped(pieces, take).await?;
     progress.clear();
     WrongCall::sort(&mut all.wrong);
-    Ok(all)
+    Ok((all, ended))
 }

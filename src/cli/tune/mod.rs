@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 
 use super::cached::CacheArgs;
 use super::calls::CallsArgs;
-use super::cores::Cores;
+use super::cores::{Cores, Ended};
 use super::corpus::{Bad, Corpus, LabelsArgs, Unread};
 use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, warn_of};
@@ -113,9 +113,11 @@ pub async fn run(args: TuneArgs) -> Result<Exit, Failure> {
     args.calls.cassette.warn_of_silence(&settings);
     let raters = args.calls.cassette.unhurried_by(cache.rater(), Asks::ToRecord)?;
     let rater = raters.of(&settings)?;
-    let (calls, bad) = rate(&args, &settings, &rater).await?;
+    let (calls, bad, ended) = rate(&args, &settings, &rater).await?;
     let counts = cache.close();
+    let rated = calls.len();
     if calls.is_empty() {
+        ended.failure(|| "no call is rated yet".to_owned())?;
         return Err(Failure::new(Exit::BadRecording, "there is no call that could be read"));
     }
     let tuning = tune(calls, settings, band);
@@ -134,6 +136,7 @@ pub async fn run(args: TuneArgs) -> Result<Exit, Failure> {
     if let Some(said) = asked(&raters)? {
         anstream::eprintln!("{said}");
     }
+    ended.failure(|| format!("this is what {rated} calls say, and others were yet to be rated"))?;
     Ok(match tuning.tried.today.side {
         _ if bad > 0 => Exit::BadRecording,
         Side::Below | Side::Above if band.given => Exit::RateOutsideBand,
@@ -152,12 +155,12 @@ fn band(args: &TuneArgs) -> Result<Band, Failure> {
     Ok(band)
 }
 
-/// All calls of all files, rated; and how many files could not be read.
+/// All calls of all files, rated, or those that were when the user stopped it; and how many files could not be read.
 async fn rate(
     args: &TuneArgs,
     settings: &Settings,
     rater: &Arc<dyn Rater>,
-) -> Result<(Vec<TunedCall>, usize), Failure> {
+) -> Result<(Vec<TunedCall>, usize, Ended), Failure> {
     let mut corpus = Corpus::new(&args.calls.paths, args.import.options(CutLine::Refuse), &args.labels)?;
     let settings = Arc::new(settings.clone());
     let (mut calls, mut bad, mut progress) = (Vec::new(), Bad::default(), Progress::new());
@@ -194,10 +197,12 @@ async fn rate(
         }
         Ok::<_, Failure>(())
     };
-    Cores::new()?.in_order(pieces, take).await?;
+    let ended = Cores::new()?.until_stopped(pieces, take).await?;
     progress.clear();
-    corpus.warn_of_unused_labels();
-    Ok((calls, bad.0))
+    if ended == Ended::Whole {
+        corpus.warn_of_unused_labels();
+    }
+    Ok((calls, bad.0, ended))
 }
 
 fn tune(calls: Vec<TunedCall>, settings: Settings, band: Band) -> Tuning {

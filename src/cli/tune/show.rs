@@ -43,7 +43,11 @@ fn calls(out: &mut impl Write, tuning: &Tuning, counts: Counts) -> io::Result<()
     }
     writeln!(out, " {DIM}({} rated now, {} known){DIM:#}", counts.rated, counts.known)?;
     if yes + no > 0 {
-        writeln!(out, "{yes} should escalate, {no} should not, of {} nobody has said", calls.len() - yes - no)?;
+        let unjudged = match calls.len() - yes - no {
+            0 => String::new(),
+            unjudged => format!(", of {unjudged} nobody has said"),
+        };
+        writeln!(out, "{yes} should escalate, {no} should not{unjudged}")?;
     }
     writeln!(out, "{} settings tried", tuning.tried.count())
 }

@@ -1,4 +1,5 @@
-//! AssemblyAI: `utterances[]` in ms, speakers `A`, `B` or channels `1`, `2`; without them the words.
+//! AssemblyAI: `utterances[]` in ms, speakers `A`, `B` or channels `1`, `2`; without them the words. Logs of its streaming
+//! API have a message for each turn.
 
 use super::call::{Call, Fault};
 use super::json::Json;
@@ -49,6 +50,39 @@ pub(super) fn read(value: &Json) -> Result<Vec<Call>, Fault> {
             });
         }
         words::say(&mut call, said);
+    }
+    Ok(vec![call])
+}
+
+/// What its streaming API says.
+const LIVE: [&str; 3] = ["Begin", "Turn", "Termination"];
+
+pub(super) fn looks_live(value: &Json) -> bool {
+    let known = value.get("type").text().is_some_and(|kind| LIVE.contains(&kind));
+    known && ["turn_order", "expires_at", "audio_duration_seconds"].iter().any(|key| value.has(key))
+}
+
+pub(super) fn is_end_of_turn(value: &Json) -> bool {
+    value.get("end_of_turn").flag() == Some(true)
+}
+
+/// Turns of a log. A turn that is formatted comes a second time, and counts as it came last.
+pub(super) fn read_live(turns: &[Json]) -> Result<Vec<Call>, Fault> {
+    if turns.is_empty() {
+        return Err(Fault::new("end_of_turn", "is true in none of its messages, so no turn is sure to be whole"));
+    }
+    let mut call = Call::default();
+    for (at, turn) in turns.iter().enumerate() {
+        let order = turn.get("turn_order").number();
+        if turns.get(at + 1).is_some_and(|next| order.is_some() && next.get("turn_order").number() == order) {
+            continue;
+        }
+        let Some(text) = turn.get("transcript").text() else { continue };
+        let heard = turn.get("words").list();
+        let speaker = turn.get("speaker_label").name().map(|name| call.speaker(&name, None));
+        let start = heard.first().and_then(|word| millis(word.get("start")));
+        let end = heard.last().and_then(|word| millis(word.get("end")));
+        call.say(speaker, text, start, end);
     }
     Ok(vec![call])
 }

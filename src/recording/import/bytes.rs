@@ -1,5 +1,6 @@
 //! Any file's bytes as text: unpacked when it is gzip, and decoded when its first bytes say UTF-16.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
@@ -57,15 +58,22 @@ fn peek<'a>(mut input: impl BufRead + 'a, most: usize) -> io::Result<(Vec<u8>, i
 }
 
 /// Text that is not UTF-8 is Windows-1252, as spreadsheets write it; every byte is a character there.
-pub(super) fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
     }
 }
 
+/// A text whose lines end as ours do where some of them end with a carriage return alone, as captions may.
+pub(super) fn lines(text: Cow<'_, str>) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let alone = |(at, byte): (usize, &u8)| *byte == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+    if bytes.iter().enumerate().any(alone) { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text }
+}
+
 /// The beginning of a text, without a character that was cut in its middle.
-pub(super) fn head_text(head: &[u8]) -> std::borrow::Cow<'_, str> {
+pub(super) fn head_text(head: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(head) {
         Ok(text) => text.into(),
         Err(error) if error.error_len().is_none() => String::from_utf8_lossy(&head[..error.valid_up_to()]),

@@ -50,7 +50,7 @@ impl Speaker {
 }
 
 /// Words of one speaker, as one element of the file has them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Piece {
     /// Which of the call's speakers; `None` where the file does not say.
     pub(super) speaker: Option<usize>,

@@ -301,9 +301,10 @@ fn guess_warning(call: &Call, unknown: &[usize], callers: &[usize]) -> String {
             quoted(&[*other])
         ),
         (callers, None) => format!(
-            "it does not say who is the caller; {} is left when all others are known; if that is wrong, name the caller \
+            "it does not say who is the caller; {} {} left when all others are known; if that is wrong, name the caller \
              with --caller",
-            quoted(callers)
+            quoted(callers),
+            if callers.len() == 1 { "is" } else { "are" }
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! Deepgram: recorded answers, logs of the live API, and logs of Flux.
 //!
-//! Seconds. `results.utterances[]` if they were asked for, else the words of `results.channels[]`. With several channels
-//! each is a party, as speaker numbers start again on each; with one, the words' speakers are.
+//! Seconds. `results.utterances[]` if they were asked for, else the words of `results.channels[]`, else its paragraphs. With
+//! several channels each is a party, as speaker numbers start again on each; with one, the words' speakers are.
 
 use super::call::{Call, Fault};
 use super::json::Json;
@@ -40,7 +40,7 @@ fn speaker(call: &mut Call, channel: Option<&String>, number: &Json) -> Option<u
     }
 }
 
-/// What was most likely said: word by word where all words are there, else as a whole.
+/// What was most likely said: word by word where all words are there, else by the sentence, else as a whole.
 fn alternative(call: &mut Call, alternative: &Json, channel: Option<&String>, times: Option<(i64, i64)>) {
     let text = alternative.get("transcript").text().unwrap_or_default();
     let heard = alternative.get("words").list();
@@ -53,11 +53,24 @@ fn alternative(call: &mut Call, alternative: &Json, channel: Option<&String>, ti
             said.push(Word { text, start, end, speaker, glued: false });
         }
         words::say(call, said);
+    } else if let [_, ..] = alternative.at(&["paragraphs", "paragraphs"]).list() {
+        paragraphs(call, alternative.at(&["paragraphs", "paragraphs"]).list(), channel);
     } else if !text.trim().is_empty() {
         let speaker = speaker(call, channel, heard.first().unwrap_or(&Json::Null).get("speaker"));
         let first = heard.first().and_then(|word| seconds(word.get("start")));
         let (start, end) = times.map_or((first, None), |(start, end)| (Some(start), Some(end)));
         call.say(speaker, text, start, end);
+    }
+}
+
+/// Sentences by the paragraphs that they stand in, each of one voice.
+fn paragraphs(call: &mut Call, paragraphs: &[Json], channel: Option<&String>) {
+    for paragraph in paragraphs {
+        let speaker = speaker(call, channel, paragraph.get("speaker"));
+        for sentence in paragraph.get("sentences").list() {
+            let Some(text) = sentence.get("text").text() else { continue };
+            call.say(speaker, text, seconds(sentence.get("start")), seconds(sentence.get("end")));
+        }
     }
 }
 

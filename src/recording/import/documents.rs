@@ -62,11 +62,15 @@ impl<'a> Documents<'a> {
 
     fn document(&mut self, element: Option<(u64, u64)>) -> Result<Document, Problem> {
         let (line, column) = (self.input.line, self.input.column);
+        self.keys.begin();
         let mut deserializer = serde_json::Deserializer::from_reader(&mut self.input);
         match Seed(&mut self.keys).deserialize(&mut deserializer) {
             // A number's end is seen from what follows it, which is lost then; no transcript is a number.
             Ok(value @ (Json::Object(_) | Json::List(_))) => Ok(Document { line, element, value }),
+            // What somebody says, in a list of it.
+            Ok(value @ Json::Text(_)) if element.is_some() => Ok(Document { line, element, value }),
             Ok(other) => Err(self.broken(&format!("found {}, where a transcript is an object", other.shape()))),
+            Err(_) if self.keys.is_over() => Err(Problem::TooLarge { limit: Keys::MOST_HELD as u64 }),
             Err(error) if error.is_io() => Err(Problem::Unreadable(error.into())),
             Err(error) => {
                 // The reader may be further on, as a number's end and an error are seen from what follows.

@@ -4,7 +4,8 @@ use super::call::{Call, Fault};
 use super::json::Json;
 use super::{
     assemblyai, azure, contact_lens, deepgram, elevenlabs, genesys, google, labelled, livekit, messages, plain,
-    realtime, retell, rev, rows, segments, subtitles, table, transcribe, twilio, vapi, vcon, within, zoom,
+    realtime, retell, rev, rows, segments, speechmatics, strings, subtitles, table, transcribe, twilio, vapi, vcon,
+    within, zoom,
 };
 
 /// A format that transcripts come in.
@@ -93,7 +94,7 @@ const fn parts(
 }
 
 /// Every format, the most specific first.
-pub(super) static IMPORTERS: [Importer; 41] = [
+pub(super) static IMPORTERS: [Importer; 46] = [
     Importer { name: "recording", about: "recordings of this program (JSON Lines)", reads: Reads::Native },
     calls("labelled", "labelled calls: {\"turns\":[{\"role\":…,\"text\":…}]}", labelled::looks, labelled::read),
     calls("vcon", "vCon, signed or not", vcon::looks, vcon::read),
@@ -111,6 +112,14 @@ pub(super) static IMPORTERS: [Importer; 41] = [
     calls("deepgram", "Deepgram, recorded", deepgram::looks, deepgram::read),
     parts("deepgram-live", "Deepgram live log", deepgram::looks_live, deepgram::is_final, deepgram::read_live),
     parts("deepgram-flux", "Deepgram Flux log", deepgram::looks_flux, deepgram::is_end_of_turn, deepgram::read_flux),
+    calls("speechmatics", "Speechmatics job", speechmatics::looks, speechmatics::read),
+    parts(
+        "speechmatics-live",
+        "Speechmatics real-time log",
+        speechmatics::looks_live,
+        speechmatics::is_final,
+        speechmatics::read_live,
+    ),
     calls("ccai", "Google CCAI conversation upload", google::looks_entries, google::read_entries),
     calls("insights", "Google CCAI Insights conversation", google::looks_insights, google::read_insights),
     calls("google-speech", "Google Speech-to-Text", google::looks_speech, google::read_speech),
@@ -125,7 +134,15 @@ pub(super) static IMPORTERS: [Importer; 41] = [
     calls("retell", "Retell call", retell::looks, retell::read),
     calls("vapi", "Vapi end-of-call report", vapi::looks, vapi::read),
     calls("elevenlabs", "ElevenLabs conversation", elevenlabs::looks, elevenlabs::read),
+    calls("gladia", "Gladia", segments::looks_gladia, segments::read_gladia),
     calls("assemblyai", "AssemblyAI", assemblyai::looks, assemblyai::read),
+    parts(
+        "assemblyai-live",
+        "AssemblyAI streaming log",
+        assemblyai::looks_live,
+        assemblyai::is_end_of_turn,
+        assemblyai::read_live,
+    ),
     parts("openai-realtime", "OpenAI Realtime log", realtime::looks, realtime::is_kept, realtime::read),
     calls("openai-diarized", "OpenAI diarized transcription", segments::looks_diarized, segments::read),
     calls("wtf", "World Transcription Format", segments::looks_wtf, segments::read),
@@ -138,6 +155,7 @@ pub(super) static IMPORTERS: [Importer; 41] = [
         about: "a list or lines of objects with speaker and text",
         reads: Reads::Rows { looks: rows::looks, read: rows::read },
     },
+    parts("strings", "a list of strings with speaker labels", strings::looks, strings::is_kept, strings::read),
     calls("transcript", "an object with a labelled transcript in a string", within::looks_text, within::read_text),
     calls("within", "any of these within an object", within::looks, within::read),
     text("webvtt", "WebVTT (Zoom, Teams, WhisperX, …)", subtitles::looks_vtt, subtitles::read),

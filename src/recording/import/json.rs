@@ -182,25 +182,51 @@ fn shown_key(key: &str) -> String {
     key.chars().take(32).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Shared field names.
+/// What the documents of a file share: field names, and a bound on the memory that one of them takes.
 #[derive(Debug, Default)]
-pub(crate) struct Keys(HashSet<Arc<str>>);
+pub(crate) struct Keys {
+    known: HashSet<Arc<str>>,
+    /// Bytes that the document takes that is being read.
+    held: usize,
+}
 
 impl Keys {
     /// A document's names are few; what has more of them than this is data.
     const MOST: usize = 10_000;
+    /// Most bytes that one document may take: some 150 MB of a recogniser's words with their times, days of talk.
+    pub(crate) const MOST_HELD: usize = 384 * 1024 * 1024;
 
     fn shared(&mut self, key: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(key) {
+        if let Some(known) = self.known.get(key) {
             return Arc::clone(known);
         }
         let new: Arc<str> = key.into();
-        if self.0.len() < Self::MOST {
-            self.0.insert(Arc::clone(&new));
+        if self.known.len() < Self::MOST {
+            self.known.insert(Arc::clone(&new));
         }
         new
     }
+
+    /// Begins a document.
+    pub(crate) fn begin(&mut self) {
+        self.held = 0;
+    }
+
+    /// Whether the document takes more than it may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.held > Self::MOST_HELD
+    }
+
+    /// Counts what a part of it takes.
+    fn hold<E: serde::de::Error>(&mut self, bytes: usize) -> Result<(), E> {
+        self.held += bytes;
+        if self.is_over() { Err(E::custom("it is larger than any call")) } else { Ok(()) }
+    }
 }
+
+/// What an allocation takes beside what is in it.
+const ALLOCATION: usize = 16;
+const FIELD: usize = size_of::<(Arc<str>, Json)>();
 
 /// Reads one [`Json`].
 pub(crate) struct Seed<'a>(pub(crate) &'a mut Keys);
@@ -240,17 +266,19 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Json::Number(value))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(value.to_owned()))
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Json, E> {
+        self.visit_string(value.to_owned())
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Json, E> {
+    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Json, E> {
+        self.0.hold(value.len() + ALLOCATION)?;
         Ok(Json::Text(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Json, A::Error> {
         let mut list = Vec::new();
         while let Some(element) = elements.next_element_seed(Seed(&mut *self.0))? {
+            self.0.hold(size_of::<Json>())?;
             list.push(element);
         }
         list.shrink_to_fit();
@@ -259,11 +287,13 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Json, A::Error> {
         let mut object = Vec::new();
+        self.0.hold(ALLOCATION)?;
         while let Some(key) = fields.next_key::<String>()? {
             if BULK.binary_search(&key.as_str()).is_ok() {
                 fields.next_value::<IgnoredAny>()?;
             } else {
                 let key = self.0.shared(&key);
+                self.0.hold(FIELD)?;
                 object.push((key, fields.next_value_seed(Seed(&mut *self.0))?));
             }
         }

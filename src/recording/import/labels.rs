@@ -83,6 +83,9 @@ pub(super) fn label(line: &str) -> Option<Label<'_>> {
     });
     let head = head.trim_end_matches('*').trim_end();
     let rest = rest.trim_start_matches('*').trim_start();
+    if let Some((name, rest)) = numbered_apart(head, rest) {
+        return Some(Label { name, rest, at: before, sure: true });
+    }
     // `Speaker 1 (00:03)`, `Dana [00:03]`, `Dana 00:03`.
     let (name, after) = match trailing_stamp(head) {
         Some((name, at)) => (name, Some(at)),
@@ -93,6 +96,15 @@ pub(super) fn label(line: &str) -> Option<Label<'_>> {
         return dashed(line).map(|label| Label { at: before, ..label });
     }
     Some(Label { name, rest, at, sure: at.is_some() && is_sure(name) })
+}
+
+/// `SPEAKER: S1` with the words below or after another colon, as Speechmatics has it.
+fn numbered_apart<'a>(head: &str, rest: &'a str) -> Option<(&'a str, &'a str)> {
+    let (id, said) = rest.split_once(':').unwrap_or((rest, ""));
+    let id = id.trim();
+    let number = id.trim_start_matches(|c: char| c.is_ascii_uppercase());
+    let is_id = id == "UU" || (id.len() - number.len() <= 1 && number.bytes().all(|b| b.is_ascii_digit()));
+    (head.eq_ignore_ascii_case("speaker") && (1..=4).contains(&id.len()) && is_id).then(|| (id, said.trim()))
 }
 
 /// Longest that a name and its stamp are, in characters.
@@ -173,6 +185,16 @@ fn is_numbered(name: &str) -> bool {
     let letters = name.trim().trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | ' ' | '-'));
     letters.len() < name.trim().len()
         && matches!(letters.to_lowercase().as_str(), "speaker" | "spk" | "channel" | "ch" | "s" | "participant")
+}
+
+/// The person's name in a speaker's: not what they are, nor which number they have.
+pub(super) fn person(name: &str) -> Option<String> {
+    let parts =
+        name.split(" - ").flat_map(|part| part.split(['(', ')', '[', ']', '–', '—', '/', '|', ':'])).map(str::trim);
+    let is_person = |part: &&str| {
+        party_of_label(part).is_none() && is_proper(part) && !part.contains(|c: char| c.is_ascii_digit() || c == '_')
+    };
+    parts.filter(is_person).find(|part| part.chars().count() > 2).map(str::to_owned)
 }
 
 /// The stamp that a line begins with, and the rest: `[00:00:02]`, `(00:02)`, `00:00:02.5`, `[00:01 - 00:04]`.
@@ -301,23 +323,44 @@ pub(super) fn heading(line: &str) -> Option<Label<'_>> {
 #[derive(Debug, Default)]
 pub(super) struct Names(BTreeMap<String, bool>);
 
-impl Names {
-    /// The names among labels: those that a stamp or a role makes sure of, those that recur, and those that look like
+/// Labels on their way to [`Names`]: of each how often it stands there, whether it is sure, and whether it looks like a
+/// name.
+#[derive(Debug, Default)]
+pub(super) struct Counting(BTreeMap<String, (usize, bool, bool)>);
+
+impl Counting {
+    /// Takes a label in, where a line has one.
+    pub(super) fn count_in(&mut self, label: Option<Label<'_>>) {
+        let Some(label) = label else { return };
+        let entry = self.0.entry(label.name.trim().to_lowercase()).or_insert((0, false, is_proper(label.name)));
+        entry.0 += 1;
+        entry.1 |= label.sure || party_of_label(label.name).is_some() || is_numbered(label.name);
+    }
+
+    /// The names among them: those that a stamp or a role makes sure of, those that recur, and those that look like
     /// nothing else.
-    pub(super) fn among<'a>(labels: impl Iterator<Item = Label<'a>>) -> Self {
-        let mut counts: BTreeMap<String, (usize, bool, &str)> = BTreeMap::new();
-        for label in labels {
-            let entry = counts.entry(label.name.trim().to_lowercase()).or_insert((0, false, label.name));
-            entry.0 += 1;
-            entry.1 |= label.sure || party_of_label(label.name).is_some() || is_numbered(label.name);
-        }
-        let names = counts.into_iter().filter(|(lower, (count, sure, shown))| {
+    pub(super) fn names(self) -> Names {
+        let names = self.0.into_iter().filter(|(lower, (count, sure, proper))| {
             *sure
                 || (!OPENERS.contains(&lower.as_str())
                     && !HEADINGS.contains(&lower.as_str())
-                    && (*count > 1 || is_proper(shown)))
+                    && (*count > 1 || *proper))
         });
-        Self(names.map(|(lower, (_, sure, _))| (lower, sure)).collect())
+        Names(names.map(|(lower, (_, sure, _))| (lower, sure)).collect())
+    }
+}
+
+impl Names {
+    /// None yet.
+    pub(super) fn counting() -> Counting {
+        Counting::default()
+    }
+
+    /// The names among labels.
+    pub(super) fn among<'a>(labels: impl Iterator<Item = Label<'a>>) -> Self {
+        let mut counting = Self::counting();
+        labels.for_each(|label| counting.count_in(Some(label)));
+        counting.names()
     }
 
     /// How many there are, and how many of them are sure.
@@ -359,6 +402,9 @@ mod tests {
         assert_eq!(told("[00:00:02] AGENT (Dana): Good day."), Some(("AGENT (Dana)", "Good day.", Some(2000))));
         assert_eq!(told("[SPEAKER_01]: Thank you."), Some(("SPEAKER_01", "Thank you.", None)));
         assert_eq!(told("Speaker 1 (00:03):"), Some(("Speaker 1", "", Some(3000))));
+        assert_eq!(told("SPEAKER: S1"), Some(("S1", "", None)));
+        assert_eq!(told("Speaker: S2: Hi."), Some(("S2", "Hi.", None)));
+        assert_eq!(told("Speaker: Hi."), Some(("Speaker", "Hi.", None)));
         assert_eq!(told("Dana Cole  0:49  "), Some(("Dana Cole", "", Some(49_000))));
         assert_eq!(told("**User:** Hi."), Some(("User", "Hi.", None)));
         assert_eq!(told("00:05 - Dana: Hi."), Some(("Dana", "Hi.", Some(5000))));
@@ -369,6 +415,20 @@ mod tests {
         assert_eq!(told("see https://example.com"), None);
         assert_eq!(told("[silence]"), None);
         assert_eq!(told("I told him, and this is it: no."), None);
+    }
+
+    #[test]
+    fn a_person_is_neither_a_role_nor_a_number() {
+        for (name, wanted) in [
+            ("Dana Cole", Some("Dana Cole")),
+            ("AGENT (Dana)", Some("Dana")),
+            ("Dana - Customer", Some("Dana")),
+            ("SPEAKER_00", None),
+            ("Agent 2", None),
+            ("A", None),
+        ] {
+            assert_eq!(person(name).as_deref(), wanted, "{name}");
+        }
     }
 
     #[test]

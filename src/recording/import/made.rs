@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::call::{Call, Fault, Labels, Party, Piece};
 use super::caller::{self, Voices};
+use super::labels;
 use super::source::Source;
 use super::turns::{Turn, as_they_stand, joined};
 use crate::clock::Millis;
@@ -34,7 +35,8 @@ struct Said {
 fn recording(room_name: &str, turns: impl IntoIterator<Item = Said>) -> Recording {
     let mut at = 0;
     let mut supervised = false;
-    let mut messages = Vec::new();
+    let turns = turns.into_iter();
+    let mut messages = Vec::with_capacity(turns.size_hint().0);
     for (index, said) in (0_u64..).zip(turns) {
         let participant_id = match said.role {
             Role::Caller => "caller",
@@ -97,7 +99,9 @@ pub(super) fn source(mut call: Call, file: &str, name: String, caller: Option<&s
     let base = base(&turns, call.began);
     let recording = recording(&room_name, on_one_clock(turns, base));
     let began = call.began.or(Some(base).filter(|base| *base > 0)).and_then(|began| u64::try_from(began).ok());
-    Ok(Source { name, recording, warnings: call.warnings, labels, began })
+    let people =
+        call.speakers.iter().flat_map(|speaker| &speaker.names).filter_map(|name| labels::person(name)).collect();
+    Ok(Source { name, recording, warnings: call.warnings, labels, people, began })
 }
 
 /// What the file's times count from: the call's begin, unless they are moments.

@@ -43,6 +43,8 @@ mod roles;
 mod rows;
 mod segments;
 mod source;
+mod speechmatics;
+mod strings;
 mod subtitles;
 mod table;
 #[cfg(test)]
@@ -57,7 +59,6 @@ mod within;
 mod words;
 mod zoom;
 
-use std::collections::VecDeque;
 use std::io::{BufRead, Read};
 use std::iter::Peekable;
 
@@ -65,7 +66,7 @@ use self::bytes::Opened;
 use self::documents::{Document, Documents};
 use self::formats::{IMPORTERS, Importer, Reads, importer_of};
 use self::json::Json;
-use self::places::Places;
+use self::places::{Batch, Places, Ready};
 use self::rows::Rows;
 use crate::recording::problem::{Problem, RecordingError};
 use crate::recording::{CutLine, Recording};
@@ -104,7 +105,7 @@ pub fn read<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Sour
 fn opened<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Result<Sources<'a>, RecordingError> {
     let unreadable = |error| Problem::Unreadable(error).at(file, 0);
     let Opened { mut input, head } = bytes::open(input).map_err(unreadable)?;
-    let head = bytes::head_text(&head);
+    let head = bytes::lines(bytes::head_text(&head));
     let importer = options.format.map(|format| format.0).or_else(|| importer_of_head(&head));
     let places = Places::new(file, options.caller.clone());
     match importer.map(|importer| (importer, &importer.reads)) {
@@ -118,8 +119,8 @@ fn opened<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Result
             if bytes.len() as u64 > MAX_TEXT {
                 return Err(Problem::TooLarge { limit: MAX_TEXT }.at(file, 0));
             }
-            let calls = read(&bytes::text(&bytes));
-            Ok(Box::new(VecDeque::from(places.all(calls, importer.name, 0, "")).into_iter()))
+            let calls = read(&bytes::lines(bytes::text(&bytes)));
+            Ok(Box::new(TextCalls::new(calls, importer.name, places)))
         }
         Some((importer, Reads::Table { .. })) => Ok(Box::new(table::Calls::new(input, &head, importer.name, places)?)),
         Some((importer, _)) => Ok(Box::new(JsonCalls::new(input, file, Some(importer), places))),
@@ -128,8 +129,8 @@ fn opened<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Result
     }
 }
 
-/// Most bytes of a text that is one call: a month of talk.
-const MAX_TEXT: u64 = 256 * 1024 * 1024;
+/// Most bytes of a text that has to be seen as a whole: weeks of talk.
+const MAX_TEXT: u64 = 128 * 1024 * 1024;
 
 /// The importer that a file's beginning speaks of; `None` for JSON, whose documents say it, and for what is none.
 fn importer_of_head(head: &str) -> Option<&'static Importer> {
@@ -180,6 +181,28 @@ fn text_shape(head: &str) -> String {
     format!("text of {lines} lines or more, none of which begins with a speaker's name and a colon")
 }
 
+/// The calls of a running text.
+struct TextCalls {
+    places: Places,
+    ready: Ready,
+}
+
+impl TextCalls {
+    fn new(calls: Result<Vec<call::Call>, call::Fault>, format: &'static str, places: Places) -> Self {
+        let mut ready = Ready::default();
+        ready.read(Batch { calls, format, line: 0, at: String::new(), many: false });
+        Self { places, ready }
+    }
+}
+
+impl Iterator for TextCalls {
+    type Item = Result<Source, RecordingError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.ready.next(&mut self.places)
+    }
+}
+
 /// The calls of a file's JSON documents.
 struct JsonCalls<'a> {
     documents: Peekable<Documents<'a>>,
@@ -188,7 +211,7 @@ struct JsonCalls<'a> {
     many: bool,
     /// Rows on their way, with the importer, the line of the first and the array that they stand in.
     rows: Option<(Rows, &'static Importer, u64, Option<u64>)>,
-    ready: VecDeque<Result<Source, RecordingError>>,
+    ready: Ready,
     /// Nothing more of the file is worth reading.
     over: bool,
 }
@@ -196,56 +219,50 @@ struct JsonCalls<'a> {
 impl<'a> JsonCalls<'a> {
     fn new(input: Box<dyn BufRead + 'a>, file: &str, forced: Option<&'static Importer>, places: Places) -> Self {
         let documents = Documents::new(input, file).peekable();
-        Self { documents, forced, places, many: false, rows: None, ready: VecDeque::new(), over: false }
+        Self { documents, forced, places, many: false, rows: None, ready: Ready::default(), over: false }
     }
 
     fn take(&mut self, document: Document) {
-        let at = document.element.map_or_else(String::new, |(_, at)| format!("[{at}]"));
         let Some(importer) = self.forced.or_else(|| importer_of(&document.value)) else {
             // A log of something else would be an error on each of its lines.
             self.over = self.places.calls == 0;
             self.places.calls += 1;
             let found = format!("JSON: {}", document.value.shape());
-            self.ready.push_back(Err(Problem::Unrecognised { found }.at(&self.places.file, document.line)));
+            self.ready.wrong(Problem::Unrecognised { found }.at(&self.places.file, document.line));
             return;
         };
-        let sources = match importer.reads {
+        let (line, element, format) = (document.line, document.element, importer.name);
+        let at = element.map_or_else(String::new, |(_, at)| format!("[{at}]"));
+        let batch = match importer.reads {
             Reads::Calls { read, .. } => {
+                let own = document.value.is_object() && format == "labelled";
                 let calls = read(&document.value);
-                let own = document.value.is_object() && importer.name == "labelled";
-                self.many |= own || document.element.is_some() || self.documents.peek().is_some_and(Result::is_ok);
-                self.places.sources(calls, importer.name, document.line, &at, self.many)
+                // It is held no longer than it is needed, and seldom with the next one.
+                drop(document);
+                self.many |= own || element.is_some() || self.documents.peek().is_some_and(Result::is_ok);
+                Batch { calls, format, line, at, many: self.many }
             }
-            Reads::Parts { keep, read, .. } => {
-                let line = document.line;
-                let calls = self.parts(document, keep).map(|parts| read(&parts));
-                match calls {
-                    Ok(calls) => self.places.sources(calls, importer.name, line, "", self.many),
-                    Err(error) => vec![Err(error)],
-                }
-            }
+            Reads::Parts { keep, read, .. } => match self.parts(document, keep).map(|parts| read(&parts)) {
+                Ok(calls) => Batch { calls, format, line, at: String::new(), many: self.many },
+                Err(error) => return self.ready.wrong(error),
+            },
             // A list within a list is a call by itself.
             Reads::Rows { read, .. } if document.value.is_list() => {
                 self.many = true;
-                self.places.sources(
-                    read(std::slice::from_ref(&document.value)),
-                    importer.name,
-                    document.line,
-                    &at,
-                    true,
-                )
+                Batch { calls: read(std::slice::from_ref(&document.value)), format, line, at, many: true }
             }
             Reads::Rows { .. } => {
                 let mut rows = Rows::default();
-                let taken = rows
-                    .take(document.value)
-                    .map_err(|fault| self.places.fault(fault, importer.name, document.line, ""));
-                self.rows = Some((rows, importer, document.line, document.element.map(|(array, _)| array)));
-                taken.err().map(Err).into_iter().collect()
+                let taken = rows.take(document.value);
+                self.rows = Some((rows, importer, line, element.map(|(array, _)| array)));
+                match taken {
+                    Ok(()) => return,
+                    Err(fault) => Batch { calls: Err(fault), format, line, at: String::new(), many: self.many },
+                }
             }
-            _ => Vec::new(),
+            _ => return,
         };
-        self.ready.extend(sources);
+        self.ready.read(batch);
     }
 
     /// The next call of rows that are read one by one; `None` when all of them are.
@@ -274,15 +291,14 @@ impl<'a> JsonCalls<'a> {
                 return Some(Err(error));
             }
         }
-        let finished = rows.finish().map_err(|fault| self.places.fault(fault, importer.name, *line, ""));
+        let finished = rows.finish();
         self.many |= !rows.open.is_single() || self.documents.peek().is_some();
-        let mut found = Vec::new();
-        while let Some(call) = rows.open.oldest() {
-            found.push(self.places.source(call, importer.name, *line, "", self.many));
+        let calls: Vec<_> = std::iter::from_fn(|| rows.open.oldest()).collect();
+        for calls in finished.err().map(Err).into_iter().chain([Ok(calls)]) {
+            self.ready.read(Batch { calls, format: importer.name, line: *line, at: String::new(), many: self.many });
         }
         self.rows = None;
-        self.ready.extend(finished.err().map(Err).into_iter().chain(found));
-        self.ready.pop_front()
+        self.ready.next(&mut self.places)
     }
 
     /// The document and those that go with it: the rest of its array, or all that stand by themselves.
@@ -317,7 +333,7 @@ impl Iterator for JsonCalls<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(source) = self.ready.pop_front() {
+            if let Some(source) = self.ready.next(&mut self.places) {
                 return Some(source);
             }
             if let Some(source) = self.next_of_rows() {

@@ -5,6 +5,31 @@ use super::call::{Call, Fault};
 use super::json::Json;
 use super::times::{millis, seconds, written};
 
+/// Gladia's `transcription`, which looks like `AssemblyAI`'s answer and has its times in seconds.
+fn gladia(value: &Json) -> &Json {
+    let inner = value.at(&["result", "transcription"]);
+    if inner.is_object() { inner } else { value.get("transcription") }
+}
+
+pub(super) fn looks_gladia(value: &Json) -> bool {
+    gladia(value).get("utterances").is_list()
+}
+
+pub(super) fn read_gladia(value: &Json) -> Result<Vec<Call>, Fault> {
+    let mut call = Call { id: value.get("id").name(), ..Call::default() };
+    let utterances = gladia(value).get("utterances").list();
+    let many = utterances.iter().any(|one| one.get("channel").number().is_some_and(|channel| channel > 0.0));
+    for utterance in utterances {
+        let Some(text) = utterance.get("text").text() else { continue };
+        // Channels are parties where there are several; else voices are.
+        let (kind, number) =
+            if many { ("channel", utterance.get("channel")) } else { ("speaker", utterance.get("speaker")) };
+        let speaker = number.name().map(|number| call.speaker(&format!("{kind} {number}"), None));
+        call.say(speaker, text, seconds(utterance.get("start")), seconds(utterance.get("end")));
+    }
+    Ok(vec![call])
+}
+
 fn has_segments(value: &Json) -> bool {
     let segments = value.get("segments");
     segments.is_list() && (segments.list().is_empty() || segments.first().has("text"))

@@ -14,12 +14,14 @@ pub struct Source {
     pub warnings: Vec<String>,
     /// What people have said of the call, where the file has it.
     pub labels: Option<Labels>,
+    /// The names of those who speak, as far as the file has any.
+    pub people: Vec<String>,
     /// When the call began, in ms since 1970, where the file says so.
     pub began: Option<u64>,
 }
 
 impl Source {
     pub(super) fn native(name: &str, recording: Recording) -> Self {
-        Self { name: name.to_owned(), recording, warnings: Vec::new(), labels: None, began: None }
+        Self { name: name.to_owned(), recording, warnings: Vec::new(), labels: None, people: Vec::new(), began: None }
     }
 }

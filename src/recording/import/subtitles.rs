@@ -1,6 +1,10 @@
-//! WebVTT and SubRip: cues with times, and speakers in voice tags, in `Name:` or in `[SPEAKER_00]:`.
+//! WebVTT and SubRip: cues with times, and speakers in voice tags, in `Name:` or in `[SPEAKER_00]:`; Teams also has cues
+//! that are JSON.
+
+use std::borrow::Cow;
 
 use super::call::{Call, Fault};
+use super::json;
 use super::labels::{Label, Names, is_name, is_proper, label};
 use super::times::clock;
 
@@ -16,10 +20,12 @@ pub(super) fn looks_srt(text: &str) -> bool {
 }
 
 #[derive(Debug, Default)]
-struct Cue {
+struct Cue<'a> {
     start: i64,
     end: i64,
-    lines: Vec<String>,
+    /// The speaker, where the cue's first line was nothing else.
+    head: Option<&'a str>,
+    lines: Vec<&'a str>,
 }
 
 pub(super) fn read(text: &str) -> Result<Vec<Call>, Fault> {
@@ -33,20 +39,27 @@ pub(super) fn read(text: &str) -> Result<Vec<Call>, Fault> {
         unroll(&mut cues);
     }
     // A name on the first line of each cue, as documents have it.
-    let is_headed = |cue: &Cue| {
-        let name = cue.lines.first().map(String::as_str).unwrap_or_default();
+    let is_headed = |cue: &Cue<'_>| {
+        let name = cue.lines.first().copied().unwrap_or_default();
         cue.lines.len() > 1 && is_name(name) && is_proper(name) && !name.ends_with(':')
     };
     if cues.len() > 1 && cues.iter().all(is_headed) {
         for cue in &mut cues {
-            let name = cue.lines.remove(0);
-            cue.lines.insert(0, format!("<v {name}>"));
+            cue.head = Some(cue.lines.remove(0));
         }
     }
-    let firsts: Vec<String> = cues.iter().filter_map(|cue| cue.lines.first()).map(|line| stripped(line)).collect();
-    let names = Names::among(firsts.iter().filter_map(|line| label(line)));
+    let mut names = Names::counting();
+    for line in cues.iter().filter_map(|cue| cue.lines.first()) {
+        names.count_in(label(&stripped(line)));
+    }
+    let names = names.names();
     let mut call = Call::default();
     for cue in cues {
+        if let Some((name, text)) = spoken(&cue) {
+            let speaker = name.map(|name| call.speaker(&name, None));
+            call.say(speaker, &text, Some(cue.start), Some(cue.end));
+            continue;
+        }
         for voice in voices(&cue, &names) {
             let (name, text) = match (voice.name, label(&voice.text)) {
                 (Some(name), _) => (Some(name), voice.text.as_str()),
@@ -67,25 +80,27 @@ fn timing(line: &str) -> Option<(i64, i64)> {
 }
 
 /// Cues line by line: a blank line ends one, and so does the next one's time.
-fn cues(text: &str) -> Vec<Cue> {
-    let mut cues: Vec<Cue> = Vec::new();
+fn cues(text: &str) -> Vec<Cue<'_>> {
+    let mut cues: Vec<Cue<'_>> = Vec::new();
     let mut open = false;
     for line in text.lines() {
         if let Some((start, end)) = timing(line) {
-            cues.push(Cue { start, end, lines: Vec::new() });
+            cues.push(Cue { start, end, head: None, lines: Vec::new() });
             open = true;
         } else if line.trim().is_empty() {
             // A cue whose text has not begun yet may have a blank before it.
             open = false;
         } else if open && let Some(cue) = cues.last_mut() {
-            cue.lines.push(line.trim().to_owned());
+            // Hardly a cue has more than one.
+            cue.lines.reserve_exact(1);
+            cue.lines.push(line.trim());
         }
     }
     cues
 }
 
 /// Captions that roll up say each line again until it is gone.
-fn unroll(cues: &mut [Cue]) {
+fn unroll(cues: &mut [Cue<'_>]) {
     let mut shown: Vec<String> = Vec::new();
     for cue in cues {
         let now: Vec<String> = cue.lines.iter().map(|line| stripped(line)).filter(|line| !line.is_empty()).collect();
@@ -97,15 +112,26 @@ fn unroll(cues: &mut [Cue]) {
     }
 }
 
+/// Who says what in a cue of Teams' with metadata: `{"speakerName":…,"spokenText":…}`.
+fn spoken(cue: &Cue<'_>) -> Option<(Option<String>, String)> {
+    let first = cue.lines.first().filter(|line| line.starts_with('{'))?;
+    let whole = if cue.lines.len() == 1 { Cow::Borrowed(*first) } else { Cow::Owned(cue.lines.join(" ")) };
+    let told = json::parse(whole.as_bytes()).ok()?;
+    Some((told.get("speakerName").name(), told.get("spokenText").text()?.to_owned()))
+}
+
 struct Voice {
     name: Option<String>,
     text: String,
 }
 
 /// Who says what in a cue: voice tags, else lines that a dash or a known name begins, else all of it.
-fn voices(cue: &Cue, names: &Names) -> Vec<Voice> {
+fn voices(cue: &Cue<'_>, names: &Names) -> Vec<Voice> {
     let text = cue.lines.join(" ");
     let mut voices: Vec<Voice> = Vec::new();
+    if let Some(name) = cue.head {
+        return vec![Voice { name: Some(entities(name)), text: stripped(&text) }];
+    }
     if !text.contains("<v") {
         for line in &cue.lines {
             let plain = stripped(line);

@@ -1,7 +1,6 @@
 //! CSV and TSV, of any delimiter that its content speaks of, with a header or without; of one call, or of many with a
 //! column for their id. Rows are read one by one: however long the file, only the calls that are not over yet are held.
 
-use std::collections::VecDeque;
 use std::io::BufRead;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
@@ -10,7 +9,7 @@ use super::call::{Call, Fault};
 use super::columns::{Columns, Pace};
 use super::json::Json;
 use super::open::{Open, SCATTERED};
-use super::places::Places;
+use super::places::{Batch, Places, Ready};
 use super::roles::party_of_label;
 use super::source::Source;
 use super::{bytes, plain};
@@ -154,7 +153,7 @@ pub(super) struct Calls<'a> {
     many: bool,
     done: bool,
     /// The calls of the last row that held whole ones.
-    ready: VecDeque<Result<Source, RecordingError>>,
+    ready: Ready,
 }
 
 impl<'a> Calls<'a> {
@@ -179,7 +178,7 @@ impl<'a> Calls<'a> {
             open: Open::default(),
             many,
             done: false,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
         })
     }
 
@@ -203,12 +202,11 @@ impl<'a> Calls<'a> {
         let cell = |at: usize| cells.get(at).unwrap_or(&NULL);
         if let Some((id, text)) = self.layout.whole {
             let id = id.and_then(|at| cell(at).name());
-            let said = cell(text).text().filter(|text| !text.trim().is_empty()).map(plain::read);
-            let calls = said.map(|calls| {
-                calls.map(|calls| calls.into_iter().map(|call| Call { id: id.clone(), ..call }).collect())
-            });
-            let sources = calls.map(|calls| self.places.sources(calls, self.format, line, "", true));
-            self.ready.extend(sources.into_iter().flatten());
+            if let Some(said) = cell(text).text().filter(|text| !text.trim().is_empty()) {
+                let of_row = |call: Call| Call { id: id.clone(), ..call };
+                let calls = plain::read(said).map(|calls| calls.into_iter().map(of_row).collect());
+                self.ready.read(Batch { calls, format: self.format, line, at: String::new(), many: true });
+            }
             return Ok(true);
         }
         let columns = &self.layout.columns;
@@ -239,7 +237,7 @@ impl Iterator for Calls<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(source) = self.ready.pop_front() {
+            if let Some(source) = self.ready.next(&mut self.places) {
                 return Some(source);
             }
             if self.done {

@@ -25,7 +25,7 @@ fn samples() -> Vec<(PathBuf, Vec<u8>)> {
 
 fn format_of(bytes: &[u8]) -> &'static str {
     let Opened { input, head } = bytes::open(bytes).unwrap();
-    let head = bytes::head_text(&head);
+    let head = bytes::lines(bytes::head_text(&head));
     let of_json = || {
         let first = Documents::new(input, "f").find_map(Result::ok)?;
         importer_of(&first.value)
@@ -109,6 +109,10 @@ fn the_same_file_packed_or_in_utf_16_or_with_other_line_ends_is_read_the_same() 
         // A recording's own reader wants its lines whole, and so do cells of several lines.
         let crlf = plain.replace("\r\n", "\n").replace('\n', "\r\n");
         assert_eq!(told(crlf.as_bytes(), None).replace('\r', ""), as_is, "{}", path.display());
+        if let Some(Reads::Text { .. }) = importer_of_name(format_of(&bytes)) {
+            let cr = plain.replace("\r\n", "\n").replace('\n', "\r");
+            assert_eq!(told(cr.as_bytes(), None), as_is, "{} with carriage returns alone", path.display());
+        }
     }
 }
 
@@ -137,6 +141,31 @@ fn one_json_an_array_of_it_and_one_on_each_line_hold_the_same_calls() {
         assert_eq!(turns(&array), twice, "{}", path.display());
         assert_eq!(turns(format!("{value}\n{value}\n").as_bytes()), twice, "{}", path.display());
     }
+}
+
+/// Real files of others, which may not be in the repository: of each turn who speaks, when, and in how many words.
+#[test]
+fn real_samples_beside_the_repository_are_read_to_the_turns_that_were_counted_in_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/formats");
+    if !folder.is_dir() {
+        let said = format!("nothing is checked: {} is not there\n", folder.display());
+        std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()).unwrap();
+        return;
+    }
+    let names = include_str!("snapshots/real_samples.txt").lines().filter_map(|line| line.split(' ').next());
+    let mut told = String::new();
+    for name in names {
+        write!(told, "{name}").unwrap();
+        for source in read(std::fs::read(folder.join(name)).unwrap().as_slice(), name, &Options::default()).flatten() {
+            for timed in source.recording.messages {
+                let RoomMessage::TurnEnded(turn) = timed.message else { continue };
+                let (who, words) = (&turn.participant_id[..1], turn.text.unwrap().split_whitespace().count());
+                write!(told, " {who}{}:{words}", turn.start_ms.unwrap()).unwrap();
+            }
+        }
+        told.push('\n');
+    }
+    assert_eq!(told, include_str!("snapshots/real_samples.txt"));
 }
 
 fn importer_of_name(name: &str) -> Option<&'static Reads> {

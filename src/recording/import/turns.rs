@@ -88,27 +88,28 @@ pub(super) fn joined(pieces: Vec<Piece>, parties: &[Party]) -> Vec<Turn> {
 }
 
 /// Words only. What was redacted whole stays as an empty piece, for somebody spoke there.
-fn cleaned(pieces: Vec<Piece>, parties: &[Party]) -> impl Iterator<Item = Piece> {
-    let heard = |piece: &Piece| party_of(piece, parties) != Party::Nobody;
-    let pieces: Vec<Piece> = pieces.into_iter().filter(heard).collect();
-    pieces.into_iter().filter_map(|mut piece| {
+fn cleaned(mut pieces: Vec<Piece>, parties: &[Party]) -> Vec<Piece> {
+    pieces.retain_mut(|piece| {
         let spoken = without_marks(&piece.text);
         piece.text = spoken.text;
-        (!piece.text.is_empty() || spoken.redacted).then_some(piece)
-    })
+        party_of(piece, parties) != Party::Nobody && (!piece.text.is_empty() || spoken.redacted)
+    });
+    pieces
 }
 
 /// In order of their start; the file's order for ties, and for those that have none.
-fn ordered(pieces: impl Iterator<Item = Piece>) -> impl Iterator<Item = Piece> {
+fn ordered(mut pieces: Vec<Piece>) -> impl Iterator<Item = Piece> {
     let mut latest = i64::MIN;
-    let mut placed: Vec<(i64, Piece)> = pieces
+    let places: Vec<i64> = pieces
+        .iter()
         .map(|piece| {
             latest = piece.start.unwrap_or(latest);
-            (latest, piece)
+            latest
         })
         .collect();
-    placed.sort_by_key(|(at, _)| *at);
-    placed.into_iter().map(|(_, piece)| piece)
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    order.sort_by_key(|at| places[*at]);
+    order.into_iter().map(move |at| pieces.get_mut(at).map(std::mem::take).unwrap_or_default())
 }
 
 /// Whether a piece says no more than that its speaker listens, while another speaks.

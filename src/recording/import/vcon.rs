@@ -13,7 +13,7 @@ use super::formats::inner_calls;
 use super::json::{self, Json};
 use super::roles::party;
 use super::times::{moment, seconds};
-use super::{plain, rows, subtitles};
+use super::{plain, rows, strings, subtitles};
 
 pub(super) fn looks(value: &Json) -> bool {
     let is_vcon = value.get("parties").is_list() && (value.get("dialog").is_list() || value.get("analysis").is_list());
@@ -190,6 +190,7 @@ fn transcript(body: &Json) -> Result<Vec<Call>, Fault> {
         Json::Text(text) if subtitles::looks_vtt(text) || subtitles::looks_srt(text) => subtitles::read(text),
         Json::Text(text) if plain::looks(text) => plain::read(text),
         Json::Text(text) => Ok(vec![plain::unlabelled(text)]),
+        Json::List(_) if strings::looks(body) => strings::read(std::slice::from_ref(body)),
         Json::List(_) if rows::looks(body) => rows::read(std::slice::from_ref(body)),
         Json::List(parts) => {
             let mut calls = Vec::new();

@@ -91,5 +91,8 @@ pub(super) fn read(value: &Json) -> Result<Vec<Call>, Fault> {
     {
         call.id = None;
     }
+    if let [call] = calls.as_mut_slice() {
+        call.id = call.id.take().or_else(|| value.any(&IDS).name());
+    }
     Ok(calls)
 }

@@ -87,7 +87,7 @@ pub struct CallInfo {
     pub to: Option<String>,
     /// The caller's SIP leg, where the room has one.
     #[serde(default, skip_serializing_if = "none")]
-    pub sip: Option<SipDialog>,
+    pub sip: Option<Box<SipDialog>>,
 }
 
 /// What a room offers beyond transcripts. Named in `welcome.capabilities`.

@@ -27,7 +27,6 @@ use crate::config::secret::Secret;
 
 /// What a room saw.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "most events carry a message; a box for each would cost more")]
 pub enum ServerEvent {
     /// Somebody dialled and was turned away.
     TurnedAway {

@@ -71,7 +71,7 @@ pub fn page(tuning: &Tuning) -> Result<String, askama::Error> {
     let judged = |wanted| calls.iter().filter(|call| call.escalate == Some(wanted)).count();
     let (recommendation, band) = (&tuning.recommendation, &tuning.aim.band);
     let validated = tuning.validated.as_ref().map(|validated| {
-        format!("recall {}, false alarms {}", shown(&validated.recall), shown(&validated.false_alarms))
+        format!("recall {}, false alarms {}", held(&shown(&validated.recall)), held(&shown(&validated.false_alarms)))
     });
     let requests: Vec<String> = tuning
         .tried
@@ -111,18 +111,23 @@ pub fn page(tuning: &Tuning) -> Result<String, askama::Error> {
 
 fn row(name: &'static str, weighed: &Weighed) -> Row {
     let of = |share: &Share| match share.share {
-        Some(_) => format!("{}/{}, {}", share.count, share.of, shown(share)),
+        Some(_) => held(&format!("{}/{}, {}", share.count, share.of, shown(share))),
         None => "-".to_owned(),
     };
     Row {
         name,
         cell: weighed.cell.told(),
-        rate: format!("{}{}", shown(&weighed.rate), if weighed.thin { ", few calls" } else { "" }),
+        rate: format!("{}{}", held(&shown(&weighed.rate)), if weighed.thin { ", few calls" } else { "" }),
         recall: of(&weighed.recall),
         false_alarms: of(&weighed.false_alarms),
         precision: of(&weighed.precision),
         late: weighed.median_late.map_or_else(|| "-".to_owned(), |late| format!("{late:.1}")),
     }
+}
+
+/// A share with its interval, whose figures and signs no line's end parts.
+fn held(share: &str) -> String {
+    share.replace(" %", "\u{a0}%").replace('-', "\u{2011}")
 }
 
 /// The calls that change, then those that come out wrong all the same.
