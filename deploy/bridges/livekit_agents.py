@@ -9,6 +9,11 @@ Copy this file and `sentiment_room.py` beside your agent. In its entrypoint, bef
     room.attach("--agent", "agent.json")
 
 The sidecar runs beside the call, as a child of the job's process, and ends with it.
+
+Where a sidecar joins LiveKit rooms itself (`attach --dialect livekit`), turns need nothing of an agent. One line has it say
+sentences, sound as it is told to, and offer the tool; `sentiment_room.py` is needed beside this file all the same::
+
+    await obey(ctx.room, session)
 """
 
 from __future__ import annotations
@@ -19,11 +24,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
+from livekit import rtc
 from livekit.agents import (
     Agent,
     AgentSession,
     CloseEvent,
     ConversationItemAddedEvent,
+    RunContext,
     function_tool,
 )
 from livekit.agents.llm import ChatMessage, RawFunctionTool
@@ -31,6 +38,9 @@ from livekit.agents.llm.chat_context import Instructions
 from livekit.api import LiveKitAPI, TwirpError
 from livekit.protocol.sip import SIPTransferReason, SIPTransferStatus, TransferSIPParticipantRequest
 from sentiment_room import AGENT, CALLER, Call, Flag, Handlers, Room, Rooms, Tool, Transfer, TransferFailed
+
+TOOL_PATIENCE = 10.0
+"""How long an agent waits for the answer to a tool call, in seconds."""
 
 BY_STATUS = {"486": "busy", "600": "busy", "603": "declined", "408": "no_answer", "480": "no_answer"}
 BY_REASON = {
@@ -122,6 +132,69 @@ def _outcome(reason: str, status: str) -> str:
     """What a failed transfer came to: by the human's phone where it says, else by LiveKit's own reason."""
     final = status if status.isdigit() and 300 <= int(status) < 700 else "unknown"
     return BY_STATUS.get(status) or BY_REASON.get(reason) or final
+
+
+async def obey(room: rtc.Room, session: AgentSession[Any]) -> None:
+    """Carries out what a sidecar asks for that has joined this room itself: sentences, the tone, the tool. To be called when
+    the room is connected; asked for by nobody, it does nothing."""
+    outfit, waiting = _Outfit(session), dict[str, asyncio.Future[str]]()
+
+    async def say(wanted: dict[str, Any]) -> None:
+        spoken = await session.say(wanted["text"], allow_interruptions=False)
+        if (error := spoken.exception()) is not None:
+            raise error
+
+    async def tone(wanted: dict[str, Any]) -> None:
+        await outfit.change(instruction=wanted["instruction"])
+
+    async def tools(wanted: dict[str, Any]) -> None:
+        await outfit.change(tools=[_tool_of_session(schema, waiting) for schema in wanted["tools"]])
+
+    async def tool_result(wanted: dict[str, Any]) -> None:
+        # It may be here before the tool that waits for it.
+        answer = waiting.setdefault(wanted["call_id"], asyncio.get_running_loop().create_future())
+        if not answer.done():
+            answer.set_result(json.dumps(wanted["output"]))
+
+    def on_item(event: ConversationItemAddedEvent) -> None:
+        if event.item.type == "agent_handoff":
+            outfit.another_agent()
+
+    session.on("conversation_item_added", on_item)
+    for handler in (say, tone, tools, tool_result):
+        name = f"sentiment-sidecar.{handler.__name__}"
+        room.local_participant.register_rpc_method(name, _by_the_server(room, handler))
+    # Tells the sidecar that the agent is ready.
+    await room.local_participant.set_attributes({"sentiment-sidecar": "1"})
+
+
+def _by_the_server(
+    room: rtc.Room, handler: Callable[[dict[str, Any]], Awaitable[None]]
+) -> Callable[[rtc.RpcInvocationData], Awaitable[str]]:
+    """Participants ask under their names, and have no business here; the server asks under the id of what it asks."""
+
+    async def method(data: rtc.RpcInvocationData) -> str:
+        if data.caller_identity != data.request_id or data.caller_identity in room.remote_participants:
+            raise rtc.RpcError(1403, "only the server's API may ask for this")
+        await handler(json.loads(data.payload))
+        return "{}"
+
+    return method
+
+
+def _tool_of_session(schema: dict[str, Any], waiting: dict[str, asyncio.Future[str]]) -> RawFunctionTool[..., Any]:
+    """The sidecar hears of the call from the session, and answers it by `tool_result`."""
+
+    async def call(raw_arguments: dict[str, object], context: RunContext[Any]) -> str:
+        answer = waiting.setdefault(context.function_call.call_id, asyncio.get_running_loop().create_future())
+        try:
+            return await asyncio.wait_for(answer, TOOL_PATIENCE)
+        except TimeoutError:
+            return json.dumps({"escalated": False, "reason": "nobody answered"})
+        finally:
+            waiting.pop(context.function_call.call_id, None)
+
+    return function_tool(call, raw_schema=schema)
 
 
 class _Outfit:

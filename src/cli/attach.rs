@@ -44,13 +44,18 @@ Secrets come from the environment, each also as …_FILE with a path:
                            separated by spaces
   SIDECAR_SIP_PASSWORD     digest password for SIP transfers
   SIDECAR_LLM_API_KEY      bearer token of the LLM at llmUrl
+  SIDECAR_LIVEKIT_API_KEY  names the secret of a LiveKit server
+  SIDECAR_LIVEKIT_API_SECRET
+                           makes our tokens for its rooms
 
 Exit codes: 0 ended well, 2 usage, 6 bad settings, 7 room refused us,
 8 room lost, 9 store unusable.
 
 Example:
   sentiment-sidecar attach --room-url wss://rooms.example.com/v1 \\
-      --room room_abc123 --agent agent.json")]
+      --room room_abc123 --agent agent.json
+  sentiment-sidecar attach --dialect livekit --room-url wss://my.livekit.cloud \\
+      --room call-7 --agent agent.json")]
 pub struct AttachArgs {
     /// Dial the room at this WebSocket address (ws:// or wss://).
     #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL", hide_env_values = true)]
@@ -89,8 +94,14 @@ pub struct AttachArgs {
 }
 
 /// The secrets that it uses.
-const USED: [SecretName; 4] =
-    [SecretName::RoomToken, SecretName::Webhook, SecretName::SipPassword, SecretName::LlmApiKey];
+const USED: [SecretName; 6] = [
+    SecretName::RoomToken,
+    SecretName::Webhook,
+    SecretName::SipPassword,
+    SecretName::LlmApiKey,
+    SecretName::LivekitApiKey,
+    SecretName::LivekitApiSecret,
+];
 
 /// Runs `attach`.
 ///
@@ -140,7 +151,8 @@ fn told(events: &Events) -> impl FnMut(&Call, &Report) + Send + 'static {
     move |_, report| events.report(report)
 }
 
-const REFUSED: &str = "check --room-url, --room and SIDECAR_ROOM_TOKEN; `sentiment-sidecar doctor` tries them alone";
+const REFUSED: &str = "check --room-url, --room and SIDECAR_ROOM_TOKEN, or, with --dialect livekit, SIDECAR_LIVEKIT_API_KEY and \
+                       SIDECAR_LIVEKIT_API_SECRET; `sentiment-sidecar doctor` tries them alone";
 
 async fn prepare(
     args: AttachArgs,
@@ -164,7 +176,13 @@ async fn prepare(
         Some(path) => Some(Journal::create(path).map_err(|e| unwritable(path, e.to_string()))?),
         None => None,
     };
-    let room = Target::dial(args.dialect, args.room_url, args.room, secrets.room_token);
+    let room = match args.dialect {
+        DialectName::Native => Target::native(args.room_url, args.room, secrets.room_token.clone()),
+        DialectName::Livekit => {
+            let (key, caller) = (secrets::livekit_key(&secrets)?, settings.caller_identity.clone());
+            Target::livekit(args.room_url, args.room, key, caller)
+        }
+    };
     let means = Means { store, deliverer, sip_password: secrets.sip_password, authorities };
     Ok((means, Attachment { settings, room, rater, shadow: args.shadow, recorder, journal }))
 }

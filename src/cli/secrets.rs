@@ -2,7 +2,8 @@
 
 use super::exit::{Exit, Failure};
 use crate::config::env::Env;
-use crate::config::secret::{SecretName, Secrets, load_secrets};
+use crate::config::secret::{SecretError, SecretName, Secrets, load_secrets};
+use crate::room::livekit::token::{ApiKey, GivenToken, Key};
 
 /// Reads the secrets that the command uses from the process's environment.
 ///
@@ -10,4 +11,23 @@ use crate::config::secret::{SecretName, Secrets, load_secrets};
 /// [`Exit::BadSettings`] when one is wrong; none is shown.
 pub(super) fn load(used: &[SecretName]) -> Result<Secrets, Failure> {
     load_secrets(&Env::of_process(), used).map_err(|errors| Failure::new(Exit::BadSettings, errors))
+}
+
+/// What lets us into LiveKit rooms: the API key, which opens everything, or else the room token.
+///
+/// # Errors
+/// [`Exit::BadSettings`] when neither is set, or the key without its secret.
+pub(super) fn livekit_key(secrets: &Secrets) -> Result<Key, Failure> {
+    let missing = |name: SecretName, needed_by: &str| {
+        let error = SecretError::Missing { name: name.variable().to_owned(), needed_by: needed_by.to_owned() };
+        Failure::new(Exit::BadSettings, error)
+    };
+    match (&secrets.livekit_api_key, &secrets.livekit_api_secret, &secrets.room_token) {
+        (Some(key), Some(secret), _) => Ok(Key::Api(ApiKey { key: key.clone(), secret: secret.clone() })),
+        (Some(_), None, _) => Err(missing(SecretName::LivekitApiSecret, "SIDECAR_LIVEKIT_API_KEY")),
+        (None, Some(_), _) => Err(missing(SecretName::LivekitApiKey, "SIDECAR_LIVEKIT_API_SECRET")),
+        (None, None, Some(token)) => Ok(Key::Token(GivenToken::new(token.clone()))),
+        (None, None, None) => Err(missing(SecretName::LivekitApiKey, "--dialect livekit")
+            .help("or set SIDECAR_ROOM_TOKEN to a token that somebody made for the room")),
+    }
 }

@@ -85,6 +85,17 @@ pub(super) fn realm(text: &str) -> Result<(), Problem> {
     }
 }
 
+/// Who somebody is in a room: what the room's platform takes, within reason.
+pub(super) fn identity(text: &str) -> Result<(), Problem> {
+    if text.is_empty() || text.chars().count() > 256 {
+        return Err("it is empty or longer than 256 characters".into());
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(c) => Err(holds(c)),
+        None => Ok(()),
+    }
+}
+
 /// `host`, or `host:port`, the port from 1 to 65535.
 pub(super) fn host_maybe_port(text: &str) -> Result<(), Problem> {
     let (name, port) = split_port(text);
@@ -152,6 +163,14 @@ mod tests {
         assert_eq!(realm("Voice Carrier, Inc."), Ok(()));
         for bad in ["", "a\"b", "a\\b", "a\r\nb", "é"] {
             assert!(realm(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn identities_are_one_line() {
+        assert_eq!(identity("sip_+15550111 Zoë"), Ok(()));
+        for bad in ["", "a\nb", &"x".repeat(257)] {
+            assert!(identity(bad).is_err(), "{bad:?}");
         }
     }
 

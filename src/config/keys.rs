@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::grammar::{country, file_path, host, host_maybe_port, model_name, realm, sentence, sip_user};
+use super::grammar::{country, file_path, host, host_maybe_port, identity, model_name, realm, sentence, sip_user};
 use super::link::LinkTemplate;
 use super::peers::SipPeer;
 use super::settings::{
@@ -252,6 +252,9 @@ pub(super) static ROWS: &[Row] = rows! {
         "Whether turns without feeling (\"yeah\", \"one two three\") count or reset.";
     "turnSilenceMs", settings.turn_silence_ms, ms(50, 60_000),
         "Silence that closes a turn where the room has no turn events, in milliseconds.";
+    "sentimentCallerIdentity", settings.caller_identity,
+        Shape::Optional { form: "1 to 256 characters on one line", check: identity },
+        "Who is the caller in a LiveKit room, by identity; otherwise the first phone, or else whoever is no agent.";
     "sentimentRaterDeadlineMs", settings.rater_deadline_ms, ms(10, 60_000),
         "A turn that is not rated by then is unrated, in milliseconds.";
     "sentimentSustainedRule", settings.sustained.enabled, Shape::Boolean,

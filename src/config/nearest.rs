@@ -45,6 +45,8 @@ const SECRET_WORDS: &[(&str, &str)] = &[
     ("webhooksecret", "SIDECAR_WEBHOOK_SECRET"),
     ("signingsecret", "SIDECAR_WEBHOOK_SECRET"),
     ("password", "SIDECAR_SIP_PASSWORD"),
+    ("livekitapikey", "SIDECAR_LIVEKIT_API_KEY"),
+    ("apisecret", "SIDECAR_LIVEKIT_API_SECRET"),
     ("apikey", "SIDECAR_LLM_API_KEY"),
     ("roomtoken", "SIDECAR_ROOM_TOKEN"),
     ("reviewtoken", "SIDECAR_REVIEW_TOKEN"),

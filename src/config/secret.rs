@@ -47,6 +47,10 @@ pub struct Secrets {
     pub llm_api_key: Option<Secret>,
     /// `SIDECAR_REVIEW_TOKEN`: bearer token of the review pages.
     pub review_token: Option<Secret>,
+    /// `SIDECAR_LIVEKIT_API_KEY`: names the secret of a LiveKit server.
+    pub livekit_api_key: Option<Secret>,
+    /// `SIDECAR_LIVEKIT_API_SECRET`: signs our tokens for it.
+    pub livekit_api_secret: Option<Secret>,
 }
 
 /// Largest secret file, in bytes.
@@ -65,11 +69,23 @@ pub enum SecretName {
     LlmApiKey,
     /// `SIDECAR_REVIEW_TOKEN`.
     ReviewToken,
+    /// `SIDECAR_LIVEKIT_API_KEY`.
+    LivekitApiKey,
+    /// `SIDECAR_LIVEKIT_API_SECRET`.
+    LivekitApiSecret,
 }
 
 impl SecretName {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::RoomToken, Self::Webhook, Self::SipPassword, Self::LlmApiKey, Self::ReviewToken];
+    pub const ALL: [Self; 7] = [
+        Self::RoomToken,
+        Self::Webhook,
+        Self::SipPassword,
+        Self::LlmApiKey,
+        Self::ReviewToken,
+        Self::LivekitApiKey,
+        Self::LivekitApiSecret,
+    ];
 
     /// The variable.
     #[must_use]
@@ -80,6 +96,8 @@ impl SecretName {
             Self::SipPassword => "SIDECAR_SIP_PASSWORD",
             Self::LlmApiKey => "SIDECAR_LLM_API_KEY",
             Self::ReviewToken => "SIDECAR_REVIEW_TOKEN",
+            Self::LivekitApiKey => "SIDECAR_LIVEKIT_API_KEY",
+            Self::LivekitApiSecret => "SIDECAR_LIVEKIT_API_SECRET",
         }
     }
 }
@@ -164,6 +182,8 @@ pub fn load_secrets(env: &Env, used: &[SecretName]) -> Result<Secrets, SecretErr
         sip_password: reader.take(SecretName::SipPassword, PASSWORD),
         llm_api_key: reader.take(SecretName::LlmApiKey, TOKEN),
         review_token: reader.take(SecretName::ReviewToken, TOKEN),
+        livekit_api_key: reader.take(SecretName::LivekitApiKey, TOKEN),
+        livekit_api_secret: reader.take(SecretName::LivekitApiSecret, PASSWORD),
         webhook: reader.take(SecretName::Webhook, SIGNING).unwrap_or_default(),
     };
     if reader.errors.is_empty() { Ok(secrets) } else { Err(SecretErrors(reader.errors)) }
@@ -197,7 +217,7 @@ pub(super) struct Form<T> {
 /// Goes into an HTTP header.
 pub(super) const TOKEN: Form<Secret> = Form { read: token, allowed: "visible ASCII characters without spaces" };
 
-/// Is hashed, never sent.
+/// Is hashed, or signs; never sent.
 const PASSWORD: Form<Secret> = Form { read: password, allowed: "characters on one line" };
 
 /// One or more signing secrets.

@@ -368,6 +368,8 @@ pub struct Settings {
     pub trajectory: Trajectory,
     /// `turnSilenceMs` (1200): a turn closes after so much silence, where the room has no turn events.
     pub turn_silence_ms: u64,
+    /// `sentimentCallerIdentity`: the caller's identity, in rooms that do not say who of those in it is the caller.
+    pub caller_identity: Option<String>,
     /// `sentimentRaterDeadlineMs` (2000): a turn that is not rated by then is unrated.
     pub rater_deadline_ms: u64,
     /// `sentimentHandoverSentence`: said before a transfer; empty says nothing.
@@ -423,6 +425,7 @@ impl Default for Settings {
                 signals: 2,
             },
             turn_silence_ms: 1200,
+            caller_identity: None,
             rater_deadline_ms: 2000,
             handover_sentence:
                 "I completely understand your frustration. Let me connect you with a supervisor who can \

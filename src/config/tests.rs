@@ -148,6 +148,7 @@ fn every_key_is_set_by_file_environment_and_flag_alike() {
              "detail": "seed", "name": "night"}],
         "sentimentAlertLink": "https://board.example.com/{alert_id}", "sentimentKeepTranscripts": "all",
         "sentimentWebhookTimeoutMs": 2000, "sentimentCountFillerTurns": true, "turnSilenceMs": 900,
+        "sentimentCallerIdentity": "sip_+15550111",
         "sentimentSustainedRule": true, "sentimentSustainedLevel": 2.75, "sentimentSustainedWeight": 0.25,
         "sentimentHumanRequests": 2,
         "sentimentRaterDeadlineMs": 500, "sentimentTrajectoryRules": true, "sentimentCriticalFrustration": 0.95,

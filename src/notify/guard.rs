@@ -382,10 +382,10 @@ mod tests {
         let guard = Guard::new(&"https://x/".parse().unwrap(), &[]);
         let resolver = GuardedResolver::new(guard, Arc::new(Rebinding(AtomicUsize::new(0))));
         let resolve = || resolver.resolve("rebind.example".parse().unwrap());
-        assert_eq!(resolve().await.unwrap().collect::<Vec<_>>(), ["1.1.1.1:0".parse().unwrap()]);
+        assert_eq!(resolve().await.unwrap().collect::<Vec<_>>(), ["1.1.1.1:0".parse::<SocketAddr>().unwrap()]);
         let refused = resolve().await.err().unwrap();
         assert!(matches!(refused.downcast_ref::<Refusal>(), Some(Refusal::Address { .. })), "{refused}");
-        assert_eq!(resolve().await.unwrap().collect::<Vec<_>>(), ["1.0.0.1:0".parse().unwrap()]);
+        assert_eq!(resolve().await.unwrap().collect::<Vec<_>>(), ["1.0.0.1:0".parse::<SocketAddr>().unwrap()]);
         assert!(resolve().await.err().unwrap().downcast_ref::<Refusal>().is_none());
     }
 

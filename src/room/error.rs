@@ -69,6 +69,12 @@ pub enum RoomError {
         /// The room's words.
         reason: String,
     },
+    /// Final: the room ended our stay.
+    #[error("the room put us out: {reason}")]
+    PutOut {
+        /// Why.
+        reason: &'static str,
+    },
     /// Retryable: no connection at all.
     #[error("the room cannot be reached: {problem}")]
     Unreachable {
@@ -129,7 +135,8 @@ impl RoomError {
             | Self::Token
             | Self::Certificate { .. }
             | Self::Subprotocol { .. }
-            | Self::Version { .. } => true,
+            | Self::Version { .. }
+            | Self::PutOut { .. } => true,
             Self::Http { status } => matches!(status, 401 | 403 | 404 | 410),
             Self::Closed { code, .. } => {
                 matches!(*code, close_code::PROTOCOL | close_code::AUTH | close_code::SUPERSEDED)

@@ -2,7 +2,8 @@
 //!
 //! [`message`] is the vocabulary, and [`open`] the only way in: it keeps a connection to a room, come what may, and gives
 //! the runtime a [`RoomHandle`]. [`link`] holds what all dialects share on the way (order, duplicates, acks, bounded queues,
-//! heartbeat, reconnects); a dialect is a folder of its own with a pure translator ([`Dialect`]): [`native`] is ours.
+//! heartbeat, reconnects); a dialect is a folder of its own with a pure translator ([`Dialect`]): [`native`] is ours, [`livekit`] that of
+//! LiveKit's rooms.
 //! [`server`] plays a recording as a live room. [`schema`] describes the native dialect for people who build a platform
 //! side.
 //!
@@ -72,7 +73,7 @@
 //!                     vec![Heard::Message { seq: turn.seq, message: Some(RoomMessage::TurnEnded(turn)) }]
 //!                 }
 //!             },
-//!             Received::Binary(_) => {
+//!             _ => {
 //!                 let error = FrameError::NotAMessage { detail: "not text".to_owned() };
 //!                 vec![Heard::Bad { seq: None, error }]
 //!             }
@@ -109,6 +110,7 @@
 
 pub mod error;
 pub mod link;
+pub mod livekit;
 pub mod message;
 pub mod native;
 pub mod samples;
@@ -121,6 +123,8 @@ use url::Url;
 
 pub use self::link::dialect::Dialect;
 pub use self::link::{Patience, RoomHandle, Way};
+use self::livekit::Livekit;
+use self::livekit::token::Key;
 use self::native::Native;
 use crate::config::secret::Secret;
 use crate::tls::Authorities;
@@ -131,14 +135,8 @@ pub enum DialectName {
     /// sentiment-sidecar.room.v1, described by `sentiment-sidecar schema asyncapi`.
     #[default]
     Native,
-}
-
-impl DialectName {
-    fn dialect(self) -> Box<dyn Dialect> {
-        match self {
-            Self::Native => Box::new(Native),
-        }
-    }
+    /// LiveKit: joins as a hidden participant.
+    Livekit,
 }
 
 /// Which room, in which dialect, over which connections, and how patiently.
@@ -155,18 +153,20 @@ impl Target {
     /// A room that speaks `dialect`.
     #[must_use]
     pub fn new(dialect: impl Dialect, way: Way, room_name: impl Into<String>) -> Self {
-        Self::boxed(Box::new(dialect), way, room_name.into())
-    }
-
-    /// A room that is dialled at `url` (`ws://` or `wss://`), with its token where it wants one.
-    #[must_use]
-    pub fn dial(dialect: DialectName, url: Url, room_name: impl Into<String>, token: Option<Secret>) -> Self {
-        Self::boxed(dialect.dialect(), Way::Dial { url, token }, room_name.into())
-    }
-
-    fn boxed(dialect: Box<dyn Dialect>, way: Way, room_name: String) -> Self {
         let patience = Patience::of(&dialect.limits());
-        Self { dialect, way, room_name, patience }
+        Self { dialect: Box::new(dialect), way, room_name: room_name.into(), patience }
+    }
+
+    /// A room of the native dialect that is dialled at `url` (`ws://` or `wss://`), with its token where it wants one.
+    #[must_use]
+    pub fn native(url: Url, room_name: impl Into<String>, token: Option<Secret>) -> Self {
+        Self::new(Native, Way::Dial { url, token }, room_name)
+    }
+
+    /// A room of the LiveKit server at `url` (`ws://` or `wss://`); `caller` is the identity of the caller, where it is known.
+    #[must_use]
+    pub fn livekit(url: Url, room_name: impl Into<String>, key: Key, caller: Option<String>) -> Self {
+        Self::new(Livekit::new(caller), Way::Join { url, key }, room_name)
     }
 }
 

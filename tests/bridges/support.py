@@ -149,10 +149,17 @@ class Desk:
         self._children: list[asyncio.subprocess.Process] = []
 
     async def attach(self, room: Room, rooms: Rooms, settings: Event, url: str | None = None) -> Sidecar:
-        agent = self.agent(settings)
+        arguments = ("--room-url", url or rooms.url, "--room", room.name, "--agent", str(self.agent(settings)))
+        return await self.run("attach", *arguments, env={"SIDECAR_ROOM_TOKEN": rooms.token})
+
+    @staticmethod
+    def program(*arguments: str) -> tuple[str, ...]:
+        return (PROGRAM, *arguments)
+
+    async def run(self, *arguments: str, env: dict[str, str]) -> Sidecar:
         child = await asyncio.create_subprocess_exec(
-            *(PROGRAM, "attach", "--room-url", url or rooms.url, "--room", room.name, "--agent", str(agent)),
-            env={**self.environment(), "SIDECAR_ROOM_TOKEN": rooms.token},
+            *self.program(*arguments),
+            env={**self.environment(), **env},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
         )

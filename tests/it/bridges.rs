@@ -4,6 +4,7 @@
 //! `tests/setup.sh` installs what they need (`tests/bridges/requirements.txt`). With `SIDECAR_TEST_NO_BRIDGES=1` it does not,
 //! and this file only says so.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,15 +17,21 @@ const OFF: &str = "SIDECAR_TEST_NO_BRIDGES";
 /// All tests of a framework on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-fn home() -> PathBuf {
+pub(crate) fn home() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bridges")
 }
 
-/// Runs a module of the bridges' Python at the root of the sources; it must end well.
-#[expect(clippy::print_stderr, reason = "what is not tested has to be said")]
 async fn python(args: &[&str]) {
-    if std::env::var_os(OFF).is_some_and(|value| value == "1") && std::env::var_os("CI").is_none() {
-        eprintln!("NOT TESTED: the bridges, as {OFF}=1 says");
+    python_unless(&[OFF], args, &[]).await;
+}
+
+/// Runs a module of the bridges' Python at the root of the sources; it must end well. Does nothing where one of the
+/// variables `off` is 1, but in CI.
+#[expect(clippy::print_stderr, reason = "what is not tested has to be said")]
+pub(crate) async fn python_unless(off: &[&str], args: &[&str], env: &[(&str, &OsStr)]) {
+    let is_on = |name: &&&str| std::env::var_os(name).is_some_and(|value| value == "1");
+    if let Some(off) = off.iter().find(is_on).filter(|_| std::env::var_os("CI").is_none()) {
+        eprintln!("NOT TESTED: {}, as {off}=1 says", args.join(" "));
         return;
     }
     let home = home();
@@ -32,6 +39,7 @@ async fn python(args: &[&str]) {
     assert!(python.exists(), "no bridges in {}: run bash tests/setup.sh, or set {OFF}=1 to go without", home.display());
     let mut command = Command::new(python);
     command.arg("-m").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).kill_on_drop(true);
+    command.envs(env.iter().copied());
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("SENTIMENT_SIDECAR", env!("CARGO_BIN_EXE_sentiment-sidecar"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = timeout(PATIENCE, command.output()).await.expect("it ends in time").unwrap();

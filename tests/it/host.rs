@@ -14,7 +14,7 @@ use sentiment_sidecar::config::settings::Settings;
 use sentiment_sidecar::config::{AgentFile, Layers, load};
 use sentiment_sidecar::notify::Deliverer;
 use sentiment_sidecar::notify::sign::Signer;
-use sentiment_sidecar::room::{DialectName, Target};
+use sentiment_sidecar::room::Target;
 use sentiment_sidecar::runtime::{Attachment, Call, Ending, Event, Host, Means, RatingPool, shutdown};
 use sentiment_sidecar::sentiment::{
     Label, RateFuture, Rater, Rating, RatingSource, Sentiment, TurnInContext, Unit, Valence,
@@ -183,7 +183,7 @@ async fn five_hundred_calls_share_a_process_and_none_disturbs_another() {
     for number in 0..CALLS {
         let name = format!("room-{number}");
         let rater = pool.rater(Arc::new(Scripted { panics: name == RATER_PANICS }));
-        let room = Target::dial(DialectName::Native, format!("ws://{address}/").parse().unwrap(), name.clone(), None);
+        let room = Target::native(format!("ws://{address}/").parse().unwrap(), name.clone(), None);
         let attachment =
             Attachment { settings: Arc::clone(&settings), room, rater, shadow: false, recorder: None, journal: None };
         let (told, panics) = (told.clone(), name == CALL_PANICS);

@@ -16,6 +16,7 @@ mod evaluate;
 mod floors;
 mod formats;
 mod host;
+mod livekit;
 mod llm;
 mod manual;
 mod rate;

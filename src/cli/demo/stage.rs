@@ -18,10 +18,10 @@ use crate::notify::Deliverer;
 use crate::notify::sign::Signer;
 use crate::number::E164;
 use crate::recording::{CutLine, Recording};
+use crate::room::Target;
 use crate::room::message::{Participant, RoomMessage, capability};
 use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};
-use crate::room::{DialectName, Target};
 use crate::runtime::{Attachment, Means};
 use crate::sentiment::Rater;
 use crate::sentiment::raters::Raters;
@@ -124,7 +124,7 @@ impl Stage {
         };
         let attachment = Attachment {
             settings: Arc::clone(&self.settings),
-            room: Target::dial(DialectName::Native, url, self.room_name.clone(), None),
+            room: Target::native(url, self.room_name.clone(), None),
             rater: Arc::clone(&self.rater),
             shadow: false,
             recorder: None,

@@ -259,20 +259,23 @@ pub(super) async fn sip(settings: Option<&Settings>, secrets: Option<&Secrets>) 
     }
 }
 
+/// What mends a room of the native dialect.
+pub(super) const MEND_ROOM: &str = "check --room-url, --room, --ca-file and SIDECAR_ROOM_TOKEN";
+
 /// The room lets us in: it is dialled once, greeted, and left.
 pub(super) async fn room(
     target: Option<Target>,
     secrets: Option<&Secrets>,
     authorities: &Result<Authorities, TlsError>,
+    mend: &str,
 ) -> Finding {
-    const MEND: &str = "check --room-url, --room, --ca-file and SIDECAR_ROOM_TOKEN";
     let Some(mut target) = target else { return Check::Room.skip("name one with --room-url and --room") };
     if secrets.is_none() {
         return Check::Room.skip("waits for right secrets");
     }
     let authorities = match authorities {
         Ok(authorities) => authorities,
-        Err(error) => return Check::Room.fail(error, MEND),
+        Err(error) => return Check::Room.fail(error, mend),
     };
     (target.patience.connect_timeout, target.patience.welcome_timeout) = (PATIENCE, PATIENCE);
     let mut handle = open(target, authorities);
@@ -283,11 +286,11 @@ pub(super) async fn room(
                 break Check::Room.ok(format!("welcomed to {name} with {} participants", welcome.participants.len()));
             }
             RoomEvent::Message(_) | RoomEvent::BadFrame(_) | RoomEvent::HistoryMissing { .. } => {}
-            RoomEvent::Lost { detail, .. } => break Check::Room.fail(plain(&detail), MEND),
+            RoomEvent::Lost { detail, .. } => break Check::Room.fail(plain(&detail), mend),
             RoomEvent::Refused(error) | RoomEvent::GaveUp(error) => {
-                break Check::Room.fail(plain(&error.to_string()), MEND);
+                break Check::Room.fail(plain(&error.to_string()), mend);
             }
-            RoomEvent::Over => break Check::Room.fail("the room ended before it said welcome", MEND),
+            RoomEvent::Over => break Check::Room.fail("the room ended before it said welcome", mend),
         }
     };
     handle.close().await;

@@ -77,6 +77,13 @@ impl Step {
     }
 }
 
+impl Finding {
+    /// Whether nothing has to be mended.
+    pub(super) fn is_well(&self) -> bool {
+        self.verdict != Verdict::Fail
+    }
+}
+
 impl Check {
     fn name(self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 mod checks;
 mod finding;
+mod livekit;
 mod llm;
 mod sip;
 
@@ -30,6 +31,8 @@ use finding::{Finding, exit_of};
 Example:
   sentiment-sidecar doctor --agent agent.json \\
       --room-url wss://rooms.example.com/v1 --room room_abc123
+  sentiment-sidecar doctor --agent agent.json --dialect livekit \\
+      --room-url wss://my.livekit.cloud --room call-7
   sentiment-sidecar doctor --agent agent.json --sip
   sentiment-sidecar doctor --agent agent.json --send-test
 
@@ -43,6 +46,10 @@ pub struct DoctorArgs {
     /// Try the room of this name.
     #[arg(long, value_name = "NAME", env = "SIDECAR_ROOM", requires = "room_url")]
     room: Option<String>,
+    /// Speak the room's wire protocol. With livekit nobody is put out of the room, unless the token has the name of who
+    /// works there.
+    #[arg(long, value_enum, default_value_t = DialectName::Native)]
+    dialect: DialectName,
     /// Try this store: sqlite:///path/to/file.db or a path [default: an SQLite file in the user's state folder].
     #[arg(long, value_name = "URL", env = "SIDECAR_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
@@ -94,20 +101,31 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
         findings.extend(test.await);
         return findings;
     }
-    let room = args.room_url.zip(args.room).map(|(url, name)| {
-        let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
-        Target::dial(DialectName::Native, url, name, token)
-    });
+    let room = args.room_url.zip(args.room);
+    let joined = async {
+        match (args.dialect, room) {
+            (DialectName::Livekit, Some(room)) => {
+                livekit::examine(room, settings.as_ref(), secrets.as_ref(), &authorities).await
+            }
+            (DialectName::Native | DialectName::Livekit, room) => {
+                let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
+                let target = room.map(|(url, name)| Target::native(url, name, token));
+                vec![checks::room(target, secrets.as_ref(), &authorities, checks::MEND_ROOM).await]
+            }
+        }
+    };
     let (store, webhooks, sip, room, llm) = tokio::join!(
         checks::store(args.store),
         checks::webhooks(settings.as_ref(), &targets),
         checks::sip(settings.as_ref(), secrets.as_ref()),
-        checks::room(room, secrets.as_ref(), &authorities),
+        joined,
         llm::llm(settings.as_ref(), secrets.as_ref(), &authorities),
     );
     findings.push(store);
     findings.extend(webhooks);
-    findings.extend([sip, room, llm]);
+    findings.push(sip);
+    findings.extend(room);
+    findings.push(llm);
     findings
 }
 

@@ -11,12 +11,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use super::connection::{Broken, Connection, Incoming, Outgoing};
+use super::connections::Connections;
 use super::dialect::{Dialect, Greeting, Heard, Limits, Written};
-use super::frames::{Sink, Stream, Writer, content, fault, poll_write};
+use super::frames::{Sink, Stream, Writer, fault, poll_write};
 use super::pace::{Beat, Heartbeat};
 use super::pump::Pump;
 use super::shared::Shared;
-use super::socket::{Connections, Frame, RoomSocket, cut_error};
+use super::socket::Frame;
 use super::{Patience, Way};
 use crate::room::error::{RoomError, RoomEvent, close_code};
 use crate::room::message::{ErrorMessage, FrameError, Resume, RoomMessage, SidecarMessage, Welcome};
@@ -55,7 +57,8 @@ impl Client {
     }
 
     pub(super) async fn run(mut self, mut dialect: Box<dyn Dialect>, way: Way, authorities: Authorities) {
-        let connections = Connections::new(way, dialect.handshake(), self.limits.max_frame, &authorities);
+        let connections =
+            Connections::new(way, &self.room_name, dialect.handshake(), self.limits.max_frame, &authorities);
         let last = match connections {
             Ok(connections) => self.keep_connected(&mut *dialect, connections).await,
             Err(error) => Some(RoomEvent::Refused(error)),
@@ -77,8 +80,8 @@ impl Client {
             let hello = self.hello(dialect);
             let Patience { connect_timeout, welcome_timeout, .. } = self.patience;
             let joining = async {
-                let socket = connections.next(connect_timeout).await?;
-                greet(socket, hello, dialect, welcome_timeout).await
+                let connection = connections.next(connect_timeout).await?;
+                greet(connection, hello, dialect, welcome_timeout).await
             };
             let error = match self.meanwhile(joining).await? {
                 Ok(greeted) => {
@@ -153,16 +156,17 @@ impl Client {
 
     /// Speaks with the room until the connection ends.
     async fn serve(&mut self, dialect: &mut dyn Dialect, greeted: Greeted) -> End {
+        let mut writer = Writer::default();
         self.welcomed(greeted.welcome);
         for heard in greeted.rest {
-            self.heard(heard);
+            self.heard(heard, &mut writer);
         }
-        let (mut sink, mut stream) = greeted.socket.split();
+        let (mut sink, mut stream) = greeted.connection.split();
         let shared = Arc::clone(&self.shared);
         let mut heart = Heartbeat::new(self.patience.missed_heartbeats);
         let mut beats = interval_at(Instant::now() + self.patience.heartbeat, self.patience.heartbeat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut writer, mut unflushed) = (Writer::default(), false);
+        let mut unflushed = false;
         loop {
             let listening = !self.pump.inbox.is_full();
             let has_output = writer.has_output(&shared);
@@ -174,8 +178,8 @@ impl Client {
                 frame = stream.next(), if listening => {
                     heart.heard();
                     // Pings are answered by the library, but it is us who flush the answer.
-                    unflushed |= matches!(frame, Some(Ok(Frame::Ping(_))));
-                    if let Some(end) = self.received(frame, dialect, &mut sink, &mut stream).await {
+                    unflushed |= matches!(frame, Some(Ok(Incoming::Frame(Frame::Ping(_)))));
+                    if let Some(end) = self.received(frame, dialect, &mut writer, &mut sink, &mut stream).await {
                         return end;
                     }
                 }
@@ -207,30 +211,32 @@ impl Client {
     /// Takes one frame; `Some` ends the connection.
     async fn received(
         &mut self,
-        frame: Option<Result<Frame, WsError>>,
+        frame: Option<Result<Incoming, Broken>>,
         dialect: &mut dyn Dialect,
+        writer: &mut Writer,
         sink: &mut Sink,
         stream: &mut Stream,
     ) -> Option<End> {
         match frame {
-            Some(Ok(Frame::Close(close))) => {
+            Some(Ok(Incoming::Frame(Frame::Close(close)))) => {
                 // Lets our half of the closing handshake leave.
                 let _ = timeout(self.patience.close_timeout, sink.flush()).await;
                 return Some(self.closed(close));
             }
             Some(Ok(frame)) => {
-                for heard in content(&frame).map(|content| dialect.read(content)).unwrap_or_default() {
-                    self.heard(heard);
+                for heard in frame.content().map(|content| dialect.read(content)).unwrap_or_default() {
+                    self.heard(heard, writer);
                 }
             }
             Some(Err(error)) => return Some(self.unreadable(&error, sink, stream).await),
-            None => return Some(self.broken(&WsError::ConnectionClosed)),
+            None => return Some(self.broken(&Broken::CLOSED)),
         }
         None
     }
 
-    fn heard(&mut self, heard: Heard) {
+    fn heard(&mut self, heard: Heard, writer: &mut Writer) {
         match heard {
+            Heard::Reply(written) => writer.reply(written),
             Heard::Welcome(_) | Heard::Unacceptable { .. } => tracing::debug!("a second welcome was ignored"),
             Heard::Message { seq, message } => self.pump.accept(&self.shared, seq, message.map(RoomEvent::Message)),
             Heard::Bad { seq, error } => self.bad_frame(seq, error),
@@ -257,12 +263,12 @@ impl Client {
         if self.pump.ended { End::Over } else { End::Lost(RoomError::Closed { code, reason }) }
     }
 
-    fn broken(&self, error: &WsError) -> End {
-        if self.pump.ended { End::Over } else { End::Lost(cut_error(error)) }
+    fn broken(&self, error: &Broken) -> End {
+        if self.pump.ended { End::Over } else { End::Lost(error.error()) }
     }
 
     /// A read error. What cannot be read is told to the room with the close code, and to the runtime.
-    async fn unreadable(&mut self, error: &WsError, sink: &mut Sink, stream: &mut Stream) -> End {
+    async fn unreadable(&mut self, error: &Broken, sink: &mut Sink, stream: &mut Stream) -> End {
         if let Some((code, told)) = fault(error, self.limits.violation, self.limits.max_frame) {
             self.skip_if_stuck();
             let reason = told.to_string();
@@ -286,13 +292,14 @@ impl Client {
     async fn hang_up(&mut self, sink: &mut Sink, stream: &mut Stream, code: u16, reason: &str) {
         let frame = CloseFrame { code: code.into(), reason: reason.to_owned().into() };
         let goodbye = async {
-            sink.send(Frame::Close(Some(frame))).await?;
+            sink.send(Outgoing::Frame(Frame::Close(Some(frame)))).await?;
             while let Some(frame) = stream.next().await {
                 frame?;
             }
-            Ok::<(), WsError>(())
+            Ok::<(), Broken>(())
         };
-        if !matches!(timeout(self.patience.close_timeout, goodbye).await, Ok(Ok(()) | Err(WsError::ConnectionClosed))) {
+        let closed = timeout(self.patience.close_timeout, goodbye).await;
+        if !matches!(closed, Ok(Ok(()) | Err(Broken::Socket(WsError::ConnectionClosed)))) {
             tracing::debug!(code, "the closing handshake was not finished");
         }
     }
@@ -300,7 +307,7 @@ impl Client {
 
 /// A connection whose room let us in.
 struct Greeted {
-    socket: RoomSocket,
+    connection: Connection,
     welcome: Welcome,
     /// What the frame of the welcome said besides.
     rest: Vec<Heard>,
@@ -315,7 +322,7 @@ enum Answer {
 
 /// Says `hello` and waits for the welcome. What else the room says before it is not for us.
 async fn greet(
-    mut socket: RoomSocket,
+    mut connection: Connection,
     hello: Vec<Written>,
     dialect: &mut dyn Dialect,
     patience: Duration,
@@ -323,37 +330,37 @@ async fn greet(
     let after_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
     let exchange = async {
         for frame in hello {
-            socket.send(frame.into()).await.map_err(|e| cut_error(&e))?;
+            connection.send(frame.into()).await.map_err(|e| e.error())?;
         }
         loop {
-            match socket.next().await {
-                Some(Ok(Frame::Close(close))) => {
-                    let _ = socket.flush().await;
+            match connection.next().await {
+                Some(Ok(Incoming::Frame(Frame::Close(close)))) => {
+                    let _ = connection.flush().await;
                     let (code, reason) = close.map_or((1005, String::new()), |c| (c.code.into(), c.reason.to_string()));
                     return Err(RoomError::Closed { code, reason });
                 }
                 Some(Ok(frame)) => {
-                    let heard = content(&frame).map(|content| dialect.read(content)).unwrap_or_default();
+                    let heard = frame.content().map(|content| dialect.read(content)).unwrap_or_default();
                     if let Some(answer) = answer(heard) {
                         return Ok(answer);
                     }
                 }
-                Some(Err(error)) => return Err(cut_error(&error)),
-                None => return Err(cut_error(&WsError::ConnectionClosed)),
+                Some(Err(error)) => return Err(error.error()),
+                None => return Err(Broken::CLOSED.error()),
             }
         }
     };
     let answer = timeout(patience, exchange).await.map_err(|_| RoomError::Timeout { step: "welcome", after_ms })??;
     match answer {
-        Answer::Welcome(welcome, rest) => Ok(Greeted { socket, welcome: *welcome, rest }),
+        Answer::Welcome(welcome, rest) => Ok(Greeted { connection, welcome: *welcome, rest }),
         Answer::Unusable(error) => {
             let frame = CloseFrame { code: close_code::PROTOCOL.into(), reason: error.to_string().into() };
-            let _ = timeout(Duration::from_secs(1), socket.close(Some(frame))).await;
+            let _ = timeout(Duration::from_secs(1), connection.close(frame)).await;
             Err(error)
         }
         Answer::Unacceptable { error, code, reason } => {
             let frame = CloseFrame { code: code.into(), reason: reason.into() };
-            let _ = timeout(Duration::from_secs(1), socket.close(Some(frame))).await;
+            let _ = timeout(Duration::from_secs(1), connection.close(frame)).await;
             Err(error)
         }
     }
@@ -369,7 +376,7 @@ fn answer(heard: Vec<Heard>) -> Option<Answer> {
             Heard::Message { message: Some(RoomMessage::Error(error)), .. } => {
                 tracing::warn!(code = %error.code, "the room answers hello with an error");
             }
-            Heard::Message { .. } => {}
+            Heard::Message { .. } | Heard::Reply(_) => {}
             Heard::Bad { error, .. } if error.is_of("welcome") => {
                 return Some(Answer::Unusable(RoomError::Welcome { problem: error.to_string() }));
             }

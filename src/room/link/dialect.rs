@@ -3,24 +3,29 @@
 use std::time::Duration;
 
 use crate::room::error::RoomError;
+use crate::room::livekit::seen::{Act, Seen};
 use crate::room::message::{FrameError, Resume, RoomMessage, SidecarMessage, Welcome};
 
 /// A frame as it came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Received<'a> {
     /// Text, UTF-8.
     Text(&'a str),
     /// Bytes.
     Binary(&'a [u8]),
+    /// What a participant of a LiveKit room sees.
+    Livekit(&'a Seen),
 }
 
 /// A frame to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Written {
     /// Text.
     Text(String),
     /// Bytes.
     Binary(Vec<u8>),
+    /// What a participant of a LiveKit room is to do.
+    Livekit(Box<Act>),
 }
 
 /// What a frame said.
@@ -52,6 +57,8 @@ pub enum Heard {
         /// What does not fit, without the caller's words.
         error: FrameError,
     },
+    /// Something that is to be written at once: an answer that is the dialect's own business.
+    Reply(Written),
 }
 
 /// Where a greeting leads.

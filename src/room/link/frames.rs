@@ -1,4 +1,4 @@
-//! Frames on a WebSocket: writing the next, and what is wrong with those that cannot be read.
+//! Frames on a connection: writing the next, and what is wrong with those that cannot be read.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -9,36 +9,20 @@ use futures_util::{Sink as _, SinkExt};
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError};
 
-use super::dialect::{Dialect, Received, Written};
+use super::connection::{Broken, Connection, Outgoing};
+use super::dialect::{Dialect, Written};
 use super::shared::Shared;
-use super::socket::{Frame, RoomSocket};
+use super::socket::Frame;
 use crate::room::error::close_code;
 use crate::room::message::FrameError;
 
-pub(super) type Sink = SplitSink<RoomSocket, Frame>;
-pub(super) type Stream = SplitStream<RoomSocket>;
-
-impl From<Written> for Frame {
-    fn from(frame: Written) -> Self {
-        match frame {
-            Written::Text(text) => Self::text(text),
-            Written::Binary(bytes) => Self::binary(bytes),
-        }
-    }
-}
-
-/// What a dialect reads of a frame; nothing of those that are the connection's own business.
-pub(super) fn content(frame: &Frame) -> Option<Received<'_>> {
-    match frame {
-        Frame::Text(text) => Some(Received::Text(text)),
-        Frame::Binary(bytes) => Some(Received::Binary(bytes)),
-        Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) | Frame::Frame(_) => None,
-    }
-}
+pub(super) type Sink = SplitSink<Connection, Outgoing>;
+pub(super) type Stream = SplitStream<Connection>;
 
 /// The close code for a frame that no room may send, and what the runtime is told. `violation` is the dialect's code for
 /// what breaks the WebSocket protocol, `max` its largest frame.
-pub(super) fn fault(error: &WsError, violation: u16, max: usize) -> Option<(u16, FrameError)> {
+pub(super) fn fault(error: &Broken, violation: u16, max: usize) -> Option<(u16, FrameError)> {
+    let Broken::Socket(error) = error else { return None };
     match error {
         WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => {
             Some((close_code::TOO_LARGE, FrameError::TooLarge { size: *size, max }))
@@ -51,7 +35,7 @@ pub(super) fn fault(error: &WsError, violation: u16, max: usize) -> Option<(u16,
 }
 
 /// Ready to take a message, or done with sending those that it took.
-pub(super) fn poll_write(sink: &mut Sink, cx: &mut Context<'_>, more: bool) -> Poll<Result<(), WsError>> {
+pub(super) fn poll_write(sink: &mut Sink, cx: &mut Context<'_>, more: bool) -> Poll<Result<(), Broken>> {
     let sink = Pin::new(sink);
     if more { sink.poll_ready(cx) } else { sink.poll_flush(cx) }
 }
@@ -64,6 +48,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// What is to be said before anything else: answers of the dialect itself.
+    pub(super) fn reply(&mut self, written: Written) {
+        self.rest.push_back(written);
+    }
+
     pub(super) fn has_output(&self, shared: &Shared) -> bool {
         self.ping || !self.rest.is_empty() || shared.lock().has_output()
     }
@@ -74,9 +63,9 @@ impl Writer {
         sink: &mut Sink,
         shared: &Shared,
         dialect: &mut dyn Dialect,
-    ) -> Result<(), WsError> {
+    ) -> Result<(), Broken> {
         if std::mem::take(&mut self.ping) {
-            return sink.start_send_unpin(Frame::Ping(Bytes::new()));
+            return sink.start_send_unpin(Outgoing::Frame(Frame::Ping(Bytes::new())));
         }
         if self.rest.is_empty() {
             let Some(message) = shared.lock().next_output() else { return Ok(()) };

@@ -5,10 +5,13 @@
 //! when they are full is written down at `queue`.
 //!
 //! [`dialect`] is what a dialect has to say for itself. `client` is the task, `pump` its way from the socket to the runtime,
-//! `frames` its way from the runtime to the socket; `shared` is what it shares with the handle. [`sequence`] has order,
-//! duplicates and acks, [`pace`] heartbeat and back-off, [`socket`] the dialling.
+//! `frames` its way from the runtime to the socket; `shared` is what it shares with the handle. `connections` is where its
+//! connections come from, `connection` what they have in common. [`sequence`] has order, duplicates and acks, [`pace`]
+//! heartbeat and back-off, [`socket`] the dialling.
 
 mod client;
+mod connection;
+mod connections;
 pub mod dialect;
 mod frames;
 pub mod pace;
@@ -34,6 +37,7 @@ use self::socket::RoomSocket;
 use super::error::RoomEvent;
 use super::message::SidecarMessage;
 use crate::config::secret::Secret;
+use crate::room::livekit::token::Key;
 use crate::tls::Authorities;
 
 /// How connections to a room come about.
@@ -47,6 +51,13 @@ pub enum Way {
     },
     /// The room dials us: whoever listens hands each accepted connection over, the first one and those after a cut.
     Accept(mpsc::Receiver<RoomSocket>),
+    /// We join a LiveKit room as a participant.
+    Join {
+        /// `ws://` or `wss://`.
+        url: Url,
+        /// What lets us in.
+        key: Key,
+    },
 }
 
 /// How long what may take.

@@ -1,11 +1,9 @@
-//! Connections to a room: WebSocket over TCP or TLS, dialled with what the dialect's handshake says ([`Dialer`]), or handed
-//! over by whoever listens (`Connections`).
+//! WebSockets to a room, over TCP or TLS, dialled with what the dialect's handshake says ([`Dialer`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
@@ -17,7 +15,6 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use url::{Host, Url};
 
-use super::Way;
 use super::dialect::{Credentials, Handshake};
 use crate::config::secret::Secret;
 use crate::room::error::RoomError;
@@ -143,45 +140,8 @@ impl Dialer {
     }
 }
 
-/// The connections to a room, one after another.
-pub(super) enum Connections {
-    /// Dialled.
-    Dialled(Box<Dialer>),
-    /// Handed over by whoever listens.
-    Accepted(mpsc::Receiver<RoomSocket>),
-}
-
-impl Connections {
-    /// # Errors
-    /// As for [`Dialer::new`].
-    pub(super) fn new(
-        way: Way,
-        handshake: Handshake,
-        max_frame: usize,
-        authorities: &Authorities,
-    ) -> Result<Self, RoomError> {
-        match way {
-            Way::Dial { url, token } => {
-                Ok(Self::Dialled(Box::new(Dialer::new(&url, token.as_ref(), handshake, max_frame, authorities)?)))
-            }
-            Way::Accept(connections) => Ok(Self::Accepted(connections)),
-        }
-    }
-
-    /// The next connection, within `limit`.
-    pub(super) async fn next(&mut self, limit: Duration) -> Result<RoomSocket, RoomError> {
-        match self {
-            Self::Dialled(dialer) => dialer.dial(limit).await,
-            Self::Accepted(connections) => match timeout(limit, connections.recv()).await {
-                Ok(Some(socket)) => Ok(socket),
-                Ok(None) => Err(RoomError::Unreachable { problem: "nobody listens for it any more".to_owned() }),
-                Err(_) => Err(no_connection(limit)),
-            },
-        }
-    }
-}
-
-fn no_connection(limit: Duration) -> RoomError {
+/// Nothing came within `limit`.
+pub(super) fn no_connection(limit: Duration) -> RoomError {
     RoomError::Timeout { step: "connection", after_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) }
 }
 
@@ -209,7 +169,7 @@ fn tls_config(authorities: &Authorities) -> Result<Arc<rustls::ClientConfig>, Ro
 }
 
 /// What a broken connection means.
-pub(super) fn cut_error(error: &WsError) -> RoomError {
+pub(in crate::room) fn cut_error(error: &WsError) -> RoomError {
     match error {
         WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
             RoomError::Unreadable { problem: format!("a frame of {size} bytes; at most {max_size} are allowed") }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sentiment_sidecar::call::report::Report;
 use sentiment_sidecar::config::settings::Settings;
-use sentiment_sidecar::room::{DialectName, Target};
+use sentiment_sidecar::room::Target;
 use sentiment_sidecar::runtime::{Attachment, Call, Host, Means, RatingPool};
 use sentiment_sidecar::sentiment;
 use sentiment_sidecar::store::Store;
@@ -40,7 +40,7 @@ async fn serve(url: Url, calls: usize, store: &str, stop: CancellationToken) {
         let mut place = Some(Arc::clone(&joining).acquire_owned().await.unwrap());
         let attachment = Attachment {
             settings: Arc::clone(&settings),
-            room: Target::dial(DialectName::Native, url.clone(), format!("bench-{number}"), None),
+            room: Target::native(url.clone(), format!("bench-{number}"), None),
             rater: Arc::clone(&rater),
             shadow: false,
             recorder: None,

@@ -42,7 +42,7 @@ const CIRCLES: [(&[&str], &str); 10] = [
         "the table of formats names its readers, and a reader of documents within documents looks them up in it",
     ),
     (
-        &["room/link/client.rs", "room/link/frames.rs", "room/link/mod.rs", "room/link/socket.rs"],
+        &["room/link/client.rs", "room/link/connections.rs", "room/link/mod.rs"],
         "what a connection is to be like stands beside the one function that opens it",
     ),
     (

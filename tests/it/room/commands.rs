@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use assert_cmd::Command;
-use sentiment_sidecar::room::{DialectName, Target};
+use sentiment_sidecar::room::Target;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -33,7 +33,7 @@ async fn room_serves_a_recording_and_tells_both_sides_of_it() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = in_time("first line", lines.next_line()).await.unwrap().unwrap();
     let url = first.strip_prefix("listening on ").expect("an address");
-    let mut room = connect(Target::dial(DialectName::Native, url.parse().unwrap(), "room_abc123", None));
+    let mut room = connect(Target::native(url.parse().unwrap(), "room_abc123", None));
     let events = briefs(&mut room, 4).await;
     assert_eq!((events[2].as_str(), events[3].as_str()), ("2", "ended"));
     room.processed(3);

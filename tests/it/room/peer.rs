@@ -7,7 +7,7 @@ use sentiment_sidecar::config::secret::Secret;
 use sentiment_sidecar::room::error::RoomEvent;
 use sentiment_sidecar::room::link::pace::Backoff;
 use sentiment_sidecar::room::message::{RoomMessage, Transcript};
-use sentiment_sidecar::room::{DialectName, RoomHandle, Target, open};
+use sentiment_sidecar::room::{RoomHandle, Target, open};
 use sentiment_sidecar::tls::Authorities;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,7 +35,7 @@ pub(crate) async fn place() -> (TcpListener, Target) {
 pub(crate) async fn place_with(scheme: &str, token: Option<&str>) -> (TcpListener, Target) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("{scheme}://{}/room", listener.local_addr().unwrap());
-    let mut target = Target::dial(DialectName::Native, url.parse().unwrap(), "room_abc123", token.map(Secret::new));
+    let mut target = Target::native(url.parse().unwrap(), "room_abc123", token.map(Secret::new));
     target.patience.backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
     (listener, target)
 }

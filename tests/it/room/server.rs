@@ -8,7 +8,7 @@ use sentiment_sidecar::room::error::RoomEvent;
 use sentiment_sidecar::room::message::{CommandKind, CommandStatus, RoomMessage, SidecarMessage};
 use sentiment_sidecar::room::script::{Script, Speed};
 use sentiment_sidecar::room::server::{RoomServer, ServerEvent};
-use sentiment_sidecar::room::{DialectName, RoomHandle, Target};
+use sentiment_sidecar::room::{RoomHandle, Target};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -33,7 +33,7 @@ async fn serve(messages: &[(u64, Value)], token: Option<&str>) -> (RoomServer, U
 }
 
 fn join(server: &RoomServer) -> RoomHandle {
-    connect(Target::dial(DialectName::Native, server.url().parse().unwrap(), "room_abc123", None))
+    connect(Target::native(server.url().parse().unwrap(), "room_abc123", None))
 }
 
 fn result(id: &str, status: &str) -> Value {
@@ -148,7 +148,7 @@ async fn whoever_has_no_token_or_speaks_another_protocol_is_turned_away() {
         assert!(matches!(seen.recv().await, Some(ServerEvent::TurnedAway { code, .. }) if code == status));
     }
     let token = Some(Secret::new("s3cret"));
-    let config = Target::dial(DialectName::Native, server.url().parse().unwrap(), "room_abc123", token);
+    let config = Target::native(server.url().parse().unwrap(), "room_abc123", token);
     assert_eq!(brief(&mut connect(config)).await, "welcome session-room_abc123");
 }
 

@@ -1,0 +1,60 @@
+//! The connections to a room, one after another ([`Connections`]).
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Way;
+use super::connection::Connection;
+use super::dialect::Handshake;
+use super::socket::{Dialer, RoomSocket, no_connection};
+use crate::room::error::RoomError;
+use crate::room::livekit::participant::Joiner;
+use crate::tls::Authorities;
+
+/// Where connections come from.
+pub(super) enum Connections {
+    /// Dialled.
+    Dialled(Box<Dialer>),
+    /// Handed over by whoever listens.
+    Accepted(mpsc::Receiver<RoomSocket>),
+    /// Joined.
+    Joined(Box<Joiner>),
+}
+
+impl Connections {
+    /// # Errors
+    /// As for [`Dialer::new`] and [`Joiner::new`].
+    pub(super) fn new(
+        way: Way,
+        room_name: &str,
+        handshake: Handshake,
+        max_frame: usize,
+        authorities: &Authorities,
+    ) -> Result<Self, RoomError> {
+        match way {
+            Way::Dial { url, token } => {
+                Ok(Self::Dialled(Box::new(Dialer::new(&url, token.as_ref(), handshake, max_frame, authorities)?)))
+            }
+            Way::Accept(connections) => Ok(Self::Accepted(connections)),
+            Way::Join { url, key } => Ok(Self::Joined(Box::new(Joiner::new(&url, key, room_name, authorities)?))),
+        }
+    }
+
+    /// The next connection, within `limit`.
+    pub(super) async fn next(&mut self, limit: Duration) -> Result<Connection, RoomError> {
+        let socket = match self {
+            Self::Dialled(dialer) => dialer.dial(limit).await?,
+            Self::Accepted(connections) => match timeout(limit, connections.recv()).await {
+                Ok(Some(socket)) => socket,
+                Ok(None) => {
+                    return Err(RoomError::Unreachable { problem: "nobody listens for it any more".to_owned() });
+                }
+                Err(_) => return Err(no_connection(limit)),
+            },
+            Self::Joined(joiner) => return joiner.next(limit).await.map(Connection::Participant),
+        };
+        Ok(Connection::Socket(Box::new(socket)))
+    }
+}

@@ -1,0 +1,364 @@
+//! Which of the accounts of one conversation counts ([`Turns`]). Agents tell of it in up to three ways at once: as turns of their
+//! session, as streams of transcript, and in the packets that were before those. Of all that agents tell, one account of one
+//! agent is believed at a time, the best: nothing is counted twice.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::proto::models::Transcription;
+use super::proto::session::{ChatMessage, ChatPayload, ChatRole, Timestamp};
+use super::streams::Stream;
+use crate::room::message::{RoomMessage, Transcript, TurnEnded};
+
+const SEGMENT: &str = "lk.segment_id";
+const FINAL: &str = "lk.transcription_final";
+/// How many segments are remembered that no turn names.
+const MAX_LOOSE: usize = 256;
+
+/// How an agent tells of the conversation, from the least to the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    /// Packets with segments.
+    Packets,
+    /// Streams with segments.
+    Streams,
+    /// The turns of its session, with ids that stay.
+    Session,
+}
+
+/// Whose account is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    /// How it tells.
+    pub(super) way: Way,
+    /// The agent's stay.
+    pub(super) sid: String,
+}
+
+/// Who said a turn of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said<'a> {
+    /// The caller.
+    ByCaller(&'a str),
+    /// The agent.
+    ByAgent(&'a str),
+}
+
+/// A final segment that was passed on, and that no turn has named.
+#[derive(Debug)]
+struct Loose {
+    who: String,
+    segment_id: String,
+    words: String,
+}
+
+/// The conversation, as one agent tells it.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    source: Option<Source>,
+    /// How often each segment was passed on.
+    revisions: HashMap<(String, String), u32>,
+    loose: VecDeque<Loose>,
+    /// The turns that were passed on, by their ids.
+    told: HashSet<String>,
+    /// When the call began, in ms since 1970.
+    began_ms: i64,
+}
+
+impl Turns {
+    /// When the call began, in ms since 1970: what the times of its turns count from.
+    pub(super) fn began(&mut self, at_ms: i64) {
+        self.began_ms = at_ms;
+    }
+
+    /// Whose account is believed.
+    pub(super) fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    /// Whether an account is believed; a better one is from now on.
+    pub(super) fn believes(&mut self, way: Way, sid: &str) -> bool {
+        match &self.source {
+            Some(source) if way < source.way => false,
+            Some(source) if way == source.way => source.sid == sid,
+            Some(_) | None => {
+                self.source = Some(Source { way, sid: sid.to_owned() });
+                true
+            }
+        }
+    }
+
+    /// Somebody is gone: another one's account may be believed.
+    pub(super) fn forget(&mut self, sid: &str) {
+        if self.source.as_ref().is_some_and(|source| source.sid == sid) {
+            self.source = None;
+        }
+    }
+
+    /// A stream of transcript.
+    pub(super) fn stream(&mut self, stream: Stream) -> Result<Option<RoomMessage>, &'static str> {
+        if !self.believes(Way::Streams, &stream.sender.sid) {
+            return Ok(None);
+        }
+        let Ok(text) = String::from_utf8(stream.content) else { return Err("its text is not UTF-8") };
+        let Some(segment_id) = stream.attributes.get(SEGMENT).filter(|id| !id.is_empty()) else {
+            return Err("it names no lk.segment_id");
+        };
+        // Where nothing is said of it, all that is said is there.
+        let is_final = stream.attributes.get(FINAL).is_none_or(|value| value != "false");
+        let piece = Piece { who: stream.sender.identity, segment_id: segment_id.clone(), text, is_final };
+        Ok(Some(self.piece(piece)))
+    }
+
+    /// A packet of transcript.
+    pub(super) fn packet(&mut self, sid: &str, transcription: Transcription) -> Vec<RoomMessage> {
+        if !self.believes(Way::Packets, sid) {
+            return Vec::new();
+        }
+        let who = transcription.transcribed_participant_identity;
+        let pieces = transcription.segments.into_iter().filter(|segment| !segment.id.is_empty());
+        pieces
+            .map(|segment| {
+                let (segment_id, text, is_final) = (segment.id, segment.text, segment.r#final);
+                self.piece(Piece { who: who.clone(), segment_id, text, is_final })
+            })
+            .collect()
+    }
+
+    fn piece(&mut self, piece: Piece) -> RoomMessage {
+        let Piece { who, segment_id, text, is_final } = piece;
+        let rev = self.revisions.entry((who.clone(), segment_id.clone())).or_default();
+        *rev += 1;
+        let rev = *rev;
+        if is_final {
+            self.loose.retain(|loose| loose.who != who || loose.segment_id != segment_id);
+            let words = words(&text);
+            if !words.trim().is_empty() {
+                self.loose.push_back(Loose { who: who.clone(), segment_id: segment_id.clone(), words });
+            }
+            if self.loose.len() > MAX_LOOSE {
+                self.loose.pop_front();
+            }
+        }
+        RoomMessage::Transcript(Transcript {
+            seq: None,
+            segment_id,
+            rev,
+            participant_id: who,
+            text,
+            is_final,
+            start_ms: None,
+            end_ms: None,
+            confidence: None,
+            lang: None,
+            mended: Vec::new(),
+        })
+    }
+
+    /// A turn of a session, once. What was passed on of it before, by a lesser account, is named as its own.
+    pub(super) fn turn(&mut self, said: Said<'_>, message: &ChatMessage) -> Option<RoomMessage> {
+        let (who, role) = match said {
+            Said::ByCaller(who) => (who, ChatRole::User),
+            Said::ByAgent(who) => (who, ChatRole::Assistant),
+        };
+        let text = text(message);
+        if message.role() != role || text.trim().is_empty() || !self.told.insert(message.id.clone()) {
+            return None;
+        }
+        let metrics = message.metrics.unwrap_or_default();
+        Some(RoomMessage::TurnEnded(TurnEnded {
+            seq: None,
+            turn_id: message.id.clone(),
+            index: None,
+            participant_id: who.to_owned(),
+            segment_ids: self.claim(who, &words(&text)),
+            text: Some(text),
+            start_ms: self.ms(metrics.started_speaking_at),
+            end_ms: self.ms(metrics.stopped_speaking_at),
+            mended: Vec::new(),
+        }))
+    }
+
+    /// The segments that a turn consists of, in their order.
+    fn claim(&mut self, who: &str, words: &str) -> Vec<String> {
+        let (mut claimed, mut rest) = (Vec::new(), words);
+        self.loose.retain(|loose| {
+            let at = (loose.who == who).then(|| rest.find(&loose.words)).flatten();
+            let Some(at) = at else { return true };
+            // The space behind it is the one before the next.
+            rest = &rest[at + loose.words.len() - 1..];
+            claimed.push(loose.segment_id.clone());
+            false
+        });
+        claimed
+    }
+
+    /// A moment, in ms since the call began. The agent's clock is not the server's: what seems to lie before is left out.
+    fn ms(&self, at: Option<Timestamp>) -> Option<u64> {
+        let at = at?;
+        let ms = at.seconds.checked_mul(1000)?.checked_add(i64::from(at.nanos) / 1_000_000)?;
+        u64::try_from(ms.checked_sub(self.began_ms)?).ok()
+    }
+}
+
+/// A piece of transcript.
+struct Piece {
+    who: String,
+    segment_id: String,
+    text: String,
+    is_final: bool,
+}
+
+/// All that was said in a turn.
+fn text(message: &ChatMessage) -> String {
+    let parts: Vec<&str> = message
+        .content
+        .iter()
+        .filter_map(|content| content.payload.as_ref().map(|ChatPayload::Text(text)| text.as_str()))
+        .collect();
+    parts.join("\n")
+}
+
+/// The words alone: a turn's text is punctuated anew.
+fn words(text: &str) -> String {
+    let words: Vec<String> = text
+        .split(|c: char| !(c.is_alphanumeric() || c == '\''))
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    // Between spaces, so that no word is found within another one.
+    format!(" {} ", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+    use std::collections::BTreeMap;
+
+    use super::super::proto::models::TranscriptionSegment;
+    use super::super::proto::session::{ChatContent, MetricsReport};
+    use super::super::streams::Sender;
+    use super::*;
+
+    fn stream(sid: &str, segment: &str, text: &str, is_final: &str) -> Stream {
+        let attributes = [(SEGMENT, segment), (FINAL, is_final)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        Stream {
+            sender: Sender { identity: "caller".to_owned(), sid: sid.to_owned() },
+            topic: "lk.transcription".to_owned(),
+            attributes: BTreeMap::from(attributes),
+            content: text.as_bytes().to_vec(),
+        }
+    }
+
+    fn packet(segment: &str, text: &str) -> Transcription {
+        let (id, text) = (segment.to_owned(), text.to_owned());
+        Transcription {
+            transcribed_participant_identity: "caller".to_owned(),
+            segments: vec![TranscriptionSegment { id, text, r#final: true, ..TranscriptionSegment::default() }],
+            ..Transcription::default()
+        }
+    }
+
+    fn message(id: &str, role: ChatRole, text: &str) -> ChatMessage {
+        let payload = Some(ChatPayload::Text(text.to_owned()));
+        ChatMessage {
+            id: id.to_owned(),
+            role: role.into(),
+            content: vec![ChatContent { payload }],
+            ..ChatMessage::default()
+        }
+    }
+
+    fn said(turns: &mut Turns, stream: Stream) -> Option<(String, u32, String, bool)> {
+        match turns.stream(stream).unwrap() {
+            Some(RoomMessage::Transcript(t)) => Some((t.segment_id, t.rev, t.text, t.is_final)),
+            Some(other) => panic!("{other:?}"),
+            None => None,
+        }
+    }
+
+    fn turn(turns: &mut Turns, message: &ChatMessage) -> Option<TurnEnded> {
+        match turns.turn(Said::ByCaller("caller"), message) {
+            Some(RoomMessage::TurnEnded(turn)) => Some(turn),
+            Some(other) => panic!("{other:?}"),
+            None => None,
+        }
+    }
+
+    #[test]
+    fn a_segment_is_revised_under_its_id() {
+        let mut turns = Turns::default();
+        let first = said(&mut turns, stream("PA_1", "SG_1", "this is", "false"));
+        assert_eq!(first, Some(("SG_1".to_owned(), 1, "this is".to_owned(), false)));
+        let last = said(&mut turns, stream("PA_1", "SG_1", "This is ridiculous.", "true"));
+        assert_eq!(last, Some(("SG_1".to_owned(), 2, "This is ridiculous.".to_owned(), true)));
+    }
+
+    #[test]
+    fn of_two_ways_and_of_two_agents_one_is_believed() {
+        let mut turns = Turns::default();
+        assert_eq!(turns.packet("PA_1", packet("SG_1", "No.")).len(), 1);
+        assert!(said(&mut turns, stream("PA_1", "SG_1", "No.", "true")).is_some(), "streams are better than packets");
+        assert!(turns.packet("PA_1", packet("SG_2", "No!")).is_empty());
+        assert!(
+            said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none(),
+            "another agent hears the same caller"
+        );
+        turns.forget("PA_2");
+        assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none());
+        turns.forget("PA_1");
+        assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_some(), "the first agent is gone");
+        assert!(turns.believes(Way::Session, "PA_3"));
+        assert!(
+            said(&mut turns, stream("PA_2", "SG_10", "Stop.", "true")).is_none(),
+            "a session is better than streams"
+        );
+    }
+
+    #[test]
+    fn a_turn_names_what_was_passed_on_of_it_before() {
+        let mut turns = Turns::default();
+        for (segment, text) in [("SG_1", "I have been waiting"), ("SG_2", "for an hour!"), ("SG_3", "Hello?")] {
+            said(&mut turns, stream("PA_1", segment, text, "true"));
+        }
+        let first = message("item_1", ChatRole::User, "I have been waiting. For an hour.");
+        assert_eq!(turn(&mut turns, &first).unwrap().segment_ids, ["SG_1", "SG_2"]);
+        let second = message("item_2", ChatRole::User, "Hello?");
+        assert_eq!(turn(&mut turns, &second).unwrap().segment_ids, ["SG_3"]);
+        let third = message("item_3", ChatRole::User, "Hello? Othello?");
+        assert!(turn(&mut turns, &third).unwrap().segment_ids.is_empty());
+    }
+
+    #[test]
+    fn a_turn_is_told_once_and_what_is_empty_or_another_s_is_not() {
+        let mut turns = Turns::default();
+        let item = message("item_1", ChatRole::User, "No.");
+        assert!(turn(&mut turns, &item).is_some());
+        assert!(turn(&mut turns, &item).is_none(), "it stands in the history, too");
+        assert!(turn(&mut turns, &message("item_2", ChatRole::User, "No.")).is_some(), "said twice");
+        assert!(turn(&mut turns, &message("item_3", ChatRole::User, " ")).is_none());
+        assert!(turn(&mut turns, &message("item_4", ChatRole::System, "Be kind.")).is_none());
+    }
+
+    #[test]
+    fn times_count_from_the_call_s_beginning() {
+        let mut turns = Turns::default();
+        turns.began(1_700_000_000_000);
+        let at = |seconds, nanos| Some(Timestamp { seconds, nanos });
+        let metrics = MetricsReport {
+            started_speaking_at: at(1_700_000_001, 500_000_000),
+            stopped_speaking_at: at(1_699_999_999, 0),
+        };
+        let item = ChatMessage { metrics: Some(metrics), ..message("item_1", ChatRole::User, "No.") };
+        let turn = turn(&mut turns, &item).unwrap();
+        assert_eq!((turn.start_ms, turn.end_ms), (Some(1_500), None));
+    }
+
+    #[test]
+    fn a_stream_that_says_of_no_segment_is_told_without_its_words() {
+        let mut turns = Turns::default();
+        let nameless = Stream { attributes: BTreeMap::new(), ..stream("PA_1", "", "Secret.", "true") };
+        assert_eq!(turns.stream(nameless).unwrap_err(), "it names no lk.segment_id");
+        let garbled = Stream { content: vec![0xff], ..stream("PA_1", "SG_1", "", "true") };
+        assert_eq!(turns.stream(garbled).unwrap_err(), "its text is not UTF-8");
+    }
+}
