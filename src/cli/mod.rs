@@ -73,7 +73,31 @@ impl Cli {
     /// Reads the arguments of this process, and ends it where they do not fit or ask for help.
     #[must_use]
     pub fn of_process() -> Self {
-        Self::try_parse().unwrap_or_else(|error| discreet(error).exit())
+        let parsed = match std::env::args_os().nth(1) {
+            Some(command) if command == "attach" => OnlyAttach::try_parse().map(Self::from),
+            _ => Self::try_parse(),
+        };
+        parsed.unwrap_or_else(|error| discreet(error).exit())
+    }
+}
+
+/// [`Cli`] with one command, the one that is started thousands of times: laying out what the others take is a tenth of what
+/// such a process does before it is in its room.
+#[derive(Debug, Parser)]
+#[command(name = "sentiment-sidecar", version, propagate_version = true)]
+struct OnlyAttach {
+    #[command(subcommand)]
+    command: Attach,
+}
+
+#[derive(Debug, Subcommand)]
+enum Attach {
+    Attach(attach::AttachArgs),
+}
+
+impl From<OnlyAttach> for Cli {
+    fn from(OnlyAttach { command: Attach::Attach(args) }: OnlyAttach) -> Self {
+        Self { command: Command::Attach(args) }
     }
 }
 
@@ -121,7 +145,7 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::Cli;
+    use super::{Cli, OnlyAttach};
 
     #[test]
     fn help_fits_a_terminal_of_80_columns_and_explains_every_flag() {
@@ -139,5 +163,15 @@ mod tests {
                 assert!(argument.get_help().is_some(), "{name} {} is not explained", argument.get_id());
             }
         }
+    }
+
+    #[test]
+    fn attach_alone_is_the_same_command() {
+        let attach = |mut command: clap::Command| {
+            command.build();
+            command.find_subcommand_mut("attach").map(|attach| attach.render_long_help().to_string())
+        };
+        assert_eq!(attach(OnlyAttach::command()), attach(Cli::command()));
+        assert!(attach(Cli::command()).is_some());
     }
 }

@@ -49,9 +49,7 @@ pub(super) struct Versions {
 /// creates the tables and the others find them. It also shows at start, not at the first alert, that the file can be written.
 pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<Versions, MigrateError> {
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
-    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *tx).await?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *tx).await?;
+    let (version, application, tables, counted) = standing(&mut tx).await?;
     if application != APPLICATION_ID && (tables > 0 || application != 0) {
         return Err(MigrateError::Problem(StoreProblem::NotOurs));
     }
@@ -63,7 +61,10 @@ pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<Versions, Mig
     for migration in &MIGRATIONS[done..] {
         sqlx::raw_sql(*migration).execute(&mut *tx).await?;
     }
-    let before = additions(&mut tx).await?;
+    let before = if counted { additions(&mut tx).await? } else { 0 };
+    if !counted {
+        sqlx::raw_sql(COUNTER).execute(&mut *tx).await?;
+    }
     // A newer version may have added more.
     for addition in ADDITIONS.get(before..).unwrap_or_default() {
         sqlx::raw_sql(*addition).execute(&mut *tx).await?;
@@ -74,11 +75,23 @@ pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<Versions, Mig
     Ok(Versions { before: (tables > 0).then_some((version, before)), now: (known, after) })
 }
 
-/// How many additions there are; makes the table that says so.
+/// The table whose rows are the additions made.
+const COUNTER: &str = "CREATE TABLE additions (number INTEGER PRIMARY KEY) STRICT";
+
+/// A file's version and application id (both 0 in a new one), how many tables and indexes there are, and whether one of
+/// them is that of the additions. All at once: each statement is a way to the database's thread and back, and a process
+/// opens the store before it joins its call.
+async fn standing(conn: &mut SqliteConnection) -> Result<(i64, i64, i64, bool), sqlx::Error> {
+    sqlx::query_as(
+        "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id),
+                (SELECT count(*) FROM sqlite_schema), EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'additions')",
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// How many additions there are.
 async fn additions(conn: &mut SqliteConnection) -> Result<usize, sqlx::Error> {
-    sqlx::raw_sql("CREATE TABLE IF NOT EXISTS additions (number INTEGER PRIMARY KEY) STRICT")
-        .execute(&mut *conn)
-        .await?;
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM additions").fetch_one(&mut *conn).await?;
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM additions").fetch_one(conn).await?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
