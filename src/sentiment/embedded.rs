@@ -7,6 +7,7 @@
 use super::lexical;
 use super::masked::unmasked;
 use super::model::{FILLER, Language, ModelRater, rating};
+use super::sounds::{Wordless, wordless};
 use super::text::Words;
 use super::{Cue, CueKind, Label, RateError, RateFuture, Rater, Rating, Sentiment, TurnInContext, Unit, Valence};
 
@@ -35,6 +36,13 @@ impl EmbeddedRater {
     /// # Errors
     /// [`RateError::Language`] when the turn is not English.
     pub fn rate_now(self, turn: &TurnInContext) -> Result<Rating, RateError> {
+        match wordless(&turn.text) {
+            Some(Wordless::Unheard) => return Err(RateError::Unheard),
+            Some(Wordless::Sounds) => {
+                return Ok(lexical::rate(&TurnInContext { text: String::new(), ..turn.clone() }));
+            }
+            None => {}
+        }
         let language = Language::of(&turn.text, turn.lang.as_deref());
         let heard = lexical::heard(turn);
         if heard.rating.filler && !turn.text.contains(char::is_alphanumeric) {

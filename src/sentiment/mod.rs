@@ -25,6 +25,7 @@ mod numbers;
 mod pattern;
 pub mod raters;
 mod reading;
+pub(crate) mod sounds;
 pub(crate) mod spelled;
 mod text;
 mod trouble;
@@ -414,6 +415,9 @@ pub enum RateError {
         /// BCP 47 or ISO 639 code of the language.
         lang: String,
     },
+    /// The recogniser heard somebody speak and could not make out a word.
+    #[error("the recogniser could not make out the words")]
+    Unheard,
     /// The rater failed.
     #[error("the rater failed: {detail}")]
     Failed {

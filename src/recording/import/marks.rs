@@ -1,33 +1,12 @@
 //! Marks in a text that nobody said: what was redacted, and what a recogniser or a typist says of the sound.
 
+use crate::sentiment::sounds::SOUNDS;
+
 /// Longest mark that is taken for one.
 const MAX_MARK: usize = 48;
 
-/// Words that stand in round or pointed brackets for a sound. In square brackets anything is a mark.
-const SOUNDS: [&str; 20] = [
-    "applause",
-    "background",
-    "beep",
-    "coughs",
-    "crosstalk",
-    "foreign",
-    "inaudible",
-    "indiscernible",
-    "laughs",
-    "laughter",
-    "laughing",
-    "music",
-    "noise",
-    "pause",
-    "redacted",
-    "sighs",
-    "sigh",
-    "silence",
-    "unintelligible",
-    "unk",
-];
-
-/// A text without its marks.
+/// A text without its marks. Words that name a sound stand in round or pointed brackets for one; in square brackets anything
+/// is a mark.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Spoken {
     /// The words; empty when there is no letter and no digit left.
