@@ -61,6 +61,12 @@ pub enum RoomError {
         /// What it chose.
         chosen: u32,
     },
+    /// Final: the room lacks what the work needs.
+    #[error("the room cannot be worked in: {problem}")]
+    Unfit {
+        /// What it lacks, and how to mend it.
+        problem: String,
+    },
     /// The room closed the connection. Final for 4400, 4401 and 4409.
     #[error("the room closed the connection with {code}{}", spelled(reason))]
     Closed {
@@ -136,6 +142,7 @@ impl RoomError {
             | Self::Certificate { .. }
             | Self::Subprotocol { .. }
             | Self::Version { .. }
+            | Self::Unfit { .. }
             | Self::PutOut { .. } => true,
             Self::Http { status } => matches!(status, 401 | 403 | 404 | 410),
             Self::Closed { code, .. } => {

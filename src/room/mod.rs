@@ -2,10 +2,9 @@
 //!
 //! [`message`] is the vocabulary, and [`open`] the only way in: it keeps a connection to a room, come what may, and gives
 //! the runtime a [`RoomHandle`]. [`link`] holds what all dialects share on the way (order, duplicates, acks, bounded queues,
-//! heartbeat, reconnects); a dialect is a folder of its own with a pure translator ([`Dialect`]): [`native`] is ours, [`livekit`] that of
-//! LiveKit's rooms.
-//! [`server`] plays a recording as a live room. [`schema`] describes the native dialect for people who build a platform
-//! side.
+//! heartbeat, reconnects); a dialect is a folder of its own with a pure translator ([`Dialect`]): [`native`] is ours, [`livekit`]
+//! that of LiveKit's rooms, [`openai`] that of OpenAI's Realtime API. [`server`] plays a recording as a live room. [`schema`]
+//! describes the native dialect for people who build a platform side.
 //!
 //! # A dialect in one folder
 //! A dialect says how it introduces itself, what its connections may carry, and how frames and messages translate into each
@@ -113,6 +112,7 @@ pub mod link;
 pub mod livekit;
 pub mod message;
 pub mod native;
+pub mod openai;
 pub mod samples;
 pub mod schema;
 pub mod script;
@@ -126,6 +126,7 @@ pub use self::link::{Patience, RoomHandle, Way};
 use self::livekit::Livekit;
 use self::livekit::token::Key;
 use self::native::Native;
+use self::openai::OpenAi;
 use crate::config::secret::Secret;
 use crate::tls::Authorities;
 
@@ -137,6 +138,8 @@ pub enum DialectName {
     Native,
     /// LiveKit: joins as a hidden participant.
     Livekit,
+    /// OpenAI's Realtime API, and Azure's: joins as a sideband of the call; --room is its id.
+    Openai,
 }
 
 /// Which room, in which dialect, over which connections, and how patiently.
@@ -167,6 +170,14 @@ impl Target {
     #[must_use]
     pub fn livekit(url: Url, room_name: impl Into<String>, key: Key, caller: Option<String>) -> Self {
         Self::new(Livekit::new(caller), Way::Join { url, key }, room_name)
+    }
+
+    /// A call of OpenAI's Realtime API at `url` (`wss://…/v1/realtime`), with the API key.
+    #[must_use]
+    pub fn openai(url: Url, call_id: impl Into<String>, key: Option<Secret>) -> Self {
+        let call_id = call_id.into();
+        let url = OpenAi::address(url, &call_id);
+        Self::new(OpenAi::at(&url), Way::Dial { url, token: key }, call_id)
     }
 }
 

@@ -149,8 +149,12 @@ class Desk:
         self._children: list[asyncio.subprocess.Process] = []
 
     async def attach(self, room: Room, rooms: Rooms, settings: Event, url: str | None = None) -> Sidecar:
-        arguments = ("--room-url", url or rooms.url, "--room", room.name, "--agent", str(self.agent(settings)))
-        return await self.run("attach", *arguments, env={"SIDECAR_ROOM_TOKEN": rooms.token})
+        return await self.join("native", url or rooms.url, room.name, settings, rooms.token)
+
+    async def join(self, dialect: str, url: str, room: str, settings: Event, token: str) -> Sidecar:
+        """A sidecar in a room of any dialect."""
+        where = ("--dialect", dialect, "--room-url", url, "--room", room, "--agent", str(self.agent(settings)))
+        return await self.run("attach", *where, env={"SIDECAR_ROOM_TOKEN": token})
 
     @staticmethod
     def program(*arguments: str) -> tuple[str, ...]:

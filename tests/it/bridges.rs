@@ -63,6 +63,11 @@ async fn pipecat_is_wired_to_it() {
 }
 
 #[tokio::test]
+async fn calls_of_openai_are_joined_by_their_id() {
+    python(&["pytest", "tests/bridges/test_openai.py"]).await;
+}
+
+#[tokio::test]
 async fn the_types_hold() {
     let cache = home().join("mypy").display().to_string();
     python(&["mypy", "--config-file", "tests/bridges/mypy.ini", "--cache-dir", &cache]).await;

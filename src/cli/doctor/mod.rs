@@ -107,9 +107,12 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
             (DialectName::Livekit, Some(room)) => {
                 livekit::examine(room, settings.as_ref(), secrets.as_ref(), &authorities).await
             }
-            (DialectName::Native | DialectName::Livekit, room) => {
+            (dialect, room) => {
                 let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
-                let target = room.map(|(url, name)| Target::native(url, name, token));
+                let target = room.map(|(url, name)| match dialect {
+                    DialectName::Openai => Target::openai(url, name, token),
+                    DialectName::Native | DialectName::Livekit => Target::native(url, name, token),
+                });
                 vec![checks::room(target, secrets.as_ref(), &authorities, checks::MEND_ROOM).await]
             }
         }

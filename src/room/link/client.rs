@@ -98,6 +98,11 @@ impl Client {
                 }
                 Err(error) => error,
             };
+            if dialect.is_over(&error) {
+                let ended = RoomMessage::SessionEnded { seq: None, reason: "the room closed".to_owned() };
+                self.pump.accept(&self.shared, None, Some(RoomEvent::Message(ended)));
+                return None;
+            }
             if self.is_final(dialect, &error) {
                 return Some(RoomEvent::Refused(error));
             }

@@ -1,13 +1,15 @@
 //! A connection to a room, whatever it is made of: a WebSocket, or a participant.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use super::dialect::{Received, Written};
+use super::calls::{Answered, Calls};
+use super::dialect::{Call, Received, Written};
 use super::socket::{Frame, RoomSocket, cut_error};
 use crate::room::error::RoomError;
 use crate::room::livekit::participant::{Participant, Word};
@@ -15,7 +17,8 @@ use crate::room::livekit::seen::{Act, Seen};
 
 /// A connection, before any message.
 pub(super) enum Connection {
-    Socket(Box<RoomSocket>),
+    /// With the API of the server that it was dialled at.
+    Socket(Box<RoomSocket>, Option<Arc<Mutex<Calls>>>),
     Participant(Participant),
 }
 
@@ -24,6 +27,7 @@ pub(super) enum Connection {
 pub(super) enum Incoming {
     Frame(Frame),
     Seen(Box<Seen>),
+    Answered(Answered),
 }
 
 impl Incoming {
@@ -34,6 +38,7 @@ impl Incoming {
             Self::Frame(Frame::Binary(bytes)) => Some(Received::Binary(bytes)),
             Self::Frame(Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) | Frame::Frame(_)) => None,
             Self::Seen(seen) => Some(Received::Livekit(seen)),
+            Self::Answered(Answered { id, answer }) => Some(Received::Answered { id, answer }),
         }
     }
 }
@@ -43,6 +48,7 @@ impl Incoming {
 pub(super) enum Outgoing {
     Frame(Frame),
     Act(Box<Act>),
+    Call(Call),
 }
 
 impl From<Written> for Outgoing {
@@ -51,6 +57,7 @@ impl From<Written> for Outgoing {
             Written::Text(text) => Self::Frame(Frame::text(text)),
             Written::Binary(bytes) => Self::Frame(Frame::binary(bytes)),
             Written::Livekit(act) => Self::Act(act),
+            Written::Call(call) => Self::Call(call),
         }
     }
 }
@@ -93,12 +100,23 @@ impl Connection {
     }
 }
 
+/// The calls of a server, which outlive its connections.
+fn begun(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
+    // Nothing panics while it holds the lock.
+    calls.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Stream for Connection {
     type Item = Result<Incoming, Broken>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Poll::Ready(match self.get_mut() {
-            Self::Socket(socket) => {
+            Self::Socket(socket, calls) => {
+                if let Some(calls) = calls
+                    && let Poll::Ready(answered) = begun(calls).poll_next(cx)
+                {
+                    return Poll::Ready(Some(Ok(Incoming::Answered(answered))));
+                }
                 ready!(socket.poll_next_unpin(cx)).map(|frame| frame.map(Incoming::Frame).map_err(Broken::Socket))
             }
             Self::Participant(participant) => ready!(participant.poll_next(cx)).map(|word| match word {
@@ -115,18 +133,20 @@ impl Sink<Outgoing> for Connection {
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         match self.get_mut() {
-            Self::Socket(socket) => socket.poll_ready_unpin(cx).map_err(Broken::Socket),
+            Self::Socket(socket, _) => socket.poll_ready_unpin(cx).map_err(Broken::Socket),
             Self::Participant(participant) => participant.poll_ready(cx).map_err(Broken::Participant),
         }
     }
 
     fn start_send(self: Pin<&mut Self>, out: Outgoing) -> Result<(), Broken> {
         match (self.get_mut(), out) {
-            (Self::Socket(socket), Outgoing::Frame(frame)) => socket.start_send_unpin(frame)?,
+            (Self::Socket(socket, _), Outgoing::Frame(frame)) => socket.start_send_unpin(frame)?,
+            (Self::Socket(_, Some(calls)), Outgoing::Call(call)) => begun(calls).begin(call),
             (Self::Participant(participant), Outgoing::Act(act)) => participant.act(act)?,
             (Self::Participant(participant), Outgoing::Frame(Frame::Ping(_))) => participant.ping()?,
             (Self::Participant(participant), Outgoing::Frame(Frame::Close(_))) => participant.leave()?,
-            (Self::Socket(_), Outgoing::Act(_)) | (Self::Participant(_), Outgoing::Frame(_)) => {
+            (Self::Socket(..), Outgoing::Act(_) | Outgoing::Call(_))
+            | (Self::Participant(_), Outgoing::Frame(_) | Outgoing::Call(_)) => {
                 tracing::error!("the dialect writes what its connection cannot carry");
             }
         }
@@ -135,14 +155,14 @@ impl Sink<Outgoing> for Connection {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         match self.get_mut() {
-            Self::Socket(socket) => socket.poll_flush_unpin(cx).map_err(Broken::Socket),
+            Self::Socket(socket, _) => socket.poll_flush_unpin(cx).map_err(Broken::Socket),
             Self::Participant(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         match self.get_mut() {
-            Self::Socket(socket) => socket.poll_close_unpin(cx).map_err(Broken::Socket),
+            Self::Socket(socket, _) => socket.poll_close_unpin(cx).map_err(Broken::Socket),
             Self::Participant(_) => Poll::Ready(Ok(())),
         }
     }

@@ -1,11 +1,13 @@
 //! The connections to a room, one after another ([`Connections`]).
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::Way;
+use super::calls::Calls;
 use super::connection::Connection;
 use super::dialect::Handshake;
 use super::socket::{Dialer, RoomSocket, no_connection};
@@ -16,7 +18,7 @@ use crate::tls::Authorities;
 /// Where connections come from.
 pub(super) enum Connections {
     /// Dialled.
-    Dialled(Box<Dialer>),
+    Dialled(Box<Dialer>, Arc<Mutex<Calls>>),
     /// Handed over by whoever listens.
     Accepted(mpsc::Receiver<RoomSocket>),
     /// Joined.
@@ -35,7 +37,9 @@ impl Connections {
     ) -> Result<Self, RoomError> {
         match way {
             Way::Dial { url, token } => {
-                Ok(Self::Dialled(Box::new(Dialer::new(&url, token.as_ref(), handshake, max_frame, authorities)?)))
+                let dialer = Dialer::new(&url, token.as_ref(), handshake, max_frame, authorities)?;
+                let calls = Calls::new(&url, dialer.token().cloned(), authorities);
+                Ok(Self::Dialled(Box::new(dialer), Arc::new(Mutex::new(calls))))
             }
             Way::Accept(connections) => Ok(Self::Accepted(connections)),
             Way::Join { url, key } => Ok(Self::Joined(Box::new(Joiner::new(&url, key, room_name, authorities)?))),
@@ -44,10 +48,10 @@ impl Connections {
 
     /// The next connection, within `limit`.
     pub(super) async fn next(&mut self, limit: Duration) -> Result<Connection, RoomError> {
-        let socket = match self {
-            Self::Dialled(dialer) => dialer.dial(limit).await?,
+        let (socket, calls) = match self {
+            Self::Dialled(dialer, calls) => (dialer.dial(limit).await?, Some(Arc::clone(calls))),
             Self::Accepted(connections) => match timeout(limit, connections.recv()).await {
-                Ok(Some(socket)) => socket,
+                Ok(Some(socket)) => (socket, None),
                 Ok(None) => {
                     return Err(RoomError::Unreachable { problem: "nobody listens for it any more".to_owned() });
                 }
@@ -55,6 +59,6 @@ impl Connections {
             },
             Self::Joined(joiner) => return joiner.next(limit).await.map(Connection::Participant),
         };
-        Ok(Connection::Socket(Box::new(socket)))
+        Ok(Connection::Socket(Box::new(socket), calls))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::room::error::RoomError;
 use crate::room::livekit::seen::{Act, Seen};
 use crate::room::message::{FrameError, Resume, RoomMessage, SidecarMessage, Welcome};
@@ -15,6 +17,13 @@ pub enum Received<'a> {
     Binary(&'a [u8]),
     /// What a participant of a LiveKit room sees.
     Livekit(&'a Seen),
+    /// What came of a [`Call`].
+    Answered {
+        /// The call's id.
+        id: &'a str,
+        /// The answer.
+        answer: &'a Answer,
+    },
 }
 
 /// A frame to send.
@@ -26,6 +35,34 @@ pub enum Written {
     Binary(Vec<u8>),
     /// What a participant of a LiveKit room is to do.
     Livekit(Box<Act>),
+    /// A call of the HTTP API beside a WebSocket that we dialled; [`Received::Answered`] says what came of it, and it is made
+    /// whatever becomes of the WebSocket.
+    Call(Call),
+}
+
+/// `POST` to the server whose WebSocket we dialled, with the same credentials.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// The answer comes under it.
+    pub id: String,
+    /// The path below that of the WebSocket, segment by segment, not yet percent-encoded.
+    pub path: Vec<String>,
+    /// JSON.
+    pub body: Value,
+    /// When it is given up.
+    pub timeout: Duration,
+}
+
+/// What came of a [`Call`]. Bodies are not read: those of refusals can repeat the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The HTTP status.
+    Status(u16),
+    /// None: whether it was done is not known.
+    None {
+        /// What the network said.
+        problem: String,
+    },
 }
 
 /// What a frame said.
@@ -144,5 +181,11 @@ pub trait Dialect: Send + 'static {
     /// Whether trying again after this is pointless; a dialect with close codes of its own says so here.
     fn is_final(&self, error: &RoomError) -> bool {
         error.is_final()
+    }
+
+    /// Whether a connection that ends so, or cannot be had again, means that the call is over, where rooms do not say
+    /// so themselves.
+    fn is_over(&self, _: &RoomError) -> bool {
+        false
     }
 }

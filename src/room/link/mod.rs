@@ -6,9 +6,10 @@
 //!
 //! [`dialect`] is what a dialect has to say for itself. `client` is the task, `pump` its way from the socket to the runtime,
 //! `frames` its way from the runtime to the socket; `shared` is what it shares with the handle. `connections` is where its
-//! connections come from, `connection` what they have in common. [`sequence`] has order, duplicates and acks, [`pace`]
+//! connections come from, `connection` what they have in common, `calls` the HTTP API beside a WebSocket. [`sequence`] has order, duplicates and acks, [`pace`]
 //! heartbeat and back-off, [`socket`] the dialling.
 
+mod calls;
 mod client;
 mod connection;
 mod connections;

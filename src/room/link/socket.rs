@@ -87,6 +87,11 @@ impl Dialer {
         Ok(Self { authority, url, subprotocol: handshake.subprotocol, token, connector, max_frame })
     }
 
+    /// The header that lets us in.
+    pub(super) fn token(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.token.as_ref()
+    }
+
     /// Dials once; `limit` bounds it from TCP to the end of the WebSocket handshake.
     ///
     /// # Errors

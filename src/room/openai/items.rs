@@ -1,0 +1,196 @@
+//! The items of the conversation in their order, and the caller's turns among them ([`Items`]).
+//!
+//! The API says what comes after what (`previous_item_id`) when an item is made, and what was said in it later: words of
+//! a later turn may well come first. So each turn gets an index from the chain, and the call puts them in order.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::events::Item;
+use super::{CALLER, turn};
+use crate::room::message::TurnEnded;
+
+/// The distance of neighbours, so that an item may come between two.
+const STRIDE: u64 = 1 << 20;
+
+/// What stands for words that could not be made out: such a turn is not rated.
+const UNHEARD: &str = "[inaudible]";
+
+/// What is known of one item.
+#[derive(Debug, Default)]
+struct Known {
+    /// Its place; none while nothing was said of it.
+    index: Option<u64>,
+    /// Whether the caller spoke it.
+    callers: bool,
+    /// The transcripts of its parts.
+    words: BTreeMap<u32, String>,
+    /// There will be no words of some part.
+    failed: bool,
+}
+
+/// The items so far.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    known: HashMap<String, Known>,
+    last: u64,
+}
+
+impl Items {
+    /// An item has its place. Returns the turn, where its words came before its place; and the item before it, where
+    /// that is unknown and may hold words.
+    pub(super) fn place(&mut self, id: &str, previous: Option<&str>, callers: bool) -> Placed {
+        let unknown = previous.filter(|previous| !self.known.contains_key(*previous)).map(str::to_owned);
+        if let Some(unknown) = &unknown {
+            let index = self.append();
+            self.known.entry(unknown.clone()).or_default().index = Some(index);
+        }
+        let fresh = self.known.get(id).is_none_or(|known| known.index.is_none());
+        let index = if fresh { Some(self.after(previous)) } else { None };
+        let known = self.known.entry(id.to_owned()).or_default();
+        known.callers |= callers;
+        known.index = known.index.or(index);
+        let turn = if fresh && !known.words.is_empty() { self.turn(id) } else { None };
+        Placed { turn, unknown }
+    }
+
+    /// What was said in a part of an item. `None` where it was known.
+    pub(super) fn said(&mut self, id: &str, part: u32, words: &str) -> Option<TurnEnded> {
+        let index = self.known.get(id).and_then(|known| known.index);
+        // Its place was said before we came, or never will be: it is the latest.
+        let index = index.unwrap_or_else(|| self.append());
+        let known = self.known.entry(id.to_owned()).or_default();
+        known.index = Some(index);
+        known.callers = true;
+        let before = known.words.insert(part, words.to_owned());
+        if before.as_deref() == Some(words) { None } else { self.turn(id) }
+    }
+
+    /// There will be no words of an item. The turn, where that is new and no words are known.
+    pub(super) fn failed(&mut self, id: &str) -> Option<TurnEnded> {
+        let index = self.index(id).unwrap_or_else(|| self.append());
+        let known = self.known.entry(id.to_owned()).or_default();
+        known.callers = true;
+        known.index = Some(index);
+        let new = !std::mem::replace(&mut known.failed, true) && known.words.is_empty();
+        new.then(|| turn(CALLER, id, Some(index), UNHEARD.to_owned()))
+    }
+
+    /// Takes an item that was asked for, or that came with its words.
+    pub(super) fn take(&mut self, item: &Item) -> Vec<TurnEnded> {
+        let Some(id) = item.id.as_deref().filter(|_| item.is_callers()) else { return Vec::new() };
+        item.transcripts().filter_map(|(part, words)| self.said(id, part, words)).collect()
+    }
+
+    /// The caller's items whose words are still to come: after a cut they are asked for, as the words may have come
+    /// meanwhile.
+    pub(super) fn wanting(&self) -> Vec<&str> {
+        let mut wanting: Vec<(&Option<u64>, &str)> = self
+            .known
+            .iter()
+            .filter(|(_, known)| known.callers && known.words.is_empty() && !known.failed)
+            .map(|(id, known)| (&known.index, id.as_str()))
+            .collect();
+        wanting.sort_unstable();
+        wanting.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// An item's place, where it is known.
+    pub(super) fn index(&self, id: &str) -> Option<u64> {
+        self.known.get(id)?.index
+    }
+
+    /// The index of what comes after `previous`: between it and the next.
+    fn after(&mut self, previous: Option<&str>) -> u64 {
+        let Some(before) = previous.and_then(|previous| self.known.get(previous)).and_then(|known| known.index) else {
+            return self.append();
+        };
+        match self.known.values().filter_map(|known| known.index).filter(|index| *index > before).min() {
+            Some(next) => u64::midpoint(before, next),
+            None => self.append(),
+        }
+    }
+
+    fn append(&mut self) -> u64 {
+        self.last += STRIDE;
+        self.last
+    }
+
+    fn turn(&self, id: &str) -> Option<TurnEnded> {
+        let known = self.known.get(id).filter(|known| known.callers)?;
+        let words: Vec<&str> = known.words.values().map(String::as_str).collect();
+        Some(turn(CALLER, id, known.index, words.join(" ")))
+    }
+}
+
+/// What came of placing an item.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// The turn, whose words came before its place.
+    pub(super) turn: Option<TurnEnded>,
+    /// The item before it, of which nothing was known.
+    pub(super) unknown: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::*;
+
+    fn placed(items: &mut Items, id: &str, previous: Option<&str>) -> Placed {
+        items.place(id, previous, true)
+    }
+
+    #[test]
+    fn words_come_in_any_order_and_turns_keep_that_of_the_conversation() {
+        let mut items = Items::default();
+        for (id, previous) in [("a", None), ("b", Some("a")), ("c", Some("b"))] {
+            assert!(placed(&mut items, id, previous).turn.is_none());
+        }
+        let indexes = ["c", "a", "b"].map(|id| items.said(id, 0, "words").unwrap().index.unwrap());
+        assert!(indexes[1] < indexes[2] && indexes[2] < indexes[0], "{indexes:?}");
+        // Said again, it is no news.
+        assert!(items.said("a", 0, "words").is_none());
+    }
+
+    #[test]
+    fn an_item_may_come_between_two() {
+        let mut items = Items::default();
+        placed(&mut items, "a", None);
+        placed(&mut items, "c", Some("a"));
+        placed(&mut items, "b", Some("a"));
+        let indexes = ["a", "b", "c"].map(|id| items.index(id).unwrap());
+        assert!(indexes.is_sorted() && indexes[0] < indexes[1] && indexes[1] < indexes[2], "{indexes:?}");
+    }
+
+    #[test]
+    fn words_before_their_place_are_put_right() {
+        let mut items = Items::default();
+        placed(&mut items, "a", None);
+        let early = items.said("c", 0, "early").unwrap();
+        assert!(early.index > items.index("a"));
+        assert!(placed(&mut items, "b", Some("a")).unknown.is_none());
+    }
+
+    #[test]
+    fn what_is_unknown_before_an_item_is_asked_for_and_stands_before_it() {
+        let mut items = Items::default();
+        placed(&mut items, "a", None);
+        assert_eq!(placed(&mut items, "c", Some("b")).unknown.as_deref(), Some("b"));
+        assert!(items.index("a") < items.index("b") && items.index("b") < items.index("c"));
+        assert_eq!(placed(&mut items, "d", Some("c")).unknown, None);
+    }
+
+    #[test]
+    fn only_words_that_may_still_come_are_wanting() {
+        let mut items = Items::default();
+        for (id, previous, callers) in
+            [("a", None, true), ("agent", Some("a"), false), ("b", Some("agent"), true), ("c", Some("b"), true)]
+        {
+            items.place(id, previous, callers);
+        }
+        items.said("a", 0, "words");
+        assert!(items.failed("b").is_some() && items.failed("b").is_none());
+        assert_eq!(items.wanting(), ["c"]);
+    }
+}

@@ -1,0 +1,339 @@
+//! OpenAI's Realtime API, joined as a sideband of a phone call: `wss://…/v1/realtime?call_id=rtc_…`, with the API key; Azure's
+//! form too (`wss://….openai.azure.com/openai/v1/realtime?call_id=…`, whose key travels in `api-key`).
+//!
+//! The caller's turns are the items of the conversation that they spoke ([`items`]); the agent's are answers that were given
+//! whole. What the agent is asked to say waits for the answer in progress ([`speech`]), and our tool stands among the
+//! app's ([`tools`]). [`events`] is what goes over the wire.
+
+mod events;
+mod items;
+mod speech;
+mod tools;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use url::Url;
+
+use self::events::{ApiError, Item, Response, ServerEvent, Session};
+use self::items::{Items, Placed};
+use self::speech::{Speech, Wanted};
+use self::tools::Tools;
+use super::error::{RoomError, close_code};
+use super::link::dialect::{
+    Answer, Call, Credentials, Dialect, Greeting, Handshake, Heard, Limits, Received, Unsayable, Written,
+};
+use super::message::{
+    AgentActivity, CallInfo, CommandKind, CommandStatus, ErrorMessage, FrameError, Participant, Role, RoomMessage,
+    SidecarMessage, TurnEnded, VERSION, Welcome, capability,
+};
+
+/// The caller, of whom there is one.
+const CALLER: &str = "caller";
+/// The agent.
+const AGENT: &str = "agent";
+/// The close code for what breaks WebSocket's rules (RFC 6455 section 7.4.1).
+const PROTOCOL_ERROR: u16 = 1002;
+/// The largest event: a session with long instructions and many tools has some 100 KB.
+const MAX_FRAME: usize = 4 * 1024 * 1024;
+/// How long the API may take to hand a transfer to its SIP provider.
+const REFER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The error of a session that has lasted as long as sessions may.
+const EXPIRED: &str = "session_expired";
+
+/// The translator.
+#[derive(Debug)]
+pub struct OpenAi {
+    key: Credentials,
+    call_id: String,
+    /// Whether this call was joined before, by this process.
+    again: bool,
+    items: Items,
+    speech: Speech,
+    tools: Tools,
+    /// The commands that were carried out: after a cut they may be given again.
+    begun: HashSet<String>,
+}
+
+impl OpenAi {
+    /// For a session at this address.
+    #[must_use]
+    pub fn at(url: &Url) -> Self {
+        // Azure's paths begin so; its keys are no bearer tokens.
+        let azure = url.path().starts_with("/openai/");
+        let key = if azure { Credentials::Header("api-key") } else { Credentials::Bearer };
+        Self {
+            key,
+            call_id: String::new(),
+            again: false,
+            items: Items::default(),
+            speech: Speech::default(),
+            tools: Tools::default(),
+            begun: HashSet::new(),
+        }
+    }
+
+    /// The address of the call's session: `call_id` in its query, where the user has not put one there.
+    #[must_use]
+    pub fn address(mut url: Url, call_id: &str) -> Url {
+        if !url.query_pairs().any(|(name, _)| name == "call_id") {
+            url.query_pairs_mut().append_pair("call_id", call_id);
+        }
+        url
+    }
+
+    fn event(&mut self, event: ServerEvent) -> Vec<Heard> {
+        match event {
+            ServerEvent::SessionCreated { session } => self.joined(&session),
+            ServerEvent::SessionUpdated { session } => self.tools_of(&session),
+            ServerEvent::Committed { item_id, previous_item_id } => {
+                self.placed(&item_id, previous_item_id.as_deref(), true)
+            }
+            ServerEvent::ItemPlaced { previous_item_id, item } => {
+                let id = item.id.as_deref().unwrap_or_default();
+                let mut heard = self.placed(id, previous_item_id.as_deref(), item.is_callers());
+                heard.extend(self.items.take(&item).into_iter().map(ended));
+                heard
+            }
+            ServerEvent::ItemRetrieved { item } => self.items.take(&item).into_iter().map(ended).collect(),
+            ServerEvent::TranscriptionCompleted { item_id, content_index, transcript } => {
+                self.items.said(&item_id, content_index, &transcript).map(ended).into_iter().collect()
+            }
+            ServerEvent::TranscriptionFailed { item_id } => {
+                self.items.failed(&item_id).map(ended).into_iter().collect()
+            }
+            ServerEvent::ResponseCreated {} => {
+                self.speech.began();
+                vec![activity(AgentActivity::Thinking)]
+            }
+            ServerEvent::ResponseDone { response } => self.answered(&response),
+            ServerEvent::SpeechStarted {} => vec![activity(AgentActivity::Speaking)],
+            ServerEvent::SpeechStopped {} => vec![activity(AgentActivity::Listening)],
+            ServerEvent::Error { error } => self.refused(error),
+            ServerEvent::Other => Vec::new(),
+        }
+    }
+
+    fn joined(&mut self, session: &Session) -> Vec<Heard> {
+        if !session.transcribes() {
+            let problem = "the session transcribes nothing of what the caller says; the app has to set \
+                           audio.input.transcription when it accepts the call"
+                .to_owned();
+            let reason = "no transcription".to_owned();
+            return vec![Heard::Unacceptable { error: RoomError::Unfit { problem }, code: close_code::NORMAL, reason }];
+        }
+        let welcome = Welcome {
+            version: VERSION,
+            session_id: self.call_id.clone(),
+            room_name: self.call_id.clone(),
+            call: CallInfo { id: self.call_id.clone(), ..CallInfo::default() },
+            participants: [(CALLER, Role::Caller), (AGENT, Role::Agent)]
+                .map(|(id, role)| Participant { id: id.to_owned(), role, name: None })
+                .to_vec(),
+            capabilities: [capability::TURN_EVENTS, capability::SAY, capability::TRANSFER, capability::TOOLS]
+                .map(str::to_owned)
+                .to_vec(),
+            resumed: self.again,
+        };
+        self.again = true;
+        let mut heard = vec![Heard::Welcome(welcome)];
+        heard.extend(self.tools_of(session));
+        // What was said during a cut is asked for.
+        heard.extend(self.items.wanting().into_iter().map(retrieve));
+        heard
+    }
+
+    fn tools_of(&mut self, session: &Session) -> Vec<Heard> {
+        let tools = session.tools.as_deref().unwrap_or_default();
+        self.tools.session(tools).map(reply).into_iter().collect()
+    }
+
+    fn placed(&mut self, id: &str, previous: Option<&str>, callers: bool) -> Vec<Heard> {
+        let Placed { turn, unknown } = self.items.place(id, previous, callers);
+        unknown.as_deref().map(retrieve).into_iter().chain(turn.map(ended)).collect()
+    }
+
+    fn answered(&mut self, response: &Response) -> Vec<Heard> {
+        let mut heard: Vec<Heard> = self.speech.ended(response).map(said).into_iter().collect();
+        if response.is_complete() {
+            heard.extend(response.output().filter_map(|item| self.output(item)));
+        }
+        heard.push(activity(AgentActivity::Listening));
+        heard.extend(self.speech.next().map(reply));
+        heard
+    }
+
+    /// What the agent said, or the call of our tool.
+    fn output(&self, item: &Item) -> Option<Heard> {
+        if let Some(call) = item.tool_call() {
+            let arguments = serde_json::from_str(call.arguments).unwrap_or(Value::Null);
+            let (call_id, name) = (call.call_id.to_owned(), call.name.to_owned());
+            return self.tools.has(&name).then(|| said(RoomMessage::ToolCall { seq: None, call_id, name, arguments }));
+        }
+        let id = item.id.as_deref()?;
+        Some(ended(turn(AGENT, id, self.items.index(id), item.said()?)))
+    }
+
+    fn refused(&mut self, error: ApiError) -> Vec<Heard> {
+        if error.code.as_deref() == Some(EXPIRED) {
+            return vec![said(RoomMessage::SessionEnded { seq: None, reason: error.message })];
+        }
+        if let Some(result) = self.speech.refused(&error) {
+            return vec![said(result)];
+        }
+        vec![problem(error.code.as_deref().unwrap_or("error"), &error.message, error.event_id)]
+    }
+
+    /// What is asked of the call: a sentence, or a transfer, which the API hands to its SIP provider.
+    fn command(&mut self, command_id: &str, command: &CommandKind) -> Vec<Written> {
+        if !matches!(command, CommandKind::Say { .. } | CommandKind::Transfer { .. })
+            || !self.begun.insert(command_id.to_owned())
+        {
+            return Vec::new();
+        }
+        match command {
+            CommandKind::Say { text } => {
+                let wanted = Wanted::Sentence { command_id: command_id.to_owned(), text: text.clone() };
+                self.speech.want(wanted).map(frame).into_iter().collect()
+            }
+            CommandKind::Transfer { target, .. } => vec![Written::Call(Call {
+                id: command_id.to_owned(),
+                path: ["calls", &self.call_id, "refer"].map(str::to_owned).to_vec(),
+                body: json!({ "target_uri": format!("tel:{target}") }),
+                timeout: REFER_TIMEOUT,
+            })],
+            CommandKind::SetFlag { .. } | CommandKind::Hangup {} => Vec::new(),
+        }
+    }
+}
+
+/// What came of asking for a transfer. That the API took it says nothing of the human's phone, and no event follows: the
+/// call's end settles it, or the deadline.
+fn referred(command_id: &str, answer: &Answer) -> Option<Heard> {
+    let (status, code, detail) = match answer {
+        Answer::Status(200..=299) => (CommandStatus::Accepted, None, None),
+        Answer::Status(status) => {
+            let detail = "the API refused to transfer the call".to_owned();
+            (CommandStatus::Failed, Some(format!("http_{status}")), Some(detail))
+        }
+        // It may have been asked for all the same.
+        Answer::None { problem } => {
+            tracing::warn!(%problem, "whether the API transfers the call is not known");
+            return None;
+        }
+    };
+    Some(said(RoomMessage::CommandResult { seq: None, command_id: command_id.to_owned(), status, code, detail }))
+}
+
+impl Dialect for OpenAi {
+    fn handshake(&self) -> Handshake {
+        Handshake { subprotocol: None, credentials: self.key }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            max_frame: MAX_FRAME,
+            violation: PROTOCOL_ERROR,
+            heartbeat: Duration::from_secs(15),
+            missed_heartbeats: 2,
+        }
+    }
+
+    // The session speaks first.
+    fn hello(&mut self, greeting: Greeting<'_>) -> Vec<Written> {
+        greeting.room_name.clone_into(&mut self.call_id);
+        self.speech.reconnected();
+        self.tools.reconnected();
+        Vec::new()
+    }
+
+    fn read(&mut self, frame: Received<'_>) -> Vec<Heard> {
+        let bad = |detail: String| vec![Heard::Bad { seq: None, error: FrameError::NotAMessage { detail } }];
+        match frame {
+            Received::Text(text) => match serde_json::from_str(text) {
+                Ok(event) => self.event(event),
+                // serde's words may repeat the caller's.
+                Err(error) => bad(format!("an event that cannot be read at column {}", error.column())),
+            },
+            Received::Answered { id, answer } => referred(id, answer).into_iter().collect(),
+            _ => bad("no text frame, where only those are spoken".to_owned()),
+        }
+    }
+
+    fn is_over(&self, error: &RoomError) -> bool {
+        is_over(error, self.again)
+    }
+
+    fn write(&mut self, message: &SidecarMessage) -> Result<Vec<Written>, Unsayable> {
+        let events = match message {
+            SidecarMessage::ToolsRegister { tools } => self.tools.register(tools).into_iter().collect(),
+            SidecarMessage::ToolResult { call_id, output, .. } => {
+                let item = json!({"type": "function_call_output", "call_id": call_id, "output": output.to_string()});
+                let created = json!({"type": "conversation.item.create", "item": item});
+                std::iter::once(created).chain(self.speech.want(Wanted::GoOn)).collect()
+            }
+            SidecarMessage::Tone { instruction, .. } => {
+                let content = json!([{"type": "input_text", "text": instruction}]);
+                let item = json!({"type": "message", "role": "system", "content": content});
+                vec![json!({"type": "conversation.item.create", "item": item})]
+            }
+            SidecarMessage::Command { command_id, command, .. } => return Ok(self.command(command_id, command)),
+            _ => Vec::new(),
+        };
+        Ok(events.into_iter().map(frame).collect::<Vec<Written>>())
+    }
+}
+
+/// The call's end closes the session, and there is none to join again.
+fn is_over(error: &RoomError, again: bool) -> bool {
+    again
+        && match error {
+            RoomError::Closed { code, .. } => *code == close_code::NORMAL,
+            RoomError::Http { status } => matches!(status, 404 | 410),
+            _ => false,
+        }
+}
+
+fn frame(event: Value) -> Written {
+    Written::Text(event.to_string())
+}
+
+fn reply(event: Value) -> Heard {
+    Heard::Reply(frame(event))
+}
+
+fn retrieve(item_id: &str) -> Heard {
+    reply(json!({"type": "conversation.item.retrieve", "item_id": item_id}))
+}
+
+fn said(message: RoomMessage) -> Heard {
+    Heard::Message { seq: None, message: Some(message) }
+}
+
+fn ended(turn: TurnEnded) -> Heard {
+    said(RoomMessage::TurnEnded(turn))
+}
+
+fn activity(state: AgentActivity) -> Heard {
+    said(RoomMessage::AgentState { seq: None, state })
+}
+
+fn problem(code: &str, message: &str, reference: Option<String>) -> Heard {
+    let (code, message) = (code.to_owned(), message.to_owned());
+    said(RoomMessage::Error(ErrorMessage { code, message, reference, retryable: false }))
+}
+
+fn turn(participant_id: &str, turn_id: &str, index: Option<u64>, text: String) -> TurnEnded {
+    TurnEnded {
+        seq: None,
+        turn_id: turn_id.to_owned(),
+        index,
+        participant_id: participant_id.to_owned(),
+        text: Some(text),
+        segment_ids: Vec::new(),
+        start_ms: None,
+        end_ms: None,
+        mended: Vec::new(),
+    }
+}

@@ -1,0 +1,96 @@
+//! Our tool among those of the app ([`Tools`]): the API replaces them all at once, so the app's are given back with ours.
+
+use serde_json::{Value, json};
+
+use crate::room::message::Tool;
+
+/// An app that sets its tools anew takes ours away each time; after so many times in a row it is let have its way.
+const ATTEMPTS: u32 = 5;
+
+/// The tools of the session's agent.
+#[derive(Debug, Default)]
+pub(super) struct Tools {
+    /// The app's; none while the session is not known.
+    apps: Option<Vec<Value>>,
+    ours: Vec<Tool>,
+    attempts: u32,
+}
+
+impl Tools {
+    /// A new connection: the session says which there are.
+    pub(super) fn reconnected(&mut self) {
+        self.apps = None;
+        self.attempts = 0;
+    }
+
+    /// Ours shall be offered. The event that does it, where the session is known.
+    pub(super) fn register(&mut self, ours: &[Tool]) -> Option<Value> {
+        self.ours = ours.to_vec();
+        self.attempts = 0;
+        self.update()
+    }
+
+    /// The session has these tools now. The event that puts ours among them, where they are not.
+    pub(super) fn session(&mut self, tools: &[Value]) -> Option<Value> {
+        let is_ours =
+            |tool: &Value| self.ours.iter().any(|ours| tool.get("name").and_then(Value::as_str) == Some(&ours.name));
+        let theirs: Vec<Value> = tools.iter().filter(|tool| !is_ours(tool)).cloned().collect();
+        let all_there = tools.len() - theirs.len() >= self.ours.len();
+        self.apps = Some(theirs);
+        if all_there {
+            self.attempts = 0;
+            return None;
+        }
+        self.update()
+    }
+
+    /// Whether a tool is ours to answer.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.ours.iter().any(|tool| tool.name == name)
+    }
+
+    fn update(&mut self) -> Option<Value> {
+        let apps = self.apps.as_ref()?;
+        if self.ours.is_empty() || self.attempts >= ATTEMPTS {
+            return None;
+        }
+        self.attempts += 1;
+        let ours = self.ours.iter().map(|tool| {
+            let Tool { name, description, parameters } = tool;
+            json!({"type": "function", "name": name, "description": description, "parameters": parameters})
+        });
+        let tools: Vec<Value> = apps.iter().cloned().chain(ours).collect();
+        Some(json!({"type": "session.update", "session": {"type": "realtime", "tools": tools}}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::*;
+    use crate::room::message::tool::escalate_sentiment;
+
+    fn names(event: Option<Value>) -> Vec<String> {
+        let tools = event.unwrap()["session"]["tools"].as_array().unwrap().clone();
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_apps_tools_stay_and_ours_is_put_back_but_not_for_ever() {
+        let apps = [json!({"type": "function", "name": "look_up"}), json!({"type": "mcp", "server_label": "crm"})];
+        let mut tools = Tools::default();
+        assert!(tools.register(&[escalate_sentiment()]).is_none(), "the session is not known yet");
+        let update = tools.session(&apps).unwrap();
+        let set = update["session"]["tools"].as_array().unwrap().clone();
+        assert_eq!(set[..2], apps);
+        assert!(tools.session(&set).is_none(), "ours is there");
+        for _ in 0..ATTEMPTS {
+            assert_eq!(
+                tools.session(&apps[..1]).map(|event| names(Some(event))),
+                Some(vec!["look_up".to_owned(), "escalate_sentiment".to_owned()])
+            );
+        }
+        assert!(tools.session(&apps).is_none(), "the app insists");
+    }
+}
