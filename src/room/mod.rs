@@ -8,7 +8,7 @@
 //!
 //! # A dialect in one folder
 //! A dialect says how it introduces itself, what its connections may carry, and how frames and messages translate into each
-//! other; it has no clock and no I/O. Beside its folder it needs one line in [`DialectName`]. This one knows callers that
+//! other; it has no clock and no I/O. Beside its folder it needs a name in [`DialectName`] and its [`Target`]. This one knows callers that
 //! say one line a frame, over a connection that the room opens:
 //! ```
 //! use std::time::Duration;

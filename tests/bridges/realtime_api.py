@@ -37,6 +37,8 @@ class Api:
         self.referred: list[Event] = []
         self.refer_status = 200
         self.joined = asyncio.Event()
+        self.heard = asyncio.Event()
+        self.heard.set()
         self.over = False
         self.items: dict[str, Event] = {}
         self.last: str | None = None
@@ -95,7 +97,15 @@ class Api:
             previous, self.last = self.last, item["id"]
             await self.send({"type": "conversation.item.added", "item": item, "previous_item_id": previous})
         response, self._active = {**self._active, "status": status, "output": list(output)}, None
+        audio = {"response_id": response["id"]}
+        heard = bool(output) and output[0]["type"] == "message"
+        if heard:
+            await self.send({"type": "output_audio_buffer.started", **audio})
         await self.send({"type": "response.done", "response": response})
+        # Answers are there before they are heard.
+        await self.heard.wait()
+        if heard:
+            await self.send({"type": "output_audio_buffer.stopped", **audio})
 
     async def cut(self) -> None:
         """Breaks the connection, without a word."""

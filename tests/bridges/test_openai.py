@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -123,7 +124,12 @@ async def test_a_sentence_waits_for_the_answer_in_progress_and_a_transfer_goes_b
         await of_call.agent_ends(spoken("item_a", "I am sorry to hear that."))
         said = await of_call.received("response.create")
         assert "supervisor" in said["response"]["instructions"]
-        await of_call.agent_ends(spoken("item_b", "One moment, please."))
+        of_call.heard.clear()
+        said_to_the_end = asyncio.create_task(of_call.agent_ends(spoken("item_b", "One moment, please.")))
+        await seen_so_far(of_call)
+        assert not of_call.referred, "the sentence is still heard"
+        of_call.heard.set()
+        await said_to_the_end
         await until("the transfer to be asked for", lambda: of_call.referred)
         asked = of_call.referred[0]
         assert (asked["call"], asked["target_uri"]) == (of_call.call_id, f"tel:{TARGET}")

@@ -3,9 +3,8 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use url::Url;
 
@@ -27,26 +26,30 @@ pub(super) struct Calls {
     authorities: Authorities,
     /// Made for the first call: most rooms never see one.
     http: Option<reqwest::Client>,
-    pending: FuturesUnordered<BoxFuture<'static, Answered>>,
+    answers: mpsc::UnboundedSender<Answered>,
+    answered: mpsc::UnboundedReceiver<Answered>,
 }
 
 impl Calls {
     /// Of the server whose room is at `url` (`ws://` or `wss://`).
     pub(super) fn new(url: &Url, key: Option<(HeaderName, HeaderValue)>, authorities: &Authorities) -> Self {
-        Self { url: url.clone(), key, authorities: authorities.clone(), http: None, pending: FuturesUnordered::new() }
+        let (answers, answered) = mpsc::unbounded_channel();
+        Self { url: url.clone(), key, authorities: authorities.clone(), http: None, answers, answered }
     }
 
-    /// Begins one.
+    /// Begins one, in a task of its own: it goes on while there is no connection.
     pub(super) fn begin(&mut self, call: Call) {
         let id = call.id.clone();
         let exchange = self.exchange(&call);
-        self.pending.push(Box::pin(async move {
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
             let answer = match exchange {
                 Ok(exchange) => timeout(call.timeout, exchange).await.unwrap_or_else(|_| late(call.timeout)),
                 Err(problem) => Answer::None { problem },
             };
-            Answered { id, answer }
-        }));
+            // Where nobody waits any more, the call is over.
+            drop(answers.send(Answered { id, answer }));
+        });
     }
 
     fn exchange(&mut self, call: &Call) -> Result<impl Future<Output = Answer> + Send + use<>, String> {
@@ -74,8 +77,9 @@ impl Calls {
 
     /// The next answer. Pending where no call is under way.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Answered> {
-        match self.pending.poll_next_unpin(cx) {
+        match self.answered.poll_recv(cx) {
             Poll::Ready(Some(answered)) => Poll::Ready(answered),
+            // There is always a sender: ours.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }

@@ -314,7 +314,7 @@ impl Client {
 struct Greeted {
     connection: Connection,
     welcome: Welcome,
-    /// What the frame of the welcome said besides.
+    /// What came of calls meanwhile, and what the frame of the welcome said besides.
     rest: Vec<Heard>,
 }
 
@@ -337,8 +337,13 @@ async fn greet(
         for frame in hello {
             connection.send(frame.into()).await.map_err(|e| e.error())?;
         }
+        // What came of calls that were made before a cut.
+        let mut early = Vec::new();
         loop {
             match connection.next().await {
+                Some(Ok(answered @ Incoming::Answered(_))) => {
+                    early.extend(answered.content().map(|content| dialect.read(content)).unwrap_or_default());
+                }
                 Some(Ok(Incoming::Frame(Frame::Close(close)))) => {
                     let _ = connection.flush().await;
                     let (code, reason) = close.map_or((1005, String::new()), |c| (c.code.into(), c.reason.to_string()));
@@ -346,8 +351,13 @@ async fn greet(
                 }
                 Some(Ok(frame)) => {
                     let heard = frame.content().map(|content| dialect.read(content)).unwrap_or_default();
-                    if let Some(answer) = answer(heard) {
-                        return Ok(answer);
+                    match answer(heard) {
+                        Some(Answer::Welcome(welcome, rest)) => {
+                            early.extend(rest);
+                            return Ok(Answer::Welcome(welcome, early));
+                        }
+                        Some(answer) => return Ok(answer),
+                        None => {}
                     }
                 }
                 Some(Err(error)) => return Err(error.error()),

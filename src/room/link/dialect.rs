@@ -158,7 +158,7 @@ pub enum Unsayable {
 }
 
 /// A room's wire protocol: translates, and does nothing else. No clock, no I/O; what it keeps between frames is the
-/// protocol's own state of one connection, which [`Dialect::hello`] begins anew.
+/// protocol's own state, of which [`Dialect::hello`] begins anew what a connection has to itself.
 pub trait Dialect: Send + 'static {
     /// How the WebSocket handshake introduces us.
     fn handshake(&self) -> Handshake;

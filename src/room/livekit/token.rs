@@ -321,7 +321,7 @@ mod tests {
         let given = Key::Token(GivenToken::new(Secret::new("first")));
         let another = given.clone();
         given.refresh("newer".to_owned());
-        assert_eq!(another.token(&Grants::api("call-7"), Duration::ZERO).expose(), "newer");
+        assert_eq!(another.token(&Grants::join("call-7"), Duration::ZERO).expose(), "newer");
     }
 
     #[test]

@@ -5,6 +5,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+/// The metadata of an answer that we asked for: the id of our event.
+pub(super) const ASKED_AS: &str = "sidecar_event_id";
+
 /// An event from the server.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type")]
@@ -51,10 +54,22 @@ pub(super) enum ServerEvent {
     ResponseDone { response: Response },
     /// The agent is heard.
     #[serde(rename = "output_audio_buffer.started")]
-    SpeechStarted {},
-    /// The agent is heard no more.
-    #[serde(rename = "output_audio_buffer.stopped", alias = "output_audio_buffer.cleared")]
-    SpeechStopped {},
+    SpeechStarted {
+        #[serde(default)]
+        response_id: Option<String>,
+    },
+    /// The agent was heard to the end.
+    #[serde(rename = "output_audio_buffer.stopped")]
+    SpeechStopped {
+        #[serde(default)]
+        response_id: Option<String>,
+    },
+    /// The caller spoke, or the app had it, and the agent is heard no more.
+    #[serde(rename = "output_audio_buffer.cleared")]
+    SpeechCleared {
+        #[serde(default)]
+        response_id: Option<String>,
+    },
     /// Something that was asked could not be done.
     #[serde(rename = "error")]
     Error { error: ApiError },
@@ -182,6 +197,8 @@ impl Item {
 #[derive(Debug, Deserialize)]
 pub(super) struct Response {
     #[serde(default)]
+    pub(super) id: Option<String>,
+    #[serde(default)]
     status: Option<String>,
     #[serde(default)]
     output: Option<Vec<Item>>,
@@ -202,7 +219,7 @@ impl Response {
 
     /// The name under which we asked for it.
     pub(super) fn asked_as(&self) -> Option<&str> {
-        self.metadata.as_ref()?.get(super::speech::ASKED_AS)?.as_str()
+        self.metadata.as_ref()?.get(ASKED_AS)?.as_str()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::events::Item;
-use super::{CALLER, turn};
+use super::turn::{CALLER, turn};
 use crate::room::message::TurnEnded;
 
 /// The distance of neighbours, so that an item may come between two.

@@ -9,6 +9,7 @@ mod events;
 mod items;
 mod speech;
 mod tools;
+mod turn;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use self::events::{ApiError, Item, Response, ServerEvent, Session};
 use self::items::{Items, Placed};
 use self::speech::{Speech, Wanted};
 use self::tools::Tools;
+use self::turn::{AGENT, CALLER, turn};
 use super::error::{RoomError, close_code};
 use super::link::dialect::{
     Answer, Call, Credentials, Dialect, Greeting, Handshake, Heard, Limits, Received, Unsayable, Written,
@@ -29,10 +31,6 @@ use super::message::{
     SidecarMessage, TurnEnded, VERSION, Welcome, capability,
 };
 
-/// The caller, of whom there is one.
-const CALLER: &str = "caller";
-/// The agent.
-const AGENT: &str = "agent";
 /// The close code for what breaks WebSocket's rules (RFC 6455 section 7.4.1).
 const PROTOCOL_ERROR: u16 = 1002;
 /// The largest event: a session with long instructions and many tools has some 100 KB.
@@ -108,8 +106,12 @@ impl OpenAi {
                 vec![activity(AgentActivity::Thinking)]
             }
             ServerEvent::ResponseDone { response } => self.answered(&response),
-            ServerEvent::SpeechStarted {} => vec![activity(AgentActivity::Speaking)],
-            ServerEvent::SpeechStopped {} => vec![activity(AgentActivity::Listening)],
+            ServerEvent::SpeechStarted { response_id } => {
+                self.speech.audio_began(response_id);
+                vec![activity(AgentActivity::Speaking)]
+            }
+            ServerEvent::SpeechStopped { response_id } => self.silent(response_id.as_deref(), true),
+            ServerEvent::SpeechCleared { response_id } => self.silent(response_id.as_deref(), false),
             ServerEvent::Error { error } => self.refused(error),
             ServerEvent::Other => Vec::new(),
         }
@@ -141,6 +143,8 @@ impl OpenAi {
         heard.extend(self.tools_of(session));
         // What was said during a cut is asked for.
         heard.extend(self.items.wanting().into_iter().map(retrieve));
+        // What waited when the connection was cut.
+        heard.extend(self.speech.next().map(reply));
         heard
     }
 
@@ -152,6 +156,11 @@ impl OpenAi {
     fn placed(&mut self, id: &str, previous: Option<&str>, callers: bool) -> Vec<Heard> {
         let Placed { turn, unknown } = self.items.place(id, previous, callers);
         unknown.as_deref().map(retrieve).into_iter().chain(turn.map(ended)).collect()
+    }
+
+    fn silent(&mut self, response_id: Option<&str>, whole: bool) -> Vec<Heard> {
+        let result = self.speech.audio_ended(response_id, whole).map(said);
+        result.into_iter().chain([activity(AgentActivity::Listening)]).collect()
     }
 
     fn answered(&mut self, response: &Response) -> Vec<Heard> {
@@ -192,6 +201,8 @@ impl OpenAi {
         {
             return Vec::new();
         }
+        // What was to be said before is out of date.
+        self.speech.forget_sentences();
         match command {
             CommandKind::Say { text } => {
                 let wanted = Wanted::Sentence { command_id: command_id.to_owned(), text: text.clone() };
@@ -322,18 +333,4 @@ fn activity(state: AgentActivity) -> Heard {
 fn problem(code: &str, message: &str, reference: Option<String>) -> Heard {
     let (code, message) = (code.to_owned(), message.to_owned());
     said(RoomMessage::Error(ErrorMessage { code, message, reference, retryable: false }))
-}
-
-fn turn(participant_id: &str, turn_id: &str, index: Option<u64>, text: String) -> TurnEnded {
-    TurnEnded {
-        seq: None,
-        turn_id: turn_id.to_owned(),
-        index,
-        participant_id: participant_id.to_owned(),
-        text: Some(text),
-        segment_ids: Vec::new(),
-        start_ms: None,
-        end_ms: None,
-        mended: Vec::new(),
-    }
 }

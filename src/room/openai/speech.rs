@@ -4,11 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use super::events::{ApiError, Response};
+use super::events::{ASKED_AS, ApiError, Response};
 use crate::room::message::{CommandStatus, RoomMessage};
 
-/// The metadata of an answer that we asked for: the id of our event.
-pub(super) const ASKED_AS: &str = "sidecar_event_id";
 /// The error when an answer is asked for while another is given: the server begins its own whenever the caller stops.
 const BUSY: &str = "conversation_already_has_active_response";
 
@@ -30,6 +28,10 @@ pub(super) struct Speech {
     /// Asked for and not yet over, by the id of our event.
     asked: HashMap<String, Wanted>,
     events: u64,
+    /// The answer that is heard.
+    heard: Option<String>,
+    /// The answers whose audio is still to be heard to its end, and the commands behind them.
+    playing: HashMap<String, String>,
 }
 
 impl Speech {
@@ -37,6 +39,13 @@ impl Speech {
     pub(super) fn reconnected(&mut self) {
         self.active = false;
         self.asked.clear();
+        self.playing.clear();
+        self.heard = None;
+    }
+
+    /// Sentences that wait are out of date: something else is to be said or done now.
+    pub(super) fn forget_sentences(&mut self) {
+        self.waiting.retain(|wanted| !matches!(wanted, Wanted::Sentence { .. }));
     }
 
     /// Asks for an answer, now or when the one in progress is over.
@@ -75,15 +84,27 @@ impl Speech {
         self.active = true;
     }
 
-    /// An answer is over: how the command behind it fared, if there is one.
+    /// An answer is over: how the command behind it fared, if there is one. Its words are there before they are heard, and
+    /// a transfer would cut them off: where audio is heard, its end tells.
     pub(super) fn ended(&mut self, response: &Response) -> Option<RoomMessage> {
         self.active = false;
         let Wanted::Sentence { command_id, .. } = self.asked.remove(response.asked_as()?)? else { return None };
-        let (status, detail) = match response.is_complete() {
-            true => (CommandStatus::Done, None),
-            false => (CommandStatus::Failed, Some("the sentence was cut off".to_owned())),
-        };
-        Some(RoomMessage::CommandResult { seq: None, command_id, status, code: None, detail })
+        if response.is_complete() && response.id.is_some() && response.id == self.heard {
+            self.playing.extend(response.id.clone().map(|id| (id, command_id)));
+            return None;
+        }
+        Some(said(command_id, response.is_complete()))
+    }
+
+    /// The audio of an answer begins.
+    pub(super) fn audio_began(&mut self, response_id: Option<String>) {
+        self.heard = response_id;
+    }
+
+    /// The audio of an answer is over, heard to its end or not: how the command behind it fared.
+    pub(super) fn audio_ended(&mut self, response_id: Option<&str>, whole: bool) -> Option<RoomMessage> {
+        self.heard = None;
+        self.playing.remove(response_id?).map(|command_id| said(command_id, whole))
     }
 
     /// An event of ours was refused: how the command behind it fared, if that was the end of it.
@@ -101,6 +122,14 @@ impl Speech {
     }
 }
 
+fn said(command_id: String, whole: bool) -> RoomMessage {
+    let (status, detail) = match whole {
+        true => (CommandStatus::Done, None),
+        false => (CommandStatus::Failed, Some("the sentence was cut off".to_owned())),
+    };
+    RoomMessage::CommandResult { seq: None, command_id, status, code: None, detail }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
@@ -113,7 +142,7 @@ mod tests {
 
     fn done(status: &str, event: Option<&Value>) -> Response {
         let metadata = event.map(|event| event["response"]["metadata"].clone());
-        serde_json::from_value(json!({"status": status, "metadata": metadata, "output": null})).unwrap()
+        serde_json::from_value(json!({"id": "resp", "status": status, "metadata": metadata, "output": null})).unwrap()
     }
 
     fn result(message: Option<RoomMessage>) -> Option<(String, CommandStatus)> {
@@ -160,6 +189,31 @@ mod tests {
         assert!(speech.want(sentence("a")).is_some() && speech.want(sentence("b")).is_none());
         speech.reconnected();
         assert!(speech.next().unwrap().to_string().contains("sidecar_2"));
+        assert!(speech.next().is_none());
+    }
+
+    #[test]
+    fn a_sentence_is_said_when_it_was_heard() {
+        let heard = |whole| {
+            let mut speech = Speech::default();
+            let asked = speech.want(sentence("a")).unwrap();
+            speech.began();
+            speech.audio_began(Some("resp".to_owned()));
+            assert_eq!(result(speech.ended(&done("completed", Some(&asked)))), None);
+            assert_eq!(result(speech.audio_ended(Some("another"), true)), None);
+            result(speech.audio_ended(Some("resp"), whole)).map(|(_, status)| status)
+        };
+        assert_eq!((heard(true), heard(false)), (Some(CommandStatus::Done), Some(CommandStatus::Failed)));
+    }
+
+    #[test]
+    fn what_waits_is_dropped_when_something_else_is_to_be_said() {
+        let mut speech = Speech::default();
+        speech.began();
+        assert!(speech.want(sentence("a")).is_none() && speech.want(Wanted::GoOn).is_none());
+        speech.forget_sentences();
+        assert_eq!(result(speech.ended(&done("completed", None))), None);
+        assert!(!speech.next().unwrap().to_string().contains("One moment"));
         assert!(speech.next().is_none());
     }
 }
