@@ -19,6 +19,7 @@ use crate::call::report::Report;
 use crate::config::secret::Secret;
 use crate::notify::Deliverer;
 use crate::store::{Claim, Store};
+use crate::telemetry::shown::without_numbers;
 use crate::tls::Authorities;
 
 /// How often what others left in the outbox is looked for: between so often and twice as rarely, at random, so that the
@@ -92,7 +93,7 @@ impl Host {
         let (host, stop) = (Arc::clone(self), self.stop.child_token());
         let span = tracing::error_span!(
             "call",
-            room = %attachment.room.room_name,
+            room = %without_numbers(&attachment.room.room_name),
             session = tracing::field::Empty
         );
         self.calls.spawn(async move { attachment.run(&host, tell, stop).await }.instrument(span))

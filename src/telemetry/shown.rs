@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+/// The fewest digits of a number with its country (E.164 has numbers from there on).
+const SHORTEST_NUMBER: usize = 5;
+
 /// Whether a character moves a terminal or hides in text: control characters, and marks that turn the direction of text
 /// or have no width.
 #[must_use]
@@ -37,6 +40,24 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
             c if hides(c) => shown.extend(c.escape_default()),
             c => shown.push(c),
         }
+    }
+    shown.into()
+}
+
+/// A room's name as a log may hold it: some platforms put the caller's number into it (`call-_+14155550123_Xy7`), of which
+/// `+…` is left.
+#[must_use]
+pub fn without_numbers(name: &str) -> Cow<'_, str> {
+    if !name.contains('+') {
+        return name.into();
+    }
+    let mut parts = name.split('+');
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let is_number = part.len() - rest.len() >= SHORTEST_NUMBER;
+        shown.push_str(if is_number { "+…" } else { "+" });
+        shown.push_str(if is_number { rest } else { part });
     }
     shown.into()
 }
@@ -100,6 +121,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn names_of_rooms_lose_numbers_and_stay_names() {
+        for (name, logged) in [
+            ("call-_+14155550123_Xy7", "call-_+…_Xy7"),
+            ("+442071838750", "+…"),
+            ("room_1234567890", "room_1234567890"),
+            ("a+b+12", "a+b+12"),
+            ("room", "room"),
+        ] {
+            assert_eq!(without_numbers(name), logged);
+        }
+    }
 
     #[test]
     fn what_moves_a_terminal_is_escaped() {

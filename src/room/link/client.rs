@@ -22,6 +22,7 @@ use super::socket::Frame;
 use super::{Patience, Way};
 use crate::room::error::{RoomError, RoomEvent, close_code};
 use crate::room::message::{ErrorMessage, FrameError, Resume, RoomMessage, SidecarMessage, Welcome};
+use crate::telemetry::shown::without_numbers;
 use crate::tls::Authorities;
 
 /// How a connection ended.
@@ -147,7 +148,8 @@ impl Client {
     fn welcomed(&mut self, welcome: Welcome) {
         tracing::debug!(session_id = %welcome.session_id, resumed = welcome.resumed, "the room let us in");
         if welcome.room_name != self.room_name {
-            tracing::warn!(asked = %self.room_name, got = %welcome.room_name, "the room goes by another name");
+            let (asked, got) = (without_numbers(&self.room_name), without_numbers(&welcome.room_name));
+            tracing::warn!(%asked, %got, "the room goes by another name");
         }
         if !(welcome.resumed && self.session.as_deref() == Some(&welcome.session_id)) {
             self.pump.new_session(&self.shared);
