@@ -20,7 +20,7 @@ use crate::store::live::{ActionState, BEAT_MS, LiveAlert, LiveCall, LiveChange, 
 use crate::store::review::DeliveryState;
 use crate::store::{Live as LiveRows, Store};
 
-/// How many changes are written together.
+/// How many changes are taken at once.
 const BATCH: usize = 256;
 
 /// A way to the task.
@@ -52,13 +52,22 @@ async fn write(mut rows: LiveRows, mut queue: mpsc::UnboundedReceiver<LiveChange
             Ok(_) => told = true,
             Err(_) => {}
         }
-        let result = rows.tell(&latest(&mut changes), unix_ms()).await;
+        // All that waits, not a batch of it: a store that is locked for long takes the last of each call and no more.
+        while let Ok(change) = queue.try_recv() {
+            changes.push(change);
+        }
+        let kept = latest(&mut changes);
+        let result = rows.tell(&kept, unix_ms()).await;
         match &result {
             // A board that stands still harms no call, and says itself that calls are silent.
             Err(error) if works => tracing::warn!(%error, "the board is not told how calls stand"),
             _ => {}
         }
         works = result.is_ok();
+        if !works {
+            // Before what comes next: a call whose end is lost would stay on the board as long as this process lives.
+            changes = kept;
+        }
     }
     if let Err(error) = rows.leave().await {
         tracing::debug!(%error, "the board keeps calls of this process for a while");
@@ -366,6 +375,37 @@ mod tests {
         told.standing.over();
         assert!(matches!(told.queue.try_recv().unwrap(), LiveChange::Over { .. }));
         assert!(told.report(&turn(4, "hello", 5.0, 0)).is_none(), "what is over stays over");
+    }
+
+    // Only there a file that is open can be moved away.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_could_not_be_written_is_written_once_the_store_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, away) = (folder.path().join("store.db"), folder.path().join("away.db"));
+        let store = Store::open(&file.to_str().unwrap().parse().unwrap()).await.unwrap();
+        let (live, task) = Live::start(&store);
+        let call = Told::new(KeepTranscripts::None).last().unwrap();
+        let stands = |room: &str| LiveChange::Stands(Box::new(LiveCall { room_name: room.to_owned(), ..call.clone() }));
+        std::fs::rename(&file, &away).unwrap();
+        live.tell(stands("a"));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        std::fs::rename(&away, &file).unwrap();
+        live.tell(stands("b"));
+        let mut rows = Vec::new();
+        for _ in 0..200 {
+            rows = store.board(unix_ms()).await.unwrap();
+            if rows.len() == 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut rooms: Vec<_> = rows.into_iter().map(|row| row.call.room_name).collect();
+        rooms.sort();
+        assert_eq!(rooms, ["a", "b"]);
+        drop(live);
+        task.await.unwrap();
+        assert!(store.board(unix_ms()).await.unwrap().is_empty(), "it takes back what it told");
     }
 
     #[test]

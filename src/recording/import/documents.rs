@@ -15,6 +15,8 @@ pub(super) struct Document {
     pub(super) line: u64,
     /// Which of the file's top-level arrays it is an element of, and which element; `None` where it stands by itself.
     pub(super) element: Option<(u64, u64)>,
+    /// How many bytes of memory it takes.
+    pub(super) held: usize,
     /// What it says.
     pub(super) value: Json,
 }
@@ -66,9 +68,9 @@ impl<'a> Documents<'a> {
         let mut deserializer = serde_json::Deserializer::from_reader(&mut self.input);
         match Seed(&mut self.keys).deserialize(&mut deserializer) {
             // A number's end is seen from what follows it, which is lost then; no transcript is a number.
-            Ok(value @ (Json::Object(_) | Json::List(_))) => Ok(Document { line, element, value }),
+            Ok(value @ (Json::Object(_) | Json::List(_))) => Ok(Document { line, element, held: self.held(), value }),
             // What somebody says, in a list of it.
-            Ok(value @ Json::Text(_)) if element.is_some() => Ok(Document { line, element, value }),
+            Ok(value @ Json::Text(_)) if element.is_some() => Ok(Document { line, element, held: self.held(), value }),
             Ok(other) => Err(self.broken(&format!("found {}, where a transcript is an object", other.shape()))),
             Err(_) if self.keys.is_over() => Err(Problem::TooLarge { limit: Keys::MOST_HELD as u64 }),
             Err(error) if error.is_io() => Err(Problem::Unreadable(error.into())),
@@ -80,6 +82,11 @@ impl<'a> Documents<'a> {
                 Err(self.broken(detail.split(" at line ").next().unwrap_or_default()))
             }
         }
+    }
+
+    /// Bytes of the document that was read, itself included: of many small ones, that is much of what they take.
+    fn held(&self) -> usize {
+        self.keys.held() + size_of::<Json>()
     }
 
     fn broken(&self, detail: &str) -> Problem {

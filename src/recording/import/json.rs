@@ -217,6 +217,11 @@ impl Keys {
         self.held > Self::MOST_HELD
     }
 
+    /// How many bytes the document takes that was read last.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Counts what a part of it takes.
     fn hold<E: serde::de::Error>(&mut self, bytes: usize) -> Result<(), E> {
         self.held += bytes;

@@ -65,7 +65,7 @@ use std::iter::Peekable;
 use self::bytes::Opened;
 use self::documents::{Document, Documents};
 use self::formats::{IMPORTERS, Importer, Reads, importer_of};
-use self::json::Json;
+use self::json::{Json, Keys};
 use self::places::{Batch, Places, Ready};
 use self::rows::Rows;
 use crate::recording::problem::{Problem, RecordingError};
@@ -214,12 +214,23 @@ struct JsonCalls<'a> {
     ready: Ready,
     /// Nothing more of the file is worth reading.
     over: bool,
+    /// Most bytes that the parts of one call may take.
+    most_held: usize,
 }
 
 impl<'a> JsonCalls<'a> {
     fn new(input: Box<dyn BufRead + 'a>, file: &str, forced: Option<&'static Importer>, places: Places) -> Self {
         let documents = Documents::new(input, file).peekable();
-        Self { documents, forced, places, many: false, rows: None, ready: Ready::default(), over: false }
+        Self {
+            documents,
+            forced,
+            places,
+            many: false,
+            rows: None,
+            ready: Ready::default(),
+            over: false,
+            most_held: Keys::MOST_HELD,
+        }
     }
 
     fn take(&mut self, document: Document) {
@@ -309,8 +320,9 @@ impl<'a> JsonCalls<'a> {
             return Ok(vec![first.value]);
         }
         let array = first.element.map(|(array, _)| array);
-        let mut parts = Vec::new();
+        let (mut parts, mut held) = (Vec::new(), 0);
         if keep(&first.value) {
+            held += first.held;
             parts.push(first.value);
         }
         let belongs = |next: &Result<Document, RecordingError>| match next {
@@ -320,6 +332,14 @@ impl<'a> JsonCalls<'a> {
         while let Some(next) = self.documents.next_if(belongs) {
             let next = next?;
             if keep(&next.value) {
+                // Each may be small; the call is all of them.
+                held += next.held;
+                if held > self.most_held {
+                    // What follows would be read as a call that begins in the middle.
+                    self.over = true;
+                    self.places.calls += 1;
+                    return Err(Problem::TooLarge { limit: self.most_held as u64 }.at(&self.places.file, next.line));
+                }
                 parts.push(next.value);
             }
         }

@@ -336,3 +336,17 @@ fn pointers(value: &serde_json::Value, at: String, places: &mut Vec<String>) {
     }
     places.push(at);
 }
+
+#[test]
+fn a_call_of_many_small_parts_is_bounded_as_a_whole() {
+    let text = r#"["Agent: Hello.", "Caller: Hi.", "Agent: How can I help?", "Caller: Not at all."]"#;
+    let calls = |most_held| {
+        let places = Places::new("f", None);
+        JsonCalls { most_held, ..JsonCalls::new(Box::new(text.as_bytes()), "f", None, places) }.collect::<Vec<_>>()
+    };
+    assert!(calls(Keys::MOST_HELD).pop().unwrap().is_ok());
+    let bounded = calls(150);
+    assert_eq!(bounded.len(), 1, "the rest is no call of its own");
+    let told = bounded[0].as_ref().unwrap_err();
+    assert!(matches!(told.problem, Problem::TooLarge { limit: 150 }), "{told}");
+}

@@ -2,6 +2,7 @@
 //! call what an alert costs.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
@@ -17,6 +18,9 @@ use crate::store::{StoreError, StoreUrl};
 /// How long a statement waits for other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Whether the board was last read with a row that could not be, so that a board that is looked at all day says it once.
+static UNREADABLE: AtomicBool = AtomicBool::new(false);
+
 /// `call, seen_ms, claimed_by, claimed_ms`.
 type LiveRow = (String, i64, Option<String>, Option<i64>);
 
@@ -29,6 +33,8 @@ pub(in crate::store) struct LiveWriter {
     conn: Option<SqliteConnection>,
     /// When it last gave a sign of life.
     beat_ms: Option<u64>,
+    /// Whether anything of this process may be in the file.
+    told: bool,
 }
 
 impl LiveWriter {
@@ -60,7 +66,6 @@ impl LiveWriter {
     }
 
     async fn try_to_tell(&mut self, changes: &[LiveChange], now_ms: u64) -> Result<(), sqlx::Error> {
-        let is_first = self.beat_ms.is_none();
         let beats = self.beat_ms.is_none_or(|last| now_ms.abs_diff(last) >= BEAT_MS / 2);
         if changes.is_empty() && !beats {
             return Ok(());
@@ -70,15 +75,15 @@ impl LiveWriter {
             None => self.connect().await?,
         };
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-        if is_first {
-            forget_silent(&mut tx, now_ms).await?;
-        }
+        self.told = true;
         if beats {
             sqlx::query("INSERT INTO live_hosts (host, seen_ms) VALUES (?, ?) ON CONFLICT DO UPDATE SET seen_ms = excluded.seen_ms")
                 .bind(&self.host)
                 .bind(int(now_ms))
                 .execute(&mut *tx)
                 .await?;
+            // With each beat, as a process may run for months. After its own, so that it never forgets itself.
+            forget_silent(&mut tx, now_ms).await?;
         }
         for change in changes {
             match change {
@@ -103,9 +108,15 @@ impl LiveWriter {
     }
 
     pub(in crate::store) async fn leave(mut self) -> Result<(), StoreError> {
-        // One that never told anything left nothing.
-        let Some(mut conn) = self.conn.take() else { return Ok(()) };
+        // One that never told anything left nothing. After a write that failed there is no connection, and yet rows.
+        if !self.told {
+            return Ok(());
+        }
         let left = async {
+            let mut conn = match self.conn.take() {
+                Some(conn) => conn,
+                None => self.connect().await?,
+            };
             let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
             for table in ["DELETE FROM live WHERE host = ?", "DELETE FROM live_hosts WHERE host = ?"] {
                 sqlx::query(table).bind(&self.host).execute(&mut *tx).await?;
@@ -149,7 +160,21 @@ async fn stands(conn: &mut SqliteConnection, host: &str, call: &LiveCall) -> Res
 impl SqliteStore {
     /// What tells of this process's calls.
     pub(in crate::store) fn live(&self, host: String) -> LiveWriter {
-        LiveWriter { path: self.path().to_owned(), host, conn: None, beat_ms: None }
+        LiveWriter { path: self.path().to_owned(), host, conn: None, beat_ms: None, told: false }
+    }
+
+    /// Removes what processes left that were killed long ago, where no other may come that does.
+    pub(super) async fn forget_silent(&self, now_ms: u64) -> Result<(), StoreError> {
+        // On a connection as theirs, so that what callers said is gone from the file too.
+        let writer = self.live(String::new());
+        let forgotten = async {
+            let mut conn = writer.connect().await?;
+            let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+            forget_silent(&mut tx, now_ms).await?;
+            tx.commit().await?;
+            conn.close().await
+        };
+        forgotten.await.map_err(|error| writer.error(&error))
     }
 
     pub(in crate::store) async fn board(&self, now_ms: u64) -> Result<Vec<BoardRow>, StoreError> {
@@ -163,14 +188,85 @@ impl SqliteStore {
         .await
         .map_err(|error| self.failed(&error))?;
         drop(conn);
+        let mut unreadable = None;
         let row = |(call, seen, by, since): LiveRow| {
-            let call: LiveCall =
-                serde_json::from_str(&call).map_err(|error| self.bad_row("call in progress", error))?;
+            // One that a newer version wrote, say, hides none of the others.
+            let call: LiveCall = match serde_json::from_str(&call) {
+                Ok(call) => call,
+                Err(error) => {
+                    unreadable = Some(self.bad_row("call in progress", error));
+                    return None;
+                }
+            };
             let claimed = by.map(|by| Claimed { by, since_ms: since.map_or(0, uint) });
-            Ok(BoardRow::new(call, uint(seen), claimed, now_ms))
+            Some(BoardRow::new(call, uint(seen), claimed, now_ms))
         };
-        let mut rows = rows.into_iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
+        let mut rows: Vec<BoardRow> = rows.into_iter().filter_map(row).collect();
+        let was_unreadable = UNREADABLE.swap(unreadable.is_some(), Ordering::Relaxed);
+        if let Some(error) = unreadable.filter(|_| !was_unreadable) {
+            tracing::warn!(%error, "the board leaves out calls that it cannot read");
+        }
         rows.sort_by_cached_key(BoardRow::place);
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::*;
+    use crate::store::behaviour::NOW;
+    use crate::store::live::tests::call;
+
+    fn stands(room: &str) -> [LiveChange; 1] {
+        [LiveChange::Stands(Box::new(call(room, NOW)))]
+    }
+
+    async fn meddle(store: &SqliteStore, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&mut *store.conn().await.unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_leaves_after_a_write_that_failed_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("store.db")).await.unwrap();
+        let mut writer = store.live("host".to_owned());
+        writer.tell(&stands("a"), NOW).await.unwrap();
+        meddle(&store, "ALTER TABLE live RENAME TO away").await;
+        writer.tell(&stands("b"), NOW).await.unwrap_err();
+        meddle(&store, "ALTER TABLE away RENAME TO live").await;
+        assert_eq!(store.board(NOW).await.unwrap().len(), 1);
+        writer.leave().await.unwrap();
+        assert!(store.board(NOW).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_hides_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("store.db")).await.unwrap();
+        let mut writer = store.live("host".to_owned());
+        writer.tell(&stands("a"), NOW).await.unwrap();
+        writer.tell(&stands("b"), NOW).await.unwrap();
+        meddle(&store, "UPDATE live SET call = '{}' WHERE room_name = 'a'").await;
+        let rows = store.board(NOW).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.call.room_name.as_str()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_process_left_goes_with_a_beat_of_another_and_with_prune() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("store.db")).await.unwrap();
+        store.live("killed".to_owned()).tell(&stands("a"), NOW).await.unwrap();
+        let mut lives = store.live("lives".to_owned());
+        lives.tell(&stands("b"), NOW).await.unwrap();
+        assert_eq!(store.board(NOW).await.unwrap().len(), 2);
+        // Long silent itself, as on a machine that slept, it keeps what is its own.
+        lives.tell(&[], NOW + FORGOTTEN_MS + 1).await.unwrap();
+        let rows = store.board(NOW).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.call.room_name.as_str()).collect::<Vec<_>>(), ["b"]);
+        // By the clock of today, NOW is long ago.
+        store.prune(NOW).await.unwrap();
+        assert!(store.board(NOW).await.unwrap().is_empty());
     }
 }

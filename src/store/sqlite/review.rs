@@ -10,6 +10,7 @@ use crate::alert::outgoing::Outgoing;
 use crate::alert::record::WebhookPlan;
 use crate::alert::verdict::Verdict;
 use crate::alert::{Alert, AlertId};
+use crate::clock::unix_ms;
 use crate::store::StoreError;
 use crate::store::review::{Attempt, Forgotten, LabelledCall, SaidVerdict};
 
@@ -146,6 +147,8 @@ impl SqliteStore {
     }
 
     pub(in crate::store) async fn prune(&self, before_ms: u64) -> Result<Forgotten, StoreError> {
+        // Those of processes that were killed, where none attends calls any more that would see to it.
+        self.forget_silent(unix_ms()).await?;
         let before = int(before_ms);
         let alerts =
             "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE created_ms < ?1 LIMIT ?2)";
