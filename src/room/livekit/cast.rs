@@ -143,6 +143,17 @@ impl Cast {
         self.people.values().find(|person| person.sid() == sid)
     }
 
+    /// Whether a transcript of what `who` said may come from this stay: from agents, and from a caller's app that recognises
+    /// its own speech. Of whom we do not know yet it may: data overtakes signalling.
+    pub(super) fn may_transcribe(&self, sid: &str, who: &str) -> bool {
+        let sender = Some(sid).filter(|sid| !sid.is_empty()).and_then(|sid| self.by_sid(sid));
+        sender.is_none_or(|sender| match self.role(sender) {
+            Role::Agent => true,
+            Role::Caller => sender.identity() == who,
+            _ => false,
+        })
+    }
+
     /// Everyone as the core knows them.
     pub(super) fn participants(&self) -> Vec<Participant> {
         self.people().map(|person| self.participant(person)).collect()

@@ -78,10 +78,15 @@ impl Door {
     /// The server sends us to another one.
     ///
     /// # Errors
-    /// [`RoomError::Url`].
+    /// [`RoomError::Url`], also where what was encrypted would go on in the clear.
     pub(super) fn lead_to(&mut self, url: &str) -> Result<(), RoomError> {
         let problem = |e: url::ParseError| RoomError::Url { problem: format!("the room sends us elsewhere: {e}") };
-        self.base = Url::parse(url).map_err(problem)?;
+        let base = Url::parse(url).map_err(problem)?;
+        // Our token must not be led onto an open line.
+        if self.base.scheme() == "wss" && base.scheme() != "wss" {
+            return Err(RoomError::Url { problem: "the room sends us elsewhere, and not to wss://".to_owned() });
+        }
+        self.base = base;
         Ok(())
     }
 
@@ -188,6 +193,16 @@ mod tests {
         assert!(url.as_str().starts_with("ws://127.0.0.1:7880/rtc?protocol=17&"), "{url}");
         assert!(url.as_str().ends_with("&auto_subscribe=0&reconnect=1&sid=PA_1"), "{url}");
         assert!(!door.url(&Knock::Dual).as_str().contains("reconnect"));
+    }
+
+    #[test]
+    fn an_encrypted_room_does_not_send_us_onto_an_open_line() {
+        let mut safe = door("wss://host").unwrap();
+        assert!(matches!(safe.lead_to("ws://other"), Err(RoomError::Url { .. })));
+        assert_eq!(safe.base.host_str(), Some("host"));
+        safe.lead_to("wss://other").unwrap();
+        assert_eq!(safe.base.host_str(), Some("other"));
+        door("ws://host").unwrap().lead_to("ws://other").unwrap();
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::door::{Door, Knock};
 use super::line::{Line, Said};
 use super::peer::{Channel, PeerError, PeerEvent};
 use super::peers::Peers;
-use super::proto::models::{DataPacket, DisconnectReason, Room};
+use super::proto::models::{DataPacket, DisconnectReason, ParticipantInfo, ParticipantState, Room};
 use super::proto::signal::leave_request::Action;
 use super::proto::signal::{JoinResponse, LeaveRequest, Ping, SyncState, signal_request, signal_response};
 use super::received::Received;
@@ -160,6 +160,10 @@ impl Stay {
             }
         };
         tracing::debug!(?end, "the stay in the room is over");
+        // What was asked for is not asked for again: calls outlive the stay. This is first, as a reader that hears of the end
+        // drops us.
+        commands.close();
+        settle(&self.calls, &mut commands);
         let mut last = None;
         match end {
             End::Asked => self.leave().await,
@@ -170,6 +174,8 @@ impl Stay {
             End::Lost(error) => last = Some(error),
         }
         for sight in self.pending.into_iter().chain(last.map(Sight::Over)) {
+            // A place in the queue that was taken before it closed may be filled even now.
+            settle(&self.calls, &mut commands);
             if seen.send(sight).await.is_err() {
                 return;
             }
@@ -191,6 +197,32 @@ impl Stay {
             () = sleep_until(self.dead.unwrap_or_else(Instant::now)), if self.dead.is_some() => return Err(lost(NO_DATA)),
         }
         Ok(())
+    }
+
+    /// Signalling is read on while the reader is behind, as what keeps the connection comes by it. So that the queue does not
+    /// grow, what the server says of the room joins what waits there already.
+    fn sees_news(&mut self, news: Seen) {
+        if self.pending.len() < MOST_PENDING {
+            return self.sees(news);
+        }
+        // Not before packets that came earlier: they may be of somebody who has left since.
+        let since = self.pending.iter_mut().rev().map_while(|sight| match sight {
+            Sight::Seen(seen) if matches!(**seen, Seen::Packet(_) | Seen::Joined(_)) => None,
+            Sight::Seen(seen) => Some(Some(&mut **seen)),
+            Sight::Alive | Sight::Over(_) => Some(None),
+        });
+        let mut waiting = since.flatten();
+        match news {
+            Seen::Participants(infos) => match waiting.find(|seen| matches!(seen, Seen::Participants(_))) {
+                Some(Seen::Participants(known)) => merge(known, infos),
+                _ => self.sees(Seen::Participants(infos)),
+            },
+            Seen::Room(room) => match waiting.find(|seen| matches!(seen, Seen::Room(_))) {
+                Some(Seen::Room(known)) => *known = room,
+                _ => self.sees(Seen::Room(room)),
+            },
+            other => self.sees(other),
+        }
     }
 
     fn sees(&mut self, seen: Seen) {
@@ -314,7 +346,7 @@ impl Stay {
                 self.say(signal_request::Message::Answer(answer)).await;
             }
             Message::Trickle(trickle) => self.peers.candidate(&trickle),
-            Message::Update(update) => self.sees(Seen::Participants(update.participants)),
+            Message::Update(update) => self.sees_news(Seen::Participants(update.participants)),
             Message::RoomUpdate(update) => self.room(update.room),
             Message::RoomMoved(moved) => {
                 self.door.refresh(moved.token);
@@ -331,7 +363,7 @@ impl Stay {
 
     fn room(&mut self, room: Option<Room>) {
         if let Some(room) = room {
-            self.sees(Seen::Room(room));
+            self.sees_news(Seen::Room(room));
         }
     }
 
@@ -444,6 +476,34 @@ impl Stay {
     }
 }
 
+/// Begins the calls, and declines what is to be declined, of a queue whose stay is over. Packets are lost with the stay.
+fn settle(calls: &Calls, commands: &mut mpsc::Receiver<Command>) {
+    while let Ok(command) = commands.try_recv() {
+        let Command::Act(act) = command else { continue };
+        match *act {
+            Act::Call(call) => calls.begin(call),
+            Act::Decline { id, error } => calls.decline(id, error),
+            Act::Send(_) => {}
+        }
+    }
+}
+
+/// Adds what is said of participants to what waits: of each stay the newest, and its end.
+fn merge(known: &mut Vec<ParticipantInfo>, news: Vec<ParticipantInfo>) {
+    let is_gone = |info: &ParticipantInfo| info.state() == ParticipantState::Disconnected;
+    for info in news {
+        match known.iter_mut().rev().find(|before| before.sid == info.sid) {
+            Some(before) if is_gone(before) => {}
+            Some(before) if !is_gone(&info) => {
+                if before.version <= info.version {
+                    *before = info;
+                }
+            }
+            _ => known.push(info),
+        }
+    }
+}
+
 fn lost(problem: impl Into<String>) -> End {
     End::Lost(RoomError::Cut { problem: problem.into() })
 }
@@ -462,4 +522,63 @@ fn put_out(reason: DisconnectReason) -> RoomError {
 fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+    use std::sync::Arc;
+
+    use tokio::sync::Mutex;
+    use url::Url;
+
+    use super::super::api::ApiClient;
+    use super::super::seen::{ApiCall, ApiError, ApiMethod};
+    use super::super::token::{GivenToken, Key};
+    use super::*;
+    use crate::config::secret::Secret;
+    use crate::tls::Authorities;
+
+    #[tokio::test]
+    async fn what_was_asked_for_when_the_stay_ended_is_answered_all_the_same() {
+        let url = Url::parse("ws://127.0.0.1:1").unwrap();
+        let key = Key::Token(GivenToken::new(Secret::new("t0ken")));
+        let api = ApiClient::new(&url, key, "room_1", &Authorities::default()).unwrap();
+        let (done, answers) = mpsc::unbounded_channel();
+        let mut calls = Calls { api, done, answers: Arc::new(Mutex::new(answers)).lock_owned().await };
+        let (wants, mut commands) = mpsc::channel(4);
+        let (method, timeout) = (ApiMethod::PerformRpc, Duration::from_secs(5));
+        let call = Act::Call(ApiCall { id: "call-1".to_owned(), method, body: Vec::new(), timeout });
+        let decline = Act::Decline { id: "call-2".to_owned(), error: ApiError::Nobody("nobody") };
+        for act in [Act::Send(DataPacket::default()), call, decline] {
+            wants.try_send(Command::Act(Box::new(act))).unwrap();
+        }
+        commands.close();
+        settle(&calls, &mut commands);
+        let mut answered = Vec::new();
+        for _ in 0..2 {
+            let Some(Seen::Answered { id, result: Err(_) }) = calls.answers.recv().await else { panic!("no answer") };
+            answered.push(id);
+        }
+        answered.sort();
+        assert_eq!(answered, ["call-1", "call-2"]);
+    }
+
+    #[test]
+    fn of_each_stay_the_newest_is_kept_and_its_end() {
+        let info = |sid: &str, version: u32, state: ParticipantState| ParticipantInfo {
+            sid: sid.to_owned(),
+            version,
+            state: state.into(),
+            ..ParticipantInfo::default()
+        };
+        let (active, gone) = (ParticipantState::Active, ParticipantState::Disconnected);
+        let mut known = vec![info("PA_1", 1, active)];
+        merge(&mut known, vec![info("PA_1", 3, active), info("PA_2", 1, active), info("PA_1", 2, active)]);
+        assert_eq!(known, [info("PA_1", 3, active), info("PA_2", 1, active)]);
+        merge(&mut known, vec![info("PA_1", 0, gone), info("PA_1", 3, active)]);
+        assert_eq!(known, [info("PA_1", 3, active), info("PA_2", 1, active), info("PA_1", 0, gone)]);
+        merge(&mut known, vec![info("PA_1", 5, active)]);
+        assert_eq!(known.len(), 3);
+    }
 }

@@ -289,6 +289,35 @@ fn who_is_no_agent_tells_of_no_session() {
 }
 
 #[test]
+fn a_caller_s_app_may_tell_its_own_words_and_nobody_beside_it_any() {
+    let final_one = [("lk.segment_id", "SG_1"), ("lk.transcription_final", "true")];
+    let (mut call, _) = Call::begin(vec![phone(), agent(), person("web-1", ParticipantKind::Standard)]);
+    assert!(call.stream("web-1", "PA_web-1", "lk.transcription", b"I am furious!", &final_one).is_empty());
+    assert!(call.stream("sip-1", "PA_web-1", "lk.transcription", b"I am furious!", &final_one).is_empty());
+    let segment = TranscriptionSegment { id: "SG_1".to_owned(), r#final: true, ..TranscriptionSegment::default() };
+    let transcription = Transcription {
+        transcribed_participant_identity: "sip-1".to_owned(),
+        segments: vec![segment],
+        ..Transcription::default()
+    };
+    assert!(call.packet("web-1", "PA_web-1", Payload::Transcription(transcription)).is_empty());
+    // Data may overtake the word that its sender came.
+    assert_eq!(told(&call.said("PA_agent-2", "SG_2", "Hello.")), ["SG_2.1 sip-1: Hello."]);
+    let (mut call, _) = Call::begin(vec![person("web-1", ParticipantKind::Standard), agent()]);
+    let heard = call.stream("web-1", "PA_web-1", "lk.transcription", b"Hello.", &final_one);
+    assert_eq!(told(&heard), ["SG_1.1 web-1: Hello."]);
+}
+
+#[test]
+fn a_session_that_only_refuses_its_history_leaves_the_word_to_the_transcripts() {
+    let (mut call, _) = Call::begin(vec![phone(), agent()]);
+    let request_id = call.asked().last().unwrap().0.clone();
+    let refusal = SessionResponse { request_id, error: Some("not supported".to_owned()), response: None };
+    assert!(call.session("agent-1", SessionContent::Response(refusal)).is_empty());
+    assert_eq!(told(&call.said("PA_agent-1", "SG_1", "No.")), ["SG_1.1 sip-1: No."]);
+}
+
+#[test]
 fn another_agent_tells_what_was_said_when_the_first_one_is_gone() {
     let (mut call, _) = Call::begin(vec![phone(), agent(), person("agent-2", ParticipantKind::Agent)]);
     call.added("agent-1", user("item_1", "Hello."));

@@ -98,13 +98,17 @@ impl Livekit {
             self.sessions.begin_anew();
             self.missed = true;
         } else {
-            self.turns.began(if room.creation_time_ms > 0 { room.creation_time_ms } else { room.creation_time * 1000 });
+            self.turns.began(if room.creation_time_ms > 0 {
+                room.creation_time_ms
+            } else {
+                room.creation_time.saturating_mul(1000)
+            });
         }
         // The room closed behind us, and by coming back we opened another one of its name.
         let over = anew && self.cast.caller_has_left();
         let changes = self.cast.joined(others.iter().filter(|other| other.identity != me.identity), anew);
         let over = over && self.cast.caller().is_none();
-        self.missed |= self.cast.people().any(|one| one.joined_at_ms() + LATE_MS < self.joined_at_ms);
+        self.missed |= self.cast.people().any(|one| one.joined_at_ms().saturating_add(LATE_MS) < self.joined_at_ms);
         out.push(Out::Welcome(self.welcome(room.name.clone(), session_id, again)));
         // The welcome names everybody who is there.
         let welcomed = |change: &Change| matches!(change, Change::Joined(_));
@@ -213,6 +217,9 @@ impl Livekit {
         let DataPacket { participant_identity: identity, participant_sid: sid, value, .. } = packet;
         let sender = Sender { identity, sid };
         match value {
+            // Whoever else is in the room could make up words, or take the place of the agent's account.
+            Some(Payload::StreamHeader(header))
+                if header.topic == TRANSCRIPTION && !self.cast.may_transcribe(&sender.sid, &sender.identity) => {}
             Some(Payload::StreamHeader(header)) => {
                 let topic = header.topic.clone();
                 self.agent_begins(&sender, &header, out);
@@ -227,6 +234,8 @@ impl Livekit {
                 let stream = self.streams.trailer(&sender, trailer);
                 self.stream("a data stream", stream, out);
             }
+            Some(Payload::Transcription(transcription))
+                if !self.cast.may_transcribe(&sender.sid, &transcription.transcribed_participant_identity) => {}
             Some(Payload::Transcription(transcription)) => {
                 let pieces = self.turns.packet(&sender.sid, transcription);
                 for piece in pieces {
@@ -295,7 +304,8 @@ impl Livekit {
             Ok(told) => told,
             Err(detail) => return out.push(bad(SESSION, detail)),
         };
-        if !self.turns.believes(Way::Session, sid) {
+        // An agent that only refuses its history must not silence its transcripts.
+        if told.is_none() || !self.turns.believes(Way::Session, sid) {
             return;
         }
         match told {
