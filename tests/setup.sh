@@ -69,8 +69,8 @@ install_vendors() {
 livekit_version=v1.13.5 livekit_go=1.26
 install_livekit() {
   local target=${CARGO_TARGET_DIR:-target} go=go
-  local home=$target/livekit wanted="$livekit_version"
-  if [ "$(cat "$home/installed" 2>/dev/null)" = "$wanted" ]; then
+  local home=$target/livekit
+  if [ "$(cat "$home/installed" 2>/dev/null)" = "$livekit_version" ]; then
     return
   fi
   local has
@@ -84,7 +84,7 @@ install_livekit() {
   mkdir -p "$home"
   GOBIN=$(cd "$home" && pwd) GOTOOLCHAIN=local GOFLAGS=-trimpath \
     "$go" install "github.com/livekit/livekit-server/cmd/server@$livekit_version"
-  echo "$wanted" >"$home/installed"
+  echo "$livekit_version" >"$home/installed"
 }
 
 want cc build-essential # links, and compiles SQLite and ring

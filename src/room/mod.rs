@@ -8,8 +8,8 @@
 //!
 //! # A dialect in one folder
 //! A dialect says how it introduces itself, what its connections may carry, and how frames and messages translate into each
-//! other; it has no clock and no I/O. Beside its folder it needs a name in [`DialectName`] and its [`Target`]. This one knows callers that
-//! say one line a frame, over a connection that the room opens:
+//! other; it has no clock and no I/O. Beside its folder it needs a name in [`DialectName`] and its [`Target`]. This one knows
+//! callers that say one line a frame, over a connection that the room opens:
 //! ```
 //! use std::time::Duration;
 //! use futures_util::SinkExt;

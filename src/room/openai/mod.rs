@@ -1,9 +1,9 @@
 //! OpenAI's Realtime API, joined as a sideband of a phone call: `wss://…/v1/realtime?call_id=rtc_…`, with the API key; Azure's
 //! form too (`wss://….openai.azure.com/openai/v1/realtime?call_id=…`, whose key travels in `api-key`).
 //!
-//! The caller's turns are the items of the conversation that they spoke ([`items`]); the agent's are answers that were given
-//! whole. What the agent is asked to say waits for the answer in progress ([`speech`]), and our tool stands among the
-//! app's ([`tools`]). [`events`] is what goes over the wire.
+//! The caller's turns are the items of the conversation that they spoke (`items`); the agent's are answers that were given
+//! whole. What the agent is asked to say waits for the answer in progress (`speech`), and our tool stands among the
+//! app's (`tools`). `events` is what goes over the wire.
 
 mod events;
 mod items;
