@@ -95,7 +95,7 @@ async fn a_supervisor_comes_by_the_alerts_link_sees_why_takes_it_and_judges_it_a
 }
 
 #[tokio::test]
-async fn qa_searches_sends_again_and_takes_the_labels_home() {
+async fn qa_searches_sends_again_and_judges() {
     let browser = browser!();
     let pages = Pages::start().await;
     let _calls = furnish(&pages).await;
