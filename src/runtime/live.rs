@@ -40,37 +40,52 @@ impl Live {
     }
 }
 
-async fn write(mut rows: LiveRows, mut queue: mpsc::UnboundedReceiver<LiveChange>) {
-    let (mut changes, mut told) = (Vec::new(), false);
-    let mut works = true;
+async fn write(rows: LiveRows, mut queue: mpsc::UnboundedReceiver<LiveChange>) {
+    let mut board = Board { rows, changes: Vec::new(), works: true };
+    let mut told = false;
     loop {
         // What comes while the disk is at work is written next, all at once. Nobody has a sign of life to give before there
         // was a call.
         let wait = if told { Duration::from_millis(BEAT_MS) } else { Duration::MAX };
-        match timeout(wait, queue.recv_many(&mut changes, BATCH)).await {
+        match timeout(wait, queue.recv_many(&mut board.changes, BATCH)).await {
             Ok(0) => break,
             Ok(_) => told = true,
             Err(_) => {}
         }
         // All that waits, not a batch of it: a store that is locked for long takes the last of each call and no more.
         while let Ok(change) = queue.try_recv() {
-            changes.push(change);
+            board.changes.push(change);
         }
-        let kept = latest(&mut changes);
-        let result = rows.tell(&kept, unix_ms()).await;
+        board.write().await;
+    }
+    if let Err(error) = board.rows.leave().await {
+        tracing::debug!(%error, "the board keeps calls of this process for a while");
+    }
+}
+
+/// What the board is to be told.
+struct Board {
+    rows: LiveRows,
+    changes: Vec<LiveChange>,
+    /// Whether the last write did.
+    works: bool,
+}
+
+impl Board {
+    /// Writes what is to be told, with a sign of life. What could not be written stays, before what comes next: a call whose
+    /// end is lost would stay on the board as long as this process lives.
+    async fn write(&mut self) {
+        let kept = latest(&mut self.changes);
+        let result = self.rows.tell(&kept, unix_ms()).await;
         match &result {
             // A board that stands still harms no call, and says itself that calls are silent.
-            Err(error) if works => tracing::warn!(%error, "the board is not told how calls stand"),
+            Err(error) if self.works => tracing::warn!(%error, "the board is not told how calls stand"),
             _ => {}
         }
-        works = result.is_ok();
-        if !works {
-            // Before what comes next: a call whose end is lost would stay on the board as long as this process lives.
-            changes = kept;
+        self.works = result.is_ok();
+        if !self.works {
+            self.changes = kept;
         }
-    }
-    if let Err(error) = rows.leave().await {
-        tracing::debug!(%error, "the board keeps calls of this process for a while");
     }
 }
 
@@ -384,27 +399,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, away) = (folder.path().join("store.db"), folder.path().join("away.db"));
         let store = Store::open(&file.to_str().unwrap().parse().unwrap()).await.unwrap();
-        let (live, task) = Live::start(&store);
+        let mut board = Board { rows: store.live(), changes: Vec::new(), works: true };
         let call = Told::new(KeepTranscripts::None).last().unwrap();
         let stands = |room: &str| LiveChange::Stands(Box::new(LiveCall { room_name: room.to_owned(), ..call.clone() }));
         std::fs::rename(&file, &away).unwrap();
-        live.tell(stands("a"));
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        board.changes.push(stands("a"));
+        board.write().await;
+        assert!(!board.works, "there is no file");
         std::fs::rename(&away, &file).unwrap();
-        live.tell(stands("b"));
-        let mut rows = Vec::new();
-        for _ in 0..200 {
-            rows = store.board(unix_ms()).await.unwrap();
-            if rows.len() == 2 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        board.changes.push(stands("b"));
+        board.write().await;
+        assert!(board.works && board.changes.is_empty());
+        let rows = store.board(unix_ms()).await.unwrap();
         let mut rooms: Vec<_> = rows.into_iter().map(|row| row.call.room_name).collect();
         rooms.sort();
         assert_eq!(rooms, ["a", "b"]);
-        drop(live);
-        task.await.unwrap();
+        board.rows.leave().await.unwrap();
         assert!(store.board(unix_ms()).await.unwrap().is_empty(), "it takes back what it told");
     }
 
