@@ -12,8 +12,12 @@ use wiremock::{Request, Respond, ResponseTemplate};
 use crate::llm::{good, server};
 use crate::support::{Program, soon};
 
-/// What the last of three calls says, about which an LLM is asked that never answers.
+/// What the last call says, about which an LLM is asked that never answers.
 const HANGS: &str = "It went dark on Tuesday and nobody ever came to look at it.";
+
+/// So many calls come before it. As many are under way at a time at most, so that the last one is begun, on any number of
+/// cores, only once there is a result of the first.
+const BEFORE: usize = 64;
 
 /// An LLM that thinks for ever about one turn, and says when it has begun to.
 struct Thinks(Arc<Notify>);
@@ -28,14 +32,15 @@ impl Respond for Thinks {
     }
 }
 
-/// The flags that let a program ask one question at a time, with three calls to ask about.
+/// The flags that let a program ask one question at a time, with calls to ask about.
 fn asks(program: &Program, url: &str) -> Vec<String> {
-    let calls: Vec<String> = ["I have called three times and nobody rang me back.", "The bill is wrong again.", HANGS]
-        .iter()
-        .zip(["one", "two", "three"])
-        .map(|(text, id)| {
-            json!({"id": id, "escalate": true, "at": 0, "turns": [{"role": "caller", "text": text, "sentiment": 2}]})
-                .to_string()
+    let calls: Vec<String> = (1..=BEFORE)
+        .map(|call| format!("I have called {call} times and nobody rang me back."))
+        .chain([HANGS.to_owned()])
+        .enumerate()
+        .map(|(id, text)| {
+            let turns = json!([{"role": "caller", "text": text, "sentiment": 2}]);
+            json!({"id": format!("call-{id}"), "escalate": true, "at": 0, "turns": turns}).to_string()
         })
         .collect();
     let file = program.folder.path().join("calls.jsonl");
@@ -75,7 +80,7 @@ async fn stopped(command: &[&str]) -> (Option<i32>, String, String) {
 async fn evaluate_prints_the_figures_of_what_it_has_measured() {
     let (code, printed, said) = stopped(&["evaluate"]).await;
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("stopped: ") && said.contains(" of 3 calls are measured"), "{said}");
+    assert!(said.contains("stopped: ") && said.contains(&format!(" of {} calls are measured", BEFORE + 1)), "{said}");
     assert!(printed.contains("all"), "{printed}");
 }
 
@@ -85,7 +90,7 @@ async fn replay_prints_its_calls_and_their_count() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("calls are replayed"), "{said}");
     let calls = printed.lines().filter(|line| line.contains(r#""type":"summary""#)).count();
-    assert!((1..3).contains(&calls) && said.contains(&format!("stopped: {calls} calls")), "{printed}{said}");
+    assert!((1..=BEFORE).contains(&calls) && said.contains(&format!("stopped: {calls} calls")), "{printed}{said}");
     let (code, printed, said) = stopped(&["replay", "--format", "junit"]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(printed.trim_end().ends_with("</testsuites>"), "a report is whole: {printed}");
