@@ -97,6 +97,7 @@ want linphonec linphone-cli # the phones of an attended transfer
 want node nodejs # runs what reads our messages to Slack and Teams
 want npm npm
 want python3 python3
+want openssl openssl # the certificate of a LiveKit server
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 if [ "${SIDECAR_TEST_NO_BROWSER:-}" = 1 ]; then
   echo "tests/setup.sh: no Chromium, as SIDECAR_TEST_NO_BROWSER=1 says; the tests of pages in a browser will not test"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -54,12 +55,12 @@ class Listener:
         self.recording = at.folder / f"recording-{time.monotonic_ns()}.jsonl"
         self.sidecar: Sidecar | None = None
 
-    async def attach(self, room: str, secret: str = SECRET) -> Sidecar:
-        arguments = ("--dialect", "livekit", "--room-url", self._url or self._livekit.url, "--room", room)
+    async def attach(self, room: str, *flags: str) -> Sidecar:
+        arguments = ("--dialect", "livekit", "--room-url", self._url or self._livekit.url, "--room", room, *flags)
         self.sidecar = await self._at.run(
             "attach",
             *(*arguments, "--record", str(self.recording), "--agent", str(self._at.agent(SETTINGS))),
-            env={"SIDECAR_LIVEKIT_API_KEY": KEY, "SIDECAR_LIVEKIT_API_SECRET": secret, "SIDECAR_LOG": "debug"},
+            env={"SIDECAR_LIVEKIT_API_KEY": KEY, "SIDECAR_LIVEKIT_API_SECRET": SECRET, "SIDECAR_LOG": "debug"},
         )
         return self.sidecar
 
@@ -111,10 +112,13 @@ class Between:
 
 
 @asynccontextmanager
-async def between(port: int, swap: tuple[bytes, bytes] = (b"", b"")) -> AsyncIterator[Between]:
+async def between(
+    port: int, swap: tuple[bytes, bytes] = (b"", b""), host: str = "127.0.0.1"
+) -> AsyncIterator[Between]:
     carrier = Between(port, swap)
-    listener = await asyncio.start_server(carrier.carry, "127.0.0.1", 0)
-    carrier.url = f"ws://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener = await asyncio.start_server(carrier.carry, host, 0)
+    here = f"[{host}]" if ":" in host else host
+    carrier.url = f"ws://{here}:{listener.sockets[0].getsockname()[1]}"
     try:
         yield carrier
     finally:
@@ -214,7 +218,7 @@ async def test_a_wrong_secret_is_refused_at_once_and_not_shown(tmp_path: Path) -
             *(*at.program("attach"), "--dialect", "livekit", "--room-url", livekit.url, "--room", "room_1"),
             *("--agent", str(at.agent(SETTINGS))),
             env={**at.environment(), "SIDECAR_LIVEKIT_API_KEY": KEY, "SIDECAR_LIVEKIT_API_SECRET": "hunter2" * 8}
-            | {"SIDECAR_LOG": "trace"},
+            | {"SIDECAR_LOG": "debug"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -237,6 +241,58 @@ async def test_tcp_will_do_where_udp_does_not_get_through(tmp_path: Path) -> Non
         await caller.end()
         assert await sidecar.exit() == 0
         assert listener.heard() == numbers(20)
+
+
+@asynccontextmanager
+async def behind_tls(folder: Path, port: int) -> AsyncIterator[tuple[str, Path]]:
+    """What ends TLS before a server, and the certificate of its authority."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    made = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+        *("-addext", "basicConstraints=critical,CA:FALSE"),
+        *("-keyout", str(key), "-out", str(certificate)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await soon("a certificate", made.wait()) == 0
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    carrier = Between(port)
+    listener = await asyncio.start_server(carrier.carry, "127.0.0.1", 0, ssl=context)
+    try:
+        yield f"wss://localhost:{listener.sockets[0].getsockname()[1]}", certificate
+    finally:
+        listener.close()
+        carrier.cut()
+
+
+@in_loop
+async def test_a_server_behind_tls_is_joined_where_its_authority_is_trusted(tmp_path: Path) -> None:
+    async with place(tmp_path) as (livekit, at), going_on(Publisher(livekit, "room_1")) as caller:
+        async with behind_tls(tmp_path, livekit.port) as (url, certificate):
+            listener = Listener(at, livekit, url)
+            sidecar = await listener.attach("room_1", "--ca-file", str(certificate))
+            await sidecar.event("attached")
+            await caller.say(5)
+            await listener.has_heard(5)
+            await caller.end()
+            assert await sidecar.exit() == 0
+        assert listener.heard() == numbers(5)
+
+
+@in_loop
+async def test_a_server_is_found_at_an_address_of_ipv6(tmp_path: Path) -> None:
+    # Its media stay with IPv4: LiveKit offers nothing at the loopback address of IPv6.
+    async with place(tmp_path) as (livekit, at), going_on(Publisher(livekit, "room_1")) as caller:
+        async with between(livekit.port, host="::1") as carrier:
+            listener = Listener(at, livekit, carrier.url)
+            sidecar = await listener.attach("room_1")
+            await sidecar.event("attached")
+            await caller.say(5)
+            await listener.has_heard(5)
+            await caller.end()
+            assert await sidecar.exit() == 0
+        assert listener.heard() == numbers(5)
 
 
 @in_loop

@@ -1,6 +1,7 @@
 //! `manual`: the pages, as somebody at a terminal reads them, and that what they say is so.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use sentiment_sidecar::config::schema::settings_schema;
@@ -124,4 +125,35 @@ fn the_secrets_on_the_settings_page_are_those_that_attach_names() {
     let help = program.find_subcommand("attach").unwrap().get_after_help().unwrap().to_string();
     let named: BTreeSet<&str> = help.split_whitespace().filter(|word| word.starts_with("SIDECAR_")).collect();
     assert_eq!(told, named);
+}
+
+/// All scenario tests' code.
+fn scenarios(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| {
+            if path.is_dir() {
+                scenarios(&path)
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                std::fs::read_to_string(&path).unwrap()
+            } else {
+                String::new()
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn the_tests_that_the_rooms_page_names_are_there() {
+    let page = manual::page("rooms").unwrap().text;
+    let table = page.split("## ").find(|part| part.starts_with("Dialects side by side")).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with('|')).skip(2);
+    let named = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect::<BTreeSet<_>>();
+    let code = scenarios(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"));
+    // Those in Python are looked for in Python.
+    let ours: Vec<_> = named.iter().filter(|name| !name.starts_with("test_")).collect();
+    assert!(ours.len() > 3 && named.len() > 20, "{named:?}");
+    for name in ours {
+        assert!(code.contains(&format!("fn {name}(")), "{name}");
+    }
 }
