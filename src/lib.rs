@@ -16,7 +16,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`telemetry`] | logs |
+//! | [`telemetry`] | logs, and what is counted |
 //! | [`manual`] | the manual for those who use the program, as it prints it |
 //! | [`number`] | phone numbers and digits |
 //! | [`clock`] | time, for the core and for the world |
@@ -34,7 +34,7 @@
 //! | [`notify`] | telling people: formats, signature, schedule, addresses never dialled, delivery |
 //! | [`replay`] | recordings through the core in virtual time, with expectations |
 //! | [`runtime`] | hosts and their live calls: the drive loop, the only task tree, shutdown |
-//! | [`web`] | the HTTP server: review pages and their JSON API |
+//! | [`web`] | the HTTP servers: review pages and their JSON API, probes and metrics |
 //! | [`cli`] | one file per subcommand; exit codes |
 //!
 //! # The drive loop

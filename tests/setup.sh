@@ -94,6 +94,7 @@ compgen -G '/usr/lib/*/kamailio/modules/tls.so' >/dev/null || packages+=(kamaili
 want dnsmasq dnsmasq-base # the name server that knows where SIP peers are
 want baresip baresip-core # the caller's phone, and the human's
 want linphonec linphone-cli # the phones of an attended transfer
+want promtool prometheus # judges our metrics, alerts and dashboard
 want node nodejs # runs what reads our messages to Slack and Teams
 want npm npm
 want python3 python3

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::events::Events;
 use super::exit::{Exit, Failure};
+use super::health::HealthArgs;
 use super::raters::{CassetteArgs, authorities};
 use super::secrets;
 use super::settings_args::SettingsArgs;
@@ -26,10 +27,12 @@ use crate::runtime::journal::Journal;
 use crate::runtime::{Attachment, Call, Ending, Host, Means, RatingPool, shutdown};
 use crate::sentiment::{self, Rater};
 use crate::store::{Store, StoreUrl};
+use crate::telemetry::meter::Meter;
 use crate::telemetry::{self, LogFormat};
 use crate::tls::Authorities;
 use crate::transfer::sip;
 use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
+use crate::web::health::Health;
 
 /// Join a live room, rate the caller's turns and escalate when it is time, until the call ends.
 ///
@@ -88,6 +91,8 @@ pub struct AttachArgs {
     /// Choose how log lines look. SIDECAR_LOG chooses which there are: SIDECAR_LOG=info shows each step of a transfer.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    #[command(flatten)]
+    health: HealthArgs,
     // Last, as its heading would also stand over what follows.
     #[command(flatten)]
     settings: SettingsArgs,
@@ -114,7 +119,8 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
     shutdown::survive_file_limits();
     let settings = Arc::new(args.settings.load()?.settings);
     let secrets = secrets::load(&USED)?;
-    let events = Events::start();
+    let meter = Arc::new(Meter::new());
+    let events = Events::start(Arc::clone(&meter));
     if !settings.enabled {
         events.disabled("sentimentEscalationEnabled is false");
         events.close();
@@ -123,14 +129,20 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
     whisper(&settings)?;
     let authorities = authorities(args.ca_file.as_deref())?;
     let cassettes = CassetteArgs { record_cassette: args.record_cassette.clone(), ..CassetteArgs::default() };
-    let embedded = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
-    let raters = cassettes.live(embedded, secrets.llm_api_key.clone(), &authorities)?;
+    let embedded = RatingPool::of_machine().metered(Arc::clone(&meter)).rater(Arc::new(sentiment::embedded()));
+    let raters = cassettes.live(embedded, secrets.llm_api_key.clone(), &authorities)?.metered(Arc::clone(&meter));
     let rater = raters.of(&settings)?;
-    let (means, attachment) = prepare(args, settings, secrets, rater, authorities).await?;
+    let listen = args.health.clone();
+    let (means, attachment) = prepare(args, settings, secrets, rater, authorities, meter).await?;
+    let health = Health::new(Arc::clone(&means.meter), means.store.clone(), stop.clone());
+    let serving = listen.serve(health).await?;
     let host = Host::start(means, stop);
     let ending = host.attach(attachment, told(&events)).await;
     host.close().await;
     events.close();
+    if let Some(serving) = serving {
+        serving.close().await;
+    }
     for llm in raters.llms() {
         tracing::info!(turns = %llm.stats(), "what came of asking the LLM");
     }
@@ -160,6 +172,7 @@ async fn prepare(
     secrets: Secrets,
     rater: Arc<dyn Rater>,
     authorities: Authorities,
+    meter: Arc<Meter>,
 ) -> Result<(Means, Attachment), Failure> {
     if settings.action.kind() == ActionKind::Transfer {
         sip::check_settings(&settings.sip).map_err(|error| Failure::new(Exit::BadSettings, error))?;
@@ -184,7 +197,7 @@ async fn prepare(
         }
         DialectName::Openai => Target::openai(args.room_url, args.room, secrets.room_token.clone()),
     };
-    let means = Means { store, deliverer, sip_password: secrets.sip_password, authorities };
+    let means = Means { store, deliverer, sip_password: secrets.sip_password, authorities, meter };
     Ok((means, Attachment { settings, room, rater, shadow: args.shadow, recorder, journal }))
 }
 

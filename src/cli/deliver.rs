@@ -2,12 +2,14 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
+use super::health::HealthArgs;
 use super::raters::authorities;
 use super::secrets;
 use super::settings_args::SourceArgs;
@@ -20,9 +22,11 @@ use crate::config::secret::SecretName;
 use crate::config::target_secrets::TargetSecrets;
 use crate::notify::Deliverer;
 use crate::notify::sign::{NoSigner, Signer};
-use crate::runtime::shutdown;
+use crate::runtime::{delivered, shutdown};
 use crate::store::{Claim, Store, StoreError, StoreUrl};
+use crate::telemetry::meter::Meter;
 use crate::telemetry::shown::json_line;
+use crate::web::health::Health;
 
 /// Webhooks of one pass.
 const MAX_PASS: usize = 100_000;
@@ -73,6 +77,8 @@ pub struct DeliverArgs {
     /// Let --until-empty wait so long at most.
     #[arg(long = "for", value_name = "SECONDS", requires = "until_empty", default_value_t = 300)]
     for_s: u64,
+    #[command(flatten)]
+    health: HealthArgs,
     // Last, as its heading would also stand over what follows.
     #[command(flatten)]
     settings: SourceArgs,
@@ -114,13 +120,18 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     }
     let store = Store::open(&url).await?;
     let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities).with_secrets(secrets);
-    let (clock, tally) = (clock::system(), Tally::default());
-    let mut courier = Courier { store: store.clone(), deliverer, outgoing, clock, stop, tally };
+    let (clock, tally, meter) = (clock::system(), Tally::default(), Arc::new(Meter::new()));
+    let health = Health::new(Arc::clone(&meter), store.clone(), stop.clone());
+    let serving = args.health.serve(health).await?;
+    let mut courier = Courier { store: store.clone(), deliverer, outgoing, clock, stop, tally, meter };
     let result = courier.run(&args).await;
     let pending = store.pending_count().await;
     let Tally { delivered, put_off, given_up } = courier.tally;
     let pending_text = pending.as_ref().map_or_else(|_| "?".to_owned(), u64::to_string);
     anstream::eprintln!("{delivered} delivered, {put_off} put off, {given_up} given up, {pending_text} pending");
+    if let Some(serving) = serving {
+        serving.close().await;
+    }
     result?;
     drop(courier);
     store.close().await;
@@ -135,6 +146,7 @@ struct Courier {
     clock: Clock,
     stop: CancellationToken,
     tally: Tally,
+    meter: Arc<Meter>,
 }
 
 impl Courier {
@@ -173,6 +185,7 @@ impl Courier {
             .deliverer
             .sweep_until(MAX_PASS, &self.stop, |claim, result| {
                 tally.count(result);
+                delivered(&self.meter, result);
                 if written.is_ok() {
                     written = print(claim, result);
                 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::call::report::Report;
+use crate::telemetry::meter::Meter;
 use crate::telemetry::shown::json_line;
 
 /// How many events wait for a reader at most.
@@ -84,10 +85,11 @@ struct State {
     closing: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    meter: Arc<Meter>,
 }
 
 impl Shared {
@@ -102,9 +104,10 @@ impl Shared {
 pub(super) struct Events(Arc<Shared>);
 
 impl Events {
-    /// Starts the thread that writes. Where the system has no thread to give, events are written at once.
-    pub(super) fn start() -> Self {
-        let shared = Arc::new(Shared::default());
+    /// Starts the thread that writes. Where the system has no thread to give, events are written at once. What is dropped is
+    /// counted there.
+    pub(super) fn start(meter: Arc<Meter>) -> Self {
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), meter });
         let writer = Arc::clone(&shared);
         let started = std::thread::Builder::new()
             .name("events".to_owned())
@@ -136,8 +139,11 @@ impl Events {
             return;
         }
         // Said on stderr at the first one, and whenever there are twice as many.
-        if state.queue.push(worth, line) && state.queue.dropped.is_power_of_two() {
-            tracing::warn!(dropped = state.queue.dropped, "standard output is not read; events are dropped");
+        if state.queue.push(worth, line) {
+            self.0.meter.event_lost();
+            if state.queue.dropped.is_power_of_two() {
+                tracing::warn!(dropped = state.queue.dropped, "standard output is not read; events are dropped");
+            }
         }
         drop(state);
         self.0.changed.notify_all();

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod evaluate;
 mod events;
 pub mod exit;
+pub mod health;
 pub mod import_args;
 pub mod manual;
 mod progress;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::counted::Counted;
 use super::edges::Edges;
 use super::host::Host;
 use super::journal::Journal;
@@ -77,6 +78,19 @@ pub enum Ending {
     Broke,
 }
 
+impl Ending {
+    /// Its name, as it is counted.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ended { .. } => "ended",
+            Self::Refused(_) => "refused",
+            Self::Lost(_) => "lost",
+            Self::Broke => "broke",
+        }
+    }
+}
+
 /// What happened next.
 enum Happened {
     Room(RoomEvent),
@@ -101,6 +115,7 @@ struct Loop<F> {
     /// The room has nothing more to say.
     over: bool,
     tally: Tally,
+    counted: Counted,
 }
 
 /// What was reported of the call so far, for the last report of one that breaks.
@@ -151,6 +166,7 @@ impl Attachment {
             failed: None,
             over: false,
             tally: Tally::default(),
+            counted: Counted::began(Arc::clone(&host.meter)),
         };
         // After a panic nothing asks the core again: only what holds channels is used, and reports what came.
         let driven = AssertUnwindSafe(driver.drive(&stop)).catch_unwind().await;
@@ -161,9 +177,14 @@ impl Attachment {
             driver.tell(&last);
             Ending::Broke
         });
-        let Loop { name, edges, mut inputs, mut tell, room, .. } = driver;
-        edges.settle(&mut inputs, &mut |report: &Report| tell(&name, report)).await;
+        let Loop { name, edges, mut inputs, mut tell, room, mut counted, .. } = driver;
+        let last = &mut |report: &Report| {
+            counted.reported(report);
+            tell(&name, report);
+        };
+        edges.settle(&mut inputs, last).await;
         room.close().await;
+        counted.ended(ending.name());
         ending
     }
 }
@@ -208,6 +229,7 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
             RoomEvent::Message(message) => self.room_message(message),
             RoomEvent::Lost { detail, retry_in_ms } => {
                 tracing::warn!(%detail, retry_in_ms, "the room is gone; trying again");
+                self.counted.cut();
                 self.warn(format!("no connection to the room ({detail}); next try in {retry_in_ms} ms"))
             }
             RoomEvent::HistoryMissing { first } => self.warn(format!(
@@ -318,6 +340,7 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
 
     fn tell(&mut self, report: &Report) {
         self.tally.count(report);
+        self.counted.reported(report);
         (self.tell)(&self.name, report);
     }
 

@@ -187,11 +187,14 @@ impl Edges {
     /// Rates a turn by the deadline. What the rater thinks of later re-rates it, while the call lasts.
     fn rate(&self, turn_id: String, rev: u32, turn: TurnInContext) {
         let (rater, inputs, over) = (Arc::clone(&self.rater), self.inputs.clone(), self.over.clone());
+        let meter = Arc::clone(&self.host.meter);
         let deadline_ms = self.settings.rater_deadline_ms;
         self.spawn(async move {
+            let asked = Instant::now();
             let opinions = timeout(Duration::from_millis(deadline_ms), rater.opinions(&turn)).await;
             let Opinions { first, later } =
                 opinions.unwrap_or_else(|_| Opinions::only(Err(RateError::Deadline { deadline_ms })));
+            meter.rating_took(asked.elapsed());
             drop(inputs.send(Input::Rated { turn_id: turn_id.clone(), rev, result: first.into() }));
             let Some(later) = later else { return };
             tokio::select! {

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::attachment::{Attachment, Call, Ending};
+use super::counted::delivered;
 use super::live::Live;
 use super::sip_agents::SipAgents;
 use super::writer::Writer;
@@ -19,6 +20,7 @@ use crate::call::report::Report;
 use crate::config::secret::Secret;
 use crate::notify::Deliverer;
 use crate::store::{Claim, Store};
+use crate::telemetry::meter::Meter;
 use crate::telemetry::shown::without_numbers;
 use crate::tls::Authorities;
 
@@ -40,16 +42,19 @@ pub struct Means {
     pub sip_password: Option<Secret>,
     /// Who vouches for the servers that are dialled.
     pub authorities: Authorities,
+    /// Where what happens is counted.
+    pub meter: Arc<Meter>,
 }
 
-/// What a process owns once: the store and its one writer, what the board is told, the deliverer, one sweeper, the SIP agents, whom TLS trusts, and
-/// the request to stop. It serves any number of calls, each a task of its own.
+/// What a process owns once: the store and its one writer, what the board is told, the deliverer, one sweeper, the SIP agents, whom TLS trusts, the
+/// meter, and the request to stop. It serves any number of calls, each a task of its own.
 pub struct Host {
     pub(super) deliverer: Option<Arc<Deliverer>>,
     pub(super) sip: SipAgents,
     pub(super) authorities: Authorities,
     pub(super) writer: Writer,
     pub(super) live: Live,
+    pub(super) meter: Arc<Meter>,
     /// Asks all calls to finish.
     stop: CancellationToken,
     /// No further attempt is begun.
@@ -63,11 +68,12 @@ impl Host {
     #[must_use]
     pub fn start(means: Means, stop: CancellationToken) -> Arc<Self> {
         let (live, telling) = Live::start(&means.store);
-        let (writer, writing) = Writer::start(means.store);
+        let (writer, writing) = Writer::start(means.store, Arc::clone(&means.meter));
         let over = CancellationToken::new();
         let mut background = vec![writing, telling];
         if let Some(deliverer) = &means.deliverer {
-            background.push(tokio::spawn(sweep(Arc::clone(deliverer), over.clone())));
+            let (deliverer, meter) = (Arc::clone(deliverer), Arc::clone(&means.meter));
+            background.push(tokio::spawn(sweep(deliverer, over.clone(), meter)));
         }
         Arc::new(Self {
             deliverer: means.deliverer,
@@ -75,6 +81,7 @@ impl Host {
             authorities: means.authorities,
             writer,
             live,
+            meter: means.meter,
             stop,
             over,
             calls: TaskTracker::new(),
@@ -102,7 +109,7 @@ impl Host {
     /// Lets what was refused by an earlier allow-list be sent by the one of these settings.
     pub(super) fn readmit(&self, outgoing: Arc<[Outgoing]>) {
         let Some(deliverer) = self.deliverer.clone() else { return };
-        let over = self.over.clone();
+        let (over, meter) = (self.over.clone(), Arc::clone(&self.meter));
         tokio::spawn(async move {
             let mut any = false;
             for place in outgoing.iter() {
@@ -114,7 +121,7 @@ impl Host {
                 }
             }
             if any {
-                look_through(&deliverer, &over).await;
+                look_through(&deliverer, &over, &meter).await;
             }
         });
     }
@@ -149,9 +156,9 @@ impl Host {
 }
 
 /// Sends what processes before this one left behind.
-async fn sweep(deliverer: Arc<Deliverer>, over: CancellationToken) {
+async fn sweep(deliverer: Arc<Deliverer>, over: CancellationToken, meter: Arc<Meter>) {
     loop {
-        look_through(&deliverer, &over).await;
+        look_through(&deliverer, &over, &meter).await;
         tokio::select! {
             () = over.cancelled() => return,
             () = sleep(SWEEP_EVERY.mul_f64(1.0 + fastrand::f64())) => {}
@@ -160,8 +167,9 @@ async fn sweep(deliverer: Arc<Deliverer>, over: CancellationToken) {
 }
 
 /// Attempts a few of what is due in the outbox.
-async fn look_through(deliverer: &Deliverer, over: &CancellationToken) {
+async fn look_through(deliverer: &Deliverer, over: &CancellationToken, meter: &Meter) {
     let each = |claim: &Claim, result: &DeliveryResult| {
+        delivered(meter, result);
         let (alert_id, target) = (&claim.alert_id, &claim.outgoing.target);
         tracing::info!(%alert_id, target, ?result, "attempted a webhook that an earlier process left");
     };

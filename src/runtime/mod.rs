@@ -2,12 +2,13 @@
 //!
 //! [`host`] is what a process owns once, [`attachment`] one call in it and its drive loop. `edges` carries out what the core
 //! wants (rate, store, deliver, transfer) and brings the answers back as inputs; [`pool`] is where ratings are computed,
-//! `writer` the one task that writes to the store, `live` the one that tells the board how calls stand, `sip_agents` who transfers; `about` knows whom a call's alerts are about,
+//! `writer` the one task that writes to the store, `counted` what is counted of calls, `live` the one that tells the board how calls stand, `sip_agents` who transfers; `about` knows whom a call's alerts are about,
 //! and `transcript` what is kept of what was said. [`journal`] writes inputs and outputs down,
 //! [`shutdown`] turns signals into a request to stop.
 
 mod about;
 pub mod attachment;
+mod counted;
 mod edges;
 pub mod host;
 pub mod journal;
@@ -19,5 +20,6 @@ mod transcript;
 mod writer;
 
 pub use attachment::{Attachment, Call, Ending, Event};
+pub use counted::delivered;
 pub use host::{Host, Means};
 pub use pool::RatingPool;

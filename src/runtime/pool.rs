@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::sentiment::{RateError, RateFuture, Rater, Rating, TurnInContext};
+use crate::telemetry::meter::Meter;
 
 /// How many turns may wait for a thread. At some milliseconds a turn the last of them would come minutes too late.
 const MAX_WAITING: usize = 16 * 1024;
@@ -19,6 +20,7 @@ const MAX_WAITING: usize = 16 * 1024;
 pub struct RatingPool {
     threads: Arc<Threads>,
     places: Arc<Semaphore>,
+    meter: Arc<Meter>,
 }
 
 impl RatingPool {
@@ -32,13 +34,24 @@ impl RatingPool {
     #[must_use]
     pub fn with_queue(threads: NonZeroUsize, waiting: usize) -> Self {
         let free = Free { threads: threads.get(), waiting: Vec::new() };
-        Self { threads: Arc::new(Threads(Mutex::new(free))), places: Arc::new(Semaphore::new(waiting)) }
+        Self {
+            threads: Arc::new(Threads(Mutex::new(free))),
+            places: Arc::new(Semaphore::new(waiting)),
+            meter: Arc::default(),
+        }
     }
 
     /// A pool of as many threads as the machine has processors for us.
     #[must_use]
     pub fn of_machine() -> Self {
         Self::new(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// Counts what is in the pool there.
+    #[must_use]
+    pub fn metered(mut self, meter: Arc<Meter>) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// A rater that computes in this pool. One that panics leaves that turn unrated, and nothing else.
@@ -50,6 +63,7 @@ impl RatingPool {
     async fn rate(&self, inner: &Arc<dyn Rater>, turn: &TurnInContext) -> Result<Rating, RateError> {
         let failed = |detail: &str| RateError::Failed { detail: detail.to_owned() };
         let _place = self.places.try_acquire().map_err(|_| failed("too many turns wait to be rated"))?;
+        let _counted = InPool::enter(&self.meter);
         let permit = self.threads.acquire().await.ok_or_else(|| failed("no thread rates"))?;
         let (inner, turn, handle) = (Arc::clone(inner), turn.clone(), Handle::current());
         let work = tokio::task::spawn_blocking(move || {
@@ -61,6 +75,22 @@ impl RatingPool {
             tracing::error!(panicked = error.is_panic(), "a rating broke off");
             Err(failed("it broke off"))
         })
+    }
+}
+
+/// A turn in the pool, counted until it is rated or given up.
+struct InPool<'a>(&'a Meter);
+
+impl<'a> InPool<'a> {
+    fn enter(meter: &'a Meter) -> Self {
+        meter.in_pool(1);
+        Self(meter)
+    }
+}
+
+impl Drop for InPool<'_> {
+    fn drop(&mut self) {
+        self.0.in_pool(-1);
     }
 }
 
@@ -183,7 +213,8 @@ mod tests {
     #[tokio::test]
     async fn the_queue_is_bounded_and_a_panic_costs_one_turn() {
         let ((begun, has_begun), (go, gate)) = (channel(), channel());
-        let pool = RatingPool::with_queue(NonZeroUsize::MIN, 2);
+        let meter = Arc::new(Meter::new());
+        let pool = RatingPool::with_queue(NonZeroUsize::MIN, 2).metered(Arc::clone(&meter));
         let rater = pool.rater(Arc::new(Gated { begun: Mutex::new(begun), go: Mutex::new(gate) }));
         let ask = |text: &str| {
             let (rater, turn) = (Arc::clone(&rater), turn(text));
@@ -194,6 +225,7 @@ mod tests {
         let second = ask("second");
         tokio::task::yield_now().await;
         assert!(matches!(ask("third").await.unwrap(), Err(RateError::Failed { .. })), "both places are taken");
+        assert_eq!(meter.pool_turns(), 2);
         assert_eq!(has_begun.recv().unwrap(), "first");
         go.send(()).unwrap();
         assert!(matches!(first.await.unwrap(), Err(RateError::Language { .. })), "it was asked");
@@ -201,6 +233,7 @@ mod tests {
         go.send(()).unwrap();
         assert!(matches!(second.await.unwrap(), Err(RateError::Language { .. })));
         assert!(matches!(ask("panic").await.unwrap(), Err(RateError::Failed { .. })));
+        assert_eq!(meter.pool_turns(), 0);
         go.send(()).unwrap();
     }
 }

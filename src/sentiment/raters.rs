@@ -10,6 +10,7 @@ use super::cassette::Cassette;
 use super::llm::{LlmRater, LlmStart, Pace};
 use crate::config::secret::Secret;
 use crate::config::settings::{Llm, Settings};
+use crate::telemetry::meter::Meter;
 use crate::tls::Authorities;
 
 /// Where an LLM's answers come from.
@@ -54,6 +55,7 @@ pub struct Raters {
     haste: Haste,
     authorities: Authorities,
     llms: Mutex<Vec<(Llm, Arc<LlmRater>)>>,
+    meter: Arc<Meter>,
 }
 
 impl Raters {
@@ -61,7 +63,14 @@ impl Raters {
     /// `authorities` vouch for it.
     #[must_use]
     pub fn new(embedded: Arc<dyn Rater>, answers: Answers, haste: Haste, authorities: Authorities) -> Self {
-        Self { embedded, answers, haste, authorities, llms: Mutex::default() }
+        Self { embedded, answers, haste, authorities, llms: Mutex::default(), meter: Arc::default() }
+    }
+
+    /// Counts what comes of asking there.
+    #[must_use]
+    pub fn metered(mut self, meter: Arc<Meter>) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// The rater that the settings ask for.
@@ -93,7 +102,7 @@ impl Raters {
                 LlmRater::new(settings, key.as_ref(), cassette.clone(), pace, &self.authorities)?
             }
         };
-        let llm = Arc::new(llm);
+        let llm = Arc::new(llm.metered(Arc::clone(&self.meter)));
         llms.push((settings.clone(), Arc::clone(&llm)));
         Ok(Some(llm))
     }

@@ -1,6 +1,7 @@
-//! Logs: structured, on stderr, without callers' words or phone numbers above `trace`; and [`shown`], which makes what others
-//! said fit for a log line or a terminal.
+//! Logs: structured, on stderr, without callers' words or phone numbers above `trace`; [`meter`], which counts; and [`shown`],
+//! which makes what others said fit for a log line or a terminal.
 
+pub mod meter;
 pub mod shown;
 
 use std::fmt::{self, Debug};

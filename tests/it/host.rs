@@ -20,6 +20,7 @@ use sentiment_sidecar::sentiment::{
     Label, RateFuture, Rater, Rating, RatingSource, Sentiment, TurnInContext, Unit, Valence,
 };
 use sentiment_sidecar::store::{Store, StoreUrl};
+use sentiment_sidecar::telemetry::meter::Meter;
 use sentiment_sidecar::tls::Authorities;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -175,9 +176,10 @@ async fn five_hundred_calls_share_a_process_and_none_disturbs_another() {
     let sip_port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let settings = settings(&receiver.uri(), sip_port);
     let stop = shutdown::on_signal();
-    let means = Means { store: store.clone(), deliverer, sip_password: None, authorities: Authorities::default() };
+    let (authorities, meter) = (Authorities::default(), Arc::new(Meter::new()));
+    let means = Means { store: store.clone(), deliverer, sip_password: None, authorities, meter: Arc::clone(&meter) };
     let host = Host::start(means, stop.clone());
-    let pool = RatingPool::of_machine();
+    let pool = RatingPool::of_machine().metered(Arc::clone(&meter));
     let (told, mut events) = mpsc::unbounded_channel();
     let mut calls = HashMap::new();
     for number in 0..CALLS {

@@ -19,6 +19,7 @@ mod host;
 mod livekit;
 mod llm;
 mod manual;
+mod metrics;
 mod rate;
 mod readme;
 mod recognisers;

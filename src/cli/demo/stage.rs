@@ -121,6 +121,7 @@ impl Stage {
             deliverer: Some(Arc::new(deliverer)),
             sip_password: None,
             authorities: Authorities::default(),
+            meter: Arc::default(),
         };
         let attachment = Attachment {
             settings: Arc::clone(&self.settings),

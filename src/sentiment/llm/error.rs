@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::breaker::Health;
 use crate::sentiment::OutOfRange;
+use crate::telemetry::meter::Meter;
 
 /// Why an LLM gave no rating. No variant holds what the caller or the LLM said.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -129,7 +130,10 @@ pub(super) fn place(error: &serde_json::Error) -> String {
 
 /// How often an LLM answered, and how often it did not, by kind.
 #[derive(Debug, Default)]
-pub struct LlmStats(Mutex<BTreeMap<&'static str, u64>>);
+pub struct LlmStats {
+    counts: Mutex<BTreeMap<&'static str, u64>>,
+    meter: Arc<Meter>,
+}
 
 impl LlmStats {
     /// The endpoint gave a good rating.
@@ -139,8 +143,14 @@ impl LlmStats {
     /// A turn was rated without the LLM at its deadline.
     pub const LATE: &str = "late";
 
+    /// Nothing asked yet; what is asked is counted there as well.
+    pub(crate) fn metered(meter: Arc<Meter>) -> Self {
+        Self { counts: Mutex::default(), meter }
+    }
+
     pub(crate) fn count(&self, kind: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+        self.meter.llm(kind);
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
     }
 
     /// The sums over several raters.
@@ -148,8 +158,8 @@ impl LlmStats {
     pub fn total<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
         let total = Self::default();
         for stats in all {
-            let counts = stats.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let mut sums = total.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let counts = stats.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut sums = total.counts.lock().unwrap_or_else(PoisonError::into_inner);
             counts.into_iter().for_each(|(kind, count)| *sums.entry(kind).or_default() += count);
         }
         total
@@ -158,13 +168,13 @@ impl LlmStats {
     /// How often a kind occurred: one of the constants, or an [`LlmError::kind`].
     #[must_use]
     pub fn of(&self, kind: &str) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(kind).copied().unwrap_or_default()
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(kind).copied().unwrap_or_default()
     }
 }
 
 impl fmt::Display for LlmStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if counts.is_empty() {
             return f.write_str("nothing asked");
         }

@@ -24,6 +24,7 @@ use super::cassette::Cassette;
 use super::{Label, RateError, RateFuture, Rater, Rating, RatingSource, TurnInContext, Unit, Valence};
 use crate::config::secret::Secret;
 use crate::config::settings::Llm;
+use crate::telemetry::meter::Meter;
 use crate::tls::Authorities;
 pub use answer::{Answer, LlmRating};
 use breaker::{Breaker, Health, Ticket};
@@ -110,6 +111,13 @@ impl LlmRater {
             stats: LlmStats::default(),
             cassette,
         }
+    }
+
+    /// Counts what comes of asking there as well.
+    #[must_use]
+    pub fn metered(mut self, meter: Arc<Meter>) -> Self {
+        self.stats = LlmStats::metered(meter);
+        self
     }
 
     /// How often it answered, and how often not.

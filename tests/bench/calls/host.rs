@@ -31,7 +31,8 @@ pub(crate) fn run(url: &str, calls: usize, store: &str) {
 
 async fn serve(url: Url, calls: usize, store: &str, stop: CancellationToken) {
     let store = Store::open(&store.parse().unwrap()).await.unwrap();
-    let means = Means { store, deliverer: None, sip_password: None, authorities: Authorities::default() };
+    let (authorities, meter) = (Authorities::default(), Arc::default());
+    let means = Means { store, deliverer: None, sip_password: None, authorities, meter };
     let host = Host::start(means, stop.clone());
     let settings = Arc::new(Settings { enabled: true, ..Settings::default() });
     let rater = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
