@@ -148,7 +148,7 @@ impl SqliteStore {
 
     pub(in crate::store) async fn prune(&self, before_ms: u64) -> Result<Forgotten, StoreError> {
         // Those of processes that were killed, where none attends calls any more that would see to it.
-        self.forget_silent(unix_ms()).await?;
+        self.inner.live.forget_silent(unix_ms()).await?;
         let before = int(before_ms);
         let alerts =
             "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE created_ms < ?1 LIMIT ?2)";
@@ -162,12 +162,12 @@ impl SqliteStore {
         if key.is_empty() {
             return Ok(Forgotten::default());
         }
+        self.inner.live.erase(&key).await?;
         // What is erased is gone from the file, not only from the tables.
         sqlx::raw_sql("PRAGMA secure_delete = ON")
             .execute(&mut *self.conn().await?)
             .await
             .map_err(|error| self.failed(&error))?;
-        self.execute(&mut *self.conn().await?, sqlx::query("DELETE FROM live WHERE caller = ?").bind(&key)).await?;
         let alerts = "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE caller = ?1 UNION \
                       SELECT alert_id FROM alerts JOIN sessions USING (room_name, session_id) WHERE sessions.caller = ?1 \
                       LIMIT ?2)";
