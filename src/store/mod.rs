@@ -14,12 +14,15 @@ mod behaviour;
 mod behaviour_live;
 #[cfg(test)]
 mod behaviour_review;
+#[cfg(test)]
+mod behaviour_turns;
 pub mod course;
 mod error;
 pub mod live;
 pub mod review;
 mod rows;
 mod sqlite;
+mod turn;
 mod url;
 pub mod whole;
 
@@ -175,6 +178,11 @@ impl Store {
     }
 
     /// Claims up to `limit` rows within reach that were due by `due_by_ms`, those that are overdue longest first.
+    ///
+    /// At a place that takes one message every so often ([`NotifyFormat::gap_ms`]) a claim begins when it is its turn, within
+    /// seconds; what would have to wait longer is put off.
+    ///
+    /// [`NotifyFormat::gap_ms`]: crate::config::targets::NotifyFormat::gap_ms
     ///
     /// A row that cannot be sent because someone changed it from outside is given up, so that it holds up no other.
     ///

@@ -23,6 +23,7 @@ mod schema;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -20,6 +20,7 @@ const ADDITIONS: &[&str] = &[
     include_str!("schema/addition_003_live.sql"),
     include_str!("schema/addition_004_pages.sql"),
     include_str!("schema/addition_005_apart.sql"),
+    include_str!("schema/addition_006_turns.sql"),
 ];
 
 /// Why a file could not be brought up to date.
