@@ -27,8 +27,13 @@ impl Live {
         (Self(changes), tokio::spawn(write(store.live(), queue)))
     }
 
+    /// A way to no task.
+    pub(super) fn to_nobody() -> Self {
+        Self(mpsc::unbounded_channel().0)
+    }
+
     pub(super) fn tell(&self, change: LiveChange) {
-        // The task lives as long as there is a way to it.
+        // The task lives as long as there is a way to it, and where there is none nobody wants to hear it.
         drop(self.0.send(change));
     }
 }
