@@ -12,7 +12,9 @@ use crate::config::settings::{KeepTranscripts, Settings};
 use crate::room::message::{RoomMessage, Welcome};
 use crate::sentiment::Sentiment;
 use crate::sentiment::describe::masked;
-use crate::store::live::{ActionState, LiveAlert, LiveCall, LiveChange, MOST_RATINGS, MOST_WORDS};
+use crate::store::live::{
+    ActionState, LiveAlert, LiveCall, LiveChange, LiveTurn, MOST_RATINGS, MOST_TURNS, MOST_WORDS,
+};
 use crate::store::review::DeliveryState;
 
 /// How one call stands, as it is told.
@@ -27,6 +29,8 @@ pub(super) struct Standing {
     words: bool,
     /// Ratings by their turn, so that a turn that is rated again stays one.
     ratings: BTreeMap<u32, Sentiment>,
+    /// The last turns with their words, where those may be written down.
+    turns: BTreeMap<u32, LiveTurn>,
     /// Where the last alert stands with each place.
     delivered: BTreeMap<String, DeliveryState>,
 }
@@ -40,6 +44,7 @@ impl Standing {
             window: settings.window,
             words: settings.keep_transcripts != KeepTranscripts::None,
             ratings: BTreeMap::new(),
+            turns: BTreeMap::new(),
             delivered: BTreeMap::new(),
         }
     }
@@ -52,6 +57,7 @@ impl Standing {
         }
         self.over();
         self.ratings.clear();
+        self.turns.clear();
         self.call = Some(LiveCall {
             room_name,
             session_id,
@@ -67,6 +73,7 @@ impl Standing {
             with_human: false,
             last_words: None,
             alert: None,
+            last_turns: Vec::new(),
         });
         self.tell(caller);
     }
@@ -91,6 +98,7 @@ impl Standing {
         call.caller = caller.who();
         call.with_human = caller.is_handed_over();
         call.ratings = self.ratings.values().copied().collect();
+        call.last_turns = self.turns.values().cloned().collect();
         self.live.tell(LiveChange::Stands(Box::new(call.clone())));
     }
 
@@ -147,6 +155,14 @@ impl Standing {
                 self.ratings.pop_first();
             }
         }
+        if self.words {
+            let words = shortened(&masked(&turn.text));
+            let told = LiveTurn { turn: turn.turn, sentiment: turn.sentiment, low: turn.low, words };
+            self.turns.insert(turn.turn, told);
+            while self.turns.len() > MOST_TURNS {
+                self.turns.pop_first();
+            }
+        }
         // A turn of before that is rated again leaves the call where it stands by now.
         if turn.turn < call.turns {
             return;
@@ -157,9 +173,7 @@ impl Standing {
         if !turn.filler {
             call.low = turn.low;
         }
-        if self.words {
-            call.last_words = Some(shortened(&masked(&turn.text)));
-        }
+        call.last_words = self.turns.get(&turn.turn).map(|told| told.words.clone());
     }
 
     /// The call is over.
@@ -262,12 +276,16 @@ mod tests {
         assert_eq!(call.ratings.len(), MOST_RATINGS);
         let words = call.last_words.unwrap();
         assert!(words.starts_with("… word") && words.chars().count() <= MOST_WORDS, "{words}");
+        let last: Vec<u32> = call.last_turns.iter().map(|turn| turn.turn).collect();
+        assert_eq!((last.len(), last[MOST_TURNS - 1]), (MOST_TURNS, 100));
+        assert_eq!(call.last_turns[MOST_TURNS - 1].words, words);
     }
 
     #[test]
     fn without_kept_transcripts_no_word_is_told() {
         let mut told = Told::new(KeepTranscripts::None);
-        assert_eq!(told.report(&turn(1, "hello", 5.0, 0)).unwrap().last_words, None);
+        let call = told.report(&turn(1, "hello", 5.0, 0)).unwrap();
+        assert_eq!((call.last_words, call.last_turns), (None, Vec::new()));
     }
 
     #[test]

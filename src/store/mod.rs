@@ -27,7 +27,7 @@ mod url;
 pub mod whole;
 
 pub use self::error::{StoreError, StoreProblem};
-use self::live::{BoardRow, LiveChange};
+use self::live::{BoardRow, LiveChange, LiveTurn};
 use self::review::{
     AlertFilter, Attempt, Audited, Claimed, Forgotten, Kept, LabelledCall, ListedAlert, Rates, SaidVerdict,
 };
@@ -473,6 +473,16 @@ impl Store {
     pub async fn board(&self, now_ms: u64) -> Result<Vec<BoardRow>, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.board(now_ms).await,
+        }
+    }
+
+    /// The caller's last turns in a call in progress; none where words are not kept, and once it is over.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn last_turns(&self, room_name: &str, session_id: &str) -> Result<Vec<LiveTurn>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.last_turns(room_name, session_id).await,
         }
     }
 }

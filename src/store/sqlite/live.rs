@@ -11,7 +11,7 @@ use super::live_reader::forget_silent;
 use super::{SqliteStore, int, uint};
 use crate::alert::about::About;
 use crate::store::StoreError;
-use crate::store::live::{BEAT_MS, BoardRow, FORGOTTEN_MS, LiveCall, LiveChange};
+use crate::store::live::{BEAT_MS, BoardRow, FORGOTTEN_MS, LiveCall, LiveChange, LiveTurn};
 use crate::store::review::Claimed;
 
 /// Whether the board was last read with a row that could not be, so that a board that is looked at all day says it once.
@@ -80,6 +80,7 @@ impl LiveWriter {
             }
             sqlx::query("DELETE FROM hosts WHERE host = ?").bind(&host).execute(&mut *tx).await?;
             tx.commit().await?;
+            // The last process to do so leaves nothing of what callers said in the side file either.
             conn.close().await
         };
         left.await.map_err(|error| file.error(&error))
@@ -127,16 +128,20 @@ async fn beat(conn: &mut SqliteConnection, host: &str, now_ms: u64) -> Result<()
 
 async fn stands(conn: &mut SqliteConnection, host: &str, call: &LiveCall) -> Result<(), sqlx::Error> {
     let number = call.caller.as_ref().and_then(|caller| caller.number.as_deref());
-    let text = serde_json::to_string(call).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let broken = |error: serde_json::Error| sqlx::Error::Encode(Box::new(error));
+    let text = serde_json::to_string(call).map_err(broken)?;
+    let turns = (!call.last_turns.is_empty()).then(|| serde_json::to_string(&call.last_turns)).transpose();
     sqlx::query(
-        "INSERT INTO calls (room_name, session_id, host, caller, call) VALUES (?, ?, ?, ?, ?) \
-         ON CONFLICT DO UPDATE SET host = excluded.host, caller = excluded.caller, call = excluded.call",
+        "INSERT INTO calls (room_name, session_id, host, caller, call, turns) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO UPDATE SET host = excluded.host, caller = excluded.caller, call = excluded.call, \
+         turns = excluded.turns",
     )
     .bind(&call.room_name)
     .bind(&call.session_id)
     .bind(host)
     .bind(number.map(About::key))
     .bind(text)
+    .bind(turns.map_err(broken)?)
     .execute(conn)
     .await?;
     Ok(())
@@ -184,6 +189,16 @@ impl SqliteStore {
         let mut rows: Vec<BoardRow> = calls.into_iter().map(row).collect();
         rows.sort_by_cached_key(BoardRow::place);
         Ok(rows)
+    }
+
+    pub(in crate::store) async fn last_turns(
+        &self,
+        room_name: &str,
+        session_id: &str,
+    ) -> Result<Vec<LiveTurn>, StoreError> {
+        let turns = self.inner.live.turns(room_name, session_id).await?;
+        let turns = turns.as_deref().map(serde_json::from_str).transpose();
+        Ok(turns.map_err(|error| self.bad_row("turns of a call in progress", error))?.unwrap_or_default())
     }
 
     /// Who looks after which of these alerts.

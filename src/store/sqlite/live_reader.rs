@@ -56,6 +56,20 @@ impl LiveReader {
         Ok(calls)
     }
 
+    /// The caller's last turns as they were written; none where there are none.
+    pub(super) async fn turns(&self, room_name: &str, session_id: &str) -> Result<Option<String>, StoreError> {
+        let Some(mut open) = self.open().await? else { return Ok(None) };
+        let turns: Option<Option<String>> =
+            sqlx::query_scalar("SELECT turns FROM calls WHERE room_name = ? AND session_id = ?")
+                .bind(room_name)
+                .bind(session_id)
+                .fetch_optional(&mut open.conn)
+                .await
+                .map_err(|error| self.file.error(&error))?;
+        open.keep();
+        Ok(turns.flatten())
+    }
+
     /// Removes what processes left that were killed long ago, where no other may come that does.
     pub(super) async fn forget_silent(&self, now_ms: u64) -> Result<(), StoreError> {
         let Some(mut open) = self.open().await? else { return Ok(()) };

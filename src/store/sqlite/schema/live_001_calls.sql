@@ -14,6 +14,7 @@ CREATE TABLE calls (
     host       TEXT NOT NULL,
     caller     TEXT,          -- in the form of the store's sessions.caller
     call       TEXT NOT NULL, -- JSON: all that the board shows of it
+    turns      TEXT,          -- JSON: the caller's last turns, where they are kept
     PRIMARY KEY (room_name, session_id)
 ) STRICT, WITHOUT ROWID;
 
