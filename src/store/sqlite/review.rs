@@ -154,6 +154,10 @@ impl SqliteStore {
             "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE created_ms < ?1 LIMIT ?2)";
         let sessions = "DELETE FROM sessions WHERE (room_name, session_id) IN (SELECT room_name, session_id \
                         FROM sessions WHERE started_ms < ?1 AND ifnull(ended_ms, started_ms) < ?1 LIMIT ?2)";
+        // Those of an alert go with it.
+        let audit = "DELETE FROM audit WHERE audit_id IN (SELECT audit_id FROM audit WHERE alert_id IS NULL AND at_ms < ?1 \
+                     LIMIT ?2)";
+        self.forget(audit, &before).await?;
         Ok(Forgotten { alerts: self.forget(alerts, &before).await?, sessions: self.forget(sessions, &before).await? })
     }
 

@@ -363,6 +363,18 @@ async fn a_board_that_is_no_file_of_ours_is_refused_and_left_as_it_was() {
     assert_eq!(store.board(NOW).await.unwrap().len(), 1, "a new one is made by itself");
 }
 
+#[tokio::test]
+async fn who_looked_at_the_board_is_forgotten_with_what_is_old() {
+    let (_folder, store) = new_store().await;
+    for at in [NOW, NOW + 5] {
+        store.audit("dana", "board", None, at).await.unwrap();
+    }
+    store.prune(NOW + 1).await.unwrap();
+    let left: Vec<i64> =
+        sqlx::query_scalar("SELECT at_ms FROM audit").fetch_all(&mut *store.conn().await.unwrap()).await.unwrap();
+    assert_eq!(left, [i64::try_from(NOW).unwrap() + 5]);
+}
+
 /// What SQLite says that it does to answer a question.
 async fn plan(store: &SqliteStore, question: &str) -> String {
     let rows: Vec<(i64, i64, i64, String)> =
