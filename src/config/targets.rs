@@ -57,6 +57,18 @@ impl NotifyFormat {
         matches!(self, Self::Standard | Self::CloudEvents)
     }
 
+    /// The least time from one message to the next that the service wants at one address, in ms: Slack takes one a second of
+    /// an incoming webhook, Teams four, PagerDuty 120 a minute of an integration. None where nobody asks for any.
+    #[must_use]
+    pub fn gap_ms(self) -> Option<u64> {
+        match self {
+            Self::Slack => Some(1_000),
+            Self::Teams => Some(250),
+            Self::PagerDuty => Some(500),
+            Self::Standard | Self::CloudEvents => None,
+        }
+    }
+
     /// Whether the URL itself lets anybody post, so that it is a secret.
     #[must_use]
     fn has_secret_url(self) -> bool {

@@ -206,8 +206,10 @@ impl Deliverer {
         }
     }
 
-    /// Makes a claimed attempt and notes its result.
+    /// Makes a claimed attempt, when it is its turn, and notes its result.
     async fn attempt(&self, claim: &Claim) -> DeliveryResult {
+        let early_ms = claim.begin_ms.saturating_sub((self.clock)());
+        tokio::time::sleep(Duration::from_millis(early_ms)).await;
         let now_ms = (self.clock)();
         let left = claim.until_ms.saturating_sub(now_ms).min(claim.outgoing.timeout_ms);
         if left == 0 {

@@ -11,7 +11,7 @@ use tracing::{Instrument as _, Span};
 
 use super::about::Caller;
 use super::host::Host;
-use super::live::Standing;
+use super::standing::Standing;
 use super::transcript::Transcript;
 use super::writer::Writer;
 use crate::alert::outcome::{Outcome, Progress};

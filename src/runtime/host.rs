@@ -68,9 +68,19 @@ impl Host {
     #[must_use]
     pub fn start(means: Means, stop: CancellationToken) -> Arc<Self> {
         let (live, telling) = Live::start(&means.store);
+        Self::with(means, stop, live, vec![telling])
+    }
+
+    /// The same, but the board is told of none of its calls: what telling it costs is measured against this.
+    #[must_use]
+    pub fn start_off_board(means: Means, stop: CancellationToken) -> Arc<Self> {
+        Self::with(means, stop, Live::to_nobody(), Vec::new())
+    }
+
+    fn with(means: Means, stop: CancellationToken, live: Live, mut background: Vec<JoinHandle<()>>) -> Arc<Self> {
         let (writer, writing) = Writer::start(means.store, Arc::clone(&means.meter));
         let over = CancellationToken::new();
-        let mut background = vec![writing, telling];
+        background.push(writing);
         if let Some(deliverer) = &means.deliverer {
             let (deliverer, meter) = (Arc::clone(deliverer), Arc::clone(&means.meter));
             background.push(tokio::spawn(sweep(deliverer, over.clone(), meter)));

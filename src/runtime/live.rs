@@ -1,27 +1,20 @@
-//! What is told of calls in progress, for the board: one task a host that writes it down ([`Live`]), and how one call stands
-//! ([`Standing`]).
+//! The one task that tells the board how calls stand ([`Live`]).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
-use super::about::Caller;
-use crate::alert::outcome::Outcome;
-use crate::alert::record::DeliveryResult;
-use crate::call::report::{Report, TurnReport};
 use crate::clock::unix_ms;
-use crate::config::settings::{KeepTranscripts, Settings};
-use crate::room::message::{RoomMessage, Welcome};
-use crate::sentiment::Sentiment;
-use crate::sentiment::describe::masked;
-use crate::store::live::{ActionState, BEAT_MS, LiveAlert, LiveCall, LiveChange, MOST_RATINGS, MOST_WORDS};
-use crate::store::review::DeliveryState;
+use crate::store::live::{BEAT_MS, LiveChange};
 use crate::store::{Live as LiveRows, Store};
 
 /// How many changes are taken at once.
 const BATCH: usize = 256;
+/// How long changes are gathered before they are written, together and the last one of each call. A call that is over by
+/// then leaves no trace, and nobody opens the board's file while a call begins.
+const GATHER: Duration = Duration::from_millis(500);
 
 /// A way to the task.
 #[derive(Debug, Clone)]
@@ -34,32 +27,48 @@ impl Live {
         (Self(changes), tokio::spawn(write(store.live(), queue)))
     }
 
-    fn tell(&self, change: LiveChange) {
-        // The task lives as long as there is a way to it.
+    /// A way to no task.
+    pub(super) fn to_nobody() -> Self {
+        Self(mpsc::unbounded_channel().0)
+    }
+
+    pub(super) fn tell(&self, change: LiveChange) {
+        // The task lives as long as there is a way to it, and where there is none nobody wants to hear it.
         drop(self.0.send(change));
     }
 }
 
 async fn write(rows: LiveRows, mut queue: mpsc::UnboundedReceiver<LiveChange>) {
     let mut board = Board { rows, changes: Vec::new(), works: true };
-    let mut told = false;
+    // Nobody has a sign of life to give before there was a call.
+    let mut wait = Duration::MAX;
     loop {
-        // What comes while the disk is at work is written next, all at once. Nobody has a sign of life to give before there
-        // was a call.
-        let wait = if told { Duration::from_millis(BEAT_MS) } else { Duration::MAX };
         match timeout(wait, queue.recv_many(&mut board.changes, BATCH)).await {
             Ok(0) => break,
-            Ok(_) => told = true,
+            Ok(_) => {
+                if !gather(&mut queue, &mut board.changes).await {
+                    break;
+                }
+            }
             Err(_) => {}
         }
-        // All that waits, not a batch of it: a store that is locked for long takes the last of each call and no more.
-        while let Ok(change) = queue.try_recv() {
-            board.changes.push(change);
-        }
+        wait = Duration::from_millis(BEAT_MS);
         board.write().await;
     }
     if let Err(error) = board.rows.leave().await {
         tracing::debug!(%error, "the board keeps calls of this process for a while");
+    }
+}
+
+/// Takes what comes within [`GATHER`]; whether more may come.
+async fn gather(queue: &mut mpsc::UnboundedReceiver<LiveChange>, changes: &mut Vec<LiveChange>) -> bool {
+    let until = Instant::now() + GATHER;
+    loop {
+        match timeout_at(until, queue.recv_many(changes, BATCH)).await {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(_) => return true,
+        }
     }
 }
 
@@ -103,319 +112,73 @@ fn latest(changes: &mut Vec<LiveChange>) -> Vec<LiveChange> {
     kept
 }
 
-/// How one call stands, as it is told.
-#[derive(Debug)]
-pub(super) struct Standing {
-    live: Live,
-    /// None until the room let us in, and when the call is over.
-    call: Option<LiveCall>,
-    threshold: u8,
-    window: u32,
-    /// Whether what the caller says may be written down.
-    words: bool,
-    /// Ratings by their turn, so that a turn that is rated again stays one.
-    ratings: BTreeMap<u32, Sentiment>,
-    /// Where the last alert stands with each place.
-    delivered: BTreeMap<String, DeliveryState>,
-}
-
-impl Standing {
-    pub(super) fn new(live: Live, settings: &Settings) -> Self {
-        Self {
-            live,
-            call: None,
-            threshold: settings.threshold,
-            window: settings.window,
-            words: settings.keep_transcripts != KeepTranscripts::None,
-            ratings: BTreeMap::new(),
-            delivered: BTreeMap::new(),
-        }
-    }
-
-    /// The room let us in.
-    pub(super) fn joined(&mut self, welcome: &Welcome, caller: &Caller) {
-        let (room_name, session_id) = (welcome.room_name.clone(), welcome.session_id.clone());
-        if self.call.as_ref().is_some_and(|call| call.room_name == room_name && call.session_id == session_id) {
-            return;
-        }
-        self.over();
-        self.ratings.clear();
-        self.call = Some(LiveCall {
-            room_name,
-            session_id,
-            started_ms: unix_ms(),
-            caller: None,
-            turns: 0,
-            ratings: Vec::new(),
-            threshold: self.threshold,
-            window: self.window,
-            streak: 0,
-            mean: None,
-            low: false,
-            with_human: false,
-            last_words: None,
-            alert: None,
-        });
-        self.tell(caller);
-    }
-
-    /// Somebody came into the room, or is named by now.
-    pub(super) fn heard(&mut self, message: &RoomMessage, caller: &Caller) {
-        if matches!(message, RoomMessage::ParticipantJoined { .. }) {
-            self.tell(caller);
-        }
-    }
-
-    /// Takes note of what the core reports, and tells it where the board shows it.
-    pub(super) fn reported(&mut self, report: &Report, caller: &Caller) {
-        if self.call.is_none() || !self.changed_by(report) {
-            return;
-        }
-        self.tell(caller);
-    }
-
-    fn tell(&mut self, caller: &Caller) {
-        let Some(call) = &mut self.call else { return };
-        call.caller = caller.who();
-        call.with_human = caller.is_handed_over();
-        call.ratings = self.ratings.values().copied().collect();
-        self.live.tell(LiveChange::Stands(Box::new(call.clone())));
-    }
-
-    /// Whether a report changes what is shown.
-    fn changed_by(&mut self, report: &Report) -> bool {
-        let Some(call) = &mut self.call else { return false };
-        match report {
-            Report::Turn(turn) => self.turn(turn),
-            Report::Unrated { turn, .. } => call.turns = call.turns.max(*turn),
-            Report::Escalation { severity, action, alert_id, shadow, .. } => {
-                self.delivered.clear();
-                call.alert = Some(LiveAlert {
-                    id: alert_id.clone(),
-                    severity: *severity,
-                    action: *action,
-                    shadow: *shadow,
-                    state: ActionState::UnderWay { step: None },
-                    delivery: DeliveryState::None,
-                });
-            }
-            Report::Transfer { alert_id, progress } => {
-                let Some(alert) = call.alert.as_mut().filter(|alert| alert.id == *alert_id) else { return false };
-                alert.state = ActionState::UnderWay { step: Some(progress.step.clone()) };
-            }
-            Report::Outcome { alert_id, transfer, .. } => {
-                let Some(alert) = call.alert.as_mut().filter(|alert| alert.id == *alert_id) else { return false };
-                alert.state = match transfer {
-                    None | Some(Outcome::Transferred) => ActionState::Done,
-                    Some(outcome) => ActionState::Failed { outcome: outcome.clone() },
-                };
-            }
-            Report::Delivery { alert_id, result, target } => {
-                let Some(alert) = call.alert.as_mut().filter(|alert| alert.id == *alert_id) else { return false };
-                let state = match result {
-                    DeliveryResult::Delivered { .. } => DeliveryState::Delivered,
-                    DeliveryResult::Retry { .. } => DeliveryState::Pending,
-                    DeliveryResult::GaveUp { .. } => DeliveryState::GaveUp,
-                };
-                self.delivered.insert(target.clone(), state);
-                alert.delivery = self.delivered.values().copied().max().unwrap_or(DeliveryState::None);
-            }
-            Report::Attached { .. } | Report::Tool { .. } | Report::Warning { .. } | Report::Ended { .. } => {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn turn(&mut self, turn: &TurnReport) {
-        let Some(call) = &mut self.call else { return };
-        if !turn.filler {
-            self.ratings.insert(turn.turn, turn.sentiment);
-            while self.ratings.len() > MOST_RATINGS {
-                self.ratings.pop_first();
-            }
-        }
-        // A turn of before that is rated again leaves the call where it stands by now.
-        if turn.turn < call.turns {
-            return;
-        }
-        call.turns = turn.turn;
-        call.streak = turn.streak;
-        call.mean = turn.mean;
-        if !turn.filler {
-            call.low = turn.low;
-        }
-        if self.words {
-            call.last_words = Some(shortened(&masked(&turn.text)));
-        }
-    }
-
-    /// The call is over.
-    pub(super) fn over(&mut self) {
-        if let Some(LiveCall { session_id, room_name, .. }) = self.call.take() {
-            self.live.tell(LiveChange::Over { session_id, room_name });
-        }
-    }
-}
-
-/// The end of what was said, where all of it is too long.
-fn shortened(text: &str) -> String {
-    let count = text.chars().count();
-    if count <= MOST_WORDS {
-        return text.to_owned();
-    }
-    let end: String = text.chars().skip(count - MOST_WORDS + 2).collect();
-    // Not from the middle of a word.
-    format!("… {}", end.split_once(' ').map_or(end.as_str(), |(_, rest)| rest))
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
     use super::*;
-    use crate::alert::{AlertId, Rule, Severity};
-    use crate::config::settings::ActionKind;
-    use crate::room::message::{CallInfo, Participant, Role};
+    use crate::store::live::LiveCall;
 
-    struct Told {
-        standing: Standing,
-        caller: Caller,
-        queue: mpsc::UnboundedReceiver<LiveChange>,
+    /// A way to nobody but the one who listens.
+    pub(in crate::runtime) fn heard() -> (Live, mpsc::UnboundedReceiver<LiveChange>) {
+        let (changes, queue) = mpsc::unbounded_channel();
+        (Live(changes), queue)
     }
 
-    impl Told {
-        fn new(keep_transcripts: KeepTranscripts) -> Self {
-            let (changes, queue) = mpsc::unbounded_channel();
-            let settings = Settings { keep_transcripts, ..Settings::default() };
-            let standing = Standing::new(Live(changes), &settings);
-            let mut told = Self { standing, caller: Caller::default(), queue };
-            let dana = Participant { id: "c".to_owned(), role: Role::Caller, name: Some("Dana".to_owned()) };
-            let welcome = Welcome {
-                version: 1,
-                session_id: "session_1".to_owned(),
-                room_name: "room_1".to_owned(),
-                call: CallInfo { from: Some("+14155550123".to_owned()), ..CallInfo::default() },
-                participants: vec![dana],
-                capabilities: Vec::new(),
-                resumed: false,
-            };
-            told.caller.heard(&RoomMessage::Welcome(welcome.clone()));
-            told.standing.joined(&welcome, &told.caller);
-            told
-        }
-
-        fn report(&mut self, report: &Report) -> Option<LiveCall> {
-            self.caller.reported(report);
-            self.standing.reported(report, &self.caller);
-            self.last()
-        }
-
-        /// The last that was told, if anything.
-        fn last(&mut self) -> Option<LiveCall> {
-            let mut last = None;
-            while let Ok(LiveChange::Stands(call)) = self.queue.try_recv() {
-                last = Some(*call);
-            }
-            last
-        }
+    fn stands(room: &str) -> LiveChange {
+        let call: LiveCall = serde_json::from_value(serde_json::json!({
+            "room_name": room, "session_id": "s", "started_ms": 1, "turns": 0, "ratings": [], "threshold": 3, "window": 3,
+            "streak": 0, "low": false, "with_human": false,
+        }))
+        .unwrap();
+        LiveChange::Stands(Box::new(call))
     }
 
-    fn turn(turn: u32, text: &str, sentiment: f64, streak: u32) -> Report {
-        let text = serde_json::json!({"type": "turn", "turn": turn, "turn_id": format!("t{turn}"), "text": text,
-            "sentiment": sentiment, "valence": 0.0, "frustration": 0.0, "urgency": 0.0, "label": "neutral",
-            "confidence": 1.0, "filler": false, "streak": streak, "low": streak > 0, "trend": "stable", "cues": []});
-        serde_json::from_value(text).unwrap()
-    }
-
-    #[test]
-    fn a_call_stands_as_its_last_turn_left_it() {
-        let mut told = Told::new(KeepTranscripts::Escalated);
-        let call = told.last().unwrap();
-        assert_eq!(call.caller.unwrap().words().as_deref(), Some("Dana (+14155550123)"));
-        told.report(&turn(1, "my card is 4111 1111 1111 1111", 5.0, 0));
-        let call = told.report(&turn(2, "This is ridiculous, 4111 1111 1111 1111", 2.0, 1)).unwrap();
-        assert_eq!((call.turns, call.streak, call.low, call.ratings.len()), (2, 1, true, 2));
-        assert!(!call.last_words.unwrap().contains("4111"));
-        let again = told.report(&turn(1, "my card", 2.5, 1)).unwrap();
-        assert_eq!((again.turns, again.streak), (2, 1), "the last turn counts");
-        assert_eq!(again.ratings[0], Sentiment::clamped(2.5));
-        for n in 3..=99 {
-            told.report(&turn(n, "yes", 5.0, 0));
-        }
-        let call = told.report(&turn(100, &"word ".repeat(90), 5.0, 0)).unwrap();
-        assert_eq!(call.ratings.len(), MOST_RATINGS);
-        let words = call.last_words.unwrap();
-        assert!(words.starts_with("… word") && words.chars().count() <= MOST_WORDS, "{words}");
-    }
-
-    #[test]
-    fn without_kept_transcripts_no_word_is_told() {
-        let mut told = Told::new(KeepTranscripts::None);
-        assert_eq!(told.report(&turn(1, "hello", 5.0, 0)).unwrap().last_words, None);
-    }
-
-    #[test]
-    fn an_escalation_is_told_until_what_it_came_to() {
-        let mut told = Told::new(KeepTranscripts::Escalated);
-        let alert_id = AlertId::from("alert_1".to_owned());
-        let escalation = Report::Escalation {
-            turn: 3,
-            rule: Rule::Streak,
-            mean: None,
-            human_requests: None,
-            severity: Severity::High,
-            action: ActionKind::Transfer,
-            description: "angry".to_owned(),
-            alert_id: alert_id.clone(),
-            shadow: false,
-        };
-        let call = told.report(&escalation).unwrap();
-        assert_eq!(call.alert.unwrap().state, ActionState::UnderWay { step: None });
-        let delivery = |result| Report::Delivery { alert_id: alert_id.clone(), result, target: String::new() };
-        let retry = DeliveryResult::Retry { detail: "503".to_owned(), attempts: 1, in_ms: 5 };
-        assert_eq!(told.report(&delivery(retry)).unwrap().alert.unwrap().delivery, DeliveryState::Pending);
-        let delivered = DeliveryResult::Delivered { status: 204, attempts: 2 };
-        assert_eq!(told.report(&delivery(delivered)).unwrap().alert.unwrap().delivery, DeliveryState::Delivered);
-        let outcome = |transfer| Report::Outcome {
-            alert_id: alert_id.clone(),
-            action: ActionKind::Transfer,
-            transfer,
-            fallback: true,
-        };
-        let call = told.report(&outcome(Some(Outcome::Busy))).unwrap();
-        assert_eq!(call.alert.unwrap().state, ActionState::Failed { outcome: Outcome::Busy });
-        let call = told.report(&outcome(Some(Outcome::Transferred))).unwrap();
-        assert!(call.with_human && call.alert.unwrap().state == ActionState::Done);
-        told.standing.over();
-        assert!(matches!(told.queue.try_recv().unwrap(), LiveChange::Over { .. }));
-        assert!(told.report(&turn(4, "hello", 5.0, 0)).is_none(), "what is over stays over");
-    }
-
-    // Only there a file that is open can be moved away.
-    #[cfg(unix)]
-    #[tokio::test]
-    async fn what_could_not_be_written_is_written_once_the_store_is_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, away) = (folder.path().join("store.db"), folder.path().join("away.db"));
-        let store = Store::open(&file.to_str().unwrap().parse().unwrap()).await.unwrap();
-        let mut board = Board { rows: store.live(), changes: Vec::new(), works: true };
-        let call = Told::new(KeepTranscripts::None).last().unwrap();
-        let stands = |room: &str| LiveChange::Stands(Box::new(LiveCall { room_name: room.to_owned(), ..call.clone() }));
-        std::fs::rename(&file, &away).unwrap();
-        board.changes.push(stands("a"));
-        board.write().await;
-        assert!(!board.works, "there is no file");
-        std::fs::rename(&away, &file).unwrap();
-        board.changes.push(stands("b"));
-        board.write().await;
-        assert!(board.works && board.changes.is_empty());
+    async fn rooms(store: &Store) -> Vec<String> {
         let rows = store.board(unix_ms()).await.unwrap();
         let mut rooms: Vec<_> = rows.into_iter().map(|row| row.call.room_name).collect();
         rooms.sort();
-        assert_eq!(rooms, ["a", "b"]);
+        rooms
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_written_once_the_board_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store.db");
+        let store = Store::open(&file.to_str().unwrap().parse().unwrap()).await.unwrap();
+        let mut board = Board { rows: store.live(), changes: Vec::new(), works: true };
+        let in_its_place = folder.path().join("store.db-live");
+        std::fs::create_dir(&in_its_place).unwrap();
+        board.changes.push(stands("a"));
+        board.write().await;
+        assert!(!board.works, "a folder is no file");
+        std::fs::remove_dir(&in_its_place).unwrap();
+        board.changes.push(stands("b"));
+        board.write().await;
+        assert!(board.works && board.changes.is_empty());
+        assert_eq!(rooms(&store).await, ["a", "b"]);
         board.rows.leave().await.unwrap();
-        assert!(store.board(unix_ms()).await.unwrap().is_empty(), "it takes back what it told");
+        assert!(rooms(&store).await.is_empty(), "it takes back what it told");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_over_at_once_touches_nothing_and_another_is_told_soon() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store.db");
+        let store = Store::open(&file.to_str().unwrap().parse().unwrap()).await.unwrap();
+        let (live, task) = Live::start(&store);
+        live.tell(stands("short"));
+        drop(live);
+        task.await.unwrap();
+        assert!(!folder.path().join("store.db-live").exists());
+        let (live, task) = Live::start(&store);
+        live.tell(stands("long"));
+        while rooms(&store).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(live);
+        task.await.unwrap();
+        assert!(rooms(&store).await.is_empty(), "it takes back what it told");
     }
 
     #[test]

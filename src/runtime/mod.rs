@@ -2,8 +2,9 @@
 //!
 //! [`host`] is what a process owns once, [`attachment`] one call in it and its drive loop. `edges` carries out what the core
 //! wants (rate, store, deliver, transfer) and brings the answers back as inputs; [`pool`] is where ratings are computed,
-//! `writer` the one task that writes to the store, `counted` what is counted of calls, `live` the one that tells the board how calls stand, `sip_agents` who transfers; `about` knows whom a call's alerts are about,
-//! and `transcript` what is kept of what was said. [`journal`] writes inputs and outputs down,
+//! `writer` the one task that writes to the store, `counted` what is counted of calls, `live` the one that tells the board how
+//! calls stand, `sip_agents` who transfers; `about` knows whom a call's alerts are about, `standing` how a call stands, and
+//! `transcript` what is kept of what was said. [`journal`] writes inputs and outputs down,
 //! [`shutdown`] turns signals into a request to stop.
 
 mod about;
@@ -16,6 +17,7 @@ mod live;
 pub mod pool;
 pub mod shutdown;
 mod sip_agents;
+mod standing;
 mod transcript;
 mod writer;
 

@@ -68,6 +68,8 @@ macro_rules! behaves {
             a_call_in_progress_is_on_the_board_until_it_is_over
             a_process_that_was_killed_leaves_calls_that_nobody_watches
             who_takes_a_call_over_keeps_it_when_the_other_ends
+            a_burst_to_one_place_is_spread_over_all_processes_and_holds_up_no_other
+            what_is_put_off_is_sent_by_whoever_comes_then
         }
     };
     ($fresh:ty: $($name:ident)*) => {
@@ -81,6 +83,7 @@ macro_rules! behaves {
 }
 pub(super) use super::behaviour_live::*;
 pub(super) use super::behaviour_review::*;
+pub(super) use super::behaviour_turns::*;
 pub(super) use behaves;
 
 pub(super) fn outgoing(detail: WebhookDetail) -> Outgoing {

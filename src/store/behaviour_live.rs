@@ -32,7 +32,11 @@ pub(super) async fn a_call_in_progress_is_on_the_board_until_it_is_over(place: i
     let mut live = place.open().await.live();
     live.tell(&[stands(&calm), stands(&angry)], NOW).await.unwrap();
     let rows = store.board(NOW).await.unwrap();
-    assert_eq!(rows.iter().map(|row| &row.call).collect::<Vec<_>>(), [&angry, &calm]);
+    let without_turns = |call: &LiveCall| LiveCall { last_turns: Vec::new(), ..call.clone() };
+    let calls: Vec<LiveCall> = rows.iter().map(|row| row.call.clone()).collect();
+    assert_eq!(calls, [without_turns(&angry), without_turns(&calm)]);
+    assert_eq!(store.last_turns("calm", "session_1").await.unwrap(), calm.last_turns);
+    assert_eq!(store.last_turns("elsewhere", "session_1").await.unwrap(), []);
     assert_eq!((rows[0].need, rows[0].watched, rows[1].need), (Need::Somebody, true, Need::Nothing));
     store.take(&alert.id, "dana", NOW + 1).await.unwrap();
     let rows = store.board(NOW + 1).await.unwrap();

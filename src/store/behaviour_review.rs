@@ -16,7 +16,7 @@ use crate::config::settings::{ActionKind, WebhookDetail};
 use crate::config::targets::NotifyFormat;
 
 /// A place beside the webhook, of this name and format, whose secret is in this variable.
-fn place(name: &str, format: NotifyFormat, secret: Option<&str>) -> Outgoing {
+pub(super) fn place(name: &str, format: NotifyFormat, secret: Option<&str>) -> Outgoing {
     let seed = outgoing(WebhookDetail::Full);
     Outgoing { target: name.to_owned(), format, secret: secret.map(str::to_owned), ..seed }
 }

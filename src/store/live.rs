@@ -22,6 +22,8 @@ pub const FORGOTTEN_MS: u64 = 15 * 60_000;
 pub const MOST_RATINGS: usize = 40;
 /// Longest last words, in characters.
 pub const MOST_WORDS: usize = 160;
+/// So many of the caller's last turns are told.
+pub const MOST_TURNS: usize = 6;
 
 /// A call in progress. `Debug` shows nobody's number, name or words.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +60,29 @@ pub struct LiveCall {
     /// Its last escalation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<LiveAlert>,
+    /// The caller's last turns, at most [`MOST_TURNS`], oldest first; none where words are not kept. The board leaves them
+    /// out: they are asked for one call at a time.
+    #[serde(skip)]
+    pub last_turns: Vec<LiveTurn>,
+}
+
+/// A turn of the caller in a call in progress. `Debug` shows no words.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveTurn {
+    /// Which caller turn, from 1.
+    pub turn: u32,
+    /// How it is rated.
+    pub sentiment: Sentiment,
+    /// Whether it is low and counts.
+    pub low: bool,
+    /// What was said, numbers masked; the end of it, where it is long.
+    pub words: String,
+}
+
+impl fmt::Debug for LiveTurn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveTurn").field("turn", &self.turn).field("low", &self.low).finish_non_exhaustive()
+    }
 }
 
 /// The last escalation of a call in progress.
@@ -244,6 +269,12 @@ pub(super) mod tests {
             with_human: false,
             last_words: Some("hello".to_owned()),
             alert: None,
+            last_turns: vec![LiveTurn {
+                turn: 1,
+                sentiment: Sentiment::clamped(6.0),
+                low: false,
+                words: "hello".to_owned(),
+            }],
         }
     }
 

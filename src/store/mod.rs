@@ -14,17 +14,20 @@ mod behaviour;
 mod behaviour_live;
 #[cfg(test)]
 mod behaviour_review;
+#[cfg(test)]
+mod behaviour_turns;
 pub mod course;
 mod error;
 pub mod live;
 pub mod review;
 mod rows;
 mod sqlite;
+mod turn;
 mod url;
 pub mod whole;
 
 pub use self::error::{StoreError, StoreProblem};
-use self::live::{BoardRow, LiveChange};
+use self::live::{BoardRow, LiveChange, LiveTurn};
 use self::review::{
     AlertFilter, Attempt, Audited, Claimed, Forgotten, Kept, LabelledCall, ListedAlert, Rates, SaidVerdict,
 };
@@ -175,6 +178,11 @@ impl Store {
     }
 
     /// Claims up to `limit` rows within reach that were due by `due_by_ms`, those that are overdue longest first.
+    ///
+    /// At a place that takes one message every so often ([`NotifyFormat::gap_ms`]) a claim begins when it is its turn, within
+    /// seconds; what would have to wait longer is put off.
+    ///
+    /// [`NotifyFormat::gap_ms`]: crate::config::targets::NotifyFormat::gap_ms
     ///
     /// A row that cannot be sent because someone changed it from outside is given up, so that it holds up no other.
     ///
@@ -465,6 +473,16 @@ impl Store {
     pub async fn board(&self, now_ms: u64) -> Result<Vec<BoardRow>, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.board(now_ms).await,
+        }
+    }
+
+    /// The caller's last turns in a call in progress; none where words are not kept, and once it is over.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn last_turns(&self, room_name: &str, session_id: &str) -> Result<Vec<LiveTurn>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.last_turns(room_name, session_id).await,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::alert::notice::{NoticeEvent, Told};
 use crate::alert::outgoing::{BadOutgoing, Outgoing, Texts};
 use crate::alert::record::{StoreWrite, WebhookPlan};
 use crate::alert::{Alert, AlertId, payload};
+use crate::config::targets::NotifyFormat;
 
 /// An alert as the store has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +143,8 @@ pub struct Claim {
     pub parcel: Parcel,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// When it is its turn at a place that takes one message every so often, Unix time in ms: not before.
+    pub begin_ms: u64,
     /// When another process may take over, Unix time in ms.
     pub until_ms: u64,
 }
@@ -184,11 +187,18 @@ pub(super) enum BadDue {
 }
 
 impl Due {
-    /// The right to its next attempt.
+    /// Where it takes turns with others, and how long each of them is, in ms; none where there is no need.
+    pub(super) fn turns(&self) -> Option<(String, u64)> {
+        let gap_ms = NotifyFormat::of(&self.format)?.gap_ms()?;
+        let place = self.secret.as_deref().or(self.url.as_deref()).unwrap_or_default();
+        Some((format!("{} {place}", self.format), gap_ms))
+    }
+
+    /// The right to its next attempt, which begins at `begin_ms`.
     ///
     /// # Errors
     /// [`BadDue`] when someone changed the row from outside, so that it cannot be sent.
-    pub(super) fn claimed(self, now_ms: u64) -> Result<Claim, BadDue> {
+    pub(super) fn claimed(self, begin_ms: u64) -> Result<Claim, BadDue> {
         let outgoing = Outgoing::from_texts(&Texts {
             target: &self.target,
             format: &self.format,
@@ -204,9 +214,9 @@ impl Due {
         } else {
             Parcel::Told(Box::new(serde_json::from_str(&self.body)?))
         };
-        let until_ms = now_ms.saturating_add(outgoing.timeout_ms).saturating_add(LEASE_SLACK_MS);
+        let until_ms = begin_ms.saturating_add(outgoing.timeout_ms).saturating_add(LEASE_SLACK_MS);
         let attempt = self.attempts.saturating_add(1);
-        Ok(Claim { alert_id: self.alert_id, event, outgoing, parcel, attempt, until_ms })
+        Ok(Claim { alert_id: self.alert_id, event, outgoing, parcel, attempt, begin_ms, until_ms })
     }
 }
 

@@ -52,6 +52,7 @@ fn router(review: Arc<Review>) -> Router {
         .route("/", get(board::page::board))
         .route("/board.js", get(board::page::script))
         .route("/board/events", get(board::events::events))
+        .route("/calls/{key}", get(board::call::call))
         .route("/alerts", get(pages::alerts))
         .route("/alerts/{id}", get(pages::alert))
         .route("/alerts/{id}/verdict", post(pages::verdict))

@@ -2,15 +2,16 @@
 
 use std::collections::HashSet;
 use std::process::{Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use sentiment_sidecar::alert::outgoing::Outgoing;
 use sentiment_sidecar::alert::record::{DeliveryResult, StoreResult, StoreWrite, WebhookPlan};
 use sentiment_sidecar::alert::{Alert, AlertId, Rule, Severity};
 use sentiment_sidecar::clock::unix_ms;
 use sentiment_sidecar::config::settings::{ActionKind, AllowEntry, WebhookDetail};
+use sentiment_sidecar::config::targets::NotifyFormat;
 use sentiment_sidecar::notify::Deliverer;
 use sentiment_sidecar::notify::schedule::Schedule;
 use sentiment_sidecar::notify::sign::Signer;
@@ -179,6 +180,36 @@ async fn a_receiver_that_fails_once_gets_the_same_again_when_it_is_due() {
     assert_eq!(got[0].body, got[1].body);
     got.iter().for_each(verify);
     assert!(got.iter().all(|request| request.headers["webhook-id"] == id.as_str()));
+}
+
+#[tokio::test]
+async fn a_burst_to_a_place_with_a_pace_is_spread() {
+    const MANY: u32 = 5;
+    let (host, server) = (Host::new().await, MockServer::start().await);
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let arrivals = Arc::clone(&arrived);
+    let answer = move |_: &Request| {
+        arrivals.lock().unwrap().push(Instant::now());
+        ResponseTemplate::new(202)
+    };
+    Mock::given(method("POST")).respond_with(answer).mount(&server).await;
+    let seed = outgoing(&server.uri(), loopback());
+    let teams = Outgoing { target: "teams".to_owned(), format: NotifyFormat::Teams, ..seed };
+    for n in 0..MANY {
+        host.decide(&format!("t{n}"), &teams).await;
+    }
+    let began = Instant::now();
+    let swept = soon("the burst", host.deliverer.sweep(10)).await.unwrap();
+    assert!(
+        swept.iter().all(|(_, result)| matches!(result, DeliveryResult::Delivered { attempts: 1, .. })),
+        "{swept:?}"
+    );
+    let arrived = arrived.lock().unwrap();
+    assert_eq!(arrived.len(), MANY as usize);
+    for (n, at) in (0..).zip(arrived.iter()) {
+        // However busy the machine is, none comes before its turn.
+        assert!(*at - began >= Duration::from_millis(250) * n, "{n} came after {:?}", *at - began);
+    }
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ pub(super) fn secrets(
     findings
 }
 
-/// The store opens; it is made where there is none.
+/// The store opens, and so does the board's file beside it where there is one; the store is made where there is none.
 pub(super) async fn store(url: Option<StoreUrl>) -> Finding {
     let url = match StoreUrl::or_of_user(url) {
         Ok(url) => url,
@@ -105,8 +105,14 @@ pub(super) async fn store(url: Option<StoreUrl>) -> Finding {
     match Store::open(&url).await {
         Ok(store) => {
             let said = format!("{} opens", store.url());
+            let board = store.board(clock::unix_ms()).await;
             store.close().await;
-            Check::Store.ok(said)
+            match board {
+                Ok(_) => Check::Store.ok(said),
+                Err(error) => {
+                    Check::Store.fail(&error, "it holds calls in progress only, and a new one is made by itself")
+                }
+            }
         }
         Err(error) => Check::Store.fail(&error, "name a file in a folder that can be written, with --store"),
     }

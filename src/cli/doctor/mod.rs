@@ -224,6 +224,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_board_that_cannot_be_opened_fails_and_says_which_file_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store.db");
+        std::fs::write(folder.path().join("store.db-live"), "this is no database, it is only some text in its place")
+            .unwrap();
+        let args = Line::try_parse_from(["doctor", "--store", store.to_str().unwrap()])
+            .map_err(|e| e.to_string())
+            .unwrap()
+            .args;
+        let findings = examine(args, &Env::default()).await;
+        assert!(findings.iter().any(|finding| finding.to_string().contains("store.db-live")));
+        assert_eq!(exit_of(&findings), Exit::StoreUnusable);
+    }
+
+    #[tokio::test]
     async fn a_room_that_is_not_there_fails() {
         let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let (text, exit) = doctor(&["--room-url", &format!("ws://{port}/"), "--room", "r"], &[]).await;

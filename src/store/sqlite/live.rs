@@ -1,33 +1,26 @@
-//! Calls in progress. They are written on a connection of their own that does not wait for the disk, so that no turn costs a
-//! call what an alert costs.
+//! Calls in progress: what a process tells of its own ([`LiveWriter`]), and the board of all. Nobody waits for the disk, so
+//! that no turn costs a call what an alert costs.
 
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 
-use super::error::problem_of;
-use super::{SqliteStore, int, millis, uint};
+use super::live_file::LiveFile;
+use super::live_reader::forget_silent;
+use super::{SqliteStore, int, uint};
 use crate::alert::about::About;
-use crate::store::live::{BEAT_MS, BoardRow, FORGOTTEN_MS, LiveCall, LiveChange};
+use crate::store::StoreError;
+use crate::store::live::{BEAT_MS, BoardRow, FORGOTTEN_MS, LiveCall, LiveChange, LiveTurn};
 use crate::store::review::Claimed;
-use crate::store::{StoreError, StoreUrl};
-
-/// How long a statement waits for other processes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether the board was last read with a row that could not be, so that a board that is looked at all day says it once.
 static UNREADABLE: AtomicBool = AtomicBool::new(false);
 
-/// `call, seen_ms, claimed_by, claimed_ms`.
-type LiveRow = (String, i64, Option<String>, Option<i64>);
-
 /// What one process tells of its calls.
 #[derive(Debug)]
 pub(in crate::store) struct LiveWriter {
-    path: PathBuf,
+    file: LiveFile,
     host: String,
     /// Opened by the first write, and anew after one that failed.
     conn: Option<SqliteConnection>,
@@ -35,76 +28,42 @@ pub(in crate::store) struct LiveWriter {
     beat_ms: Option<u64>,
     /// Whether anything of this process may be in the file.
     told: bool,
+    /// The rooms and sessions of which a row may be.
+    calls: HashSet<(String, String)>,
 }
 
 impl LiveWriter {
-    async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
-        SqliteConnectOptions::new()
-            .filename(&self.path)
-            .busy_timeout(BUSY_TIMEOUT)
-            .synchronous(SqliteSynchronous::Normal)
-            .statement_cache_capacity(4)
-            .pragma("cache_size", "-64")
-            // What a caller said is gone from the file with the call.
-            .pragma("secure_delete", "ON")
-            .disable_statement_logging()
-            .connect()
-            .await
-    }
-
     pub(in crate::store) async fn tell(&mut self, changes: &[LiveChange], now_ms: u64) -> Result<(), StoreError> {
-        let told = self.try_to_tell(changes, now_ms).await;
-        told.map_err(|error| {
-            self.conn = None;
-            self.beat_ms = None;
-            self.error(&error)
-        })
-    }
-
-    fn error(&self, error: &sqlx::Error) -> StoreError {
-        StoreError { store: StoreUrl::of_file(&self.path), problem: problem_of(error, millis(BUSY_TIMEOUT)) }
-    }
-
-    async fn try_to_tell(&mut self, changes: &[LiveChange], now_ms: u64) -> Result<(), sqlx::Error> {
-        let beats = self.beat_ms.is_none_or(|last| now_ms.abs_diff(last) >= BEAT_MS / 2);
+        // What an earlier connection told may be gone with its file.
+        let beats = self.conn.is_none() || self.beat_ms.is_none_or(|last| now_ms.abs_diff(last) >= BEAT_MS / 2);
         if changes.is_empty() && !beats {
             return Ok(());
         }
-        let mut conn = match self.conn.take() {
-            Some(conn) => conn,
-            None => self.connect().await?,
-        };
-        let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+        let mut conn = self.conn().await?;
         self.told = true;
-        if beats {
-            sqlx::query("INSERT INTO live_hosts (host, seen_ms) VALUES (?, ?) ON CONFLICT DO UPDATE SET seen_ms = excluded.seen_ms")
-                .bind(&self.host)
-                .bind(int(now_ms))
-                .execute(&mut *tx)
-                .await?;
-            // With each beat, as a process may run for months. After its own, so that it never forgets itself.
-            forget_silent(&mut tx, now_ms).await?;
-        }
         for change in changes {
-            match change {
-                LiveChange::Stands(call) => stands(&mut tx, &self.host, call).await?,
-                LiveChange::Over { session_id, room_name } => {
-                    // A process that took the call over goes on with a row of its own.
-                    sqlx::query("DELETE FROM live WHERE room_name = ? AND session_id = ? AND host = ?")
-                        .bind(room_name)
-                        .bind(session_id)
-                        .bind(&self.host)
-                        .execute(&mut *tx)
-                        .await?;
-                }
-            }
+            let (room, session) = change.of();
+            self.calls.insert((room.to_owned(), session.to_owned()));
         }
-        tx.commit().await?;
+        let told = tell(&mut conn, &self.host, changes, beats.then_some(now_ms)).await;
+        told.map_err(|error| self.file.error(&error))?;
         self.conn = Some(conn);
         if beats {
             self.beat_ms = Some(now_ms);
         }
+        for change in changes.iter().filter(|change| matches!(change, LiveChange::Over { .. })) {
+            let (room, session) = change.of();
+            self.calls.remove(&(room.to_owned(), session.to_owned()));
+        }
         Ok(())
+    }
+
+    /// The connection, which is put back once what it was taken for is done.
+    async fn conn(&mut self) -> Result<SqliteConnection, StoreError> {
+        match self.conn.take() {
+            Some(conn) => Ok(conn),
+            None => self.file.connect().await,
+        }
     }
 
     pub(in crate::store) async fn leave(mut self) -> Result<(), StoreError> {
@@ -112,104 +71,155 @@ impl LiveWriter {
         if !self.told {
             return Ok(());
         }
+        let mut conn = self.conn().await?;
+        let Self { file, host, calls, .. } = self;
         let left = async {
-            let mut conn = match self.conn.take() {
-                Some(conn) => conn,
-                None => self.connect().await?,
-            };
             let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-            for table in ["DELETE FROM live WHERE host = ?", "DELETE FROM live_hosts WHERE host = ?"] {
-                sqlx::query(table).bind(&self.host).execute(&mut *tx).await?;
+            for (room_name, session_id) in &calls {
+                over(&mut tx, &host, room_name, session_id).await?;
             }
+            sqlx::query("DELETE FROM hosts WHERE host = ?").bind(&host).execute(&mut *tx).await?;
             tx.commit().await?;
+            // The last process to do so leaves nothing of what callers said in the side file either.
             conn.close().await
         };
-        left.await.map_err(|error| self.error(&error))
+        left.await.map_err(|error| file.error(&error))
     }
 }
 
-/// Removes what processes left that were killed long ago.
-async fn forget_silent(conn: &mut SqliteConnection, now_ms: u64) -> Result<(), sqlx::Error> {
-    // A clock that was put back makes nobody silent.
-    let before = int(now_ms.saturating_sub(FORGOTTEN_MS));
-    sqlx::query("DELETE FROM live_hosts WHERE seen_ms < ?").bind(before).execute(&mut *conn).await?;
-    let unhosted = "DELETE FROM live WHERE host NOT IN (SELECT host FROM live_hosts)";
-    sqlx::query(unhosted).execute(&mut *conn).await?;
+/// Writes what a process tells, with a sign of life at this time if one is due.
+async fn tell(
+    conn: &mut SqliteConnection,
+    host: &str,
+    changes: &[LiveChange],
+    beat_ms: Option<u64>,
+) -> Result<(), sqlx::Error> {
+    // A turn of one call, as it comes most often, is one statement, which is a transaction by itself.
+    if let ([one], None) = (changes, beat_ms) {
+        return change(conn, host, one).await;
+    }
+    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+    if let Some(now_ms) = beat_ms {
+        beat(&mut tx, host, now_ms).await?;
+        // With each beat, as a process may run for months. After its own, so that it never forgets itself.
+        forget_silent(&mut tx, now_ms).await?;
+    }
+    for one in changes {
+        change(&mut tx, host, one).await?;
+    }
+    tx.commit().await
+}
+
+async fn change(conn: &mut SqliteConnection, host: &str, change: &LiveChange) -> Result<(), sqlx::Error> {
+    match change {
+        LiveChange::Stands(call) => stands(conn, host, call).await,
+        LiveChange::Over { session_id, room_name } => over(conn, host, room_name, session_id).await,
+    }
+}
+
+async fn beat(conn: &mut SqliteConnection, host: &str, now_ms: u64) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO hosts (host, seen_ms) VALUES (?, ?) ON CONFLICT DO UPDATE SET seen_ms = excluded.seen_ms")
+        .bind(host)
+        .bind(int(now_ms))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
 async fn stands(conn: &mut SqliteConnection, host: &str, call: &LiveCall) -> Result<(), sqlx::Error> {
     let number = call.caller.as_ref().and_then(|caller| caller.number.as_deref());
-    let text = serde_json::to_string(call).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let broken = |error: serde_json::Error| sqlx::Error::Encode(Box::new(error));
+    let text = serde_json::to_string(call).map_err(broken)?;
+    let turns = (!call.last_turns.is_empty()).then(|| serde_json::to_string(&call.last_turns)).transpose();
     sqlx::query(
-        "INSERT INTO live (room_name, session_id, host, alert_id, caller, call) VALUES (?, ?, ?, ?, ?, ?) \
-         ON CONFLICT DO UPDATE SET host = excluded.host, alert_id = excluded.alert_id, caller = excluded.caller, \
-         call = excluded.call",
+        "INSERT INTO calls (room_name, session_id, host, caller, call, turns) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO UPDATE SET host = excluded.host, caller = excluded.caller, call = excluded.call, \
+         turns = excluded.turns",
     )
     .bind(&call.room_name)
     .bind(&call.session_id)
     .bind(host)
-    .bind(call.alert.as_ref().map(|alert| alert.id.as_str()))
     .bind(number.map(About::key))
     .bind(text)
+    .bind(turns.map_err(broken)?)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Takes a call back, unless a process that took it over goes on with a row of its own.
+async fn over(conn: &mut SqliteConnection, host: &str, room_name: &str, session_id: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM calls WHERE room_name = ? AND session_id = ? AND host = ?")
+        .bind(room_name)
+        .bind(session_id)
+        .bind(host)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
 impl SqliteStore {
     /// What tells of this process's calls.
     pub(in crate::store) fn live(&self, host: String) -> LiveWriter {
-        LiveWriter { path: self.path().to_owned(), host, conn: None, beat_ms: None, told: false }
-    }
-
-    /// Removes what processes left that were killed long ago, where no other may come that does.
-    pub(super) async fn forget_silent(&self, now_ms: u64) -> Result<(), StoreError> {
-        // On a connection as theirs, so that what callers said is gone from the file too.
-        let writer = self.live(String::new());
-        let forgotten = async {
-            let mut conn = writer.connect().await?;
-            let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-            forget_silent(&mut tx, now_ms).await?;
-            tx.commit().await?;
-            conn.close().await
-        };
-        forgotten.await.map_err(|error| writer.error(&error))
+        let file = LiveFile::of_store(self.path());
+        LiveWriter { file, host, conn: None, beat_ms: None, told: false, calls: HashSet::new() }
     }
 
     pub(in crate::store) async fn board(&self, now_ms: u64) -> Result<Vec<BoardRow>, StoreError> {
-        let mut conn = self.conn().await?;
-        let rows: Vec<LiveRow> = sqlx::query_as(
-            "SELECT call, seen_ms, claimed_by, claimed_ms FROM live JOIN live_hosts USING (host) \
-             LEFT JOIN claims USING (alert_id) WHERE seen_ms >= ?",
-        )
-        .bind(int(now_ms.saturating_sub(FORGOTTEN_MS)))
-        .fetch_all(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
-        drop(conn);
+        let told = self.inner.live.calls(now_ms.saturating_sub(FORGOTTEN_MS)).await?;
         let mut unreadable = None;
-        let row = |(call, seen, by, since): LiveRow| {
+        let mut calls: Vec<(LiveCall, u64)> = Vec::with_capacity(told.len());
+        for (call, seen) in told {
             // One that a newer version wrote, say, hides none of the others.
-            let call: LiveCall = match serde_json::from_str(&call) {
-                Ok(call) => call,
-                Err(error) => {
-                    unreadable = Some(self.bad_row("call in progress", error));
-                    return None;
-                }
-            };
-            let claimed = by.map(|by| Claimed { by, since_ms: since.map_or(0, uint) });
-            Some(BoardRow::new(call, uint(seen), claimed, now_ms))
-        };
-        let mut rows: Vec<BoardRow> = rows.into_iter().filter_map(row).collect();
+            match serde_json::from_str(&call) {
+                Ok(call) => calls.push((call, uint(seen))),
+                Err(error) => unreadable = Some(self.bad_row("call in progress", error)),
+            }
+        }
         let was_unreadable = UNREADABLE.swap(unreadable.is_some(), Ordering::Relaxed);
         if let Some(error) = unreadable.filter(|_| !was_unreadable) {
             tracing::warn!(%error, "the board leaves out calls that it cannot read");
         }
+        let alerts = calls.iter().filter_map(|(call, _)| Some(call.alert.as_ref()?.id.as_str())).collect();
+        let mut claims = self.claims(alerts).await?;
+        let row = |(call, seen_ms): (LiveCall, u64)| {
+            let claimed = call.alert.as_ref().and_then(|alert| claims.remove(alert.id.as_str()));
+            BoardRow::new(call, seen_ms, claimed, now_ms)
+        };
+        let mut rows: Vec<BoardRow> = calls.into_iter().map(row).collect();
         rows.sort_by_cached_key(BoardRow::place);
         Ok(rows)
     }
+
+    pub(in crate::store) async fn last_turns(
+        &self,
+        room_name: &str,
+        session_id: &str,
+    ) -> Result<Vec<LiveTurn>, StoreError> {
+        let turns = self.inner.live.turns(room_name, session_id).await?;
+        let turns = turns.as_deref().map(serde_json::from_str).transpose();
+        Ok(turns.map_err(|error| self.bad_row("turns of a call in progress", error))?.unwrap_or_default())
+    }
+
+    /// Who looks after which of these alerts.
+    async fn claims(&self, alerts: Vec<&str>) -> Result<HashMap<String, Claimed>, StoreError> {
+        if alerts.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let alerts = serde_json::Value::from(alerts).to_string();
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(CLAIMS)
+            .bind(alerts)
+            .fetch_all(&mut *self.conn().await?)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        let claim = |(alert_id, by, since)| (alert_id, Claimed { by, since_ms: uint(since) });
+        Ok(rows.into_iter().map(claim).collect())
+    }
 }
+
+/// Claims of the alerts in a JSON list.
+pub(super) const CLAIMS: &str = "SELECT alert_id, claimed_by, claimed_ms FROM claims \
+     WHERE alert_id IN (SELECT value FROM json_each(?1))";
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +234,8 @@ mod tests {
     }
 
     async fn meddle(store: &SqliteStore, statement: &'static str) {
-        sqlx::raw_sql(statement).execute(&mut *store.conn().await.unwrap()).await.unwrap();
+        let mut conn = LiveFile::of_store(store.path()).connect().await.unwrap();
+        sqlx::raw_sql(statement).execute(&mut conn).await.unwrap();
     }
 
     #[tokio::test]
@@ -233,9 +244,9 @@ mod tests {
         let store = SqliteStore::open(&folder.path().join("store.db")).await.unwrap();
         let mut writer = store.live("host".to_owned());
         writer.tell(&stands("a"), NOW).await.unwrap();
-        meddle(&store, "ALTER TABLE live RENAME TO away").await;
+        meddle(&store, "ALTER TABLE calls RENAME TO away").await;
         writer.tell(&stands("b"), NOW).await.unwrap_err();
-        meddle(&store, "ALTER TABLE away RENAME TO live").await;
+        meddle(&store, "ALTER TABLE away RENAME TO calls").await;
         assert_eq!(store.board(NOW).await.unwrap().len(), 1);
         writer.leave().await.unwrap();
         assert!(store.board(NOW).await.unwrap().is_empty());
@@ -248,7 +259,7 @@ mod tests {
         let mut writer = store.live("host".to_owned());
         writer.tell(&stands("a"), NOW).await.unwrap();
         writer.tell(&stands("b"), NOW).await.unwrap();
-        meddle(&store, "UPDATE live SET call = '{}' WHERE room_name = 'a'").await;
+        meddle(&store, "UPDATE calls SET call = '{}' WHERE room_name = 'a'").await;
         let rows = store.board(NOW).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.call.room_name.as_str()).collect::<Vec<_>>(), ["b"]);
     }

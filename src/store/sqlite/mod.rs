@@ -2,6 +2,7 @@
 //!
 //! One connection per process, as there are thousands of processes and each writes a handful of times. The file is in
 //! WAL mode, so that readers never wait for a writer, with `synchronous=FULL`: what was committed survives a power cut.
+//! Calls in progress, which every turn changes and nobody misses afterwards, lie in a file of their own beside it.
 //!
 //! The file must be on a local disk: WAL mode needs shared memory, which network file systems do not have.
 
@@ -9,8 +10,12 @@ mod alerts;
 mod batch;
 mod desk;
 mod error;
+mod file;
 mod list;
 mod live;
+mod live_file;
+mod live_reader;
+mod number;
 mod outbox;
 mod rates;
 mod review;
@@ -18,12 +23,13 @@ mod schema;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteSynchronous};
@@ -33,7 +39,11 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::error::{StoreError, StoreProblem};
 use super::url::StoreUrl;
 use error::problem_of;
+use file::connected;
 pub(super) use live::LiveWriter;
+use live_file::LiveFile;
+use live_reader::LiveReader;
+use number::{count, int, millis, uint};
 use schema::MigrateError;
 
 /// How long a statement, or opening, waits for other processes.
@@ -52,6 +62,7 @@ struct Inner {
     /// Set by every failure: the next use begins with a new connection. After some failures (a full disk) SQLite has
     /// ended the transaction by itself, and the database layer would take the connection for being inside one forever.
     broken: AtomicBool,
+    live: LiveReader,
 }
 
 impl fmt::Debug for SqliteStore {
@@ -67,32 +78,13 @@ impl SqliteStore {
 
     async fn open_waiting(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
         let conn = Mutex::new(Self::connect_waiting(path, busy_timeout).await?);
-        let inner = Inner { path: path.to_owned(), busy_timeout, conn, broken: AtomicBool::new(false) };
+        let live = LiveReader::new(LiveFile::of_store(path));
+        let inner = Inner { path: path.to_owned(), busy_timeout, conn, broken: AtomicBool::new(false), live };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     async fn connect_waiting(path: &Path, busy_timeout: Duration) -> Result<SqliteConnection, StoreError> {
-        let fail = |problem| StoreError { store: StoreUrl::of_file(path), problem };
-        create_private(path).map_err(|error| {
-            fail(match error.kind() {
-                std::io::ErrorKind::ReadOnlyFilesystem => StoreProblem::ReadOnly,
-                std::io::ErrorKind::StorageFull => StoreProblem::Full,
-                _ => StoreProblem::CannotOpen { detail: error.to_string() },
-            })
-        })?;
-        let began = Instant::now();
-        loop {
-            let problem = match Self::connect(path, busy_timeout).await {
-                Ok(conn) => return Ok(conn),
-                Err(MigrateError::Problem(problem)) => problem,
-                Err(MigrateError::Database(error)) => problem_of(&error, millis(busy_timeout)),
-            };
-            // Switching to WAL and recovering a WAL need a lock that SQLite's own busy timeout does not wait for.
-            if !matches!(problem, StoreProblem::Locked { .. }) || began.elapsed() >= busy_timeout {
-                return Err(fail(problem));
-            }
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(5..40))).await;
-        }
+        connected(path, busy_timeout, || Self::connect(path, busy_timeout)).await
     }
 
     async fn connect(path: &Path, busy_timeout: Duration) -> Result<SqliteConnection, MigrateError> {
@@ -106,6 +98,9 @@ impl SqliteStore {
             .pragma("cache_size", "-256")
             .disable_statement_logging();
         let mut conn = options.connect().await?;
+        if schema::is_current(&mut conn).await? {
+            return Ok(conn);
+        }
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut conn).await?;
         if mode != "wal" {
             sqlx::query("PRAGMA journal_mode = WAL").execute(&mut conn).await?;
@@ -123,10 +118,11 @@ impl SqliteStore {
     }
 
     pub(super) async fn close(self) {
-        if let Some(inner) = Arc::into_inner(self.inner)
-            && let Err(error) = inner.conn.into_inner().close().await
-        {
-            tracing::debug!(%error, "the store did not close cleanly");
+        let Some(Inner { conn, live, .. }) = Arc::into_inner(self.inner) else { return };
+        for closed in [conn.into_inner().close().await, live.close().await] {
+            if let Err(error) = closed {
+                tracing::debug!(%error, "the store did not close cleanly");
+            }
         }
     }
 
@@ -168,66 +164,3 @@ impl SqliteStore {
         StoreError { store: StoreUrl::of_file(&self.inner.path), problem }
     }
 }
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A count or time as SQLite keeps it.
-fn int(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// A count or time as SQLite kept it.
-fn uint(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
-}
-
-/// A small count as SQLite kept it.
-fn count(value: i64) -> u32 {
-    u32::try_from(value).unwrap_or(if value < 0 { 0 } else { u32::MAX })
-}
-
-/// Makes the file with its folders, for this user only: transcripts are in it. SQLite gives its side files the same mode.
-fn create_private(path: &Path) -> std::io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            keep_private(path);
-            Ok(())
-        }
-        Err(error) => Err(error),
-        Ok(_) => Ok(()),
-    }
-}
-
-/// Takes from everybody else what they may do with a store's files that were there before.
-#[cfg(unix)]
-fn keep_private(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    for side in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(side);
-        let file = PathBuf::from(name);
-        let Ok(metadata) = std::fs::metadata(&file) else { continue };
-        let mode = metadata.permissions().mode();
-        if mode & 0o077 != 0
-            && let Err(error) = std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode & !0o077 & 0o7777))
-        {
-            tracing::warn!(file = %file.display(), %error, "others may read what callers said: its mode cannot be changed");
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn keep_private(_: &Path) {}

@@ -1,6 +1,8 @@
 //! The outbox: what is to be sent, each by one process at a time, until a receiver has it. The webhook's rows are in the
 //! table `outbox`, those of all other places in `notices`.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, Sqlite, Transaction};
 
 use super::{SqliteStore, count, int, uint};
@@ -9,6 +11,7 @@ use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
 use crate::store::StoreError;
 use crate::store::rows::{Attempted, Claim, Due, Needs, Noted, OutboxRow, OutboxState, Reach};
+use crate::store::turn::Turn;
 
 /// Both tables; the same statements fit them.
 pub(super) const TABLES: [&str; 2] = ["outbox", "notices"];
@@ -17,8 +20,8 @@ pub(super) const TABLES: [&str; 2] = ["outbox", "notices"];
 type StatusRow =
     (String, String, String, String, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, String);
 
-/// A row that is due: what [`Due`] has, in its order.
-type DueRow = (String, String, String, String, Option<String>, Option<String>, String, String, i64, String, i64);
+/// A row that is due: what [`Due`] has, in its order, and whether it was written before the clock was put back.
+type DueRow = (String, String, String, String, Option<String>, Option<String>, String, String, i64, String, i64, bool);
 
 /// The table of a place's rows.
 pub(super) fn table(target: &str) -> &'static str {
@@ -60,7 +63,8 @@ macro_rules! due_ms {
 macro_rules! due {
     ($table:literal) => {
         concat!(
-            "SELECT alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts, due_ms FROM ",
+            "SELECT alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts, \
+             created_ms > ?4 + 5000 AS ahead, due_ms FROM ",
             $table,
             " WHERE ",
             within_reach!(),
@@ -72,7 +76,7 @@ macro_rules! due {
 }
 
 const DUE: &str = concat!(
-    "SELECT alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts FROM (",
+    "SELECT alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts, ahead FROM (",
     due!("outbox"),
     " UNION ALL ",
     due!("notices"),
@@ -132,22 +136,31 @@ impl SqliteStore {
         due_by_ms: u64,
         now_ms: u64,
     ) -> Result<Vec<Claim>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
-        let rows: Vec<DueRow> = sqlx::query_as(DUE)
-            .bind(reach.signs)
-            .bind(reach.secrets_text())
-            .bind(int(due_by_ms))
-            .bind(int(now_ms))
-            .bind(only.map(|(alert_id, _)| alert_id.as_str()))
-            .bind(only.map(|(_, target)| target))
-            .bind(i64::from(limit))
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(|error| self.failed(&error))?;
-        let mut claims = Vec::with_capacity(rows.len());
-        for row in rows {
-            claims.extend(self.claim_row(&mut tx, row, now_ms).await?);
+        let (mut claims, mut later) = (Vec::new(), HashMap::new());
+        loop {
+            let wanted = limit - claims.len();
+            let rows: Vec<DueRow> = sqlx::query_as(DUE)
+                .bind(reach.signs)
+                .bind(reach.secrets_text())
+                .bind(int(due_by_ms))
+                .bind(int(now_ms))
+                .bind(only.map(|(alert_id, _)| alert_id.as_str()))
+                .bind(only.map(|(_, target)| target))
+                .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
+                .fetch_all(&mut *tx)
+                .await
+                .map_err(|error| self.failed(&error))?;
+            let was_all = rows.len() < wanted;
+            for row in rows {
+                claims.extend(self.claim_row(&mut tx, row, &mut later, now_ms).await?);
+            }
+            // What is put off, or given up, is due no longer, and holds up nothing that is.
+            if was_all || claims.len() >= limit {
+                break;
+            }
         }
         tx.commit().await.map_err(|error| self.failed(&error))?;
         Ok(claims)
@@ -157,14 +170,24 @@ impl SqliteStore {
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         row: DueRow,
+        later: &mut HashMap<String, u64>,
         now_ms: u64,
     ) -> Result<Option<Claim>, StoreError> {
-        let (alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts) = row;
+        let (alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts, ahead) = row;
         let (id, place, of) = (alert_id.clone(), target.clone(), event.clone());
         let (timeout_ms, attempts) = (uint(timeout_ms), count(attempts));
         let alert_id = AlertId::from(alert_id);
         let due = Due { alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts };
-        let claim = match due.claimed(now_ms) {
+        let begin_ms = match self.turn(tx, &due, now_ms).await? {
+            Turn::Taken(begin_ms) => begin_ms,
+            // It would be due at once again.
+            Turn::Later(_) if ahead => now_ms,
+            Turn::Later(at_ms) => {
+                self.put_off(tx, &due, later, at_ms, now_ms).await?;
+                return Ok(None);
+            }
+        };
+        let claim = match due.claimed(begin_ms) {
             Ok(claim) => claim,
             Err(error) => {
                 tracing::warn!(alert_id = id, %error, "a webhook in the store cannot be read and is given up");

@@ -148,12 +148,16 @@ impl SqliteStore {
 
     pub(in crate::store) async fn prune(&self, before_ms: u64) -> Result<Forgotten, StoreError> {
         // Those of processes that were killed, where none attends calls any more that would see to it.
-        self.forget_silent(unix_ms()).await?;
+        self.inner.live.forget_silent(unix_ms()).await?;
         let before = int(before_ms);
         let alerts =
             "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE created_ms < ?1 LIMIT ?2)";
         let sessions = "DELETE FROM sessions WHERE (room_name, session_id) IN (SELECT room_name, session_id \
                         FROM sessions WHERE started_ms < ?1 AND ifnull(ended_ms, started_ms) < ?1 LIMIT ?2)";
+        // Those of an alert go with it.
+        let audit = "DELETE FROM audit WHERE audit_id IN (SELECT audit_id FROM audit WHERE alert_id IS NULL AND at_ms < ?1 \
+                     LIMIT ?2)";
+        self.forget(audit, &before).await?;
         Ok(Forgotten { alerts: self.forget(alerts, &before).await?, sessions: self.forget(sessions, &before).await? })
     }
 
@@ -162,12 +166,12 @@ impl SqliteStore {
         if key.is_empty() {
             return Ok(Forgotten::default());
         }
+        self.inner.live.erase(&key).await?;
         // What is erased is gone from the file, not only from the tables.
         sqlx::raw_sql("PRAGMA secure_delete = ON")
             .execute(&mut *self.conn().await?)
             .await
             .map_err(|error| self.failed(&error))?;
-        self.execute(&mut *self.conn().await?, sqlx::query("DELETE FROM live WHERE caller = ?").bind(&key)).await?;
         let alerts = "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE caller = ?1 UNION \
                       SELECT alert_id FROM alerts JOIN sessions USING (room_name, session_id) WHERE sessions.caller = ?1 \
                       LIMIT ?2)";

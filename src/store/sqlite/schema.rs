@@ -1,6 +1,6 @@
 //! The tables, and how an older file comes up to date.
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, Row as _, SqliteConnection};
 
 use crate::store::StoreProblem;
 
@@ -19,6 +19,8 @@ const ADDITIONS: &[&str] = &[
     include_str!("schema/addition_002_calls.sql"),
     include_str!("schema/addition_003_live.sql"),
     include_str!("schema/addition_004_pages.sql"),
+    include_str!("schema/addition_005_apart.sql"),
+    include_str!("schema/addition_006_turns.sql"),
 ];
 
 /// Why a file could not be brought up to date.
@@ -43,6 +45,41 @@ pub(super) struct Versions {
     pub(super) now: (i64, usize),
 }
 
+/// What a file says of itself, and that it can be written: all at once, as each statement is a way to the database's thread
+/// and back, and a process opens the store before it joins its call.
+const CURRENT: &str = "PRAGMA journal_mode; BEGIN IMMEDIATE; PRAGMA application_id; PRAGMA user_version; \
+     SELECT count(*) FROM additions; COMMIT";
+
+/// Whether a file is one as this version makes it, or with what a newer one added, and can be written. Nearly all are.
+///
+/// # Errors
+/// The database layer's, where it is not even known what the file is.
+pub(super) async fn is_current(conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let rows = match sqlx::raw_sql(CURRENT).fetch_all(&mut *conn).await {
+        Ok(rows) => rows,
+        Err(error) if is_of_the_statement(&error) => {
+            // There is no such table, so the transaction is open.
+            sqlx::raw_sql("ROLLBACK").execute(&mut *conn).await?;
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    let [mode, numbers @ ..] = &rows[..] else { return Ok(false) };
+    let numbers: Vec<i64> = numbers.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let [application, version, additions] = numbers[..] else { return Ok(false) };
+    let as_we_do = mode.try_get::<&str, _>(0)? == "wal" && application == APPLICATION_ID;
+    Ok(as_we_do && version == int(MIGRATIONS.len()) && additions >= int(ADDITIONS.len()))
+}
+
+/// Whether it is the statement that is wrong (`SQLITE_ERROR`), and neither the file nor the disk.
+fn is_of_the_statement(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "1")
+}
+
+fn int(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// Brings the schema up to date.
 ///
 /// The write lock is taken before the version is read, so of many processes that open a new file at once, one
@@ -53,7 +90,7 @@ pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<Versions, Mig
     if application != APPLICATION_ID && (tables > 0 || application != 0) {
         return Err(MigrateError::Problem(StoreProblem::NotOurs));
     }
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = int(MIGRATIONS.len());
     if version > known {
         return Err(MigrateError::Problem(StoreProblem::TooNew { version, known }));
     }
@@ -79,8 +116,7 @@ pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<Versions, Mig
 const COUNTER: &str = "CREATE TABLE additions (number INTEGER PRIMARY KEY) STRICT";
 
 /// A file's version and application id (both 0 in a new one), how many tables and indexes there are, and whether one of
-/// them is that of the additions. All at once: each statement is a way to the database's thread and back, and a process
-/// opens the store before it joins its call.
+/// them is that of the additions.
 async fn standing(conn: &mut SqliteConnection) -> Result<(i64, i64, i64, bool), sqlx::Error> {
     sqlx::query_as(
         "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id),

@@ -12,6 +12,8 @@ use crate::alert::verdict::Verdict;
 use crate::alert::{Alert, AlertId, Rule, Severity};
 use crate::config::settings::{ActionKind, WebhookDetail};
 use crate::store::behaviour::{Fresh, NOW, behaves, decided, outgoing};
+use crate::store::live::tests::call;
+use crate::store::live::{LiveCall, LiveChange};
 use crate::store::review::AlertFilter;
 use crate::store::rows::Reach;
 use crate::store::url::Place;
@@ -22,6 +24,17 @@ struct Folder(TempDir);
 impl Folder {
     fn file(&self) -> PathBuf {
         self.0.path().join("store.db")
+    }
+
+    /// The file beside it.
+    fn side(&self, side: &str) -> PathBuf {
+        self.0.path().join(format!("store.db{side}"))
+    }
+
+    /// Whether a word is in the file beside it.
+    fn holds(&self, word: &str, side: &str) -> bool {
+        let bytes = std::fs::read(self.side(side)).unwrap_or_default();
+        bytes.windows(word.len()).any(|part| part == word.as_bytes())
     }
 }
 
@@ -48,14 +61,22 @@ async fn files_that_others_could_read_are_this_users_alone_once_the_store_is_ope
     use std::os::unix::fs::PermissionsExt as _;
     let place = Folder::fresh().await;
     // Held open, so that the side files stay.
-    let _first = place.open().await;
-    let side = |side: &str| PathBuf::from(format!("{}{side}", place.file().display()));
+    let first = place.open().await;
+    let mut live = first.live();
+    live.tell(&[stands("a")], NOW).await.unwrap();
+    let side = |side: &str| place.side(side);
     let mode = |file: &PathBuf| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
-    for file in ["", "-wal", "-shm"].map(side) {
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let all = ["", "-wal", "-shm", "-live", "-live-wal", "-live-shm"].map(side);
+    for file in &all {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o666)).unwrap();
     }
-    let _second = place.open().await;
-    assert_eq!(["", "-wal", "-shm"].map(side).each_ref().map(mode), [0o600; 3]);
+    let second = place.open().await;
+    assert_eq!(second.board(NOW).await.unwrap().len(), 1);
+    assert_eq!(all.each_ref().map(mode), [0o600; 6]);
+}
+
+fn stands(room: &str) -> LiveChange {
+    LiveChange::Stands(Box::new(call(room, NOW)))
 }
 
 async fn new_store() -> (Folder, SqliteStore) {
@@ -188,6 +209,10 @@ async fn the_store_is_for_its_user_only() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(file), 0o600);
     assert_eq!(mode(&file.with_extension("db-wal")), 0o600);
+    let mut live = store.live("host".to_owned());
+    live.tell(&[stands("a")], NOW).await.unwrap();
+    assert_eq!(mode(&file.with_extension("db-live")), 0o600);
+    assert_eq!(mode(&file.with_extension("db-live-wal")), 0o600);
     assert_eq!(mode(file.parent().unwrap()), 0o700);
 }
 
@@ -245,13 +270,109 @@ async fn what_is_erased_is_gone_from_the_file() {
     let said = "a sentence that nobody else says: heliotrope";
     let alert = Alert { description: said.to_owned(), ..crate::alert::payload::tests::told("t3") };
     write(&store, &alert).await;
+    let mut live = store.live("host".to_owned());
+    live.tell(&[LiveChange::Stands(Box::new(LiveCall { last_words: Some(said.to_owned()), ..call("a", NOW) }))], NOW)
+        .await
+        .unwrap();
+    assert!(folder.holds("heliotrope", "-live-wal"), "or nothing is shown by its not being there");
     store.erase("+14155550123").await.unwrap();
     store.close().await;
-    let bytes = |side: &str| std::fs::read(format!("{}{side}", folder.file().display())).unwrap_or_default();
-    for side in ["", "-wal"] {
-        let found = bytes(side).windows(10).any(|part| part == b"heliotrope");
-        assert!(!found, "it is still in store.db{side}");
+    for side in ["", "-wal", "-live", "-live-wal"] {
+        assert!(!folder.holds("heliotrope", side), "it is still in store.db{side}");
     }
+}
+
+/// A store as the version before made it, with a call in progress in it.
+async fn of_today(file: &Path) -> sqlx::SqliteConnection {
+    let mut conn = of_the_version_before(file).await;
+    let statements = [
+        "CREATE TABLE additions (number INTEGER PRIMARY KEY) STRICT; INSERT INTO additions VALUES (1), (2), (3), (4)",
+        include_str!("schema/addition_001_notices.sql"),
+        include_str!("schema/addition_002_calls.sql"),
+        include_str!("schema/addition_003_live.sql"),
+        include_str!("schema/addition_004_pages.sql"),
+        "INSERT INTO live_hosts VALUES ('h', 1700000000000)",
+        "INSERT INTO live VALUES ('r', 's', 'h', NULL, NULL, '{\"last_words\": \"heliotrope\"}')",
+    ];
+    for statement in statements {
+        sqlx::raw_sql(statement).execute(&mut conn).await.unwrap();
+    }
+    conn
+}
+
+#[tokio::test]
+async fn calls_in_progress_that_lay_in_the_store_leave_no_word_in_it() {
+    let folder = Folder::fresh().await;
+    let mut old = of_today(&folder.file()).await;
+    let store = SqliteStore::open(&folder.file()).await.unwrap();
+    write(&store, &alert("t3")).await;
+    assert!(store.board(NOW).await.unwrap().is_empty());
+    store.live("new".to_owned()).tell(&[stands("a")], NOW).await.unwrap();
+    assert_eq!(store.board(NOW).await.unwrap().len(), 1);
+    // What processes of before write goes on being written, but for the board.
+    for statement in BEFORE {
+        sqlx::raw_sql(statement).execute(&mut old).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    let error = sqlx::raw_sql("INSERT INTO live_hosts VALUES ('h', 1)").execute(&mut old).await.unwrap_err();
+    assert!(error.to_string().contains("no such table"), "{error}");
+    old.close().await.unwrap();
+    store.close().await;
+    for side in ["", "-wal"] {
+        assert!(!folder.holds("heliotrope", side), "it is still in store.db{side}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_as_it_should_be_is_told_from_every_other() {
+    let (folder, store) = new_store().await;
+    assert!(schema::is_current(&mut store.conn().await.unwrap()).await.unwrap());
+    let more = ["INSERT INTO additions DEFAULT VALUES", "PRAGMA user_version = 2"];
+    for statement in more {
+        folder.meddle(statement).await;
+        assert!(schema::is_current(&mut store.conn().await.unwrap()).await.unwrap(), "{statement}");
+    }
+    for (statement, mend) in [
+        ("PRAGMA user_version = 3", "PRAGMA user_version = 2"),
+        ("PRAGMA application_id = 7", "PRAGMA application_id = 0x53534344"),
+        (
+            "DELETE FROM additions WHERE number > 1",
+            "INSERT INTO additions VALUES (2), (3), (4), (5), (6), (7), (8), (9)",
+        ),
+        ("ALTER TABLE additions RENAME TO away", "ALTER TABLE away RENAME TO additions"),
+    ] {
+        folder.meddle(statement).await;
+        assert!(!schema::is_current(&mut store.conn().await.unwrap()).await.unwrap(), "{statement}");
+        // Nothing is left open behind it.
+        folder.meddle(mend).await;
+        assert!(schema::is_current(&mut store.conn().await.unwrap()).await.unwrap(), "{mend}");
+    }
+}
+
+#[tokio::test]
+async fn a_board_that_is_no_file_of_ours_is_refused_and_left_as_it_was() {
+    let (folder, store) = new_store().await;
+    let file = folder.side("-live");
+    let mut conn = SqliteConnectOptions::new().filename(&file).create_if_missing(true).connect().await.unwrap();
+    sqlx::raw_sql("CREATE TABLE bookmarks (id)").execute(&mut conn).await.unwrap();
+    let told = store.live("host".to_owned()).tell(&[stands("a")], NOW).await.unwrap_err();
+    assert_eq!(told.problem, StoreProblem::NotOurs);
+    assert!(told.to_string().contains("store.db-live"), "{told}");
+    assert_eq!(store.board(NOW).await.unwrap_err().problem, StoreProblem::NotOurs);
+    std::fs::remove_file(&file).unwrap();
+    store.live("host".to_owned()).tell(&[stands("a")], NOW).await.unwrap();
+    assert_eq!(store.board(NOW).await.unwrap().len(), 1, "a new one is made by itself");
+}
+
+#[tokio::test]
+async fn who_looked_at_the_board_is_forgotten_with_what_is_old() {
+    let (_folder, store) = new_store().await;
+    for at in [NOW, NOW + 5] {
+        store.audit("dana", "board", None, at).await.unwrap();
+    }
+    store.prune(NOW + 1).await.unwrap();
+    let left: Vec<i64> =
+        sqlx::query_scalar("SELECT at_ms FROM audit").fetch_all(&mut *store.conn().await.unwrap()).await.unwrap();
+    assert_eq!(left, [i64::try_from(NOW).unwrap() + 5]);
 }
 
 /// What SQLite says that it does to answer a question.
@@ -284,7 +405,7 @@ async fn questions_of_a_large_store_are_answered_by_its_indexes() {
 async fn asks_indexes_only(store: &SqliteStore, question: &str, index: &str) {
     let plan = plan(store, question).await;
     assert!(plan.contains(index), "{index}: {question}\n{plan}");
-    for table in ["alerts", "sessions", "verdicts", "outbox", "notices", "days", "live", "claims"] {
+    for table in ["alerts", "sessions", "verdicts", "outbox", "notices", "days", "claims"] {
         let whole = |step: &str| step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "));
         assert!(!plan.lines().any(whole), "{table} is read whole: {question}\n{plan}");
     }
@@ -329,4 +450,5 @@ async fn rates_are_answered_by_indexes_and_by_days() {
     asks_indexes_only(&store, rates::DAYS, "INTEGER PRIMARY KEY").await;
     asks_indexes_only(&store, rates::VERDICTS, "COVERING INDEX verdicts_by_time").await;
     asks_indexes_only(&store, &rates::undelivered(), "INDEX outbox_undelivered").await;
+    asks_indexes_only(&store, live::CLAIMS, "INDEX sqlite_autoindex_claims_1").await;
 }

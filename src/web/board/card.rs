@@ -23,7 +23,8 @@ pub(super) struct Card<'a> {
     need: &'static str,
     /// What is done about it.
     action: String,
-    link: Option<&'a str>,
+    /// Where more is known of it: its alert, or else its own page.
+    link: String,
     caller: String,
     room: &'a str,
     minutes: String,
@@ -36,13 +37,13 @@ pub(super) struct Card<'a> {
 }
 
 /// The line of ratings, 1 below and 10 above.
-struct Line {
-    points: String,
+pub(super) struct Line {
+    pub(super) points: String,
     /// Where the last one is.
-    x: String,
-    y: String,
-    threshold: String,
-    says: String,
+    pub(super) x: String,
+    pub(super) y: String,
+    pub(super) threshold: String,
+    pub(super) says: String,
 }
 
 /// What tells a call from others on the page.
@@ -60,7 +61,7 @@ fn height(rating: f64) -> String {
 }
 
 impl Line {
-    fn of(row: &BoardRow) -> Option<Self> {
+    pub(super) fn of(row: &BoardRow) -> Option<Self> {
         let ratings = &row.call.ratings;
         let last = ratings.last()?;
         let step = (WIDTH - 8.0) / (ratings.len().max(2) - 1) as f64;
@@ -78,7 +79,14 @@ impl Line {
     }
 }
 
-fn need(row: &BoardRow) -> (&'static str, &'static str) {
+/// Who calls.
+pub(super) fn caller(row: &BoardRow) -> String {
+    let caller = row.call.caller.as_ref().and_then(|caller| caller.words());
+    caller.unwrap_or_else(|| "caller not known".to_owned())
+}
+
+/// What a call needs: a class of the style sheet, and in words.
+pub(super) fn need(row: &BoardRow) -> (&'static str, &'static str) {
     match row.need {
         Need::Somebody => ("bad", "needs somebody now"),
         Need::Watching => ("bad", "nobody watches: its process is gone"),
@@ -134,12 +142,8 @@ impl<'a> Card<'a> {
             class,
             need,
             action: action(row),
-            link: call.alert.as_ref().map(|alert| alert.id.as_str()),
-            caller: call
-                .caller
-                .as_ref()
-                .and_then(|caller| caller.words())
-                .unwrap_or_else(|| "caller not known".to_owned()),
+            link: call.alert.as_ref().map_or_else(|| format!("/calls/{key}"), |alert| format!("/alerts/{}", alert.id)),
+            caller: caller(row),
             room: &call.room_name,
             minutes: format!("{} min", now_ms.saturating_sub(call.started_ms) / 60_000),
             rating: last.map_or_else(|| "not rated yet".to_owned(), ToString::to_string),

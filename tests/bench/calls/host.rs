@@ -17,8 +17,8 @@ use url::Url;
 /// How many calls join at a time: a listener's queue is not endless.
 const JOINING: usize = 64;
 
-/// Attaches to so many rooms, and serves them until stdin closes.
-pub(crate) fn run(url: &str, calls: usize, store: &str) {
+/// Attaches to so many rooms, and serves them until stdin closes; tells the board of them or not.
+pub(crate) fn run(url: &str, calls: usize, store: &str, on_board: bool) {
     let stop = CancellationToken::new();
     let closed = stop.clone();
     std::thread::spawn(move || {
@@ -26,14 +26,14 @@ pub(crate) fn run(url: &str, calls: usize, store: &str) {
         closed.cancel();
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(serve(url.parse().unwrap(), calls, store, stop));
+    runtime.block_on(serve(url.parse().unwrap(), calls, store, on_board, stop));
 }
 
-async fn serve(url: Url, calls: usize, store: &str, stop: CancellationToken) {
+async fn serve(url: Url, calls: usize, store: &str, on_board: bool, stop: CancellationToken) {
     let store = Store::open(&store.parse().unwrap()).await.unwrap();
     let (authorities, meter) = (Authorities::default(), Arc::default());
     let means = Means { store, deliverer: None, sip_password: None, authorities, meter };
-    let host = Host::start(means, stop.clone());
+    let host = if on_board { Host::start(means, stop.clone()) } else { Host::start_off_board(means, stop.clone()) };
     let settings = Arc::new(Settings { enabled: true, ..Settings::default() });
     let rater = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
     let joining = Arc::new(Semaphore::new(JOINING));

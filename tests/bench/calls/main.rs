@@ -6,6 +6,10 @@
 //! say something. Goals on two cores: 150 KB a call beyond the first, 99 of 100 turns decided within 50 ms at 1,000 calls,
 //! spawn to attached and the memory of one `attach` no more than before.
 //!
+//! `-- --board` measures what telling the board of them costs: the same calls in one process that does and in one that does
+//! not, in turns. `-- --soak MINUTES` is a busy day: 2,000 calls (`--calls N`) in one process and 50 open boards
+//! (`--boards N`), with the memory of it each minute.
+//!
 //! `-- --quick` measures few calls, for seconds. The binary of an earlier version is measured beside this one where
 //! `SIDECAR_BENCH_BEFORE` names it:
 //!
@@ -14,11 +18,13 @@
 //! ```
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and should panic when it cannot go on")]
 
+mod boards;
 mod host;
 mod measure;
 mod process;
 mod rooms;
 mod show;
+mod soak;
 
 use std::time::Duration;
 
@@ -48,9 +54,34 @@ fn main() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["rooms", play @ ..] => rooms::run(Play::from_args(play)),
-        ["host", url, calls, store] => host::run(url, calls.parse().unwrap(), store),
+        ["host", url, calls, store] => host::run(url, calls.parse().unwrap(), store, true),
+        ["host-off-board", url, calls, store] => host::run(url, calls.parse().unwrap(), store, false),
+        ["boards", url, token, people] => boards::run(url, token, people.parse().unwrap()),
+        args if args.contains(&"--soak") => {
+            let number = |flag, otherwise| number_after(args, flag).unwrap_or(otherwise);
+            soak::run(number("--soak", 60), number("--calls", 2_000), number("--boards", 50));
+        }
+        args if args.contains(&"--board") => board(number_after(args, "--calls").unwrap_or(500)),
         args => bench(if args.contains(&"--quick") { QUICK } else { FULL }),
     }
+}
+
+fn number_after(args: &[&str], flag: &str) -> Option<usize> {
+    let at = args.iter().position(|arg| *arg == flag)?;
+    args.get(at + 1)?.parse().ok()
+}
+
+/// What telling the board costs, of so many calls.
+fn board(calls: usize) {
+    const TURNS: usize = 3;
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    println!("load before: {}", load.trim_end());
+    let (mut on, mut off) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        on.push(measure::calls(Stage::InOne, play(calls, 3)));
+        off.push(measure::calls(Stage::OffBoard, play(calls, 3)));
+    }
+    show::board(&on, &off);
 }
 
 fn play(calls: usize, rounds: usize) -> Play {

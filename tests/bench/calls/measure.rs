@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::process::{Memory, Process, Said};
 use crate::rooms::Play;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_sentiment-sidecar");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sentiment-sidecar");
 /// How many processes start at a time.
 const STARTING: usize = 4;
 
@@ -15,6 +15,8 @@ const STARTING: usize = 4;
 #[derive(Clone, Copy)]
 pub(crate) enum Stage {
     InOne,
+    /// In one process that tells no board of them.
+    OffBoard,
     OneEach,
 }
 
@@ -51,20 +53,20 @@ pub(crate) struct Starts {
 }
 
 /// The rooms, and a store for those who join them.
-struct Platform {
-    rooms: Process,
-    url: String,
+pub(crate) struct Platform {
+    pub(crate) rooms: Process,
+    pub(crate) url: String,
     folder: TempDir,
 }
 
 impl Platform {
-    fn open(play: Play) -> Self {
+    pub(crate) fn open(play: Play) -> Self {
         let mut rooms = Process::role(&play.to_args());
         let Said::Port(port) = rooms.hear() else { panic!("the rooms should first say where they listen") };
         Self { rooms, url: format!("ws://127.0.0.1:{port}/"), folder: tempfile::tempdir().unwrap() }
     }
 
-    fn store(&self, name: &str) -> String {
+    pub(crate) fn store(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
@@ -103,9 +105,10 @@ pub(crate) fn calls(stage: Stage, play: Play) -> Measured {
     let mut platform = Platform::open(play);
     let began = Instant::now();
     let processes = match stage {
-        Stage::InOne => {
+        Stage::InOne | Stage::OffBoard => {
+            let role = if matches!(stage, Stage::OffBoard) { "host-off-board" } else { "host" };
             let (calls, store) = (play.calls.to_string(), platform.store("store.db"));
-            vec![Process::role(&["host".to_owned(), platform.url.clone(), calls, store])]
+            vec![Process::role(&[role.to_owned(), platform.url.clone(), calls, store])]
         }
         Stage::OneEach => each(&platform, play.calls),
     };

@@ -21,6 +21,8 @@ pub(crate) enum Said {
     WarmedUp,
     /// A round is over: how long each turn waited, in µs, and how many waited in vain.
     Round { waited: Vec<u64>, undecided: usize },
+    /// How often each open board moved at least, and how much came to one at most, in KB.
+    Moved { least: usize, most_kb: usize },
 }
 
 /// A child, killed when it is dropped. One that is left alone ends by itself when its stdin closes, or with its room.
@@ -42,6 +44,13 @@ impl Process {
         let mut command = Command::new(program);
         command.args(["attach", "--room-url", url, "--room", room, "--store", store]);
         Self::start(command.args(["--set", "sentimentEscalationEnabled=true"]))
+    }
+
+    /// The review pages on a free port, for whoever has this token.
+    pub(crate) fn review(program: &str, store: &str, token: &str) -> Self {
+        let mut command = Command::new(program);
+        command.args(["review", "--listen", "127.0.0.1:0", "--store", store]);
+        Self::start(command.env("SIDECAR_REVIEW_TOKEN", token))
     }
 
     fn start(command: &mut Command) -> Self {

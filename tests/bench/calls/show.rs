@@ -4,7 +4,7 @@ use crate::measure::{Measured, Start, Starts};
 use crate::process::Memory;
 
 /// The value below which that share of the sorted values lies.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = (sorted.len() as f64 * share) as usize;
     sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }
@@ -32,11 +32,11 @@ impl std::fmt::Display for Spread {
 }
 
 /// With a decimal where it says something.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     if value < 100.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
-fn megabytes(kilobytes: u64) -> f64 {
+pub(crate) fn megabytes(kilobytes: u64) -> f64 {
     kilobytes as f64 / 1024.0
 }
 
@@ -90,6 +90,19 @@ pub(crate) fn starts(all: &[Starts]) {
             memory(now, |memory| memory.private) / memory(before, |memory| memory.private),
         );
     }
+}
+
+/// The same calls told to the board and not, in turns.
+pub(crate) fn board(on: &[Measured], off: &[Measured]) {
+    let cpu = |all: &[Measured]| Spread::of(all.iter().map(|one| one.cpu().median));
+    println!("\n{:14} {:>20} {:>11} {:>14}", "", "CPU a turn, ms", "private, MB", "p99, ms");
+    for (name, all) in [("on the board", on), ("off the board", off)] {
+        let private = Spread::of(all.iter().map(|one| megabytes(one.talked.private))).median;
+        let waited = Spread::of(all.iter().map(|one| one.waited(0.99))).median;
+        println!("{name:14} {:>20} {:>11} {:>14}", cpu(all), short(private), short(waited));
+    }
+    let (on, off) = (cpu(on).median, cpu(off).median);
+    println!("the board's share of a call's CPU: {:.1} %", (on - off) / on * 100.0);
 }
 
 pub(crate) fn heading(name: &str) {

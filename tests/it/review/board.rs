@@ -54,6 +54,12 @@ fn has(text: &str) -> impl Fn(&Value) -> bool {
     move |event| event["cards"].as_object().unwrap().values().any(|card| card.as_str().unwrap().contains(text))
 }
 
+/// Where the one card leads.
+fn link_of(event: &Value) -> String {
+    let card = event["cards"].as_object().unwrap().values().next().unwrap().as_str().unwrap();
+    card.split_once("href=\"").unwrap().1.split('"').next().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_call_in_progress_is_on_the_board_turn_by_turn_until_it_is_over() {
     let pages = Pages::start().await;
@@ -72,6 +78,13 @@ async fn a_call_in_progress_is_on_the_board_turn_by_turn_until_it_is_over() {
     for (n, text) in SEED_TURNS.iter().enumerate() {
         connection.turn(n as u64 + 1, n, text).await;
         event = moves.until(has(&text.replace('\'', "&#39;"))).await;
+        if n == 0 {
+            let (status, page) = pages.get(&link_of(&event), &cookie).await;
+            assert!(
+                status == 200 && page.contains(&text.replace('\'', "&#39;")) && page.contains("1 of the caller"),
+                "{page}"
+            );
+        }
     }
     let alert = running.event("escalation").await;
     // The last words and what came of them may have been told at once.
@@ -126,6 +139,17 @@ async fn no_word_of_a_caller_is_on_the_board_where_none_is_kept() {
     })
     .await;
     assert_eq!(told["calls"][0]["last_words"], Value::Null, "{told}");
+    let (cookie, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    let (_, board) = pages.get("/", &cookie).await;
+    let link = board.split_once("href=\"/calls/").unwrap().1.split('"').next().unwrap().to_owned();
+    let (status, page) = pages.get(&format!("/calls/{link}"), &cookie).await;
+    assert!(
+        status == 200 && page.contains("What callers say is not kept.") && page.contains("class=\"chart\""),
+        "{page}"
+    );
+    assert!(!page.contains(SEED_TURNS[0]), "{page}");
+    assert_eq!(pages.get("/calls/call0123456789abcdef", &cookie).await.0, 404);
+    assert_eq!(pages.get(&format!("/calls/{link}"), "").await.0, 303);
     connection.end(2).await;
     assert_eq!(running.exit().await, Some(0));
 }

@@ -9,7 +9,7 @@ use sentiment_sidecar::clock::unix_ms;
 use sentiment_sidecar::config::settings::{ActionKind, WebhookDetail};
 use sentiment_sidecar::sentiment::{Cue, CueKind, Sentiment, Speaker};
 use sentiment_sidecar::store::course::{Course, RatedTurn};
-use sentiment_sidecar::store::live::{LiveCall, LiveChange};
+use sentiment_sidecar::store::live::{LiveCall, LiveChange, LiveTurn};
 use sentiment_sidecar::store::{Change, Live};
 use serde_json::{Value, json};
 
@@ -126,7 +126,11 @@ fn live(now: u64, room: &str, minutes: u64, caller: Value, standing: Value) -> L
     let mut call = json!({"room_name": room, "session_id": format!("live-{room}"), "started_ms": now - minutes * MINUTE,
         "caller": caller, "turns": 9, "threshold": 3, "window": 3, "streak": 0, "low": false, "with_human": false});
     call.as_object_mut().unwrap().extend(standing.as_object().unwrap().clone());
-    LiveChange::Stands(Box::new(serde_json::from_value::<LiveCall>(call).unwrap()))
+    let mut call: LiveCall = serde_json::from_value(call).unwrap();
+    let last = call.ratings.last().zip(call.last_words.clone());
+    call.last_turns =
+        last.map(|(&sentiment, words)| LiveTurn { turn: 9, sentiment, low: call.low, words }).into_iter().collect();
+    LiveChange::Stands(Box::new(call))
 }
 
 /// Fills the store; the id of the alert that is looked at. Who tells of the calls stays until the test ends.

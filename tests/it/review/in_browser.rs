@@ -2,7 +2,7 @@
 
 use sentiment_sidecar::alert::AlertId;
 use sentiment_sidecar::alert::verdict::Verdict;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -95,10 +95,10 @@ async fn a_supervisor_comes_by_the_alerts_link_sees_why_takes_it_and_judges_it_a
 }
 
 #[tokio::test]
-async fn qa_searches_sends_again_and_judges() {
+async fn qa_searches_sends_again_judges_and_exports_labels() {
     let browser = browser!();
     let pages = Pages::start().await;
-    let _calls = furnish(&pages).await;
+    let (kept, _calls) = furnish(&pages).await;
     browser.go(&format!("{}/alerts", pages.url)).await;
     browser.log_in(TOKEN).await;
     browser.click("summary", "Search").await;
@@ -118,6 +118,23 @@ async fn qa_searches_sends_again_and_judges() {
     browser.says("supervisor says wrong").await;
     let said = pages.store().await.verdict(&AlertId::from(pages.id.clone())).await.unwrap().unwrap();
     assert_eq!(said.verdict, Verdict::Wrong);
+    // What was judged is what is tuned by: of the call whose transcript was kept, the first of its three low turns.
+    browser.go(&format!("{}/alerts/{kept}", pages.url)).await;
+    browser.click("label", "Yes, and earlier").await;
+    browser.click("button", "Save").await;
+    browser.says("supervisor says late").await;
+    let labels = pages.program.folder.path().join("labels");
+    let export = pages.program.command(&["alerts", "export", "--labels", labels.to_str().unwrap()]).output();
+    let output = soon("the labels", export).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("1 call written"), "{said}");
+    let files: Vec<_> = std::fs::read_dir(&labels).unwrap().map(|file| file.unwrap().path()).collect();
+    let label = std::fs::read_to_string(&files[0]).unwrap();
+    let expected: Value = serde_json::from_str(label.lines().last().unwrap()).unwrap();
+    assert_eq!((&expected["type"], &expected["escalate_at_turn"]), (&json!("expect"), &json!(2)), "{label}");
+    let evaluate = pages.program.command(&["evaluate", files[0].to_str().unwrap()]).output();
+    let output = soon("the evaluation", evaluate).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[tokio::test]
@@ -169,6 +186,32 @@ async fn nothing_gets_in_that_should_not() {
     assert!(!browser.run("return document.body.innerText").await.as_str().unwrap().contains("Caller angry"));
 }
 
+/// The page of a call in progress that has not escalated, as the board has it.
+async fn call_of_no_alert(pages: &Pages) -> String {
+    let (cookie, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    let (_, board) = pages.get("/", &cookie).await;
+    let (_, rest) = board.split_once("href=\"/calls/").expect("a call that leads to its own page");
+    format!("/calls/{}", rest.split('"').next().unwrap())
+}
+
+#[tokio::test]
+async fn a_call_that_has_not_escalated_leads_to_its_own_page() {
+    let browser = browser!();
+    let pages = Pages::start().await;
+    let _calls = furnish(&pages).await;
+    browser.go(&pages.url).await;
+    browser.log_in(TOKEN).await;
+    browser.click("#calls a", "+14155550173").await;
+    browser.says("one more low turn escalates").await;
+    browser.says("No, that is not what I asked.").await;
+    browser.says("2 in a row of the 3 that escalate").await;
+    assert!(browser.has("svg.chart polyline").await);
+    browser.click("a", "Look again").await;
+    browser.says("So the call stood at").await;
+    browser.click("a", "all calls").await;
+    browser.says("Calls in progress").await;
+}
+
 #[tokio::test]
 async fn no_page_keeps_anybody_out_and_all_fit_phone_and_screen_in_light_and_dark() {
     let browser = browser!();
@@ -184,6 +227,7 @@ async fn no_page_keeps_anybody_out_and_all_fit_phone_and_screen_in_light_and_dar
         ("/alerts?severity=critical".to_owned(), "alerts-searched"),
         (format!("/alerts/{shown}"), "alert"),
         ("/alerts/nothing".to_owned(), "problem"),
+        (call_of_no_alert(&pages).await, "call"),
     ] {
         all.push((format!("{}{path}", pages.url), name));
     }

@@ -1,0 +1,117 @@
+//! What all processes tell of calls in progress, read and kept tidy ([`LiveReader`]).
+
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::live_file::LiveFile;
+use super::number::int;
+use crate::store::StoreError;
+use crate::store::live::FORGOTTEN_MS;
+
+/// What reads and mends what all processes tell, where any told anything.
+#[derive(Debug)]
+pub(super) struct LiveReader {
+    file: LiveFile,
+    /// Opened by the first use, and anew after one that failed.
+    conn: Mutex<Option<SqliteConnection>>,
+}
+
+/// A connection in use. One that fails is not kept.
+struct Open<'a> {
+    kept: MutexGuard<'a, Option<SqliteConnection>>,
+    conn: SqliteConnection,
+}
+
+impl Open<'_> {
+    fn keep(mut self) {
+        *self.kept = Some(self.conn);
+    }
+}
+
+impl LiveReader {
+    pub(super) fn new(file: LiveFile) -> Self {
+        Self { file, conn: Mutex::new(None) }
+    }
+
+    /// Opens the file, where there is one.
+    async fn open(&self) -> Result<Option<Open<'_>>, StoreError> {
+        let mut kept = self.conn.lock().await;
+        let conn = match kept.take() {
+            Some(conn) => conn,
+            None if !self.file.is_there() => return Ok(None),
+            None => self.file.connect().await?,
+        };
+        Ok(Some(Open { kept, conn }))
+    }
+
+    /// Each call and when its process last gave a sign of life, of those that did since then.
+    pub(super) async fn calls(&self, since_ms: u64) -> Result<Vec<(String, i64)>, StoreError> {
+        let Some(mut open) = self.open().await? else { return Ok(Vec::new()) };
+        let calls = sqlx::query_as("SELECT call, seen_ms FROM calls JOIN hosts USING (host) WHERE seen_ms >= ?")
+            .bind(int(since_ms))
+            .fetch_all(&mut open.conn)
+            .await
+            .map_err(|error| self.file.error(&error))?;
+        open.keep();
+        Ok(calls)
+    }
+
+    /// The caller's last turns as they were written; none where there are none.
+    pub(super) async fn turns(&self, room_name: &str, session_id: &str) -> Result<Option<String>, StoreError> {
+        let Some(mut open) = self.open().await? else { return Ok(None) };
+        let turns: Option<Option<String>> =
+            sqlx::query_scalar("SELECT turns FROM calls WHERE room_name = ? AND session_id = ?")
+                .bind(room_name)
+                .bind(session_id)
+                .fetch_optional(&mut open.conn)
+                .await
+                .map_err(|error| self.file.error(&error))?;
+        open.keep();
+        Ok(turns.flatten())
+    }
+
+    /// Removes what processes left that were killed long ago, where no other may come that does.
+    pub(super) async fn forget_silent(&self, now_ms: u64) -> Result<(), StoreError> {
+        let Some(mut open) = self.open().await? else { return Ok(()) };
+        let forgotten = async {
+            let mut tx = open.conn.begin_with("BEGIN IMMEDIATE").await?;
+            forget_silent(&mut tx, now_ms).await?;
+            tx.commit().await
+        };
+        forgotten.await.map_err(|error| self.file.error(&error))?;
+        open.keep();
+        Ok(())
+    }
+
+    /// Erases the calls of a caller, given as [`crate::alert::about::About::key`] makes it, from the file as well.
+    pub(super) async fn erase(&self, caller: &str) -> Result<(), StoreError> {
+        let Some(mut open) = self.open().await? else { return Ok(()) };
+        let erased = async {
+            sqlx::query("DELETE FROM calls WHERE caller = ?").bind(caller).execute(&mut open.conn).await?;
+            sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut open.conn).await
+        };
+        erased.await.map_err(|error| self.file.error(&error))?;
+        open.keep();
+        Ok(())
+    }
+
+    pub(super) async fn close(self) -> Result<(), sqlx::Error> {
+        match self.conn.into_inner() {
+            Some(conn) => conn.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Removes what processes left that were killed long ago.
+pub(super) async fn forget_silent(conn: &mut SqliteConnection, now_ms: u64) -> Result<(), sqlx::Error> {
+    // A clock that was put back makes nobody silent.
+    let before = int(now_ms.saturating_sub(FORGOTTEN_MS));
+    let silent = sqlx::query("DELETE FROM hosts WHERE seen_ms < ?").bind(before).execute(&mut *conn).await?;
+    // Those of the others are not looked through with each beat of each process.
+    if silent.rows_affected() > 0 {
+        let unhosted = "DELETE FROM calls WHERE host NOT IN (SELECT host FROM hosts)";
+        sqlx::query(unhosted).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
