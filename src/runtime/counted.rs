@@ -83,9 +83,10 @@ impl Counted {
     }
 }
 
-/// Counts an attempt to tell a place of an alert, whosever call it is of.
+/// Counts an attempt to tell a place of an alert, whosever call it is of. Whoever still waits for a turn has made none.
 pub fn delivered(meter: &Meter, result: &DeliveryResult) {
     meter.delivery(match result {
+        DeliveryResult::Retry { attempts: 0, .. } => return,
         DeliveryResult::Delivered { .. } => "delivered",
         DeliveryResult::Retry { .. } => "retry",
         DeliveryResult::GaveUp { .. } => "gave_up",

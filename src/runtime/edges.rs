@@ -29,8 +29,9 @@ use crate::sentiment::{Opinions, RateError, Rater, TurnInContext};
 use crate::store::Change;
 use crate::transfer::sip::{Stop, check_handover};
 
-/// How long a call that ends waits for the attempts that it has under way, beside an attempt's own timeout.
-const SETTLE_SLACK: Duration = Duration::from_secs(2);
+/// How long a call that ends waits for the attempts that it has under way, beside an attempt's own timeout: one may have to
+/// wait up to 3 s for its turn.
+const SETTLE_SLACK: Duration = Duration::from_secs(5);
 
 pub(super) struct Edges {
     settings: Arc<Settings>,

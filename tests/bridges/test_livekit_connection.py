@@ -218,7 +218,7 @@ async def test_a_wrong_secret_is_refused_at_once_and_not_shown(tmp_path: Path) -
             *(*at.program("attach"), "--dialect", "livekit", "--room-url", livekit.url, "--room", "room_1"),
             *("--agent", str(at.agent(SETTINGS))),
             env={**at.environment(), "SIDECAR_LIVEKIT_API_KEY": KEY, "SIDECAR_LIVEKIT_API_SECRET": "hunter2" * 8}
-            | {"SIDECAR_LOG": "debug"},
+            | {"SIDECAR_LOG": "trace"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

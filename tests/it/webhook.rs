@@ -207,8 +207,9 @@ async fn a_burst_to_a_place_with_a_pace_is_spread() {
     let arrived = arrived.lock().unwrap();
     assert_eq!(arrived.len(), MANY as usize);
     for (n, at) in (0..).zip(arrived.iter()) {
-        // However busy the machine is, none comes before its turn.
-        assert!(*at - began >= Duration::from_millis(250) * n, "{n} came after {:?}", *at - began);
+        // However busy the machine is, none comes before its turn, by a clock of whole milliseconds.
+        let turn = (Duration::from_millis(250) * n).saturating_sub(Duration::from_millis(5));
+        assert!(*at - began >= turn, "{n} came after {:?}", *at - began);
     }
 }
 

@@ -167,8 +167,9 @@ impl SqliteStore {
             return Ok(Forgotten::default());
         }
         self.inner.live.erase(&key).await?;
-        // What is erased is gone from the file, not only from the tables.
-        sqlx::raw_sql("PRAGMA secure_delete = ON")
+        // What is erased is gone from the file, not only from the tables. What processes of the version before told their board
+        // goes as a whole: they tell it again with the next turn.
+        sqlx::raw_sql("PRAGMA secure_delete = ON; DELETE FROM live")
             .execute(&mut *self.conn().await?)
             .await
             .map_err(|error| self.failed(&error))?;

@@ -50,7 +50,7 @@ impl SqliteStore {
         let Some((place, gap_ms)) = due.turns() else { return Ok(()) };
         let next_ms = later.entry(place).or_insert(at_ms);
         let text = format!(
-            "UPDATE {} SET state = 'pending', due_ms = ?, noted_ms = ? WHERE alert_id = ? AND target = ? AND event = ?",
+            "UPDATE {} SET due_ms = ?, noted_ms = ? WHERE alert_id = ? AND target = ? AND event = ?",
             table(&due.target)
         );
         let statement = sqlx::query(AssertSqlSafe(text))

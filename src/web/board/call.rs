@@ -55,7 +55,7 @@ pub(in crate::web) async fn call(
         line: Line::of(row),
         low: row.call.ratings.last().is_some_and(|rating| rating.is_below(row.call.threshold)),
         turns: turns.iter().map(shown).collect(),
-        silence: if row.call.turns == 0 { "Nothing yet." } else { "What callers say is not kept." },
+        silence: if row.call.turns == 0 { "Nothing yet." } else { "None of its words are kept." },
         at: second(snapshot.at_ms),
     };
     Ok(page(StatusCode::OK, &template))

@@ -144,7 +144,7 @@ async fn no_word_of_a_caller_is_on_the_board_where_none_is_kept() {
     let link = board.split_once("href=\"/calls/").unwrap().1.split('"').next().unwrap().to_owned();
     let (status, page) = pages.get(&format!("/calls/{link}"), &cookie).await;
     assert!(
-        status == 200 && page.contains("What callers say is not kept.") && page.contains("class=\"chart\""),
+        status == 200 && page.contains("None of its words are kept.") && page.contains("class=\"chart\""),
         "{page}"
     );
     assert!(!page.contains(SEED_TURNS[0]), "{page}");

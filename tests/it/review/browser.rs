@@ -119,16 +119,24 @@ impl Browser {
         found.as_array().unwrap().iter().map(id).collect()
     }
 
-    /// Clicks what has this text.
+    /// Clicks what has this text, once it is there. A page may put another element in its place meanwhile.
     pub(super) async fn click(&self, selector: &str, text: &str) {
-        for one in self.all(selector).await {
-            let says = get(&format!("{}/{one}/text", self.session)).await;
-            if says.as_str().unwrap().contains(text) {
-                self.ask(&format!("{one}/click"), json!({})).await;
-                return;
+        let (find, what) = (format!("document.querySelectorAll({})", json!(selector)), json!(text));
+        let find = format!("[...{find}].find(one => one.innerText.includes({what}))");
+        let began = Instant::now();
+        loop {
+            let script = json!({"script": format!("return {find}"), "args": []});
+            let found = post(&format!("{}/execute/sync", self.session), &script).await;
+            let clicked = match found[ELEMENT].as_str() {
+                Some(one) => tried(&format!("{}/element/{one}/click", self.session), &json!({})).await,
+                None => Err("there is none".to_owned()),
+            };
+            match clicked {
+                Ok(_) => return,
+                Err(error) => assert!(began.elapsed() < PATIENCE, "no {selector} that says {text} was clicked: {error}"),
             }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("no {selector} says {text}");
     }
 
     /// Types into an element, as by keyboard.
@@ -194,18 +202,22 @@ impl Browser {
 }
 
 /// The value of an answer; whatever is wrong ends the test.
-async fn answer(response: reqwest::Response) -> Value {
+async fn read(response: reqwest::Response) -> Result<Value, String> {
     let text = soon("an answer of the browser", response.text()).await.unwrap();
     let value = serde_json::from_str::<Value>(&text).unwrap()["value"].take();
-    assert!(value.get("error").is_none(), "{}: {}", value["error"], value["message"]);
-    value
+    if value.get("error").is_some() { Err(format!("{}: {}", value["error"], value["message"])) } else { Ok(value) }
+}
+
+async fn answer(response: reqwest::Response) -> Value {
+    read(response).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What may fail, as the page changes under our hands.
+async fn tried(url: &str, body: &Value) -> Result<Value, String> {
+    let request = client().post(url).header("content-type", "application/json").body(body.to_string());
+    read(soon(url, request.send()).await.unwrap()).await
 }
 
 async fn post(url: &str, body: &Value) -> Value {
-    let request = client().post(url).header("content-type", "application/json").body(body.to_string());
-    answer(soon(url, request.send()).await.unwrap()).await
-}
-
-async fn get(url: &str) -> Value {
-    answer(soon(url, client().get(url).send()).await.unwrap()).await
+    tried(url, body).await.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -1,8 +1,8 @@
--- Calls in progress lie in a file of their own. Of what a caller said last nothing stays behind. A process of the version
--- before is not on the board for the rest of its calls, and says so.
+-- Calls in progress lie in a file of their own. Of what a caller said last nothing stays behind. The tables stay, empty, for
+-- processes of the version before: the board of this one does not have their calls.
 PRAGMA secure_delete = ON;
-DROP TABLE live;
-DROP TABLE live_hosts;
+DELETE FROM live;
+DELETE FROM live_hosts;
 PRAGMA secure_delete = OFF;
 
 -- Nothing asks these, and every process reads what there is.
