@@ -218,7 +218,7 @@ fn whisper(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// An address that would be refused when the alert is due is refused at the start. Where a name leads is seen then.
-fn webhook(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn webhook(settings: &Settings) -> Result<(), Failure> {
     let webhook = &settings.webhook;
     let named = webhook.targets.iter().filter_map(|target| Some(("sentimentNotifyTargets", target.url()?)));
     for (key, url) in webhook.url.iter().map(|url| ("sentimentNotifyWebhook", url)).chain(named) {
@@ -231,7 +231,7 @@ fn webhook(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// The sender of alerts. What it has no secret for is refused at the start, not when the alert is due.
-fn deliverer(
+pub(super) fn deliverer(
     settings: &Settings,
     secrets: &Secrets,
     store: &Store,

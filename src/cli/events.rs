@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::call::report::Report;
+use crate::runtime::Event;
 use crate::telemetry::meter::Meter;
 use crate::telemetry::shown::json_line;
 
@@ -123,6 +124,11 @@ impl Events {
     /// Prints a report of a call.
     pub(super) fn report(&self, report: &Report) {
         self.push(Worth::of(report), line(report));
+    }
+
+    /// Prints a report with the call that it is of.
+    pub(super) fn event(&self, event: &Event<'_>) {
+        self.push(Worth::of(event.report), line(event));
     }
 
     /// Prints that nothing is done, and why.

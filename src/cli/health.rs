@@ -24,15 +24,23 @@ impl HealthArgs {
     /// # Errors
     /// [`Exit::Other`] when the address cannot be listened on.
     pub(super) async fn serve(&self, health: Health) -> Result<Option<Serving>, Failure> {
-        let Some(address) = self.listen else { return Ok(None) };
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            Failure::new(Exit::Other, format!("{address} cannot be listened on: {error}"))
-                .help("choose another address with --listen")
-        })?;
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, health, stop.clone()));
-        Ok(Some(Serving { stop, task }))
+        listen(self.listen, health).await
     }
+}
+
+/// Begins to serve at this address, if it is one.
+///
+/// # Errors
+/// [`Exit::Other`] when the address cannot be listened on.
+pub(super) async fn listen(address: Option<SocketAddr>, health: Health) -> Result<Option<Serving>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(Exit::Other, format!("{address} cannot be listened on: {error}"))
+            .help("choose another address with --listen")
+    })?;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(serve(listener, health, stop.clone()));
+    Ok(Some(Serving { stop, task }))
 }
 
 /// What serves them.

@@ -19,6 +19,7 @@ pub mod health;
 pub mod import_args;
 pub mod manual;
 mod progress;
+pub mod proxy;
 pub mod rate;
 pub mod raters;
 pub mod replay;
@@ -53,6 +54,7 @@ pub struct Cli {
 #[expect(missing_docs, reason = "a variant's doc would take the place of its command's own manual in --help")]
 pub enum Command {
     Attach(attach::AttachArgs),
+    Proxy(proxy::ProxyArgs),
     Demo(demo::DemoArgs),
     Room(room::RoomArgs),
     Replay(replay::ReplayArgs),
@@ -124,6 +126,7 @@ fn discreet(mut error: clap::Error) -> clap::Error {
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Attach(args) => attach::run(args).await,
+        Command::Proxy(args) => proxy::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Room(args) => room::run(args).await,
         Command::Replay(args) => replay::run(args).await,

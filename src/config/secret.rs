@@ -51,6 +51,8 @@ pub struct Secrets {
     pub livekit_api_key: Option<Secret>,
     /// `SIDECAR_LIVEKIT_API_SECRET`: signs our tokens for it.
     pub livekit_api_secret: Option<Secret>,
+    /// `SIDECAR_TWILIO_AUTH_TOKEN`: with which Twilio signs what it dials; several while rotating.
+    pub twilio_auth_tokens: Vec<Secret>,
 }
 
 /// Largest secret file, in bytes.
@@ -73,11 +75,13 @@ pub enum SecretName {
     LivekitApiKey,
     /// `SIDECAR_LIVEKIT_API_SECRET`.
     LivekitApiSecret,
+    /// `SIDECAR_TWILIO_AUTH_TOKEN`.
+    TwilioAuthToken,
 }
 
 impl SecretName {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RoomToken,
         Self::Webhook,
         Self::SipPassword,
@@ -85,6 +89,7 @@ impl SecretName {
         Self::ReviewToken,
         Self::LivekitApiKey,
         Self::LivekitApiSecret,
+        Self::TwilioAuthToken,
     ];
 
     /// The variable.
@@ -98,6 +103,7 @@ impl SecretName {
             Self::ReviewToken => "SIDECAR_REVIEW_TOKEN",
             Self::LivekitApiKey => "SIDECAR_LIVEKIT_API_KEY",
             Self::LivekitApiSecret => "SIDECAR_LIVEKIT_API_SECRET",
+            Self::TwilioAuthToken => "SIDECAR_TWILIO_AUTH_TOKEN",
         }
     }
 }
@@ -184,6 +190,7 @@ pub fn load_secrets(env: &Env, used: &[SecretName]) -> Result<Secrets, SecretErr
         review_token: reader.take(SecretName::ReviewToken, TOKEN),
         livekit_api_key: reader.take(SecretName::LivekitApiKey, TOKEN),
         livekit_api_secret: reader.take(SecretName::LivekitApiSecret, PASSWORD),
+        twilio_auth_tokens: reader.take(SecretName::TwilioAuthToken, TOKENS).unwrap_or_default(),
         webhook: reader.take(SecretName::Webhook, SIGNING).unwrap_or_default(),
     };
     if reader.errors.is_empty() { Ok(secrets) } else { Err(SecretErrors(reader.errors)) }
@@ -220,6 +227,10 @@ pub(super) const TOKEN: Form<Secret> = Form { read: token, allowed: "visible ASC
 /// Is hashed, or signs; never sent.
 const PASSWORD: Form<Secret> = Form { read: password, allowed: "characters on one line" };
 
+/// One or more secrets that others sign with.
+const TOKENS: Form<Vec<Secret>> =
+    Form { read: tokens, allowed: "visible ASCII characters; several separated by spaces" };
+
 /// One or more signing secrets.
 const SIGNING: Form<Vec<WebhookSecret>> = Form {
     read: signing,
@@ -232,6 +243,10 @@ fn token(text: &str) -> Result<Secret, String> {
     } else {
         Err("it holds a space, a control character or something other than ASCII".into())
     }
+}
+
+fn tokens(text: &str) -> Result<Vec<Secret>, String> {
+    text.split_ascii_whitespace().map(token).collect()
 }
 
 fn password(text: &str) -> Result<Secret, String> {

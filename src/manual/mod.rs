@@ -33,6 +33,7 @@ macro_rules! links {
          [review]: crate::manual::review\n\
          [rooms]: crate::manual::rooms\n\
          [openai]: crate::manual::openai\n\
+         [twilio]: crate::manual::twilio\n\
          [dialect]: crate::manual::dialect\n\
          [rating]: crate::manual::rating\n\
          [rubric]: crate::manual::rubric\n\
@@ -68,6 +69,7 @@ pages! {
     transfer, "transfer.md", "How the caller gets to a human, over SIP too, and the proofs.";
     rooms, "rooms.md", "How a voice platform offers its calls, shown on one call.";
     openai, "openai.md", "Join a call of OpenAI's Realtime API, and Azure's, by its id.";
+    twilio, "twilio.md", "Hear calls of Twilio's ConversationRelay, and Telnyx', on the way.";
     dialect, "../room/DIALECT.md", "The native room dialect, rule by rule.";
     rating, "rating.md", "What the ratings mean, how good they are, and an LLM beside them.";
     rubric, "../sentiment/RUBRIC.md", "How a caller turn is rated, case by case.";

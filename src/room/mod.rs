@@ -3,7 +3,7 @@
 //! [`message`] is the vocabulary, and [`open`] the only way in: it keeps a connection to a room, come what may, and gives
 //! the runtime a [`RoomHandle`]. [`link`] holds what all dialects share on the way (order, duplicates, acks, bounded queues,
 //! heartbeat, reconnects); a dialect is a folder of its own with a pure translator ([`Dialect`]): [`native`] is ours, [`livekit`]
-//! that of LiveKit's rooms, [`openai`] that of OpenAI's Realtime API. [`server`] plays a recording as a live room. [`schema`]
+//! that of LiveKit's rooms, [`openai`] that of OpenAI's Realtime API, [`twilio`] that of Twilio's ConversationRelay. [`server`] plays a recording as a live room. [`schema`]
 //! describes the native dialect for people who build a platform side.
 //!
 //! # A dialect in one folder
@@ -117,8 +117,10 @@ pub mod samples;
 pub mod schema;
 pub mod script;
 pub mod server;
+pub mod twilio;
 
 use clap::ValueEnum;
+use tokio::sync::mpsc;
 use url::Url;
 
 pub use self::link::dialect::Dialect;
@@ -127,6 +129,8 @@ use self::livekit::Livekit;
 use self::livekit::token::Key;
 use self::native::Native;
 use self::openai::OpenAi;
+use self::twilio::Twilio;
+use self::twilio::tap::Tap;
 use crate::config::secret::Secret;
 use crate::tls::Authorities;
 
@@ -170,6 +174,12 @@ impl Target {
     #[must_use]
     pub fn livekit(url: Url, room_name: impl Into<String>, key: Key, caller: Option<String>) -> Self {
         Self::new(Livekit::new(caller), Way::Join { url, key }, room_name)
+    }
+
+    /// A call that passes through this process; each of its connections has a tap.
+    #[must_use]
+    pub fn tapped(dialect: Twilio, taps: mpsc::Receiver<Tap>, call_id: impl Into<String>) -> Self {
+        Self::new(dialect, Way::Tap(taps), call_id)
     }
 
     /// A call of OpenAI's Realtime API at `url` (`wss://…/v1/realtime`), with the API key.

@@ -1,5 +1,5 @@
 //! The review pages for supervisors and QA, and the JSON API behind them: one HTTP server; and [`health`], another, for whoever
-//! runs the program.
+//! runs the program. [`proxy`] stands between platforms that dial and their apps.
 //!
 //! Pages are made on the server (`pages`) of what the store says; `view` is what they show, and `call` what they show of one call. Only `board`, where calls in
 //! progress are, has a script, which moves it. `api` tells programs the same. [`users`] says who may come in, `session` who has, `limit` how often somebody may try. Whoever reads
@@ -11,6 +11,7 @@ mod call;
 pub mod health;
 mod limit;
 mod pages;
+pub mod proxy;
 mod query;
 mod session;
 mod state;

@@ -20,6 +20,7 @@ mod livekit;
 mod llm;
 mod manual;
 mod metrics;
+mod proxy;
 mod rate;
 mod readme;
 mod recognisers;

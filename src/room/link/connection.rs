@@ -1,4 +1,4 @@
-//! A connection to a room, whatever it is made of: a WebSocket, or a participant.
+//! A connection to a room, whatever it is made of: a WebSocket, a participant, or a tap where a call passes.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,14 @@ use super::socket::{Frame, RoomSocket, cut_error};
 use crate::room::error::RoomError;
 use crate::room::livekit::participant::{Participant, Word};
 use crate::room::livekit::seen::{Act, Seen};
+use crate::room::twilio::tap::{Heard, Injection, Tap, Tapped};
 
 /// A connection, before any message.
 pub(super) enum Connection {
     /// With the API of the server that it was dialled at.
     Socket(Box<RoomSocket>, Option<Arc<Mutex<Calls>>>),
     Participant(Participant),
+    Tap(Tap),
 }
 
 /// What comes over one.
@@ -27,6 +29,7 @@ pub(super) enum Connection {
 pub(super) enum Incoming {
     Frame(Frame),
     Seen(Box<Seen>),
+    Tapped(Tapped),
     Answered(Answered),
 }
 
@@ -38,6 +41,7 @@ impl Incoming {
             Self::Frame(Frame::Binary(bytes)) => Some(Received::Binary(bytes)),
             Self::Frame(Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) | Frame::Frame(_)) => None,
             Self::Seen(seen) => Some(Received::Livekit(seen)),
+            Self::Tapped(tapped) => Some(Received::Tapped(tapped)),
             Self::Answered(Answered { id, answer }) => Some(Received::Answered { id, answer }),
         }
     }
@@ -48,6 +52,7 @@ impl Incoming {
 pub(super) enum Outgoing {
     Frame(Frame),
     Act(Box<Act>),
+    Injection(Injection),
     Call(Call),
 }
 
@@ -57,6 +62,7 @@ impl From<Written> for Outgoing {
             Written::Text(text) => Self::Frame(Frame::text(text)),
             Written::Binary(bytes) => Self::Frame(Frame::binary(bytes)),
             Written::Livekit(act) => Self::Act(act),
+            Written::Tapped(injection) => Self::Injection(injection),
             Written::Call(call) => Self::Call(call),
         }
     }
@@ -124,6 +130,11 @@ impl Stream for Connection {
                 Ok(Word::Alive) => Ok(Incoming::Frame(Frame::Pong(Vec::new().into()))),
                 Err(error) => Err(Broken::Participant(error)),
             }),
+            Self::Tap(tap) => ready!(tap.poll_next(cx)).map(|heard| match heard {
+                Ok(Heard::Tapped(tapped)) => Ok(Incoming::Tapped(tapped)),
+                Ok(Heard::Alive) => Ok(Incoming::Frame(Frame::Pong(Vec::new().into()))),
+                Err(error) => Err(Broken::Participant(error)),
+            }),
         })
     }
 }
@@ -135,6 +146,8 @@ impl Sink<Outgoing> for Connection {
         match self.get_mut() {
             Self::Socket(socket, _) => socket.poll_ready_unpin(cx).map_err(Broken::Socket),
             Self::Participant(participant) => participant.poll_ready(cx).map_err(Broken::Participant),
+            // It takes whatever there is to say; commands are few.
+            Self::Tap(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -145,8 +158,12 @@ impl Sink<Outgoing> for Connection {
             (Self::Participant(participant), Outgoing::Act(act)) => participant.act(act)?,
             (Self::Participant(participant), Outgoing::Frame(Frame::Ping(_))) => participant.ping()?,
             (Self::Participant(participant), Outgoing::Frame(Frame::Close(_))) => participant.leave()?,
-            (Self::Socket(..), Outgoing::Act(_) | Outgoing::Call(_))
-            | (Self::Participant(_), Outgoing::Frame(_) | Outgoing::Call(_)) => {
+            (Self::Tap(tap), Outgoing::Injection(injection)) => tap.inject(injection)?,
+            (Self::Tap(tap), Outgoing::Frame(Frame::Ping(_))) => tap.ping(),
+            (Self::Tap(tap), Outgoing::Frame(Frame::Close(_))) => tap.leave(),
+            (Self::Socket(..), Outgoing::Act(_) | Outgoing::Call(_) | Outgoing::Injection(_))
+            | (Self::Participant(_), Outgoing::Frame(_) | Outgoing::Call(_) | Outgoing::Injection(_))
+            | (Self::Tap(_), Outgoing::Frame(_) | Outgoing::Act(_) | Outgoing::Call(_)) => {
                 tracing::error!("the dialect writes what its connection cannot carry");
             }
         }
@@ -156,14 +173,14 @@ impl Sink<Outgoing> for Connection {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         match self.get_mut() {
             Self::Socket(socket, _) => socket.poll_flush_unpin(cx).map_err(Broken::Socket),
-            Self::Participant(_) => Poll::Ready(Ok(())),
+            Self::Participant(_) | Self::Tap(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         match self.get_mut() {
             Self::Socket(socket, _) => socket.poll_close_unpin(cx).map_err(Broken::Socket),
-            Self::Participant(_) => Poll::Ready(Ok(())),
+            Self::Participant(_) | Self::Tap(_) => Poll::Ready(Ok(())),
         }
     }
 }

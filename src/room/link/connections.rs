@@ -13,6 +13,7 @@ use super::dialect::Handshake;
 use super::socket::{Dialer, RoomSocket, no_connection};
 use crate::room::error::RoomError;
 use crate::room::livekit::participant::Joiner;
+use crate::room::twilio::tap::Tap;
 use crate::tls::Authorities;
 
 /// Where connections come from.
@@ -23,6 +24,8 @@ pub(super) enum Connections {
     Accepted(mpsc::Receiver<RoomSocket>),
     /// Joined.
     Joined(Box<Joiner>),
+    /// Handed over by whoever carries the call.
+    Tapped(mpsc::Receiver<Tap>),
 }
 
 impl Connections {
@@ -42,6 +45,7 @@ impl Connections {
                 Ok(Self::Dialled(Box::new(dialer), Arc::new(Mutex::new(calls))))
             }
             Way::Accept(connections) => Ok(Self::Accepted(connections)),
+            Way::Tap(taps) => Ok(Self::Tapped(taps)),
             Way::Join { url, key } => Ok(Self::Joined(Box::new(Joiner::new(&url, key, room_name, authorities)?))),
         }
     }
@@ -50,15 +54,19 @@ impl Connections {
     pub(super) async fn next(&mut self, limit: Duration) -> Result<Connection, RoomError> {
         let (socket, calls) = match self {
             Self::Dialled(dialer, calls) => (dialer.dial(limit).await?, Some(Arc::clone(calls))),
-            Self::Accepted(connections) => match timeout(limit, connections.recv()).await {
-                Ok(Some(socket)) => (socket, None),
-                Ok(None) => {
-                    return Err(RoomError::Unreachable { problem: "nobody listens for it any more".to_owned() });
-                }
-                Err(_) => return Err(no_connection(limit)),
-            },
+            Self::Accepted(connections) => (handed(connections, limit).await?, None),
+            Self::Tapped(taps) => return handed(taps, limit).await.map(Connection::Tap),
             Self::Joined(joiner) => return joiner.next(limit).await.map(Connection::Participant),
         };
         Ok(Connection::Socket(Box::new(socket), calls))
+    }
+}
+
+/// The next of those that somebody hands over, within `limit`.
+async fn handed<T>(queue: &mut mpsc::Receiver<T>, limit: Duration) -> Result<T, RoomError> {
+    match timeout(limit, queue.recv()).await {
+        Ok(Some(one)) => Ok(one),
+        Ok(None) => Err(RoomError::Unreachable { problem: "nobody listens for it any more".to_owned() }),
+        Err(_) => Err(no_connection(limit)),
     }
 }

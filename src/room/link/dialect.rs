@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::room::error::RoomError;
 use crate::room::livekit::seen::{Act, Seen};
 use crate::room::message::{FrameError, Resume, RoomMessage, SidecarMessage, Welcome};
+use crate::room::twilio::tap::{Injection, Tapped};
 
 /// A frame as it came.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +18,8 @@ pub enum Received<'a> {
     Binary(&'a [u8]),
     /// What a participant of a LiveKit room sees.
     Livekit(&'a Seen),
+    /// What passes between a platform and its app.
+    Tapped(&'a Tapped),
     /// What came of a [`Call`].
     Answered {
         /// The call's id.
@@ -35,6 +38,8 @@ pub enum Written {
     Binary(Vec<u8>),
     /// What a participant of a LiveKit room is to do.
     Livekit(Box<Act>),
+    /// What is said to a platform, between what its app says.
+    Tapped(Injection),
     /// A call of the HTTP API beside a WebSocket that we dialled; [`Received::Answered`] says what came of it, and it is made
     /// whatever becomes of the WebSocket.
     Call(Call),

@@ -39,6 +39,7 @@ use super::error::RoomEvent;
 use super::message::SidecarMessage;
 use crate::config::secret::Secret;
 use crate::room::livekit::token::Key;
+use crate::room::twilio::tap::Tap;
 use crate::tls::Authorities;
 
 /// How connections to a room come about.
@@ -52,6 +53,8 @@ pub enum Way {
     },
     /// The room dials us: whoever listens hands each accepted connection over, the first one and those after a cut.
     Accept(mpsc::Receiver<RoomSocket>),
+    /// The call passes through this process: whoever carries it hands each tap over, the first one and those after a cut.
+    Tap(mpsc::Receiver<Tap>),
     /// We join a LiveKit room as a participant.
     Join {
         /// `ws://` or `wss://`.

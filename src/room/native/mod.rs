@@ -50,7 +50,7 @@ impl Dialect for Native {
                 let detail = format!("a binary frame of {} bytes, where only text frames are spoken", bytes.len());
                 return vec![Heard::Bad { seq: None, error: FrameError::NotAMessage { detail } }];
             }
-            Received::Livekit(_) | Received::Answered { .. } => return Vec::new(),
+            Received::Livekit(_) | Received::Tapped(_) | Received::Answered { .. } => return Vec::new(),
         };
         let (seq, outcome) = read_text(text);
         vec![match outcome {

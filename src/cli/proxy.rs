@@ -1,0 +1,264 @@
+//! `proxy`: stands between a platform that dials and its app, and hears the calls on the way.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::attach::{deliverer, open_store, webhook};
+use super::events::Events;
+use super::exit::{Exit, Failure};
+use super::health::listen;
+use super::raters::{CassetteArgs, authorities};
+use super::secrets;
+use super::settings_args::{SettingsArgs, SourceArgs};
+use crate::config::secret::{SecretName, Secrets};
+use crate::config::settings::{ActionKind, Settings};
+use crate::room::twilio::Platform;
+use crate::room::twilio::frames::Setup;
+use crate::room::twilio::sign::Verifier;
+use crate::runtime::{self, Host, RatingPool, shutdown};
+use crate::sentiment::raters::Raters;
+use crate::sentiment::{self, Rater};
+use crate::store::StoreUrl;
+use crate::telemetry::meter::Meter;
+use crate::telemetry::{self, LogFormat};
+use crate::web::health::Health;
+use crate::web::proxy::{App, Calls, Door, Means, Proxy, serve};
+
+/// The parameter of the TwiML that names a call's settings.
+const PARAMETER: &str = "sentimentAgent";
+
+/// Stand between Twilio's ConversationRelay (or Telnyx') and your app: every call passes through, frame by frame and unchanged, and
+/// is heard on the way.
+///
+/// The platform dials here instead of the app, and the app is dialled at the same path, with the same headers. Whatever goes wrong
+/// with the hearing, the call goes on. Every event is one JSON line on stdout, with its call's id as `room`; logs go to stderr. SIGTERM
+/// takes no new calls and waits for those there are to end; a second one ends them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Secrets come from the environment, each also as …_FILE with a path:
+  SIDECAR_TWILIO_AUTH_TOKEN
+                           auth tokens of the account, which sign; several
+                           while rotating, separated by spaces
+  SIDECAR_ROOM_TOKEN       with --dialect telnyx: the first part of the path
+  SIDECAR_WEBHOOK_SECRET   signing secrets of our own webhooks (whsec_…)
+  SIDECAR_LLM_API_KEY      bearer token of the LLM at llmUrl
+
+In the TwiML, url names this proxy, and a parameter may name settings:
+  <Connect action=\"https://voice.example/handover\">
+    <ConversationRelay url=\"wss://voice.example/relay\">
+      <Parameter name=\"sentimentAgent\" value=\"sales\"/>
+
+Exit codes: 0 ended well, 1 the address cannot be listened on, 2 usage, 6 bad
+settings, 9 store unusable.
+
+Example:
+  sentiment-sidecar proxy --dialect twilio --listen 127.0.0.1:8080 \\
+      --app-url ws://127.0.0.1:3000 --public-url wss://voice.example \\
+      --agent agent.json --agents agents/")]
+pub struct ProxyArgs {
+    /// Speak this platform's protocol.
+    #[arg(long, value_enum)]
+    dialect: Dialed,
+    /// Listen here, behind what ends TLS.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// Dial the app here (wss://host:port or ws://host:port); path and query are those that the platform dials.
+    #[arg(long, value_name = "URL")]
+    app_url: Url,
+    /// The platform dials us by this name (wss://host), which it signs; without it, the request's Host says so.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<Url>,
+    /// Hear calls by the settings of DIR/NAME.json whose TwiML has the parameter sentimentAgent with this NAME.
+    #[arg(long, value_name = "DIR")]
+    agents: Option<PathBuf>,
+    /// Keep alerts and undelivered webhooks here: sqlite:///path/to/file.db or a path [default: an SQLite file in the
+    /// user's state folder].
+    #[arg(long, value_name = "URL", env = "SIDECAR_STORE", hide_env_values = true)]
+    store: Option<StoreUrl>,
+    /// Decide and record, and touch nothing: no sentence, no webhook, no transfer.
+    #[arg(long)]
+    shadow: bool,
+    /// Trust these certificate authorities (PEM) for the app, the webhook and the LLM, besides the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Serve /healthz, /readyz and /metrics (Prometheus) at this address, which nobody outside should reach.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    health_listen: Option<SocketAddr>,
+    /// Choose how log lines look.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    // Last, as its heading would also stand over what follows.
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// The platforms that dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Dialed {
+    /// Twilio's ConversationRelay, which signs.
+    Twilio,
+    /// Telnyx' relay, which does not: the path begins with SIDECAR_ROOM_TOKEN.
+    Telnyx,
+}
+
+const USED: [SecretName; 4] =
+    [SecretName::TwilioAuthToken, SecretName::RoomToken, SecretName::Webhook, SecretName::LlmApiKey];
+
+/// Runs `proxy`.
+///
+/// # Errors
+/// [`Failure`] with exit code 1, 6 or 9.
+pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
+    telemetry::init(args.log_format);
+    let stop = shutdown::on_signal();
+    shutdown::survive_file_limits();
+    let settings = Arc::new(args.settings.load()?.settings);
+    let named = args.agents.as_deref().map(|folder| named(folder, &args.settings)).transpose()?.unwrap_or_default();
+    let secrets = secrets::load(&USED)?;
+    let authorities = authorities(args.ca_file.as_deref())?;
+    let (platform, door) = door(&args, &secrets)?;
+    let app = App::at(&args.app_url, &authorities).map_err(|error| Failure::new(Exit::BadSettings, error))?;
+    let meter = Arc::new(Meter::new());
+    let embedded = RatingPool::of_machine().metered(Arc::clone(&meter)).rater(Arc::new(sentiment::embedded()));
+    let raters = CassetteArgs::default().live(embedded, secrets.llm_api_key.clone(), &authorities)?;
+    let raters = raters.metered(Arc::clone(&meter));
+    let store = open_store(args.store.clone()).await?;
+    let mut sender = None;
+    for settings in std::iter::once(&settings).chain(named.values()).filter(|settings| settings.enabled) {
+        fits(settings, platform)?;
+        webhook(settings)?;
+        let one = deliverer(settings, &secrets, &store, authorities.clone(), args.shadow)?;
+        sender = sender.or(one);
+    }
+    let listener = bind(args.listen).await?;
+    let health = Health::new(Arc::clone(&meter), store.clone(), stop.clone());
+    let serving = listen(args.health_listen, health).await?;
+    let events = Events::start(Arc::clone(&meter));
+    let now = CancellationToken::new();
+    let means = runtime::Means { store, deliverer: sender, sip_password: None, authorities, meter };
+    let host = Host::start(means, now.clone());
+    let choice = Choice { settings, named, raters, shadow: args.shadow };
+    let told = events.clone();
+    let tell = move |call: &runtime::Call, report: &_| told.event(&runtime::Event { call, report });
+    let calls = Calls::new(Arc::clone(&host), platform, move |setup| choice.of(setup), tell);
+    tokio::spawn(second_signal(stop.clone(), now.clone()));
+    serve(listener, Arc::new(Proxy { door, app, calls }), stop, now.clone()).await;
+    now.cancel();
+    host.close().await;
+    events.close();
+    if let Some(serving) = serving {
+        serving.close().await;
+    }
+    Ok(Exit::Ok)
+}
+
+/// A second signal ends what the first one waits for.
+async fn second_signal(first: CancellationToken, now: CancellationToken) {
+    first.cancelled().await;
+    shutdown::on_signal().cancelled().await;
+    now.cancel();
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(Exit::Other, format!("{address} cannot be listened on: {error}"))
+            .help("choose another address with --listen")
+    })
+}
+
+fn door(args: &ProxyArgs, secrets: &Secrets) -> Result<(Platform, Door), Failure> {
+    let missing = |name: SecretName, help: &str| {
+        Failure::new(Exit::BadSettings, format!("{} is not set", name.variable())).help(help)
+    };
+    match args.dialect {
+        Dialed::Twilio => {
+            if secrets.twilio_auth_tokens.is_empty() {
+                let help = "set it to the account's auth token, or SIDECAR_TWILIO_AUTH_TOKEN_FILE to a file that holds it: \
+                            calls that are not signed with it are refused";
+                return Err(missing(SecretName::TwilioAuthToken, help));
+            }
+            let verifier = Verifier::new(secrets.twilio_auth_tokens.clone());
+            Ok((Platform::Twilio, Door::Signed { verifier, public: args.public_url.clone() }))
+        }
+        Dialed::Telnyx => {
+            let help =
+                "set it to letters and digits, and have the platform dial wss://host/THAT/path: it signs nothing";
+            let token = secrets.room_token.clone().ok_or_else(|| missing(SecretName::RoomToken, help))?;
+            if token.expose().is_empty()
+                || !token.expose().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~".contains(&b))
+            {
+                let problem = "SIDECAR_ROOM_TOKEN cannot stand in a path: letters, digits, -, _, . and ~ can";
+                return Err(Failure::new(Exit::BadSettings, problem));
+            }
+            Ok((Platform::Telnyx, Door::Token(token)))
+        }
+    }
+}
+
+/// What the platform cannot do is refused at the start.
+fn fits(settings: &Settings, platform: Platform) -> Result<(), Failure> {
+    if platform == Platform::Telnyx && settings.action.kind() == ActionKind::Transfer {
+        let problem = "sentimentEscalationAction is transfer, and Telnyx' relay cannot hand a caller over";
+        return Err(Failure::new(Exit::BadSettings, problem).help("set it to notify or flag"));
+    }
+    Ok(())
+}
+
+/// The settings of every file of a folder, by its name.
+fn named(folder: &Path, args: &SettingsArgs) -> Result<HashMap<String, Arc<Settings>>, Failure> {
+    let unreadable =
+        |error: std::io::Error| Failure::new(Exit::BadSettings, format!("--agents {}: {error}", folder.display()));
+    let mut named = HashMap::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "json")
+            && let Some(name) = path.file_stem().and_then(|name| name.to_str())
+        {
+            named.insert(name.to_owned(), {
+                let sources = SourceArgs { agent: Some(path.clone()), ..args.sources.clone() };
+                Arc::new(SettingsArgs { sources, ..args.clone() }.load()?.settings)
+            });
+        }
+    }
+    Ok(named)
+}
+
+/// Which settings a call has.
+struct Choice {
+    settings: Arc<Settings>,
+    named: HashMap<String, Arc<Settings>>,
+    raters: Raters,
+    shadow: bool,
+}
+
+impl Choice {
+    fn of(&self, setup: &Setup) -> (Option<Means>, Option<String>) {
+        let mut odd = None;
+        let settings = match setup.parameter(PARAMETER) {
+            None => &self.settings,
+            Some(name) => self.named.get(name).unwrap_or_else(|| {
+                odd = Some(format!(
+                    "no file of --agents has the name that the parameter {PARAMETER} gives; --agent counts"
+                ));
+                &self.settings
+            }),
+        };
+        if !settings.enabled {
+            return (None, odd);
+        }
+        match self.raters.of(settings) {
+            Ok(rater) => {
+                let rater: Arc<dyn Rater> = rater;
+                (Some(Means { settings: Arc::clone(settings), rater, shadow: self.shadow }), odd)
+            }
+            Err(error) => (None, Some(format!("the call is not rated: {error}"))),
+        }
+    }
+}

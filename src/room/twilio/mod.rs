@@ -1,0 +1,429 @@
+//! Twilio's ConversationRelay, and Telnyx', which speaks nearly the same: the platform dials the app, and we stand between them.
+//!
+//! - [`relay`] carries the frames, unchanged, and `wire` sees where messages end; [`tap`] lies between it and the link, which
+//!   is as slow as it likes.
+//! - This file is the translator. `frames` is what goes over the wire; `seam` knows what a platform says again after a cut.
+//! - [`sign`] checks who dialled us.
+//!
+//! The caller's turns are prompts; the agent's are the app's texts up to the last piece, cut where the caller broke in.
+
+pub mod frames;
+pub mod relay;
+mod seam;
+pub mod sign;
+pub mod tap;
+mod wire;
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use self::frames::{FromApp, FromPlatform, Setup, end, sentence};
+use self::seam::{Said, Seam};
+use self::tap::{Injection, Tapped};
+use super::error::RoomError;
+use super::link::dialect::{Credentials, Dialect, Greeting, Handshake, Heard, Limits, Received, Unsayable, Written};
+use super::message::{
+    CallInfo, CommandKind, CommandStatus, FrameError, Participant, Role, RoomMessage, SidecarMessage, Transcript,
+    TurnEnded, VERSION, Welcome, capability,
+};
+
+const CALLER: &str = "caller";
+const AGENT: &str = "agent";
+/// The close code for what breaks WebSocket's rules (RFC 6455 section 7.4.1).
+const PROTOCOL_ERROR: u16 = 1002;
+/// How long a sentence is heard: its first sound, and then each character.
+const FIRST_SOUND: Duration = Duration::from_millis(800);
+const CHARACTER: Duration = Duration::from_millis(70);
+
+/// Why a caller is handed over: what the action's URL is told beside the call. Filled in by whoever hears what the call reports.
+#[derive(Debug, Clone, Default)]
+pub struct Handoff(Arc<Mutex<Option<Why>>>);
+
+/// What led to an escalation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// The alert.
+    pub alert_id: String,
+    /// What decided.
+    pub reason: String,
+    /// low, medium, high, critical.
+    pub severity: String,
+    /// What upset the caller.
+    pub description: String,
+}
+
+impl Handoff {
+    /// The call escalated.
+    pub fn set(&self, why: Why) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    fn get(&self) -> Option<Why> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Whose relay it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// Twilio's: the app gets what it ends a session with to the action's URL.
+    Twilio,
+    /// Telnyx': the same frames, and nothing to hand a caller over by.
+    Telnyx,
+}
+
+/// What the agent says.
+#[derive(Debug, Default)]
+struct Utterance {
+    text: String,
+    /// The id of the turn that it is, or was.
+    id: Option<String>,
+}
+
+/// The translator.
+#[derive(Debug)]
+pub struct Twilio {
+    platform: Platform,
+    handoff: Handoff,
+    setup: Setup,
+    /// Whether this call was joined before, by this process.
+    again: bool,
+    seam: Seam,
+    turns: u64,
+    agent: Utterance,
+    /// The commands that were carried out: after a cut they may be given again.
+    begun: HashSet<String>,
+    /// The sentence that is being heard.
+    playing: Option<String>,
+    /// The transfer that the platform is at.
+    transfer: Option<String>,
+}
+
+impl Twilio {
+    /// For one call.
+    #[must_use]
+    pub fn new(platform: Platform, handoff: Handoff) -> Self {
+        Self {
+            platform,
+            handoff,
+            setup: Setup::default(),
+            again: false,
+            seam: Seam::default(),
+            turns: 0,
+            agent: Utterance::default(),
+            begun: HashSet::new(),
+            playing: None,
+            transfer: None,
+        }
+    }
+
+    fn platform(&mut self, message: FromPlatform) -> Vec<Heard> {
+        match message {
+            FromPlatform::Setup(setup) => self.joined(setup),
+            FromPlatform::Prompt { voice_prompt, lang, last } => match voice_prompt {
+                Some(text) if last.unwrap_or(true) && !text.trim().is_empty() => {
+                    let mut heard = self.agent_is_done();
+                    let new = self.seam.prompt(Said { text, lang });
+                    heard.extend(self.callers(new));
+                    heard
+                }
+                _ => Vec::new(),
+            },
+            FromPlatform::Interrupt { utterance_until_interrupt } => {
+                self.agent_was_cut(utterance_until_interrupt.as_deref())
+            }
+            FromPlatform::Info { name, value } => self.info(name.as_deref(), value.as_ref()),
+            FromPlatform::Other => Vec::new(),
+        }
+    }
+
+    fn joined(&mut self, setup: Setup) -> Vec<Heard> {
+        let Some(call_id) = setup.call_id().map(str::to_owned) else {
+            let field = "it has neither callSid nor sessionId".to_owned();
+            return vec![bad(field)];
+        };
+        let session_id = setup.session_id().unwrap_or(&call_id).to_owned();
+        let mut capabilities = vec![capability::TURN_EVENTS, capability::SAY];
+        if self.platform == Platform::Twilio {
+            capabilities.push(capability::TRANSFER);
+        }
+        let number = |number: &Option<String>| number.clone().filter(|number| !number.is_empty());
+        let welcome = Welcome {
+            version: VERSION,
+            session_id,
+            room_name: call_id.clone(),
+            call: CallInfo { id: call_id, from: number(&setup.from), to: number(&setup.to), sip: None },
+            participants: [(CALLER, Role::Caller), (AGENT, Role::Agent)]
+                .map(|(id, role)| Participant { id: id.to_owned(), role, name: None })
+                .to_vec(),
+            capabilities: capabilities.into_iter().map(str::to_owned).collect(),
+            resumed: self.again,
+        };
+        if self.again {
+            self.seam.cut();
+        }
+        (self.again, self.setup) = (true, setup);
+        vec![Heard::Welcome(welcome)]
+    }
+
+    fn callers(&mut self, said: Vec<Said>) -> Vec<Heard> {
+        said.into_iter().flat_map(|Said { text, lang }| self.turn(CALLER, text, lang).1).collect()
+    }
+
+    /// A turn that was said whole, with its id.
+    fn turn(&mut self, participant: &str, text: String, lang: Option<String>) -> (String, Vec<Heard>) {
+        self.turns += 1;
+        let id = format!("t{}", self.turns);
+        let heard = said_turn(&id, participant, text, lang);
+        (id, heard)
+    }
+
+    fn app(&mut self, message: FromApp) -> Vec<Heard> {
+        match message {
+            FromApp::Text { token, last } => {
+                let mut heard = Vec::new();
+                if self.agent.id.take().is_some() {
+                    self.agent.text.clear();
+                }
+                // Who answers has heard: what was held at the seam is no longer in doubt.
+                let held = self.seam.settle();
+                heard.extend(self.callers(held));
+                self.agent.text.push_str(token.as_deref().unwrap_or_default());
+                if last.unwrap_or(false) {
+                    heard.extend(self.agent_is_done());
+                }
+                heard
+            }
+            FromApp::End | FromApp::Other => Vec::new(),
+        }
+    }
+
+    /// What the agent said so far is its turn.
+    fn agent_is_done(&mut self) -> Vec<Heard> {
+        if self.agent.id.is_some() || self.agent.text.trim().is_empty() {
+            return Vec::new();
+        }
+        let (id, heard) = self.turn(AGENT, self.agent.text.clone(), None);
+        self.agent.id = Some(id);
+        heard
+    }
+
+    /// The caller heard no more than that of the agent's turn.
+    fn agent_was_cut(&mut self, until: Option<&str>) -> Vec<Heard> {
+        let mut heard: Vec<Heard> = self
+            .playing
+            .take()
+            .map(|id| result(id, CommandStatus::Failed, None, Some("the caller broke in")))
+            .into_iter()
+            .collect();
+        let Some(until) = until.map(str::trim).filter(|until| !until.is_empty()) else {
+            heard.extend(self.agent_is_done());
+            return heard;
+        };
+        match self.agent.id.clone() {
+            // Said whole, and heard in part: the turn is revised.
+            Some(id) if self.agent.text.contains(until) && self.agent.text.trim() != until => {
+                heard.push(Heard::Message { seq: None, message: Some(turn_ended(&id, AGENT, Some(until.to_owned()))) });
+            }
+            Some(_) => {}
+            None => {
+                until.clone_into(&mut self.agent.text);
+                heard.extend(self.agent_is_done());
+            }
+        }
+        heard
+    }
+
+    /// The platform says when it plays, where the TwiML asks for that.
+    fn info(&mut self, name: Option<&str>, value: Option<&Value>) -> Vec<Heard> {
+        let is_over = name == Some("agentSpeaking") && value.and_then(Value::as_str) == Some("off");
+        match self.playing.take_if(|_| is_over) {
+            Some(id) => vec![result(id, CommandStatus::Done, None, None)],
+            None => Vec::new(),
+        }
+    }
+
+    fn tapped(&mut self, tapped: &Tapped) -> Vec<Heard> {
+        match tapped {
+            Tapped::Platform(text) => match serde_json::from_str(text) {
+                Ok(message) => self.platform(message),
+                Err(error) => {
+                    vec![bad(format!("a message of the platform that cannot be read at column {}", error.column()))]
+                }
+            },
+            Tapped::App(text) => match serde_json::from_str(text) {
+                Ok(message) => self.app(message),
+                Err(error) => {
+                    vec![bad(format!("a message of the app that cannot be read at column {}", error.column()))]
+                }
+            },
+            Tapped::Unread => {
+                vec![bad("a message passed that is no text, compressed, or longer than 64 KiB".to_owned())]
+            }
+            Tapped::Missed(many) => vec![bad(format!("{many} messages passed unheard, as this process was behind"))],
+            Tapped::Injected(id) if self.transfer.as_ref() == Some(id) => {
+                vec![result(id.clone(), CommandStatus::Accepted, None, None)]
+            }
+            Tapped::Injected(id) => {
+                self.playing = Some(id.clone());
+                vec![result(id.clone(), CommandStatus::Accepted, None, None)]
+            }
+            Tapped::Played(id) => match self.playing.take_if(|playing| playing == id) {
+                Some(id) => vec![result(id, CommandStatus::Done, None, None)],
+                None => Vec::new(),
+            },
+            Tapped::Dialled(status) => self.dialled(status),
+        }
+    }
+
+    /// How the platform's call to the human went.
+    fn dialled(&mut self, status: &str) -> Vec<Heard> {
+        let Some(id) = self.transfer.take_if(|_| is_final(status)) else { return Vec::new() };
+        vec![match status {
+            "completed" | "answered" | "in-progress" => result(id, CommandStatus::Done, None, None),
+            "busy" => result(id, CommandStatus::Failed, Some("busy"), None),
+            "no-answer" => result(id, CommandStatus::Failed, Some("no_answer"), None),
+            "canceled" => result(id, CommandStatus::Failed, Some("caller_gone"), None),
+            "failed" => result(id, CommandStatus::Failed, Some("unreachable"), Some("the platform could not dial")),
+            _ => result(id, CommandStatus::Failed, Some("unknown"), None),
+        }]
+    }
+
+    fn command(&mut self, command_id: &str, command: &CommandKind) -> Vec<Written> {
+        let (text, plays_for) = match command {
+            CommandKind::Say { text } => {
+                let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+                (sentence(text), Some(FIRST_SOUND + CHARACTER.saturating_mul(length)))
+            }
+            CommandKind::Transfer { .. } if self.platform == Platform::Twilio => (end(&self.handoff_data()), None),
+            CommandKind::Transfer { .. } | CommandKind::SetFlag { .. } | CommandKind::Hangup {} => return Vec::new(),
+        };
+        if !self.begun.insert(command_id.to_owned()) {
+            return Vec::new();
+        }
+        if plays_for.is_none() {
+            self.transfer = Some(command_id.to_owned());
+        }
+        vec![Written::Tapped(Injection { command_id: command_id.to_owned(), text, plays_for })]
+    }
+
+    /// What the action's URL is told. Whom to call is the app's to know: it is told the setting's name, and no number.
+    fn handoff_data(&self) -> Value {
+        let why = self.handoff.get();
+        let why = why.as_ref();
+        json!({
+            "reasonCode": "sentiment-escalation",
+            "reason": why.map(|why| &why.reason),
+            "severity": why.map(|why| &why.severity),
+            "description": why.map(|why| &why.description),
+            "alertId": why.map(|why| &why.alert_id),
+            "target": "sentimentEscalationTarget",
+            "callSid": self.setup.call_sid,
+            "sessionId": self.setup.session_id,
+            "from": self.setup.from,
+            "to": self.setup.to,
+        })
+    }
+}
+
+impl Dialect for Twilio {
+    fn handshake(&self) -> Handshake {
+        Handshake { subprotocol: None, credentials: Credentials::Bearer }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            max_frame: wire::MAX_TEXT,
+            violation: PROTOCOL_ERROR,
+            heartbeat: Duration::from_secs(60),
+            missed_heartbeats: 3,
+        }
+    }
+
+    // The platform speaks first.
+    fn hello(&mut self, _: Greeting<'_>) -> Vec<Written> {
+        self.playing = None;
+        Vec::new()
+    }
+
+    fn read(&mut self, frame: Received<'_>) -> Vec<Heard> {
+        match frame {
+            Received::Tapped(tapped) => self.tapped(tapped),
+            _ => vec![bad("what is no message of a relay".to_owned())],
+        }
+    }
+
+    fn write(&mut self, message: &SidecarMessage) -> Result<Vec<Written>, Unsayable> {
+        Ok(match message {
+            SidecarMessage::Command { command_id, command, .. } => self.command(command_id, command),
+            _ => Vec::new(),
+        })
+    }
+
+    /// A connection that was closed is over with its call; one that broke may come again, for a while.
+    fn is_over(&self, error: &RoomError) -> bool {
+        match error {
+            RoomError::Closed { code, .. } => *code != 1006,
+            RoomError::Timeout { .. } | RoomError::Unreachable { .. } => self.again,
+            _ => false,
+        }
+    }
+}
+
+/// Whether a status says how the platform's call to the human went, and not only that it is made.
+#[must_use]
+pub fn is_final(status: &str) -> bool {
+    !matches!(status, "queued" | "initiated" | "ringing")
+}
+
+fn said_turn(id: &str, participant: &str, text: String, lang: Option<String>) -> Vec<Heard> {
+    let transcript = RoomMessage::Transcript(Transcript {
+        seq: None,
+        segment_id: id.to_owned(),
+        rev: 0,
+        participant_id: participant.to_owned(),
+        text,
+        is_final: true,
+        start_ms: None,
+        end_ms: None,
+        confidence: None,
+        lang,
+        mended: Vec::new(),
+    });
+    [transcript, turn_ended(id, participant, None)]
+        .map(|message| Heard::Message { seq: None, message: Some(message) })
+        .into()
+}
+
+fn turn_ended(id: &str, participant: &str, text: Option<String>) -> RoomMessage {
+    RoomMessage::TurnEnded(TurnEnded {
+        seq: None,
+        turn_id: id.to_owned(),
+        index: None,
+        participant_id: participant.to_owned(),
+        text,
+        segment_ids: vec![id.to_owned()],
+        start_ms: None,
+        end_ms: None,
+        mended: Vec::new(),
+    })
+}
+
+fn result(command_id: String, status: CommandStatus, code: Option<&str>, detail: Option<&str>) -> Heard {
+    let (code, detail) = (code.map(str::to_owned), detail.map(str::to_owned));
+    Heard::Message {
+        seq: None,
+        message: Some(RoomMessage::CommandResult { seq: None, command_id, status, code, detail }),
+    }
+}
+
+fn bad(detail: String) -> Heard {
+    Heard::Bad { seq: None, error: FrameError::NotAMessage { detail } }
+}

@@ -1,0 +1,160 @@
+use super::*;
+
+fn twilio() -> Twilio {
+    Twilio::new(Platform::Twilio, Handoff::default())
+}
+
+/// What is heard of it, as the native dialect would say it.
+fn heard(twilio: &mut Twilio, tapped: &Tapped) -> Vec<Value> {
+    let message = |heard| match heard {
+        Heard::Welcome(welcome) => serde_json::to_value(RoomMessage::Welcome(welcome)).unwrap(),
+        Heard::Message { message, .. } => serde_json::to_value(message).unwrap(),
+        Heard::Bad { error, .. } => json!({"bad": error.to_string()}),
+        other => panic!("{other:?}"),
+    };
+    twilio.read(Received::Tapped(tapped)).into_iter().map(message).collect()
+}
+
+fn platform(twilio: &mut Twilio, message: Value) -> Vec<Value> {
+    heard(twilio, &Tapped::Platform(message.to_string()))
+}
+
+fn app(twilio: &mut Twilio, token: &str, last: bool) -> Vec<Value> {
+    heard(twilio, &Tapped::App(json!({"type": "text", "token": token, "last": last}).to_string()))
+}
+
+fn setup(twilio: &mut Twilio) -> Vec<Value> {
+    platform(
+        twilio,
+        json!({"type": "setup", "sessionId": "VX1", "callSid": "CA1", "from": "+14155550123", "to": "", "extra": null}),
+    )
+}
+
+fn prompt(twilio: &mut Twilio, text: &str) -> Vec<Value> {
+    platform(twilio, json!({"type": "prompt", "voicePrompt": text, "lang": "en-US", "last": true}))
+}
+
+/// Who said what.
+fn said(messages: &[Value]) -> Vec<(&str, &str)> {
+    let transcripts = messages.iter().filter(|message| message["type"] == "transcript");
+    transcripts.map(|one| (one["participant_id"].as_str().unwrap(), one["text"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn a_setup_is_the_welcome_and_a_second_one_goes_on() {
+    let mut twilio = twilio();
+    let welcome = &setup(&mut twilio)[0];
+    assert_eq!((&welcome["session_id"], &welcome["room_name"]), (&json!("VX1"), &json!("CA1")));
+    assert_eq!(welcome["call"], json!({"id": "CA1", "from": "+14155550123"}));
+    assert_eq!(welcome["capabilities"], json!(["turn_events", "say", "transfer"]));
+    assert_eq!((&welcome["resumed"], &setup(&mut twilio)[0]["resumed"]), (&json!(false), &json!(true)));
+    let nobody = platform(&mut self::twilio(), json!({"type": "setup", "callSid": ""}));
+    assert!(nobody[0]["bad"].is_string(), "{nobody:?}");
+}
+
+#[test]
+fn prompts_are_turns_and_so_are_the_apps_texts() {
+    let mut twilio = twilio();
+    setup(&mut twilio);
+    let partial = json!({"type": "prompt", "voicePrompt": "Nobody", "last": false});
+    assert!(platform(&mut twilio, partial).is_empty());
+    let turn = prompt(&mut twilio, "Nobody seems to care.");
+    assert_eq!((&turn[0]["lang"], &turn[1]["type"]), (&json!("en-US"), &json!("turn.ended")));
+    assert_eq!(said(&turn), [("caller", "Nobody seems to care.")]);
+    assert!(app(&mut twilio, "I am ", false).is_empty());
+    assert_eq!(said(&app(&mut twilio, "sorry.", true)), [("agent", "I am sorry.")]);
+    assert_eq!(said(&app(&mut twilio, "Let me see.", true)), [("agent", "Let me see.")]);
+    for text in
+        [json!({"type": "dtmf", "digit": "1"}), json!({"type": "error", "description": "x"}), json!({"type": "new"})]
+    {
+        assert!(platform(&mut twilio, text).is_empty());
+    }
+    for bad in ["{", "[]", r#"{"type":"prompt","voicePrompt":7}"#] {
+        assert!(heard(&mut twilio, &Tapped::Platform(bad.to_owned()))[0]["bad"].is_string(), "{bad}");
+    }
+}
+
+#[test]
+fn an_interrupt_cuts_what_the_agent_says_where_it_was_cut() {
+    let mut twilio = twilio();
+    setup(&mut twilio);
+    let whole = app(&mut twilio, "One two three four.", true);
+    let id = whole[0]["segment_id"].clone();
+    let cut = platform(&mut twilio, json!({"type": "interrupt", "utteranceUntilInterrupt": "One two"}));
+    assert_eq!((&cut[0]["turn_id"], &cut[0]["text"]), (&id, &json!("One two")));
+    // In the middle of one.
+    app(&mut twilio, "Five six", false);
+    let cut = platform(&mut twilio, json!({"type": "interrupt", "utteranceUntilInterrupt": "Five"}));
+    assert_eq!(said(&cut), [("agent", "Five")]);
+    assert_eq!(said(&prompt(&mut twilio, "Stop!")), [("caller", "Stop!")]);
+}
+
+#[test]
+fn what_is_said_again_after_a_cut_counts_once() {
+    let mut twilio = twilio();
+    setup(&mut twilio);
+    prompt(&mut twilio, "First.");
+    prompt(&mut twilio, "Second.");
+    setup(&mut twilio);
+    assert!(prompt(&mut twilio, "Second.").is_empty());
+    assert_eq!(said(&prompt(&mut twilio, "Second.")), [("caller", "Second.")]);
+    setup(&mut twilio);
+    assert!(prompt(&mut twilio, "First.").is_empty(), "it is not yet known");
+    assert_eq!(said(&app(&mut twilio, "Yes?", true)), [("caller", "First."), ("agent", "Yes?")]);
+}
+
+fn write(twilio: &mut Twilio, id: &str, command: CommandKind) -> Vec<Written> {
+    let message = SidecarMessage::Command { command_id: id.to_owned(), command, deadline_ms: 1000 };
+    twilio.write(&message).unwrap()
+}
+
+#[test]
+fn a_sentence_is_done_when_it_was_heard_and_a_transfer_by_its_outcome() {
+    let mut twilio = twilio();
+    let handoff = twilio.handoff.clone();
+    setup(&mut twilio);
+    let say = CommandKind::Say { text: "One moment.".to_owned() };
+    let [Written::Tapped(injection)] = &write(&mut twilio, "say-1", say.clone())[..] else { panic!() };
+    assert_eq!(serde_json::from_str::<Value>(&injection.text).unwrap()["last"], true);
+    assert!(injection.plays_for.is_some_and(|time| time > FIRST_SOUND));
+    assert!(write(&mut twilio, "say-1", say).is_empty(), "it is said once");
+    let status =
+        |messages: Vec<Value>| messages.iter().map(|m| m["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(status(heard(&mut twilio, &Tapped::Injected("say-1".to_owned()))), ["accepted"]);
+    let spoken = json!({"type": "info", "name": "agentSpeaking", "value": "off"});
+    assert_eq!(status(platform(&mut twilio, spoken)), ["done"]);
+    assert!(heard(&mut twilio, &Tapped::Played("say-1".to_owned())).is_empty());
+
+    handoff.set(Why {
+        alert_id: "alert_1".to_owned(),
+        reason: "streak".to_owned(),
+        severity: "high".to_owned(),
+        description: "angry".to_owned(),
+    });
+    let transfer = CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
+    let [Written::Tapped(injection)] = &write(&mut twilio, "transfer-1", transfer)[..] else { panic!() };
+    let end: Value = serde_json::from_str(&injection.text).unwrap();
+    let data: Value = serde_json::from_str(end["handoffData"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&data["alertId"], &data["severity"], &data["from"]),
+        (&json!("alert_1"), &json!("high"), &json!("+14155550123"))
+    );
+    assert!(!injection.text.contains("4155551234"), "the target is the app's to know");
+    assert_eq!(status(heard(&mut twilio, &Tapped::Injected("transfer-1".to_owned()))), ["accepted"]);
+    assert!(heard(&mut twilio, &Tapped::Dialled("ringing".to_owned())).is_empty());
+    let busy = heard(&mut twilio, &Tapped::Dialled("busy".to_owned()));
+    assert_eq!((&busy[0]["status"], &busy[0]["code"]), (&json!("failed"), &json!("busy")));
+    assert!(heard(&mut twilio, &Tapped::Dialled("completed".to_owned())).is_empty(), "one outcome");
+}
+
+#[test]
+fn telnyx_has_nothing_to_hand_over_by() {
+    let mut twilio = Twilio::new(Platform::Telnyx, Handoff::default());
+    let welcome = platform(&mut twilio, json!({"type": "setup", "callControlId": "v3:1", "sessionId": "s"}));
+    assert_eq!(
+        (&welcome[0]["room_name"], &welcome[0]["capabilities"]),
+        (&json!("v3:1"), &json!(["turn_events", "say"]))
+    );
+    let transfer = CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
+    assert!(write(&mut twilio, "transfer-1", transfer).is_empty());
+}

@@ -1,0 +1,166 @@
+//! The calls that pass, and who hears them ([`Calls`]).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use crate::call::report::Report;
+use crate::config::settings::Settings;
+use crate::room::Target;
+use crate::room::twilio::frames::Setup;
+use crate::room::twilio::tap::{Spout, Tap, Tapped};
+use crate::room::twilio::{Handoff, Platform, Twilio, Why, is_final};
+use crate::runtime::{Attachment, Call, Host};
+use crate::sentiment::Rater;
+
+/// How one call is heard.
+pub struct Means {
+    /// Its settings.
+    pub settings: Arc<Settings>,
+    /// Who rates.
+    pub rater: Arc<dyn Rater>,
+    /// Decide and record, and touch nothing.
+    pub shadow: bool,
+}
+
+/// How the call of a setup is heard, if it is to be; and what is odd about it.
+pub type Begin = dyn Fn(&Setup) -> (Option<Means>, Option<String>) + Send + Sync;
+/// Who is told what the calls report.
+type Tell = dyn Fn(&Call, &Report) + Send + Sync;
+
+/// A call.
+struct Entry {
+    /// Another connection of it goes there.
+    taps: mpsc::Sender<Tap>,
+    spout: Spout,
+    outcome: Arc<Notify>,
+    /// Which of those that had this id.
+    number: u64,
+}
+
+/// A call whose transfer may be under way.
+pub(super) struct Waiting(Arc<Notify>);
+
+impl Waiting {
+    /// Until the outcome has come.
+    pub(super) async fn for_outcome(&self, limit: Duration) {
+        if timeout(limit, self.0.notified()).await.is_err() {
+            tracing::info!("the outcome of a transfer did not come");
+        }
+    }
+}
+
+#[derive(Default)]
+struct Known {
+    entries: HashMap<String, Entry>,
+    numbers: u64,
+}
+
+/// The calls of a proxy.
+pub struct Calls {
+    host: Arc<Host>,
+    platform: Platform,
+    begin: Box<Begin>,
+    tell: Arc<Tell>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// Nothing panics while it holds the lock but what whoever begins calls does, and the map is whole even then.
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Calls {
+    /// Calls of `platform` in `host`, that are heard as `begin` says, and told to `tell`.
+    pub fn new(
+        host: Arc<Host>,
+        platform: Platform,
+        begin: impl Fn(&Setup) -> (Option<Means>, Option<String>) + Send + Sync + 'static,
+        tell: impl Fn(&Call, &Report) + Send + Sync + 'static,
+    ) -> Self {
+        Self { host, platform, begin: Box::new(begin), tell: Arc::new(tell), known: Arc::default() }
+    }
+
+    /// Something went wrong that belongs to no call yet.
+    pub(super) fn warn(&self, detail: String) {
+        self.warn_of(String::new(), detail);
+    }
+
+    fn warn_of(&self, room: String, detail: String) {
+        tracing::warn!(%detail, "a call passes");
+        (self.tell)(&Call { room, session: None }, &Report::Warning { detail });
+    }
+
+    /// A connection's first message says which call it is. None where nobody hears it.
+    pub(super) fn begin(&self, first: &str, tap: Tap, spout: Spout) -> Option<Waiting> {
+        let setup = Setup::read(first);
+        let Some((setup, id)) = setup.and_then(|setup| setup.call_id().map(str::to_owned).map(|id| (setup, id))) else {
+            self.warn("a call passes unheard: its first message is no setup, or names no call".to_owned());
+            return None;
+        };
+        let mut known = lock(&self.known);
+        let tap = match known.entries.get_mut(&id) {
+            Some(entry) => match entry.taps.try_send(tap) {
+                Ok(()) => {
+                    entry.spout = spout;
+                    return Some(Waiting(Arc::clone(&entry.outcome)));
+                }
+                // Whoever heard it is gone.
+                Err(mpsc::error::TrySendError::Full(tap) | mpsc::error::TrySendError::Closed(tap)) => tap,
+            },
+            None => tap,
+        };
+        let (means, odd) = (self.begin)(&setup);
+        if let Some(odd) = odd {
+            self.warn_of(id.clone(), odd);
+        }
+        let (taps, connections) = mpsc::channel(4);
+        taps.try_send(tap).ok()?;
+        known.numbers += 1;
+        let (number, outcome) = (known.numbers, Arc::new(Notify::new()));
+        self.attach(id.clone(), number, means?, connections);
+        known.entries.insert(id, Entry { taps, spout, outcome: Arc::clone(&outcome), number });
+        Some(Waiting(outcome))
+    }
+
+    /// Hears a call to its end.
+    fn attach(&self, id: String, number: u64, means: Means, connections: mpsc::Receiver<Tap>) {
+        let handoff = Handoff::default();
+        let room = Target::tapped(Twilio::new(self.platform, handoff.clone()), connections, id.clone());
+        let Means { settings, rater, shadow } = means;
+        let attachment = Attachment { settings, room, rater, shadow, recorder: None, journal: None };
+        let tell = Arc::clone(&self.tell);
+        let ended = self.host.attach(attachment, move |call, report| {
+            if let Report::Escalation { alert_id, rule, severity, description, .. } = report {
+                let (alert_id, reason) = (alert_id.to_string(), rule.name().to_owned());
+                let (severity, description) = (severity.name().to_owned(), description.clone());
+                handoff.set(Why { alert_id, reason, severity, description });
+            }
+            tell(call, report);
+        });
+        let known = Arc::clone(&self.known);
+        tokio::spawn(async move {
+            if let Err(error) = ended.await {
+                tracing::error!(%error, "the hearing of a call broke off; the call goes on");
+            }
+            let mut known = lock(&known);
+            if known.entries.get(&id).is_some_and(|entry| entry.number == number) {
+                known.entries.remove(&id);
+            }
+        });
+    }
+
+    /// The platform said something about a call, beside its connection. Returns whether anybody heard it.
+    pub(super) fn tell(&self, call: &str, tapped: Tapped) -> bool {
+        let known = lock(&self.known);
+        let Some(entry) = known.entries.get(call) else { return false };
+        if matches!(&tapped, Tapped::Dialled(status) if is_final(status)) {
+            entry.outcome.notify_one();
+        }
+        entry.spout.tell(tapped);
+        true
+    }
+}
