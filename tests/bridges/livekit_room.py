@@ -95,18 +95,18 @@ class Server:
             return await soon("the LiveKit server", answers())
 
     async def restart(self) -> None:
-        """Kills the server, and starts it at the same place: it knows nothing of before."""
-        await self._kill()
+        """Starts the server again at the same place: it knows nothing of before."""
+        await self.kill()
         assert await self._begin(), self.log.read_text()
 
-    async def _kill(self) -> None:
+    async def kill(self) -> None:
         if self._child is not None:
             with suppress(ProcessLookupError):
                 self._child.kill()
             await self._child.wait()
 
     async def stop(self) -> None:
-        await self._kill()
+        await self.kill()
         if self._runner is not None:
             await self._runner.cleanup()
 

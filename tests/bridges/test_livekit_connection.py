@@ -174,6 +174,8 @@ async def test_a_server_that_starts_again_is_joined_again(tmp_path: Path) -> Non
         await sidecar.event("attached")
         await caller.say(3)
         await listener.has_heard(3)
+        # Whoever left before would have taken the room along.
+        await livekit.kill()
         await caller.end()
         await livekit.restart()
         await caller.start()
