@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -149,7 +151,7 @@ pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
     let tell = move |call: &runtime::Call, report: &_| told.event(&runtime::Event { call, report });
     let calls = Calls::new(Arc::clone(&host), platform, move |setup| choice.of(setup), tell);
     tokio::spawn(second_signal(stop.clone(), now.clone()));
-    serve(listener, Arc::new(Proxy { door, app, calls }), stop, now.clone()).await;
+    carry(listener, Arc::new(Proxy { door, app, calls }), stop, now.clone()).await?;
     now.cancel();
     host.close().await;
     events.close();
@@ -157,6 +159,29 @@ pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
         serving.close().await;
     }
     Ok(Exit::Ok)
+}
+
+/// Carries the calls on a thread of their own, so that no work of ours keeps a frame waiting.
+async fn carry(
+    listener: TcpListener,
+    proxy: Arc<Proxy>,
+    stop: CancellationToken,
+    now: CancellationToken,
+) -> Result<(), Failure> {
+    let listener = listener.into_std()?;
+    let (done, is_done) = oneshot::channel();
+    std::thread::Builder::new().name("calls".to_owned()).spawn(move || {
+        let carried = Builder::new_current_thread().enable_all().build().and_then(|runtime| {
+            runtime.block_on(async {
+                serve(TcpListener::from_std(listener)?, proxy, stop, now).await;
+                Ok(())
+            })
+        });
+        // Whoever waited for it is gone with the process.
+        drop(done.send(carried));
+    })?;
+    let broke = || Failure::new(Exit::Other, "what carries the calls broke, which is a bug; the log above says where");
+    Ok(is_done.await.map_err(|_| broke())??)
 }
 
 /// A second signal ends what the first one waits for.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
@@ -62,6 +63,8 @@ struct Known {
 /// The calls of a proxy.
 pub struct Calls {
     host: Arc<Host>,
+    /// Where they are heard, which need not be where they pass.
+    runtime: Handle,
     platform: Platform,
     begin: Box<Begin>,
     tell: Arc<Tell>,
@@ -74,14 +77,22 @@ fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
 }
 
 impl Calls {
-    /// Calls of `platform` in `host`, that are heard as `begin` says, and told to `tell`.
+    /// Calls of `platform` in `host`, that are heard as `begin` says, and told to `tell`. They are heard in the runtime that this is
+    /// called in.
     pub fn new(
         host: Arc<Host>,
         platform: Platform,
         begin: impl Fn(&Setup) -> (Option<Means>, Option<String>) + Send + Sync + 'static,
         tell: impl Fn(&Call, &Report) + Send + Sync + 'static,
     ) -> Self {
-        Self { host, platform, begin: Box::new(begin), tell: Arc::new(tell), known: Arc::default() }
+        Self {
+            host,
+            runtime: Handle::current(),
+            platform,
+            begin: Box::new(begin),
+            tell: Arc::new(tell),
+            known: Arc::default(),
+        }
     }
 
     /// Something went wrong that belongs to no call yet.
@@ -128,6 +139,7 @@ impl Calls {
 
     /// Hears a call to its end.
     fn attach(&self, id: String, number: u64, means: Means, connections: mpsc::Receiver<Tap>) {
+        let _entered = self.runtime.enter();
         let handoff = Handoff::default();
         let room = Target::tapped(Twilio::new(self.platform, handoff.clone()), connections, id.clone());
         let Means { settings, rater, shadow } = means;
