@@ -133,7 +133,9 @@ impl Browser {
             };
             match clicked {
                 Ok(_) => return,
-                Err(error) => assert!(began.elapsed() < PATIENCE, "no {selector} that says {text} was clicked: {error}"),
+                Err(error) => {
+                    assert!(began.elapsed() < PATIENCE, "no {selector} that says {text} was clicked: {error}")
+                }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -182,7 +184,8 @@ impl Browser {
     pub(super) async fn picture(&self, name: &str) {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("review-pictures");
         std::fs::create_dir_all(&folder).unwrap();
-        let picture = get(&format!("{}/screenshot", self.session)).await;
+        let picture = client().get(format!("{}/screenshot", self.session));
+        let picture = answer(soon("a picture", picture.send()).await.unwrap()).await;
         let picture = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
         std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
     }
@@ -205,7 +208,10 @@ impl Browser {
 async fn read(response: reqwest::Response) -> Result<Value, String> {
     let text = soon("an answer of the browser", response.text()).await.unwrap();
     let value = serde_json::from_str::<Value>(&text).unwrap()["value"].take();
-    if value.get("error").is_some() { Err(format!("{}: {}", value["error"], value["message"])) } else { Ok(value) }
+    match value.get("error") {
+        Some(error) => Err(format!("{error}: {}", value["message"])),
+        None => Ok(value),
+    }
 }
 
 async fn answer(response: reqwest::Response) -> Value {
