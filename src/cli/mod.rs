@@ -16,6 +16,7 @@ pub mod evaluate;
 mod events;
 pub mod exit;
 pub mod import_args;
+mod live;
 pub mod manual;
 mod progress;
 pub mod rate;
@@ -30,6 +31,7 @@ mod stop;
 pub mod store;
 mod terminal;
 pub mod tune;
+pub mod worker;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
@@ -52,6 +54,7 @@ pub struct Cli {
 #[expect(missing_docs, reason = "a variant's doc would take the place of its command's own manual in --help")]
 pub enum Command {
     Attach(attach::AttachArgs),
+    Worker(worker::WorkerArgs),
     Demo(demo::DemoArgs),
     Room(room::RoomArgs),
     Replay(replay::ReplayArgs),
@@ -123,6 +126,7 @@ fn discreet(mut error: clap::Error) -> clap::Error {
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Attach(args) => attach::run(args).await,
+        Command::Worker(args) => worker::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Room(args) => room::run(args).await,
         Command::Replay(args) => replay::run(args).await,

@@ -4,7 +4,7 @@
 //! wants (rate, store, deliver, transfer) and brings the answers back as inputs; [`pool`] is where ratings are computed,
 //! `writer` the one task that writes to the store, `live` the one that tells the board how calls stand, `sip_agents` who transfers; `about` knows whom a call's alerts are about,
 //! and `transcript` what is kept of what was said. [`journal`] writes inputs and outputs down,
-//! [`shutdown`] turns signals into a request to stop.
+//! [`worker`] serves many calls as a dispatcher gives them out; [`shutdown`] turns signals into a request to stop.
 
 mod about;
 pub mod attachment;
@@ -16,6 +16,7 @@ pub mod pool;
 pub mod shutdown;
 mod sip_agents;
 mod transcript;
+pub mod worker;
 mod writer;
 
 pub use attachment::{Attachment, Call, Ending, Event};
