@@ -157,7 +157,7 @@ async fn prepare(
     let sender = Sender::new(&secrets, args.shadow);
     sender.check(&settings)?;
     let store = open_store(args.store).await?;
-    let deliverer = sender.deliverer(std::iter::once(&*settings), &store, authorities.clone());
+    let deliverer = sender.is_of_use(&settings).then(|| sender.deliverer(&store, authorities.clone()));
     let unwritable = |path: &PathBuf, error: String| Failure::new(Exit::Other, format!("{}: {error}", path.display()));
     let recorder = match &args.record {
         Some(path) => Some(Recorder::create(path, &args.room).map_err(|e| unwritable(path, e.to_string()))?),

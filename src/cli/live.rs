@@ -90,18 +90,14 @@ impl Sender {
         Ok(())
     }
 
-    /// What sends the alerts of calls with these settings; none where there is nothing to send, and nothing to send it with.
-    pub(super) fn deliverer<'a>(
-        self,
-        mut settings: impl Iterator<Item = &'a Settings>,
-        store: &Store,
-        authorities: Authorities,
-    ) -> Option<Arc<Deliverer>> {
-        let unsigned = !self.shadow && settings.any(|settings| !settings.webhook.targets.is_empty());
-        if self.signer.is_none() && !unsigned {
-            return None;
-        }
+    /// Whether there is something to send of calls with these settings, or something to send it with.
+    pub(super) fn is_of_use(&self, settings: &Settings) -> bool {
+        self.signer.is_some() || (!self.shadow && !settings.webhook.targets.is_empty())
+    }
+
+    /// What sends alerts.
+    pub(super) fn deliverer(self, store: &Store, authorities: Authorities) -> Arc<Deliverer> {
         let deliverer = Deliverer::new(store.clone(), self.signer, clock::system(), authorities);
-        Some(Arc::new(deliverer.with_secrets(self.targets)))
+        Arc::new(deliverer.with_secrets(self.targets))
     }
 }

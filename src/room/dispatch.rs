@@ -116,8 +116,6 @@ pub enum Answer {
 pub enum Finish {
     /// There is no more to be done in this room.
     Done,
-    /// It was taken back.
-    TakenBack,
     /// Somebody else may have to go on with it.
     Failed {
         /// Why.

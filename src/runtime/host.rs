@@ -100,12 +100,6 @@ impl Host {
         self.stop.child_token()
     }
 
-    /// Whether all calls were asked to finish.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
     /// The same as [`Host::attach`], with a [`Host::stop_of_call`] of the caller's.
     pub fn attach_until(
         self: &Arc<Self>,

@@ -133,7 +133,7 @@ impl<L: Listener> Worker<L> {
         let mut tell = interval(TELL_EVERY);
         tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = loop {
-            if self.state.is_draining() && self.tasks.calls() == 0 {
+            if self.state.is_draining() && self.tasks.len() == 0 && self.preparing.is_empty() {
                 break Ok(());
             }
             let may_seek = !self.seeking && self.state.is_ready();
@@ -227,6 +227,7 @@ impl<L: Listener> Worker<L> {
             return self.begin(job, prepared);
         }
         let answer = match prepared {
+            Prepared::Call { .. } if self.state.is_draining() => Answer::Pass,
             call @ Prepared::Call { .. } => {
                 if !self.tasks.ready(&job.id, call) {
                     return;
@@ -302,16 +303,17 @@ impl<L: Listener> Worker<L> {
     }
 
     fn over(&mut self, Over { room, ending }: Over) {
-        let how = if self.host.is_stopping() {
-            Finish::Failed { error: "the worker was stopped".to_owned() }
-        } else {
-            finish(&ending)
-        };
+        let Some((stop, own, others)) = self.tasks.ended(&room) else { return };
+        let failed = |error: &str| Finish::Failed { error: error.to_owned() };
+        // Also with the worker.
+        let how = if stop.is_cancelled() { failed("the call was stopped") } else { finish(&ending) };
         if let Finish::Failed { error } = &how {
             tracing::info!(room = %without_numbers(&room), error, "a call is over for us");
         }
-        for job in self.tasks.ended(&room) {
-            self.dispatcher.order(Order::Finished { job, how: how.clone() });
+        let own = own.into_iter().map(|job| (job, how.clone()));
+        let others = others.into_iter().map(|job| (job, failed("it came while the call before it ended")));
+        for (job, how) in own.chain(others) {
+            self.dispatcher.order(Order::Finished { job, how });
         }
         self.stands();
     }

@@ -19,6 +19,8 @@ pub(super) struct Tasks<P, C> {
 #[derive(Debug)]
 struct Running<C> {
     jobs: Vec<Job>,
+    /// Which opening of the room the call began in.
+    session: String,
     call: C,
 }
 
@@ -95,7 +97,8 @@ impl<P, C> Tasks<P, C> {
 
     /// The call of a job has begun.
     pub(super) fn begun(&mut self, job: Job, call: C) {
-        self.calls.insert(job.room.clone(), Running { jobs: vec![job], call });
+        let (room, session) = (job.room.clone(), job.session.clone());
+        self.calls.insert(room, Running { jobs: vec![job], session, call });
     }
 
     /// A job was taken back. Returns the call that is to end, where it was of no other job.
@@ -106,9 +109,12 @@ impl<P, C> Tasks<P, C> {
         running.jobs.is_empty().then_some(&running.call)
     }
 
-    /// A call has ended. Returns its jobs.
-    pub(super) fn ended(&mut self, room: &str) -> Vec<Job> {
-        self.calls.remove(room).map(|running| running.jobs).unwrap_or_default()
+    /// A call has ended. Returns what there was of it, its jobs, and those of another call, that came when the room had been
+    /// opened again already.
+    pub(super) fn ended(&mut self, room: &str) -> Option<(C, Vec<Job>, Vec<Job>)> {
+        let Running { jobs, session, call } = self.calls.remove(room)?;
+        let (own, others) = jobs.into_iter().partition(|job| job.session == session);
+        Some((call, own, others))
     }
 
     /// Forgets jobs that were not given to us. With the connection all of them go.
@@ -134,8 +140,8 @@ mod tests {
         assert_eq!(tasks.given(&job("j1", "a")), Given::Begin(Some("made ready")));
         tasks.begun(job("j1", "a"), "call");
         assert_eq!((tasks.len(), tasks.has("a"), tasks.has("b")), (1, true, false));
-        assert_eq!(tasks.ended("a"), [job("j1", "a")]);
-        assert_eq!(tasks.len(), 0);
+        assert_eq!(tasks.ended("a"), Some(("call", vec![job("j1", "a")], Vec::new())));
+        assert_eq!((tasks.ended("a"), tasks.len()), (None, 0));
     }
 
     #[test]
@@ -151,7 +157,17 @@ mod tests {
         assert_eq!(tasks.taken_back("j1"), None);
         assert_eq!(tasks.taken_back("j9"), None);
         assert_eq!(tasks.taken_back("j2"), Some(&"call"));
-        assert!(tasks.ended("a").is_empty(), "of jobs that were taken back nothing more is said");
+        let nothing_more = Some(("call", Vec::new(), Vec::new()));
+        assert_eq!(tasks.ended("a"), nothing_more, "of jobs that were taken back nothing more is said");
+    }
+
+    #[test]
+    fn a_job_of_a_room_that_was_opened_again_is_none_of_the_call_that_ends() {
+        let mut tasks = Tasks::<&str, &str>::default();
+        tasks.begun(job("j1", "a"), "call");
+        let again = Job { session: "another".to_owned(), ..job("j2", "a") };
+        assert_eq!(tasks.given(&again), Given::Joined);
+        assert_eq!(tasks.ended("a"), Some(("call", vec![job("j1", "a")], vec![again])));
     }
 
     #[test]
