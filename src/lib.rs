@@ -33,7 +33,7 @@
 //! | [`store`] | sessions, alerts, flags and the outbox, durable and shared by all processes of a host |
 //! | [`notify`] | telling people: formats, signature, schedule, addresses never dialled, delivery |
 //! | [`replay`] | recordings through the core in virtual time, with expectations |
-//! | [`runtime`] | hosts and their live calls: the drive loop, the only task tree, shutdown |
+//! | [`runtime`] | hosts and their live calls: the drive loop, the only task tree, shutdown; workers, which are given calls |
 //! | [`web`] | the HTTP servers: review pages and their JSON API, probes and metrics |
 //! | [`cli`] | one file per subcommand; exit codes |
 //!

@@ -9,29 +9,22 @@ use url::Url;
 use super::events::Events;
 use super::exit::{Exit, Failure};
 use super::health::HealthArgs;
+use super::live::{self, Sender, open_store};
 use super::raters::{CassetteArgs, authorities};
 use super::secrets;
 use super::settings_args::SettingsArgs;
 use crate::call::report::Report;
-use crate::clock;
-use crate::config::Env;
 use crate::config::secret::{SecretName, Secrets};
-use crate::config::settings::{ActionKind, Settings, TransferMode};
-use crate::config::target_secrets::TargetSecrets;
-use crate::notify::Deliverer;
-use crate::notify::guard::Guard;
-use crate::notify::sign::{NoSigner, Signer};
+use crate::config::settings::Settings;
 use crate::recording::recorder::Recorder;
 use crate::room::{DialectName, Target};
 use crate::runtime::journal::Journal;
 use crate::runtime::{Attachment, Call, Ending, Host, Means, RatingPool, shutdown};
 use crate::sentiment::{self, Rater};
-use crate::store::{Store, StoreUrl};
+use crate::store::StoreUrl;
 use crate::telemetry::meter::Meter;
 use crate::telemetry::{self, LogFormat};
 use crate::tls::Authorities;
-use crate::transfer::sip;
-use crate::transfer::sip::media::whisper::{BadWhisper, Whisper};
 use crate::web::health::Health;
 
 /// Join a live room, rate the caller's turns and escalate when it is time, until the call ends.
@@ -126,7 +119,7 @@ pub async fn run(args: AttachArgs) -> Result<Exit, Failure> {
         events.close();
         return Ok(Exit::Ok);
     }
-    whisper(&settings)?;
+    live::check(&settings)?;
     let authorities = authorities(args.ca_file.as_deref())?;
     let cassettes = CassetteArgs { record_cassette: args.record_cassette.clone(), ..CassetteArgs::default() };
     let embedded = RatingPool::of_machine().metered(Arc::clone(&meter)).rater(Arc::new(sentiment::embedded()));
@@ -174,12 +167,10 @@ async fn prepare(
     authorities: Authorities,
     meter: Arc<Meter>,
 ) -> Result<(Means, Attachment), Failure> {
-    if settings.action.kind() == ActionKind::Transfer {
-        sip::check_settings(&settings.sip).map_err(|error| Failure::new(Exit::BadSettings, error))?;
-    }
-    webhook(&settings)?;
+    let sender = Sender::new(&secrets, args.shadow);
+    sender.check(&settings)?;
     let store = open_store(args.store).await?;
-    let deliverer = deliverer(&settings, &secrets, &store, authorities.clone(), args.shadow)?;
+    let deliverer = sender.is_of_use(&settings).then(|| sender.deliverer(&store, authorities.clone()));
     let unwritable = |path: &PathBuf, error: String| Failure::new(Exit::Other, format!("{}: {error}", path.display()));
     let recorder = match &args.record {
         Some(path) => Some(Recorder::create(path, &args.room).map_err(|e| unwritable(path, e.to_string()))?),
@@ -199,57 +190,4 @@ async fn prepare(
     };
     let means = Means { store, deliverer, sip_password: secrets.sip_password, authorities, meter };
     Ok((means, Attachment { settings, room, rater, shadow: args.shadow, recorder, journal }))
-}
-
-/// Opens the store, by default the user's.
-pub(super) async fn open_store(url: Option<StoreUrl>) -> Result<Store, Failure> {
-    let url = StoreUrl::or_of_user(url).map_err(|e| Failure::new(Exit::StoreUnusable, e))?;
-    Ok(Store::open(&url).await?)
-}
-
-/// A whisper that cannot be played is refused at the start, not when a human listens.
-fn whisper(settings: &Settings) -> Result<(), Failure> {
-    match &settings.sip.consult.whisper_file {
-        Some(file) if settings.sip.mode == TransferMode::Attended => {
-            Whisper::from_file(file).map(drop).map_err(|e| Failure::new(Exit::BadSettings, e).help(BadWhisper::MEND))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// An address that would be refused when the alert is due is refused at the start. Where a name leads is seen then.
-pub(super) fn webhook(settings: &Settings) -> Result<(), Failure> {
-    let webhook = &settings.webhook;
-    let named = webhook.targets.iter().filter_map(|target| Some(("sentimentNotifyTargets", target.url()?)));
-    for (key, url) in webhook.url.iter().map(|url| ("sentimentNotifyWebhook", url)).chain(named) {
-        Guard::new(url.url(), &webhook.allow).check(url.url()).map_err(|refusal| {
-            Failure::new(Exit::BadSettings, format!("{key} cannot be used: {refusal}"))
-                .help("sentiment-sidecar doctor tries it")
-        })?;
-    }
-    Ok(())
-}
-
-/// The sender of alerts. What it has no secret for is refused at the start, not when the alert is due.
-pub(super) fn deliverer(
-    settings: &Settings,
-    secrets: &Secrets,
-    store: &Store,
-    authorities: Authorities,
-    shadow: bool,
-) -> Result<Option<Arc<Deliverer>>, Failure> {
-    let targets = TargetSecrets::of(Env::of_process());
-    if !shadow {
-        targets.check(&settings.webhook.targets).map_err(|errors| Failure::new(Exit::BadSettings, errors))?;
-    }
-    let signer = match Signer::new(secrets.webhook.clone()) {
-        Ok(signer) => Some(signer),
-        Err(NoSigner) if !settings.webhook.needs_signature() || shadow => None,
-        Err(error) => return Err(Failure::new(Exit::BadSettings, error).help(NoSigner::MEND)),
-    };
-    if signer.is_none() && (settings.webhook.targets.is_empty() || shadow) {
-        return Ok(None);
-    }
-    let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities);
-    Ok(Some(Arc::new(deliverer.with_secrets(targets))))
 }

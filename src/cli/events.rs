@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::call::report::Report;
-use crate::runtime::Event;
+use crate::runtime::worker::News;
+use crate::runtime::{Call, Event};
 use crate::telemetry::meter::Meter;
 use crate::telemetry::shown::json_line;
 
@@ -126,9 +127,25 @@ impl Events {
         self.push(Worth::of(report), line(report));
     }
 
-    /// Prints a report with the call that it is of.
-    pub(super) fn event(&self, event: &Event<'_>) {
-        self.push(Worth::of(event.report), line(event));
+    /// Prints a report of one of several calls.
+    pub(super) fn report_of(&self, call: &Call, report: &Report) {
+        self.push(Worth::of(report), line(&Event { call, report }));
+    }
+
+    /// Prints that nothing is done in one of several calls, and why.
+    pub(super) fn disabled_in(&self, call: &Call, reason: &str) {
+        self.push(Worth::Usual, line(&json!({"room": call.room, "type": "disabled", "reason": reason})));
+    }
+
+    /// Prints something about the process itself.
+    pub(super) fn news(&self, news: &News) {
+        #[derive(Serialize)]
+        struct OfWorker<'a> {
+            r#type: &'static str,
+            #[serde(flatten)]
+            news: &'a News,
+        }
+        self.push(Worth::Usual, line(&OfWorker { r#type: "worker", news }));
     }
 
     /// Prints that nothing is done, and why.

@@ -17,6 +17,7 @@ mod events;
 pub mod exit;
 pub mod health;
 pub mod import_args;
+mod live;
 pub mod manual;
 mod progress;
 pub mod proxy;
@@ -32,6 +33,7 @@ mod stop;
 pub mod store;
 mod terminal;
 pub mod tune;
+pub mod worker;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
@@ -54,6 +56,7 @@ pub struct Cli {
 #[expect(missing_docs, reason = "a variant's doc would take the place of its command's own manual in --help")]
 pub enum Command {
     Attach(attach::AttachArgs),
+    Worker(worker::WorkerArgs),
     Proxy(proxy::ProxyArgs),
     Demo(demo::DemoArgs),
     Room(room::RoomArgs),
@@ -126,6 +129,7 @@ fn discreet(mut error: clap::Error) -> clap::Error {
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Attach(args) => attach::run(args).await,
+        Command::Worker(args) => worker::run(args).await,
         Command::Proxy(args) => proxy::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Room(args) => room::run(args).await,

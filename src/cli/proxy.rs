@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::attach::{deliverer, open_store, webhook};
 use super::events::Events;
 use super::exit::{Exit, Failure};
 use super::health::listen;
+use super::live::{self, Sender, open_store};
 use super::raters::{CassetteArgs, authorities};
 use super::secrets;
 use super::settings_args::{SettingsArgs, SourceArgs};
@@ -132,23 +132,24 @@ pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
     let raters = CassetteArgs::default().live(embedded, secrets.llm_api_key.clone(), &authorities)?;
     let raters = raters.metered(Arc::clone(&meter));
     let store = open_store(args.store.clone()).await?;
-    let mut sender = None;
+    let (sender, mut sends) = (Sender::new(&secrets, args.shadow), false);
     for settings in std::iter::once(&settings).chain(named.values()).filter(|settings| settings.enabled) {
         fits(settings, platform)?;
-        webhook(settings)?;
-        let one = deliverer(settings, &secrets, &store, authorities.clone(), args.shadow)?;
-        sender = sender.or(one);
+        live::webhook(settings)?;
+        sender.check(settings)?;
+        sends |= sender.is_of_use(settings);
     }
+    let deliverer = sends.then(|| sender.deliverer(&store, authorities.clone()));
     let listener = bind(args.listen).await?;
     let health = Health::new(Arc::clone(&meter), store.clone(), stop.clone());
     let serving = listen(args.health_listen, health).await?;
     let events = Events::start(Arc::clone(&meter));
     let now = CancellationToken::new();
-    let means = runtime::Means { store, deliverer: sender, sip_password: None, authorities, meter };
+    let means = runtime::Means { store, deliverer, sip_password: None, authorities, meter };
     let host = Host::start(means, now.clone());
     let choice = Choice { settings, named, raters, shadow: args.shadow };
     let told = events.clone();
-    let tell = move |call: &runtime::Call, report: &_| told.event(&runtime::Event { call, report });
+    let tell = move |call: &runtime::Call, report: &_| told.report_of(call, report);
     let calls = Calls::new(Arc::clone(&host), platform, move |setup| choice.of(setup), tell);
     tokio::spawn(second_signal(stop.clone(), now.clone()));
     carry(listener, Arc::new(Proxy { door, app, calls }), stop, now.clone()).await?;

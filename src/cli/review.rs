@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::attach::open_store;
 use super::exit::{Exit, Failure};
+use super::live::open_store;
 use super::raters::authorities;
 use super::secrets;
 use super::settings_args::SourceArgs;

@@ -18,10 +18,6 @@ pub(super) fn load(used: &[SecretName]) -> Result<Secrets, Failure> {
 /// # Errors
 /// [`Exit::BadSettings`] when neither is set, or the key without its secret.
 pub(super) fn livekit_key(secrets: &Secrets) -> Result<Key, Failure> {
-    let missing = |name: SecretName, needed_by: &str| {
-        let error = SecretError::Missing { name: name.variable().to_owned(), needed_by: needed_by.to_owned() };
-        Failure::new(Exit::BadSettings, error)
-    };
     match (&secrets.livekit_api_key, &secrets.livekit_api_secret, &secrets.room_token) {
         (Some(key), Some(secret), _) => Ok(Key::Api(ApiKey { key: key.clone(), secret: secret.clone() })),
         (Some(_), None, _) => Err(missing(SecretName::LivekitApiSecret, "SIDECAR_LIVEKIT_API_KEY")),
@@ -30,4 +26,20 @@ pub(super) fn livekit_key(secrets: &Secrets) -> Result<Key, Failure> {
         (None, None, None) => Err(missing(SecretName::LivekitApiKey, "--dialect livekit")
             .help("or set SIDECAR_ROOM_TOKEN to a token that somebody made for the room")),
     }
+}
+
+/// The API key of a LiveKit server, which no token can stand for.
+///
+/// # Errors
+/// [`Exit::BadSettings`] when key or secret is not set.
+pub(super) fn livekit_api_key(secrets: &Secrets) -> Result<ApiKey, Failure> {
+    match livekit_key(secrets)? {
+        Key::Api(key) => Ok(key),
+        Key::Token(_) => Err(missing(SecretName::LivekitApiKey, "a worker")),
+    }
+}
+
+fn missing(name: SecretName, needed_by: &str) -> Failure {
+    let error = SecretError::Missing { name: name.variable().to_owned(), needed_by: needed_by.to_owned() };
+    Failure::new(Exit::BadSettings, error)
 }

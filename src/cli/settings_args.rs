@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
-use crate::config::{AgentFile, Env, FlagValue, Layers, Loaded, load};
+use crate::config::{AgentFile, Env, FlagValue, Layers, Loaded, SettingsErrors, load};
 
 const HEADING: &str = "Settings (file < SIDECAR_* environment < flags)";
 
@@ -91,17 +91,29 @@ impl SettingsArgs {
         self.layer(&Env::of_process(), document)
     }
 
+    /// The layers of which settings are made, for who lays something between them.
+    ///
+    /// # Errors
+    /// [`Exit::BadSettings`] where the agent document cannot be read.
+    pub fn layers(&self) -> Result<Layers, Failure> {
+        self.sources.layers(&Env::of_process(), None, self.short()).map_err(wrong)
+    }
+
     fn layer(&self, env: &Env, document: Option<AgentFile>) -> Result<Loaded, Failure> {
+        self.sources.layer(env, document, self.short())
+    }
+
+    fn short(&self) -> Vec<FlagValue> {
         let short = [
             ("--threshold", "sentimentThreshold", &self.threshold),
             ("--window", "sentimentWindowTurns", &self.window),
             ("--action", "sentimentEscalationAction", &self.action),
         ];
-        let short = short.into_iter().filter_map(|(flag, key, value)| {
+        let set = |(flag, key, value): (&str, &str, &Option<String>)| {
             let value = value.clone()?;
             Some(FlagValue { flag: flag.to_owned(), key: key.to_owned(), value })
-        });
-        self.sources.layer(env, document, short.collect())
+        };
+        short.into_iter().filter_map(set).collect()
     }
 }
 
@@ -116,18 +128,23 @@ impl SourceArgs {
 
     /// `short` are flags of their own, before those of `--set`.
     fn layer(&self, env: &Env, document: Option<AgentFile>, short: Vec<FlagValue>) -> Result<Loaded, Failure> {
-        let wrong = |errors| {
-            Failure::new(Exit::BadSettings, errors)
-                .help("sentiment-sidecar doctor checks settings; sentiment-sidecar schema prints every key")
-        };
-        let named = self.agent.as_deref().map(AgentFile::read).transpose().map_err(wrong)?;
+        self.layers(env, document, short).and_then(|layers| load(&layers)).map_err(wrong)
+    }
+
+    fn layers(&self, env: &Env, document: Option<AgentFile>, short: Vec<FlagValue>) -> Result<Layers, SettingsErrors> {
+        let named = self.agent.as_deref().map(AgentFile::read).transpose()?;
         let agent = named.or(document);
         let set = self.set.iter().map(|(key, value)| FlagValue {
             flag: "--set".to_owned(),
             key: key.clone(),
             value: value.clone(),
         });
-        let flags = short.into_iter().chain(set).collect();
-        load(&Layers { agent, env: env.clone(), flags }).map_err(wrong)
+        Ok(Layers { agent, env: env.clone(), flags: short.into_iter().chain(set).collect() })
     }
+}
+
+/// Settings that are wrong, as the end of a command.
+pub(super) fn wrong(errors: SettingsErrors) -> Failure {
+    Failure::new(Exit::BadSettings, errors)
+        .help("sentiment-sidecar doctor checks settings; sentiment-sidecar schema prints every key")
 }

@@ -93,6 +93,16 @@ pub enum SettingsError {
         /// Where it came from.
         origin: Source,
     },
+    /// A setting that is not to be set there.
+    #[error("{origin}: {key} is not set here: {problem}")]
+    NotHere {
+        /// The key.
+        key: &'static str,
+        /// Why not, and where it is set.
+        problem: &'static str,
+        /// Where it stands.
+        origin: Source,
+    },
     /// One layer sets a key twice, differently.
     #[error("{second}: {key} = {second_value}, but {first} says {first_value}; allowed: one value")]
     Contradiction {

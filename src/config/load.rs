@@ -18,6 +18,8 @@ use super::provenance::Provenance;
 use super::settings::Settings;
 use super::shown;
 
+/// The member of a call's metadata that names an agent document: no setting.
+pub(super) const NAMED_AGENT: &str = "sentimentAgent";
 /// Largest agent document, in bytes.
 const AGENT_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -130,12 +132,30 @@ impl Loaded {
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(layers: &Layers) -> Result<Loaded, SettingsErrors> {
+    load_with(layers, None)
+}
+
+/// The same with a document over the agent's and below the environment.
+pub(super) fn load_with(layers: &Layers, over: Option<&Over<'_>>) -> Result<Loaded, SettingsErrors> {
     let mut reading = Reading::default();
-    let readable = layers.agent.as_ref().is_none_or(|agent| reading.agent(agent));
+    let mut readable = layers.agent.as_ref().is_none_or(|agent| reading.agent(agent, None));
+    if let Some(Over { document, may_set }) = over {
+        readable &= reading.agent(document, Some(*may_set));
+    }
     reading.env(&layers.env);
     reading.flags(&layers.flags);
     reading.finish(readable)
 }
+
+/// A document that may not set every key.
+pub(super) struct Over<'a> {
+    pub(super) document: &'a AgentFile,
+    /// Why a key may not be set.
+    pub(super) may_set: MaySet,
+}
+
+/// Whether a document may set a key, or why not.
+type MaySet = fn(&'static str) -> Result<(), &'static str>;
 
 /// One value of one layer, before its shape is checked.
 struct Given {
@@ -169,8 +189,8 @@ struct Reading {
 }
 
 impl Reading {
-    /// Reads the agent document; false when it is none.
-    fn agent(&mut self, agent: &AgentFile) -> bool {
+    /// Reads an agent document, which may set everything unless it is one of a call; false when it is none.
+    fn agent(&mut self, agent: &AgentFile, of_call: Option<MaySet>) -> bool {
         let path = &agent.path;
         let text = agent.text.strip_prefix('\u{feff}').unwrap_or(&agent.text);
         let members = match members(text, |key| row(key).is_some() || looks_like_ours(key)) {
@@ -182,9 +202,15 @@ impl Reading {
         };
         let mut given = Vec::new();
         for Member { key, pointer, line, column, value } in members {
+            if of_call.is_some() && pointer.strip_prefix('/') == Some(NAMED_AGENT) {
+                continue;
+            }
             let origin = Source::File { path: path.clone(), pointer, line, column };
             match row(&key) {
-                Some(row) => given.push(Given { row, raw: Raw::Json(value), origin }),
+                Some(row) => match of_call.map_or(Ok(()), |may_set| may_set(row.name)) {
+                    Ok(()) => given.push(Given { row, raw: Raw::Json(value), origin }),
+                    Err(problem) => self.errors.push(SettingsError::NotHere { key: row.name, problem, origin }),
+                },
                 None => self.unknown(&key, origin, |row| row.name.to_owned()),
             }
         }

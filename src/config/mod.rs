@@ -14,6 +14,7 @@ pub mod link;
 pub mod load;
 mod nearest;
 pub mod peers;
+pub mod per_call;
 mod provenance;
 pub mod schema;
 pub mod secret;

@@ -32,6 +32,7 @@ macro_rules! links {
          [transfer]: crate::manual::transfer\n\
          [review]: crate::manual::review\n\
          [rooms]: crate::manual::rooms\n\
+         [worker]: crate::manual::worker\n\
          [openai]: crate::manual::openai\n\
          [twilio]: crate::manual::twilio\n\
          [dialect]: crate::manual::dialect\n\
@@ -68,6 +69,7 @@ pages! {
     review, "review.md", "Pages for supervisors and QA, who may come in, the JSON API.";
     transfer, "transfer.md", "How the caller gets to a human, over SIP too, and the proofs.";
     rooms, "rooms.md", "How a voice platform offers its calls, shown on one call.";
+    worker, "worker.md", "Serve many LiveKit calls in one process: dispatch, load, takeover.";
     openai, "openai.md", "Join a call of OpenAI's Realtime API, and Azure's, by its id.";
     twilio, "twilio.md", "Hear calls of Twilio's ConversationRelay, and Telnyx', on the way.";
     dialect, "../room/DIALECT.md", "The native room dialect, rule by rule.";

@@ -81,6 +81,9 @@ pub enum RoomError {
         /// Why.
         reason: &'static str,
     },
+    /// Final: another sidecar of ours came, and has the call now.
+    #[error("the room put us out: another participant came under our identity")]
+    Superseded,
     /// Retryable: no connection at all.
     #[error("the room cannot be reached: {problem}")]
     Unreachable {
@@ -132,6 +135,12 @@ impl RoomError {
         matches!(self, Self::Url { .. } | Self::Token | Self::TlsSetup { .. })
     }
 
+    /// Whether another sidecar has the call now.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        matches!(self, Self::Superseded | Self::Closed { code: close_code::SUPERSEDED, .. })
+    }
+
     /// Whether trying again is pointless: the room refused us, or what we were given cannot work.
     #[must_use]
     pub fn is_final(&self) -> bool {
@@ -143,7 +152,8 @@ impl RoomError {
             | Self::Subprotocol { .. }
             | Self::Version { .. }
             | Self::Unfit { .. }
-            | Self::PutOut { .. } => true,
+            | Self::PutOut { .. }
+            | Self::Superseded => true,
             Self::Http { status } => matches!(status, 401 | 403 | 404 | 410),
             Self::Closed { code, .. } => {
                 matches!(*code, close_code::PROTOCOL | close_code::AUTH | close_code::SUPERSEDED)

@@ -3,7 +3,8 @@
 //! [`message`] is the vocabulary, and [`open`] the only way in: it keeps a connection to a room, come what may, and gives
 //! the runtime a [`RoomHandle`]. [`link`] holds what all dialects share on the way (order, duplicates, acks, bounded queues,
 //! heartbeat, reconnects); a dialect is a folder of its own with a pure translator ([`Dialect`]): [`native`] is ours, [`livekit`]
-//! that of LiveKit's rooms, [`openai`] that of OpenAI's Realtime API, [`twilio`] that of Twilio's ConversationRelay. [`server`] plays a recording as a live room. [`schema`]
+//! that of LiveKit's rooms, [`openai`] that of OpenAI's Realtime API, [`twilio`] that of Twilio's ConversationRelay.
+//! [`dispatch`] is how calls are given out; [`server`] plays a recording as a live room. [`schema`]
 //! describes the native dialect for people who build a platform side.
 //!
 //! # A dialect in one folder
@@ -107,6 +108,7 @@
 //! # });
 //! ```
 
+pub mod dispatch;
 pub mod error;
 pub mod link;
 pub mod livekit;

@@ -107,7 +107,24 @@ impl Host {
         attachment: Attachment,
         tell: impl FnMut(&Call, &Report) + Send + 'static,
     ) -> JoinHandle<Ending> {
-        let (host, stop) = (Arc::clone(self), self.stop.child_token());
+        let stop = self.stop_of_call();
+        self.attach_until(attachment, tell, stop)
+    }
+
+    /// What asks a call to finish: of its own, or with all others.
+    #[must_use]
+    pub fn stop_of_call(&self) -> CancellationToken {
+        self.stop.child_token()
+    }
+
+    /// The same as [`Host::attach`], with a [`Host::stop_of_call`] of the caller's.
+    pub fn attach_until(
+        self: &Arc<Self>,
+        attachment: Attachment,
+        tell: impl FnMut(&Call, &Report) + Send + 'static,
+        stop: CancellationToken,
+    ) -> JoinHandle<Ending> {
+        let host = Arc::clone(self);
         let span = tracing::error_span!(
             "call",
             room = %without_numbers(&attachment.room.room_name),

@@ -5,7 +5,7 @@
 //! `writer` the one task that writes to the store, `counted` what is counted of calls, `live` the one that tells the board how
 //! calls stand, `sip_agents` who transfers; `about` knows whom a call's alerts are about, `standing` how a call stands, and
 //! `transcript` what is kept of what was said. [`journal`] writes inputs and outputs down,
-//! [`shutdown`] turns signals into a request to stop.
+//! [`worker`] serves many calls as a dispatcher gives them out; [`shutdown`] turns signals into a request to stop.
 
 mod about;
 pub mod attachment;
@@ -19,6 +19,7 @@ pub mod shutdown;
 mod sip_agents;
 mod standing;
 mod transcript;
+pub mod worker;
 mod writer;
 
 pub use attachment::{Attachment, Call, Ending, Event};

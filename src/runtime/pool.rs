@@ -2,7 +2,8 @@
 //! ([`RatingPool`]).
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -18,6 +19,7 @@ const MAX_WAITING: usize = 16 * 1024;
 /// runtime's own for blocking work: they start when there is something to rate, and end when there is not.
 #[derive(Debug, Clone)]
 pub struct RatingPool {
+    size: NonZeroUsize,
     threads: Arc<Threads>,
     places: Arc<Semaphore>,
     meter: Arc<Meter>,
@@ -33,8 +35,9 @@ impl RatingPool {
     /// A pool whose queue holds `waiting` turns at most, those that are being rated included.
     #[must_use]
     pub fn with_queue(threads: NonZeroUsize, waiting: usize) -> Self {
-        let free = Free { threads: threads.get(), waiting: Vec::new() };
+        let free = Free { threads: threads.get(), waiting: Vec::new(), takes: Duration::ZERO };
         Self {
+            size: threads,
             threads: Arc::new(Threads(Mutex::new(free))),
             places: Arc::new(Semaphore::new(waiting)),
             meter: Arc::default(),
@@ -60,6 +63,15 @@ impl RatingPool {
         Arc::new(Pooled { pool: self.clone(), inner })
     }
 
+    /// How long a turn that comes last will have waited once all that wait are rated, as ratings take by now.
+    #[must_use]
+    pub fn backlog(&self) -> Duration {
+        let free = self.threads.lock();
+        let waiting = free.waiting.iter().filter(|turn| !turn.is_closed()).count();
+        let threads = u32::try_from(self.size.get()).unwrap_or(u32::MAX);
+        free.takes.saturating_mul(u32::try_from(waiting).unwrap_or(u32::MAX)) / threads
+    }
+
     async fn rate(&self, inner: &Arc<dyn Rater>, turn: &TurnInContext) -> Result<Rating, RateError> {
         let failed = |detail: &str| RateError::Failed { detail: detail.to_owned() };
         let _place = self.places.try_acquire().map_err(|_| failed("too many turns wait to be rated"))?;
@@ -67,7 +79,9 @@ impl RatingPool {
         let permit = self.threads.acquire().await.ok_or_else(|| failed("no thread rates"))?;
         let (inner, turn, handle) = (Arc::clone(inner), turn.clone(), Handle::current());
         let work = tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
             let rating = handle.block_on(inner.rate(&turn));
+            permit.took(began.elapsed());
             drop(permit);
             rating
         });
@@ -103,6 +117,8 @@ struct Free {
     threads: usize,
     /// The newest last. Who has stopped waiting is passed over.
     waiting: Vec<oneshot::Sender<Permit>>,
+    /// How long a rating takes: the mean of those of late.
+    takes: Duration,
 }
 
 /// A thread's worth of rating; the next turn gets it when this one is done.
@@ -110,10 +126,15 @@ struct Free {
 struct Permit(Option<Arc<Threads>>);
 
 impl Threads {
+    fn lock(&self) -> MutexGuard<'_, Free> {
+        // Nothing panics while it holds the lock, and the state would be whole even then.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A permit at once, or before all that wait already.
     async fn acquire(self: &Arc<Self>) -> Option<Permit> {
         let turn = {
-            let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut free = self.lock();
             if free.threads > 0 {
                 free.threads -= 1;
                 return Some(Permit(Some(Arc::clone(self))));
@@ -126,12 +147,21 @@ impl Threads {
     }
 }
 
+impl Permit {
+    /// A rating took so long.
+    fn took(&self, took: Duration) {
+        let Some(threads) = &self.0 else { return };
+        let mut free = threads.lock();
+        free.takes = if free.takes.is_zero() { took } else { (free.takes * 7 + took) / 8 };
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some(threads) = self.0.take() else { return };
         let mut permit = Self(Some(Arc::clone(&threads)));
         loop {
-            let mut free = threads.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut free = threads.lock();
             let Some(next) = free.waiting.pop() else {
                 free.threads += 1;
                 permit.0 = None;
@@ -224,12 +254,20 @@ mod tests {
         tokio::task::yield_now().await;
         let second = ask("second");
         tokio::task::yield_now().await;
+        assert_eq!(pool.backlog(), Duration::ZERO, "how long a rating takes is not known yet");
         assert!(matches!(ask("third").await.unwrap(), Err(RateError::Failed { .. })), "both places are taken");
         assert_eq!(meter.pool_turns(), 2);
         assert_eq!(has_begun.recv().unwrap(), "first");
         go.send(()).unwrap();
         assert!(matches!(first.await.unwrap(), Err(RateError::Language { .. })), "it was asked");
-        assert_eq!(tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap(), "second");
+        let next = tokio::task::spawn_blocking(move || has_begun.recv().unwrap());
+        assert_eq!(next.await.unwrap(), "second");
+        let third = ask("third");
+        tokio::task::yield_now().await;
+        assert!(pool.backlog() > Duration::ZERO, "one waits");
+        third.abort();
+        tokio::task::yield_now().await;
+        assert_eq!(pool.backlog(), Duration::ZERO, "and has given up");
         go.send(()).unwrap();
         assert!(matches!(second.await.unwrap(), Err(RateError::Language { .. })));
         assert!(matches!(ask("panic").await.unwrap(), Err(RateError::Failed { .. })));

@@ -8,31 +8,52 @@ use tokio_util::sync::CancellationToken;
 /// signals keep their default effect.
 #[must_use]
 pub fn on_signal() -> CancellationToken {
-    let token = CancellationToken::new();
+    let [token] = on_signals();
+    token
+}
+
+/// Tokens that are cancelled one after another: the first one by the first SIGTERM or SIGINT, the second one by the second, and
+/// so on.
+///
+/// As for [`on_signal`].
+#[must_use]
+pub fn on_signals<const N: usize>() -> [CancellationToken; N] {
+    let tokens = std::array::from_fn(|_| CancellationToken::new());
     // Listened to from here on, not only once the task runs.
-    match listen() {
-        Ok(asked) => {
-            let cancelled = token.clone();
+    match Signals::listen() {
+        Ok(mut signals) => {
+            let cancelled: [CancellationToken; N] = tokens.clone();
             tokio::spawn(async move {
-                asked.await;
-                cancelled.cancel();
+                for token in cancelled {
+                    signals.next().await;
+                    token.cancel();
+                }
             });
         }
         Err(error) => tracing::warn!(%error, "signals cannot be listened to"),
     }
-    token
+    tokens
 }
 
 #[cfg(unix)]
-fn listen() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }
 
 /// SIGXFSZ, which kills a process whose file outgrows its limit: the write fails instead, as on a full disk.
@@ -54,11 +75,19 @@ pub fn survive_file_limits() {
 pub fn survive_file_limits() {}
 
 #[cfg(not(unix))]
-fn listen() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
         // Where it fails, nobody can ask.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    })
+    }
 }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -171,6 +172,65 @@ class Server:
             *(*arguments, "--agent", str(at.agent(settings))),
             env={"SIDECAR_LIVEKIT_API_KEY": KEY, "SIDECAR_LIVEKIT_API_SECRET": SECRET},
         )
+
+    async def worker(self, at: Desk, settings: Event, *more: str, url: str | None = None) -> Worker:
+        """A worker of this server; it is registered."""
+        sidecar = await at.run(
+            "worker",
+            *("--dialect", "livekit", "--room-url", url or self.url, "--agent", str(at.agent(settings)), *more),
+            env={"SIDECAR_LIVEKIT_API_KEY": KEY, "SIDECAR_LIVEKIT_API_SECRET": SECRET},
+        )
+        worker = Worker(sidecar)
+        await worker.told("worker", state="registered")
+        return worker
+
+    async def dispatch(self, room: str, metadata: str = "", name: str = "sentiment-sidecar") -> None:
+        """Asks for an agent in a room."""
+        async with self.api() as server_api:
+            request = api.CreateAgentDispatchRequest(agent_name=name, room=room, metadata=metadata)
+            await server_api.agent_dispatch.create_dispatch(request)
+
+
+class Worker:
+    """A worker, and all that it told so far: it is listened to all the time."""
+
+    def __init__(self, sidecar: Sidecar) -> None:
+        self.child = sidecar.child
+        self.seen: list[Event] = []
+        self._listening = asyncio.ensure_future(self._listen())
+
+    async def _listen(self) -> None:
+        assert self.child.stdout is not None
+        async for line in self.child.stdout:
+            self.seen.append(json.loads(line))
+
+    def of(self, kind: str, **fields: Any) -> list[Event]:
+        """What it told of a type, with these fields."""
+        wanted = {"type": kind, **fields}
+        return [event for event in self.seen if all(event.get(name) == value for name, value in wanted.items())]
+
+    async def told(self, kind: str, many: int = 1, **fields: Any) -> Event:
+        """The first of so many events of a type with these fields, told already or still to come."""
+        what = f"{many} of {kind} {fields}"
+
+        def there() -> bool:
+            if self._listening.done() and len(self.of(kind, **fields)) < many:
+                raise AssertionError(f"no more events; wanted {what}; saw {self.seen}")
+            return len(self.of(kind, **fields)) >= many
+
+        await until(what, there)
+        return self.of(kind, **fields)[0]
+
+    def drain(self) -> None:
+        self.child.send_signal(signal.SIGTERM)
+
+    async def exit(self) -> int:
+        await until("the worker's last words", self._listening.done)
+        return await soon("the worker to end", self.child.wait())
+
+    async def kill(self) -> None:
+        self.child.kill()
+        await self.exit()
 
 
 async def _not_found() -> web.Response:

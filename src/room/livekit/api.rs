@@ -13,8 +13,8 @@ use crate::http::{self, innermost};
 use crate::room::error::RoomError;
 use crate::tls::Authorities;
 
-/// Largest answer, in bytes.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// Largest answer, in bytes: half a kilobyte a room, of thousands of rooms.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// How long a token is good for beyond the call that it is made for.
 const SPARE: Duration = Duration::from_secs(60);
 /// A token needs a beginning.
@@ -47,6 +47,11 @@ impl ApiClient {
             .and_then(|builder| builder.build().map_err(|error| innermost(&error)))
             .map_err(|problem| RoomError::TlsSetup { problem })?;
         Ok(Self { http, base, key, grants: Grants::api(room_name) })
+    }
+
+    /// The same server, with tokens that allow something else.
+    pub(super) fn allowed(&self, grants: Grants) -> Self {
+        Self { grants, ..self.clone() }
     }
 
     /// Makes a call, and waits for its answer as long as the call says.

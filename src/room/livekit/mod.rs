@@ -9,8 +9,10 @@
 //!   over `wires` to a `candidate`, `peers` those of a session, `stay` the task that keeps them, with a `line` that may be away
 //!   and `calls` of the server's API, `received` what of data has come.
 //! - `api` calls the server's HTTP API, with what [`token`] makes; [`probe`] asks whether callers may be transferred.
+//! - [`agent`] is how the server gives out calls to workers.
 
 mod act;
+pub mod agent;
 mod api;
 mod calls;
 mod candidate;

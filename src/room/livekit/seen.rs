@@ -91,6 +91,16 @@ pub enum ApiMethod {
     PerformRpc,
     /// Transfers a caller.
     TransferSipParticipant,
+    /// Which rooms there are.
+    ListRooms,
+    /// Who is in a room.
+    ListParticipants,
+    /// Whom a room has asked for.
+    ListDispatch,
+    /// Asks for an agent.
+    CreateDispatch,
+    /// Takes it back.
+    DeleteDispatch,
 }
 
 impl ApiMethod {
@@ -102,6 +112,11 @@ impl ApiMethod {
             Self::UpdateRoomMetadata => "livekit.RoomService/UpdateRoomMetadata",
             Self::PerformRpc => "livekit.RoomService/PerformRpc",
             Self::TransferSipParticipant => "livekit.SIP/TransferSIPParticipant",
+            Self::ListRooms => "livekit.RoomService/ListRooms",
+            Self::ListParticipants => "livekit.RoomService/ListParticipants",
+            Self::ListDispatch => "livekit.AgentDispatchService/ListDispatch",
+            Self::CreateDispatch => "livekit.AgentDispatchService/CreateDispatch",
+            Self::DeleteDispatch => "livekit.AgentDispatchService/DeleteDispatch",
         }
     }
 }

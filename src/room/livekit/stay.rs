@@ -511,7 +511,7 @@ fn lost(problem: impl Into<String>) -> End {
 /// The error that ends a stay for good.
 fn put_out(reason: DisconnectReason) -> RoomError {
     let reason = match reason {
-        DisconnectReason::DuplicateIdentity => "another participant came under our identity",
+        DisconnectReason::DuplicateIdentity => return RoomError::Superseded,
         DisconnectReason::ParticipantRemoved => "we were removed from it",
         DisconnectReason::RoomDeleted => "it was deleted",
         _ => "it was closed",

@@ -167,6 +167,10 @@ struct VideoGrant {
     #[serde(skip_serializing_if = "Option::is_none")]
     room_admin: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    room_list: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     can_publish: Option<bool>,
@@ -202,6 +206,22 @@ impl Grants {
         let Self { kind, mut video, .. } = Self::join(room);
         video.room_admin = Some(true);
         Self { sub: Some(VISITOR.to_owned()), kind, video, sip: Some(SipGrant { call: true }) }
+    }
+
+    /// To be given jobs.
+    #[must_use]
+    pub fn worker() -> Self {
+        Self::of_server(VideoGrant { agent: Some(true), ..VideoGrant::default() })
+    }
+
+    /// To ask which rooms there are.
+    #[must_use]
+    pub fn list() -> Self {
+        Self::of_server(VideoGrant { room_list: Some(true), ..VideoGrant::default() })
+    }
+
+    fn of_server(video: VideoGrant) -> Self {
+        Self { sub: None, kind: None, video, sip: None }
     }
 
     /// To change a room and its participants, and to transfer its calls, over the server's API.

@@ -28,3 +28,8 @@ async fn a_participant_stays_in_a_room_whatever_is_cut() {
 async fn a_call_in_a_room_is_heard_and_acted_in() {
     run("tests/bridges/test_livekit_room.py").await;
 }
+
+#[tokio::test]
+async fn workers_are_given_calls_until_they_are_to_end() {
+    run("tests/bridges/test_livekit_worker.py").await;
+}

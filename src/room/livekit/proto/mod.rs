@@ -3,9 +3,11 @@
 //!
 //! - [`models`]: rooms, participants, and what data channels carry.
 //! - [`session`]: what an agent tells of its session, on the topic `lk.agent.session`.
+//! - [`agent`]: how the server gives out jobs.
 //! - [`api`]: requests and answers of the server's HTTP API.
 //! - [`signal`]: joining and staying in a room.
 
+pub mod agent;
 pub mod api;
 pub mod models;
 pub mod session;

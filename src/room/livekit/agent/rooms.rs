@@ -1,0 +1,127 @@
+//! The server's rooms, and whom they have asked for, by its API ([`Rooms`]).
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prost::Message;
+use tokio::time::sleep;
+
+use super::super::api::ApiClient;
+use super::super::proto::agent::{
+    AgentDispatch, CreateAgentDispatchRequest, DeleteAgentDispatchRequest, ListAgentDispatchRequest,
+    ListAgentDispatchResponse, ListParticipantsRequest, ListParticipantsResponse, ListRoomsRequest, ListRoomsResponse,
+};
+use super::super::proto::models::Room;
+use super::super::seen::{ApiCall, ApiError, ApiMethod};
+use super::super::token::Grants;
+use super::seek::{is_bare, of_agent, wanted};
+use crate::room::dispatch::{Job, Sought};
+
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between one room and the next, so that a worker asks the server some sixty questions a second at most. Each worker goes
+/// through the rooms in an order of its own: the more there are, the more often each room is looked at.
+const PACE: Duration = Duration::from_millis(15);
+
+/// The rooms of a server, for the workers of one agent name.
+#[derive(Clone)]
+pub(super) struct Rooms {
+    api: ApiClient,
+    agent_name: String,
+    every_room: bool,
+}
+
+impl Rooms {
+    pub(super) fn new(api: ApiClient, agent_name: String, every_room: bool) -> Self {
+        Self { api, agent_name, every_room }
+    }
+
+    /// Looks at every room that is not `held`, and asks for one of us where one is wanted.
+    pub(super) async fn seek(&self, held: &BTreeSet<String>) -> Sought {
+        let mut sought = Sought::default();
+        let rooms = match self.list(Vec::new()).await {
+            Ok(rooms) => rooms,
+            Err(error) => return Sought { problem: Some(error.to_string()), ..sought },
+        };
+        let names = rooms.into_iter().map(|room| room.name);
+        let mut names: Vec<String> = names.filter(|name| !name.is_empty() && !held.contains(name)).collect();
+        fastrand::shuffle(&mut names);
+        for name in names {
+            match self.look(&name).await {
+                Ok(true) => sought.asked_for.push(name),
+                Ok(false) => {}
+                // It closed meanwhile, or somebody is at it: the next look will tell.
+                Err(ApiError::Refused { code, .. }) => tracing::debug!(code, "a room could not be looked at"),
+                Err(error) => return Sought { problem: Some(error.to_string()), ..sought },
+            }
+            sought.looked_at += 1;
+            sleep(PACE).await;
+        }
+        sought
+    }
+
+    /// Whether one of us was asked for.
+    async fn look(&self, room: &str) -> Result<bool, ApiError> {
+        let request = ListParticipantsRequest { room: room.to_owned() };
+        let listed: ListParticipantsResponse = self.ask(room, ApiMethod::ListParticipants, &request).await?;
+        if !is_bare(&listed.participants) {
+            return Ok(false);
+        }
+        let dispatches = self.dispatches(room).await?;
+        let Some(metadata) = wanted(&dispatches, &self.agent_name, self.every_room, now()) else { return Ok(false) };
+        let (agent_name, room_name) = (self.agent_name.clone(), room.to_owned());
+        let request = CreateAgentDispatchRequest { agent_name, room: room_name, metadata };
+        let _: AgentDispatch = self.ask(room, ApiMethod::CreateDispatch, &request).await?;
+        Ok(true)
+    }
+
+    /// There is no more to be done in the room of a job: what asked for one of us is taken back, so that nobody is asked for
+    /// again. A room that was opened again under its name is another call's.
+    pub(super) async fn forget(&self, job: &Job) -> Result<(), ApiError> {
+        let room = &*job.room;
+        if !self.list(vec![room.to_owned()]).await?.iter().any(|there| there.sid == job.session) {
+            return Ok(());
+        }
+        for dispatch in of_agent(&self.dispatches(room).await?, &self.agent_name) {
+            let request = DeleteAgentDispatchRequest { dispatch_id: dispatch.id.clone(), room: room.to_owned() };
+            let _: AgentDispatch = self.ask(room, ApiMethod::DeleteDispatch, &request).await?;
+        }
+        Ok(())
+    }
+
+    /// All rooms, or those of `names` that there are.
+    async fn list(&self, names: Vec<String>) -> Result<Vec<Room>, ApiError> {
+        let request = ListRoomsRequest { names };
+        let body = self.api.allowed(Grants::list()).call(call(ApiMethod::ListRooms, &request)).await?;
+        let listed: ListRoomsResponse = decode(&body)?;
+        Ok(listed.rooms)
+    }
+
+    async fn dispatches(&self, room: &str) -> Result<Vec<AgentDispatch>, ApiError> {
+        let request = ListAgentDispatchRequest { room: room.to_owned() };
+        let listed: ListAgentDispatchResponse = self.ask(room, ApiMethod::ListDispatch, &request).await?;
+        Ok(listed.agent_dispatches)
+    }
+
+    async fn ask<T: Message + Default>(
+        &self,
+        room: &str,
+        method: ApiMethod,
+        request: &impl Message,
+    ) -> Result<T, ApiError> {
+        let body = self.api.allowed(Grants::api(room)).call(call(method, request)).await?;
+        decode(&body)
+    }
+}
+
+fn call(method: ApiMethod, request: &impl Message) -> ApiCall {
+    ApiCall { id: String::new(), method, body: request.encode_to_vec(), timeout: PATIENCE }
+}
+
+fn decode<T: Message + Default>(body: &[u8]) -> Result<T, ApiError> {
+    T::decode(body).map_err(|error| ApiError::Unreadable { problem: error.to_string() })
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
