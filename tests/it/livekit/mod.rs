@@ -33,3 +33,8 @@ async fn a_call_in_a_room_is_heard_and_acted_in() {
 async fn workers_are_given_calls_until_they_are_to_end() {
     run("tests/bridges/test_livekit_worker.py").await;
 }
+
+#[tokio::test]
+async fn calls_of_workers_that_are_killed_are_taken_over() {
+    run("tests/bridges/test_livekit_takeover.py").await;
+}
