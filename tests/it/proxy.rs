@@ -1,9 +1,9 @@
 //! `proxy` between a platform that dials and its app, both as somebody else would write them: what passes, passes unchanged, whatever
 //! becomes of the hearing.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -21,7 +21,7 @@ use sentiment_sidecar::web::proxy::{self, App, Calls, Door, Proxy};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -29,7 +29,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Hook, PATIENCE, Program, Running, SEED_TURNS, soon};
+use crate::sip::sipp::free_port;
+use crate::support::{Hook, Program, Running, SEED_TURNS, soon};
 
 const TOKEN: &str = "12345";
 const PUBLIC: &str = "voice.example";
@@ -100,27 +101,32 @@ struct Behind {
 }
 
 impl Behind {
+    /// On a port that no other test takes, even once this one has given it up.
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        Self { listener, address }
+        let address = free_address();
+        Self { listener: TcpListener::bind(address).await.unwrap(), address }
     }
 
     async fn accept(&self) -> (Accepted, Request) {
         let (stream, _) = soon("the app to be dialled", self.listener.accept()).await.unwrap();
-        let mut seen = None;
-        #[expect(clippy::result_large_err, reason = "the library's signature")]
-        let look = |request: &Request, response: Response| {
-            seen = Some(request.clone());
-            Ok(response)
-        };
-        let socket = tokio_tungstenite::accept_hdr_async(stream, look).await.unwrap();
-        (socket, seen.unwrap())
+        taken(stream).await
     }
 }
 
-async fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// A connection to the app, once both have agreed, and what was asked for.
+async fn taken(stream: TcpStream) -> (Accepted, Request) {
+    let mut seen = None;
+    #[expect(clippy::result_large_err, reason = "the library's signature")]
+    let look = |request: &Request, response: Response| {
+        seen = Some(request.clone());
+        Ok(response)
+    };
+    let socket = tokio_tungstenite::accept_hdr_async(stream, look).await.unwrap();
+    (socket, seen.unwrap())
+}
+
+fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }
 
 /// The program between both.
@@ -130,7 +136,7 @@ async fn between(program: &mut Program, app: &Behind, settings: Value, more: &[&
     let file = program.folder.path().join("agent.json");
     std::fs::write(&file, agent.to_string()).unwrap();
     program.secrets = vec![("SIDECAR_TWILIO_AUTH_TOKEN", TOKEN), ("SIDECAR_ROOM_TOKEN", "t0ken")];
-    let (address, public) = (free_address().await, format!("wss://{PUBLIC}"));
+    let (address, public) = (free_address(), format!("wss://{PUBLIC}"));
     let (listen, app) = (address.to_string(), format!("ws://{}", app.address));
     let mut args = vec!["proxy", "--listen", &listen, "--app-url", &app, "--public-url", &public];
     args.extend(["--agent", file.to_str().unwrap()]);
@@ -253,14 +259,17 @@ async fn a_caller_is_handed_over_between_the_apps_words_and_the_outcome_comes_ba
                           "sentimentSayDeadlineMs": 20000, "sentimentTransferDeadlineMs": 60000});
     let (mut running, proxy) = between(&mut program, &app, settings, &[]).await;
     let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), app.accept());
-    for text in [setup("CA2", &json!({}))].into_iter().chain(SEED_TURNS.map(prompt)) {
-        platform.send(Message::text(text)).await.unwrap();
-        text_of(&mut app).await;
+    let [first, second, third] = SEED_TURNS.map(prompt);
+    for said in [setup("CA2", &json!({})), first, second] {
+        platform.send(Message::text(said)).await.unwrap();
+        text(&mut app).await;
     }
     // The app is in the middle of a sentence while the decision falls.
     let piece = |token: &str, last: bool| json!({"type": "text", "token": token, "last": last}).to_string();
     app.send(Message::text(piece("I see, ", false))).await.unwrap();
     assert_eq!(text(&mut platform).await, piece("I see, ", false));
+    platform.send(Message::text(third)).await.unwrap();
+    text(&mut app).await;
     running.event("escalation").await;
     app.send(Message::text(piece("well.", true))).await.unwrap();
     assert_eq!(text(&mut platform).await, piece("well.", true), "not before the app's sentence is whole");
@@ -291,10 +300,6 @@ async fn a_caller_is_handed_over_between_the_apps_words_and_the_outcome_comes_ba
     assert_eq!(running.count("escalation"), 1);
 }
 
-async fn text_of(app: &mut Accepted) -> String {
-    text(app).await
-}
-
 #[tokio::test]
 async fn a_parameter_names_the_settings_of_a_call() {
     let (mut program, app) = (Program::new(), Behind::start().await);
@@ -307,9 +312,9 @@ async fn a_parameter_names_the_settings_of_a_call() {
     let (mut running, proxy) = between(&mut program, &app, json!({}), &["--agents", &folder]).await;
     for (call, name) in [("CA1", "strict"), ("CA2", "../agent")] {
         let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), app.accept());
-        for text in [setup(call, &json!({"sentimentAgent": name})), prompt(SEED_TURNS[0])] {
-            platform.send(Message::text(text)).await.unwrap();
-            text_of(&mut app).await;
+        for said in [setup(call, &json!({"sentimentAgent": name})), prompt(SEED_TURNS[0])] {
+            platform.send(Message::text(said)).await.unwrap();
+            text(&mut app).await;
         }
         let event = running.event(if call == "CA1" { "escalation" } else { "warning" }).await;
         assert_eq!(event["room"], call, "{event}");
@@ -318,18 +323,21 @@ async fn a_parameter_names_the_settings_of_a_call() {
     }
 }
 
-/// Panics at every turn.
-struct Broken;
+/// Panics at every turn, and says so.
+struct Broken(mpsc::UnboundedSender<()>);
 
 impl Rater for Broken {
     fn rate<'a>(&'a self, _: &'a TurnInContext) -> RateFuture<'a> {
+        let _ = self.0.send(());
         panic!("this rater panics, as its test wants it to");
     }
 }
 
 const CALLS: usize = 300;
+/// So many at once: the handshakes of all of them at once may take longer, on busy cores, than the proxy waits for one.
+const AT_ONCE: usize = 50;
 
-/// Three hundred calls whose rater panics and whose platform side panics as well: no frame is lost, changed or late.
+/// Three hundred calls, of which half have a rater that panics, and the others a listener that does: no frame is lost or changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hundred_calls_pass_whatever_breaks_on_the_way() {
     let folder = tempfile::tempdir().unwrap();
@@ -344,12 +352,14 @@ async fn three_hundred_calls_pass_whatever_breaks_on_the_way() {
     let (stop, now) = (CancellationToken::new(), CancellationToken::new());
     let host = Host::start(means, now.clone());
     let settings = Arc::new(Settings { enabled: true, ..Settings::default() });
+    let (rated, mut ratings) = mpsc::unbounded_channel();
     let begin = move |_: &_| {
-        let means = proxy::Means { settings: Arc::clone(&settings), rater: Arc::new(Broken), shadow: false };
-        (Some(means), None)
+        let rater = Arc::new(Broken(rated.clone()));
+        (Some(proxy::Means { settings: Arc::clone(&settings), rater, shadow: false }), None)
     };
-    let tell = |_: &Call, report: &Report| {
-        assert!(!matches!(report, Report::Attached { .. }), "this listener panics, as its test wants it to");
+    let tell = |call: &Call, report: &Report| {
+        let panics = matches!(report, Report::Attached { .. }) && call.room.ends_with(['1', '3', '5', '7', '9']);
+        assert!(!panics, "this listener panics, as its test wants it to");
     };
     let app = Behind::start().await;
     let door = Door::Token(Secret::new("t"));
@@ -362,8 +372,9 @@ async fn three_hundred_calls_pass_whatever_breaks_on_the_way() {
     // The app says everything back.
     let echo = tokio::spawn(async move {
         for _ in 0..CALLS {
-            let (mut socket, _) = app.accept().await;
+            let (stream, _) = soon("the app to be dialled", app.listener.accept()).await.unwrap();
             tokio::spawn(async move {
+                let (mut socket, _) = taken(stream).await;
                 while let Some(Ok(message)) = socket.next().await {
                     if !message.is_close() && socket.send(message).await.is_err() {
                         return;
@@ -372,28 +383,30 @@ async fn three_hundred_calls_pass_whatever_breaks_on_the_way() {
             });
         }
     });
-    let (done, mut delays) = mpsc::unbounded_channel();
+    let (done, mut passed) = mpsc::unbounded_channel();
+    let places = Arc::new(Semaphore::new(AT_ONCE));
     for call in 0..CALLS {
-        let done = done.clone();
+        let (done, place) = (done.clone(), Arc::clone(&places).acquire_owned().await.unwrap());
         tokio::spawn(async move {
+            let _place = place;
             let mut platform = soon("the proxy", dial(address, "/t/relay", None)).await.unwrap();
             let said = [setup(&format!("CA{call}"), &json!({}))].into_iter().chain(SEED_TURNS.map(prompt));
             for text in said.chain((0..10).map(|n| format!("{call} {n} {}", "x".repeat(n * 1000)))) {
-                let began = Instant::now();
                 platform.send(Message::text(text.clone())).await.unwrap();
                 assert_eq!(next(&mut platform).await, Message::text(text));
-                done.send(began.elapsed()).unwrap();
+                done.send(()).unwrap();
             }
             platform.close(None).await.unwrap();
-            while let Some(Ok(_)) = platform.next().await {}
+            soon("the platform to be through", async { while let Some(Ok(_)) = platform.next().await {} }).await;
         });
     }
     drop(done);
-    let mut all = Vec::new();
-    while let Some(delay) = tokio::time::timeout(PATIENCE * 4, delays.recv()).await.unwrap() {
-        all.push(delay);
+    let mut frames = 0;
+    while soon("a frame", passed.recv()).await.is_some() {
+        frames += 1;
     }
-    assert_eq!(all.len(), CALLS * 14);
+    assert_eq!(frames, CALLS * 14);
+    assert!(soon("a rating", ratings.recv()).await.is_some());
     soon("the app", echo).await.unwrap();
     stop.cancel();
     soon("the proxy to drain", serving).await.unwrap();

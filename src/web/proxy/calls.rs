@@ -169,10 +169,12 @@ impl Calls {
     pub(super) fn tell(&self, call: &str, tapped: Tapped) -> bool {
         let known = lock(&self.known);
         let Some(entry) = known.entries.get(call) else { return false };
-        if matches!(&tapped, Tapped::Dialled(status) if is_final(status)) {
+        let is_outcome = matches!(&tapped, Tapped::Dialled(status) if is_final(status));
+        // Before the connection that waits for it closes, and the tap with it.
+        entry.spout.tell(tapped);
+        if is_outcome {
             entry.outcome.notify_one();
         }
-        entry.spout.tell(tapped);
         true
     }
 }
