@@ -74,7 +74,7 @@ pub struct ProxyArgs {
     /// Dial the app here (wss://host:port or ws://host:port); path and query are those that the platform dials.
     #[arg(long, value_name = "URL")]
     app_url: Url,
-    /// The platform dials us by this name (wss://host), which it signs; without it, the request's Host says so.
+    /// The platform dials us by this name (wss://host), which it signs; without it, the request's X-Forwarded-Host or Host says so.
     #[arg(long, value_name = "URL")]
     public_url: Option<Url>,
     /// Hear calls by the settings of DIR/NAME.json whose TwiML has the parameter sentimentAgent with this NAME.
@@ -131,9 +131,10 @@ pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
     let embedded = RatingPool::of_machine().metered(Arc::clone(&meter)).rater(Arc::new(sentiment::embedded()));
     let raters = CassetteArgs::default().live(embedded, secrets.llm_api_key.clone(), &authorities)?;
     let raters = raters.metered(Arc::clone(&meter));
+    let choice = Choice::new(settings, named, &raters, args.shadow)?;
     let store = open_store(args.store.clone()).await?;
     let (sender, mut sends) = (Sender::new(&secrets, args.shadow), false);
-    for settings in std::iter::once(&settings).chain(named.values()).filter(|settings| settings.enabled) {
+    for Heard { settings, .. } in choice.all().filter(|heard| heard.settings.enabled) {
         fits(settings, platform)?;
         live::webhook(settings)?;
         sender.check(settings)?;
@@ -147,7 +148,6 @@ pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
     let now = CancellationToken::new();
     let means = runtime::Means { store, deliverer, sip_password: None, authorities, meter };
     let host = Host::start(means, now.clone());
-    let choice = Choice { settings, named, raters, shadow: args.shadow };
     let told = events.clone();
     let tell = move |call: &runtime::Call, report: &_| told.report_of(call, report);
     let calls = Calls::new(Arc::clone(&host), platform, move |setup| choice.of(setup), tell);
@@ -210,6 +210,11 @@ fn door(args: &ProxyArgs, secrets: &Secrets) -> Result<(Platform, Door), Failure
                             calls that are not signed with it are refused";
                 return Err(missing(SecretName::TwilioAuthToken, help));
             }
+            if args.public_url.as_ref().is_some_and(|url| !is_name(url)) {
+                let problem = "--public-url has to be wss://host[:port] or https://host[:port]: paths and queries are those \
+                               that the platform dials";
+                return Err(Failure::new(Exit::BadSettings, problem));
+            }
             let verifier = Verifier::new(secrets.twilio_auth_tokens.clone());
             Ok((Platform::Twilio, Door::Signed { verifier, public: args.public_url.clone() }))
         }
@@ -226,6 +231,13 @@ fn door(args: &ProxyArgs, secrets: &Secrets) -> Result<(Platform, Door), Failure
             Ok((Platform::Telnyx, Door::Token(token)))
         }
     }
+}
+
+/// Whether an address says what we are called, and nothing more.
+fn is_name(url: &Url) -> bool {
+    let bare =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    bare && matches!(url.scheme(), "wss" | "https") && url.host().is_some() && matches!(url.path(), "" | "/")
 }
 
 /// What the platform cannot do is refused at the start.
@@ -256,35 +268,67 @@ fn named(folder: &Path, args: &SettingsArgs) -> Result<HashMap<String, Arc<Setti
     Ok(named)
 }
 
+/// Settings, with who rates by them.
+struct Heard {
+    settings: Arc<Settings>,
+    rater: Arc<dyn Rater>,
+}
+
 /// Which settings a call has.
 struct Choice {
-    settings: Arc<Settings>,
-    named: HashMap<String, Arc<Settings>>,
-    raters: Raters,
+    usual: Heard,
+    named: HashMap<String, Heard>,
     shadow: bool,
 }
 
 impl Choice {
-    fn of(&self, setup: &Setup) -> (Option<Means>, Option<String>) {
-        let mut odd = None;
-        let settings = match setup.parameter(PARAMETER) {
-            None => &self.settings,
-            Some(name) => self.named.get(name).unwrap_or_else(|| {
-                odd = Some(format!(
-                    "no file of --agents has the name that the parameter {PARAMETER} gives; --agent counts"
-                ));
-                &self.settings
-            }),
+    fn new(
+        usual: Arc<Settings>,
+        named: HashMap<String, Arc<Settings>>,
+        raters: &Raters,
+        shadow: bool,
+    ) -> Result<Self, Failure> {
+        let heard = |settings: Arc<Settings>| -> Result<Heard, Failure> {
+            let rater = raters.of(&settings)?;
+            Ok(Heard { settings, rater })
         };
-        if !settings.enabled {
-            return (None, odd);
-        }
-        match self.raters.of(settings) {
-            Ok(rater) => {
-                let rater: Arc<dyn Rater> = rater;
-                (Some(Means { settings: Arc::clone(settings), rater, shadow: self.shadow }), odd)
-            }
-            Err(error) => (None, Some(format!("the call is not rated: {error}"))),
+        let named = named.into_iter().map(|(name, settings)| Ok((name, heard(settings)?)));
+        Ok(Self { named: named.collect::<Result<_, Failure>>()?, usual: heard(usual)?, shadow })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Heard> {
+        std::iter::once(&self.usual).chain(self.named.values())
+    }
+
+    fn of(&self, setup: &Setup) -> (Option<Means>, Option<String>) {
+        let name = setup.parameter(PARAMETER);
+        let known = name.and_then(|name| self.named.get(name));
+        let odd = (name.is_some() && known.is_none())
+            .then(|| format!("no file of --agents has the name that the parameter {PARAMETER} gives; --agent counts"));
+        let Heard { settings, rater } = known.unwrap_or(&self.usual);
+        let (settings, rater) = (Arc::clone(settings), Arc::clone(rater));
+        (settings.enabled.then_some(Means { settings, rater, shadow: self.shadow }), odd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::*;
+
+    #[test]
+    fn what_says_more_than_a_name_is_refused() {
+        for (url, right) in [
+            ("wss://voice.example", true),
+            ("https://voice.example:8443/", true),
+            ("ws://voice.example", false),
+            ("wss://voice.example/relay", false),
+            ("wss://voice.example/?a=1", false),
+            ("wss://user@voice.example", false),
+            ("voice.example:443", false),
+        ] {
+            assert_eq!(is_name(&url.parse().unwrap()), right, "{url}");
         }
     }
 }

@@ -254,11 +254,11 @@ async fn outcome(proxy: SocketAddr, fields: &[(&str, &str)], signature: Option<S
 
 #[tokio::test]
 async fn a_caller_is_handed_over_between_the_apps_words_and_the_outcome_comes_back() {
-    let (mut program, app) = (Program::new(), Behind::start().await);
+    let (mut program, behind) = (Program::new(), Behind::start().await);
     let settings = json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
                           "sentimentSayDeadlineMs": 20000, "sentimentTransferDeadlineMs": 60000});
-    let (mut running, proxy) = between(&mut program, &app, settings, &[]).await;
-    let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), app.accept());
+    let (mut running, proxy) = between(&mut program, &behind, settings, &[]).await;
+    let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), behind.accept());
     let [first, second, third] = SEED_TURNS.map(prompt);
     for said in [setup("CA2", &json!({})), first, second] {
         platform.send(Message::text(said)).await.unwrap();
@@ -276,8 +276,6 @@ async fn a_caller_is_handed_over_between_the_apps_words_and_the_outcome_comes_ba
     let said: Value = serde_json::from_str(&text(&mut platform).await).unwrap();
     assert_eq!((&said["type"], &said["last"]), (&json!("text"), &json!(true)));
     assert!(said["token"].as_str().unwrap().contains("supervisor"), "{said}");
-    let spoken = json!({"type": "info", "name": "agentSpeaking", "value": "off"}).to_string();
-    platform.send(Message::text(spoken)).await.unwrap();
     let end: Value = serde_json::from_str(&text(&mut platform).await).unwrap();
     assert_eq!(end["type"], "end");
     let handoff: Value = serde_json::from_str(end["handoffData"].as_str().unwrap()).unwrap();
@@ -289,15 +287,59 @@ async fn a_caller_is_handed_over_between_the_apps_words_and_the_outcome_comes_ba
     );
     hang_up(platform, app).await;
 
+    // What is shut down takes no calls, and still hears what came of those it had.
+    drop(behind);
+    running.signal("-TERM");
+    let signature = sign(&format!("wss://{PUBLIC}/relay"));
+    soon("the proxy to drain", async {
+        loop {
+            match dial(proxy, "/relay", Some(&signature)).await {
+                Err(Error::Http(response)) if response.status() == 503 => return,
+                Err(Error::Http(response)) if response.status() == 502 => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    })
+    .await;
     let fields = [("ParentCallSid", "CA2"), ("CallSid", "CA9"), ("CallStatus", "in-progress"), ("To", "+14155551234")];
     assert_eq!(outcome(proxy, &fields, Some(sign("forged"))).await, 403);
     assert_eq!(outcome(proxy, &[("CallSid", "CA2")], None).await, 422);
     assert_eq!(outcome(proxy, &fields, None).await, 200);
     assert_eq!(running.event("outcome").await["transfer"]["outcome"], "transferred");
     running.event("ended").await;
-    running.signal("-TERM");
     assert_eq!(running.exit().await, Some(0));
     assert_eq!(running.count("escalation"), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_comes_back_from_a_transfer_is_heard_on() {
+    let (mut program, behind) = (Program::new(), Behind::start().await);
+    let settings = json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+                          "sentimentSayDeadlineMs": 20000, "sentimentTransferDeadlineMs": 60000});
+    let (mut running, proxy) = between(&mut program, &behind, settings, &[]).await;
+    let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), behind.accept());
+    for said in [setup("CA3", &json!({}))].into_iter().chain(SEED_TURNS.map(prompt)) {
+        platform.send(Message::text(said)).await.unwrap();
+        text(&mut app).await;
+    }
+    soon("the end of the session", async { while !text(&mut platform).await.contains("handoffData") {} }).await;
+    hang_up(platform, app).await;
+    // Nobody answered, which is not yet told; the app's document goes on with another session.
+    let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), behind.accept());
+    let again = setup("CA3", &json!({})).replace("VXCA3", "VXCA3b");
+    platform.send(Message::text(again)).await.unwrap();
+    text(&mut app).await;
+    let fields = [("ParentCallSid", "CA3"), ("CallSid", "CA9"), ("CallStatus", "busy")];
+    assert_eq!(outcome(proxy, &fields, None).await, 200);
+    assert_eq!(running.event("outcome").await["transfer"]["outcome"], "busy");
+    platform.send(Message::text(prompt("And now?"))).await.unwrap();
+    text(&mut app).await;
+    running.event("turn").await;
+    hang_up(platform, app).await;
+    running.event("ended").await;
+    running.signal("-TERM");
+    assert_eq!(running.exit().await, Some(0));
+    assert_eq!((running.count("ended"), running.count("escalation")), (1, 1), "{:#?}", running.seen);
 }
 
 #[tokio::test]

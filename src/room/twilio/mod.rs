@@ -42,6 +42,11 @@ const PROTOCOL_ERROR: u16 = 1002;
 const FIRST_SOUND: Duration = Duration::from_millis(800);
 const CHARACTER: Duration = Duration::from_millis(70);
 
+/// How long a text is heard.
+fn speaking_time(text: &str) -> Duration {
+    CHARACTER.saturating_mul(u32::try_from(text.chars().count()).unwrap_or(u32::MAX))
+}
+
 /// Why a caller is handed over: what the action's URL is told beside the call. Filled in by whoever hears what the call reports.
 #[derive(Debug, Clone, Default)]
 pub struct Handoff(Arc<Mutex<Option<Why>>>);
@@ -87,6 +92,14 @@ struct Utterance {
     id: Option<String>,
 }
 
+/// A sentence of ours on its way to the caller.
+#[derive(Debug)]
+struct Playing {
+    id: String,
+    /// Whether it is heard by now, and not what the app said before it.
+    begun: bool,
+}
+
 /// The translator.
 #[derive(Debug)]
 pub struct Twilio {
@@ -100,8 +113,12 @@ pub struct Twilio {
     agent: Utterance,
     /// The commands that were carried out: after a cut they may be given again.
     begun: HashSet<String>,
+    /// The commands that this connection has been given.
+    given: HashSet<String>,
+    /// The sentence that is to be said, until it was heard.
+    sentence: Option<String>,
     /// The sentence that is being heard.
-    playing: Option<String>,
+    playing: Option<Playing>,
     /// The transfer that the platform is at.
     transfer: Option<String>,
 }
@@ -119,6 +136,8 @@ impl Twilio {
             turns: 0,
             agent: Utterance::default(),
             begun: HashSet::new(),
+            given: HashSet::new(),
+            sentence: None,
             playing: None,
             transfer: None,
         }
@@ -166,11 +185,16 @@ impl Twilio {
             capabilities: capabilities.into_iter().map(str::to_owned).collect(),
             resumed: self.again,
         };
-        if self.again {
+        let mut heard = vec![Heard::Welcome(welcome)];
+        if self.again && self.setup.session_id() == setup.session_id() {
             self.seam.cut();
+        } else {
+            // Another session says nothing again.
+            let held = self.seam.settle();
+            heard.extend(self.callers(held));
         }
         (self.again, self.setup) = (true, setup);
-        vec![Heard::Welcome(welcome)]
+        heard
     }
 
     fn callers(&mut self, said: Vec<Said>) -> Vec<Heard> {
@@ -217,12 +241,9 @@ impl Twilio {
 
     /// The caller heard no more than that of the agent's turn.
     fn agent_was_cut(&mut self, until: Option<&str>) -> Vec<Heard> {
-        let mut heard: Vec<Heard> = self
-            .playing
-            .take()
-            .map(|id| result(id, CommandStatus::Failed, None, Some("the caller broke in")))
-            .into_iter()
-            .collect();
+        let broken = self.heard_until(|_| true);
+        let failed = broken.map(|id| result(id, CommandStatus::Failed, None, Some("the caller broke in")));
+        let mut heard: Vec<Heard> = failed.into_iter().collect();
         let Some(until) = until.map(str::trim).filter(|until| !until.is_empty()) else {
             heard.extend(self.agent_is_done());
             return heard;
@@ -244,10 +265,17 @@ impl Twilio {
     /// The platform says when it plays, where the TwiML asks for that.
     fn info(&mut self, name: Option<&str>, value: Option<&Value>) -> Vec<Heard> {
         let is_over = name == Some("agentSpeaking") && value.and_then(Value::as_str) == Some("off");
-        match self.playing.take_if(|_| is_over) {
+        match self.heard_until(|playing| is_over && playing.begun) {
             Some(id) => vec![result(id, CommandStatus::Done, None, None)],
             None => Vec::new(),
         }
+    }
+
+    /// The sentence that is heard no longer, where it is the one.
+    fn heard_until(&mut self, is_it: impl FnOnce(&Playing) -> bool) -> Option<String> {
+        let Playing { id, .. } = self.playing.take_if(|playing| is_it(playing))?;
+        self.sentence.take_if(|sentence| *sentence == id);
+        Some(id)
     }
 
     fn tapped(&mut self, tapped: &Tapped) -> Vec<Heard> {
@@ -268,14 +296,26 @@ impl Twilio {
                 vec![bad("a message passed that is no text, compressed, or longer than 64 KiB".to_owned())]
             }
             Tapped::Missed(many) => vec![bad(format!("{many} messages passed unheard, as this process was behind"))],
-            Tapped::Injected(id) if self.transfer.as_ref() == Some(id) => {
-                vec![result(id.clone(), CommandStatus::Accepted, None, None)]
-            }
             Tapped::Injected(id) => {
-                self.playing = Some(id.clone());
+                self.begun.insert(id.clone());
+                if self.transfer.as_ref() != Some(id) {
+                    self.playing = Some(Playing { id: id.clone(), begun: false });
+                }
                 vec![result(id.clone(), CommandStatus::Accepted, None, None)]
             }
-            Tapped::Played(id) => match self.playing.take_if(|playing| playing == id) {
+            Tapped::Expired(id) => {
+                self.transfer.take_if(|transfer| transfer == id);
+                self.sentence.take_if(|sentence| sentence == id);
+                let why = "the app did not end its sentence in time";
+                vec![result(id.clone(), CommandStatus::Failed, None, Some(why))]
+            }
+            Tapped::Begun(id) => {
+                if let Some(playing) = self.playing.as_mut().filter(|playing| playing.id == *id) {
+                    playing.begun = true;
+                }
+                Vec::new()
+            }
+            Tapped::Played(id) => match self.heard_until(|playing| playing.id == *id) {
                 Some(id) => vec![result(id, CommandStatus::Done, None, None)],
                 None => Vec::new(),
             },
@@ -296,22 +336,19 @@ impl Twilio {
         }]
     }
 
-    fn command(&mut self, command_id: &str, command: &CommandKind) -> Vec<Written> {
+    fn command(&mut self, command_id: &str, command: &CommandKind, within: Duration) -> Vec<Written> {
         let (text, plays_for) = match command {
-            CommandKind::Say { text } => {
-                let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-                (sentence(text), Some(FIRST_SOUND + CHARACTER.saturating_mul(length)))
-            }
+            CommandKind::Say { text } => (sentence(text), Some(FIRST_SOUND + speaking_time(text))),
             CommandKind::Transfer { .. } if self.platform == Platform::Twilio => (end(&self.handoff_data()), None),
             CommandKind::Transfer { .. } | CommandKind::SetFlag { .. } | CommandKind::Hangup {} => return Vec::new(),
         };
-        if !self.begun.insert(command_id.to_owned()) {
+        if self.begun.contains(command_id) || !self.given.insert(command_id.to_owned()) {
             return Vec::new();
         }
-        if plays_for.is_none() {
-            self.transfer = Some(command_id.to_owned());
-        }
-        vec![Written::Tapped(Injection { command_id: command_id.to_owned(), text, plays_for })]
+        let (command_id, waits) = (command_id.to_owned(), plays_for.is_none() && self.sentence.is_some());
+        let place = if plays_for.is_none() { &mut self.transfer } else { &mut self.sentence };
+        *place = Some(command_id.clone());
+        vec![Written::Tapped(Injection { command_id, text, plays_for, within, waits })]
     }
 
     /// What the action's URL is told. Whom to call is the app's to know: it is told the setting's name, and no number.
@@ -349,7 +386,8 @@ impl Dialect for Twilio {
 
     // The platform speaks first.
     fn hello(&mut self, _: Greeting<'_>) -> Vec<Written> {
-        self.playing = None;
+        self.given.clear();
+        (self.sentence, self.playing) = (None, None);
         Vec::new()
     }
 
@@ -362,7 +400,9 @@ impl Dialect for Twilio {
 
     fn write(&mut self, message: &SidecarMessage) -> Result<Vec<Written>, Unsayable> {
         Ok(match message {
-            SidecarMessage::Command { command_id, command, .. } => self.command(command_id, command),
+            SidecarMessage::Command { command_id, command, deadline_ms } => {
+                self.command(command_id, command, Duration::from_millis(*deadline_ms))
+            }
             _ => Vec::new(),
         })
     }

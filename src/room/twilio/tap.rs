@@ -1,7 +1,7 @@
 //! Between the relay, which carries a call's frames, and the link, which hears them: a [`Tap`] for the link, a [`Spout`] for the
 //! relay. The relay never waits: what the link does not take in time it misses, and is told so.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -12,6 +12,8 @@ use crate::room::error::RoomError;
 
 /// So many messages wait for the link. An app that speaks word by word sends some 200 a minute.
 const WAITING: usize = 4096;
+/// So many bytes of text do.
+const WAITING_BYTES: usize = 1024 * 1024;
 
 /// What passes by, or came of what was injected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +28,29 @@ pub enum Tapped {
     Missed(u64),
     /// What belongs to this command is on its way to the platform.
     Injected(String),
+    /// There was no place for what belongs to this command in time: it was not said, and will not be.
+    Expired(String),
+    /// By now the sentence of this command is heard: what the app said before it is over, by its length.
+    Begun(String),
     /// By now the sentence of this command was heard, by its length.
     Played(String),
     /// How the call that the platform made for us went, in its words.
     Dialled(String),
+}
+
+impl Tapped {
+    /// How many bytes of somebody else's it holds.
+    fn len(&self) -> usize {
+        match self {
+            Self::Platform(text) | Self::App(text) | Self::Dialled(text) => text.len(),
+            Self::Unread
+            | Self::Missed(_)
+            | Self::Injected(_)
+            | Self::Expired(_)
+            | Self::Begun(_)
+            | Self::Played(_) => 0,
+        }
+    }
 }
 
 /// Something to say to the platform, between what the app says.
@@ -41,6 +62,10 @@ pub struct Injection {
     pub text: String,
     /// How long it takes to be heard; none where it ends the session.
     pub plays_for: Option<Duration>,
+    /// How long it may wait for its place.
+    pub within: Duration,
+    /// Whether a sentence of ours that was to be said before has to be heard first.
+    pub waits: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +80,7 @@ pub struct Tap {
     words: mpsc::Receiver<Word>,
     injections: mpsc::UnboundedSender<Injection>,
     missed: Arc<AtomicU64>,
+    bytes: Arc<AtomicUsize>,
     beat: Arc<Mutex<Beat>>,
     left: bool,
 }
@@ -79,6 +105,8 @@ pub(in crate::room) enum Heard {
 pub struct Spout {
     words: mpsc::Sender<Word>,
     missed: Arc<AtomicU64>,
+    /// So many bytes wait.
+    bytes: Arc<AtomicUsize>,
 }
 
 /// What the link wants to be said.
@@ -89,17 +117,25 @@ pub(super) type Injections = mpsc::UnboundedReceiver<Injection>;
 pub(super) fn tap() -> (Tap, Spout, Injections) {
     let (words, heard) = mpsc::channel(WAITING);
     let (injections, wanted) = mpsc::unbounded_channel();
-    let missed = Arc::new(AtomicU64::new(0));
-    let spout = Spout { words, missed: Arc::clone(&missed) };
-    (Tap { words: heard, injections, missed, beat: Arc::default(), left: false }, spout, wanted)
+    let (missed, bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+    let spout = Spout { words, missed: Arc::clone(&missed), bytes: Arc::clone(&bytes) };
+    (Tap { words: heard, injections, missed, bytes, beat: Arc::default(), left: false }, spout, wanted)
 }
 
 impl Spout {
     /// Tells the link; never waits.
     pub fn tell(&self, tapped: Tapped) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.words.try_send(Word::Tapped(tapped)) {
-            self.missed.fetch_add(1, Ordering::Relaxed);
+        let len = tapped.len();
+        if self.bytes.fetch_add(len, Ordering::Relaxed) + len <= WAITING_BYTES {
+            match self.words.try_send(Word::Tapped(tapped)) {
+                Ok(()) => return,
+                Err(mpsc::error::TrySendError::Full(_)) => {}
+                // Nobody will hear of it.
+                Err(mpsc::error::TrySendError::Closed(_)) => return,
+            }
         }
+        self.bytes.fetch_sub(len, Ordering::Relaxed);
+        self.missed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Nothing more will pass: the connection was closed with this code. Waits for a link that is behind.
@@ -151,9 +187,42 @@ impl Tap {
             return Poll::Ready(Some(Ok(Heard::Tapped(Tapped::Missed(missed)))));
         }
         Poll::Ready(match ready!(self.words.poll_recv(cx)) {
-            Some(Word::Tapped(tapped)) => Some(Ok(Heard::Tapped(tapped))),
+            Some(Word::Tapped(tapped)) => {
+                self.bytes.fetch_sub(tapped.len(), Ordering::Relaxed);
+                Some(Ok(Heard::Tapped(tapped)))
+            }
             Some(Word::Closed { code }) => Some(Err(RoomError::Closed { code, reason: String::new() })),
             None => Some(Err(RoomError::Cut { problem: "the relay is gone".to_owned() })),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_is_behind_misses_what_is_too_much_and_is_told_so() {
+        let (mut tap, spout, _) = tap();
+        let large = Tapped::App("x".repeat(64 * 1024));
+        for _ in 0..20 {
+            spout.tell(large.clone());
+        }
+        spout.tell(Tapped::Unread);
+        let mut heard = Vec::new();
+        for _ in 0..18 {
+            match poll_fn(|cx| tap.poll_next(cx)).await.unwrap().unwrap() {
+                Heard::Tapped(tapped) => heard.push(tapped),
+                Heard::Alive => panic!("nobody asked"),
+            }
+        }
+        assert!(heard[0] == Tapped::Missed(4) && heard[1] == large && heard[17] == Tapped::Unread);
+        // What was heard waits no longer.
+        spout.tell(large.clone());
+        assert!(matches!(poll_fn(|cx| tap.poll_next(cx)).await, Some(Ok(Heard::Tapped(one))) if one == large));
     }
 }

@@ -117,11 +117,14 @@ fn a_sentence_is_done_when_it_was_heard_and_a_transfer_by_its_outcome() {
     let [Written::Tapped(injection)] = &write(&mut twilio, "say-1", say.clone())[..] else { panic!() };
     assert_eq!(serde_json::from_str::<Value>(&injection.text).unwrap()["last"], true);
     assert!(injection.plays_for.is_some_and(|time| time > FIRST_SOUND));
-    assert!(write(&mut twilio, "say-1", say).is_empty(), "it is said once");
+    assert_eq!(injection.within, Duration::from_secs(1));
+    assert!(write(&mut twilio, "say-1", say.clone()).is_empty(), "it is said once");
     let status =
         |messages: Vec<Value>| messages.iter().map(|m| m["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(status(heard(&mut twilio, &Tapped::Injected("say-1".to_owned()))), ["accepted"]);
     let spoken = json!({"type": "info", "name": "agentSpeaking", "value": "off"});
+    assert!(platform(&mut twilio, spoken.clone()).is_empty(), "that was what the app said before");
+    assert!(heard(&mut twilio, &Tapped::Begun("say-1".to_owned())).is_empty());
     assert_eq!(status(platform(&mut twilio, spoken)), ["done"]);
     assert!(heard(&mut twilio, &Tapped::Played("say-1".to_owned())).is_empty());
 
@@ -133,6 +136,7 @@ fn a_sentence_is_done_when_it_was_heard_and_a_transfer_by_its_outcome() {
     });
     let transfer = CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
     let [Written::Tapped(injection)] = &write(&mut twilio, "transfer-1", transfer)[..] else { panic!() };
+    assert!(!injection.waits, "the sentence was heard");
     let end: Value = serde_json::from_str(&injection.text).unwrap();
     let data: Value = serde_json::from_str(end["handoffData"].as_str().unwrap()).unwrap();
     assert_eq!(
@@ -145,6 +149,39 @@ fn a_sentence_is_done_when_it_was_heard_and_a_transfer_by_its_outcome() {
     let busy = heard(&mut twilio, &Tapped::Dialled("busy".to_owned()));
     assert_eq!((&busy[0]["status"], &busy[0]["code"]), (&json!("failed"), &json!("busy")));
     assert!(heard(&mut twilio, &Tapped::Dialled("completed".to_owned())).is_empty(), "one outcome");
+}
+
+#[test]
+fn what_a_cut_kept_from_being_said_is_said_after_it() {
+    let mut twilio = twilio();
+    setup(&mut twilio);
+    let say = || CommandKind::Say { text: "One moment.".to_owned() };
+    let transfer = || CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
+    assert_eq!(write(&mut twilio, "say-1", say()).len(), 1);
+    let [Written::Tapped(end)] = &write(&mut twilio, "transfer-1", transfer())[..] else { panic!() };
+    assert!(end.waits, "the sentence is not heard yet");
+    let again = |twilio: &mut Twilio| {
+        twilio.hello(Greeting { room_name: "CA1", resume: None });
+        setup(twilio);
+    };
+    again(&mut twilio);
+    assert_eq!(write(&mut twilio, "say-1", say()).len(), 1);
+    heard(&mut twilio, &Tapped::Injected("say-1".to_owned()));
+    again(&mut twilio);
+    assert!(write(&mut twilio, "say-1", say()).is_empty(), "it was said");
+    assert_eq!(write(&mut twilio, "transfer-1", transfer()).len(), 1);
+    let failed = heard(&mut twilio, &Tapped::Expired("transfer-1".to_owned()));
+    assert_eq!((&failed[0]["command_id"], &failed[0]["status"]), (&json!("transfer-1"), &json!("failed")));
+    assert!(heard(&mut twilio, &Tapped::Dialled("completed".to_owned())).is_empty(), "nobody was dialled for us");
+}
+
+#[test]
+fn another_session_of_a_call_says_nothing_again() {
+    let mut twilio = twilio();
+    setup(&mut twilio);
+    prompt(&mut twilio, "Nobody seems to care.");
+    platform(&mut twilio, json!({"type": "setup", "sessionId": "VX2", "callSid": "CA1"}));
+    assert_eq!(said(&prompt(&mut twilio, "Nobody seems to care.")), [("caller", "Nobody seems to care.")]);
 }
 
 #[test]

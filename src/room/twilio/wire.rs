@@ -176,9 +176,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
     use proptest::prelude::*;
-    use tokio_tungstenite::tungstenite::Message as Said;
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-    use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
+    use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 
     use super::*;
 
@@ -241,7 +240,6 @@ mod tests {
             let text = "t".repeat(len);
             assert_eq!(text_frame(&text), frame(text.as_bytes(), Data::Text, true, None), "{len}");
         }
-        let _ = (Said::text(""), CloseFrame { code: 1000.into(), reason: "".into() });
     }
 
     proptest! {

@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::call::report::Report;
 use crate::config::settings::Settings;
 use crate::room::Target;
 use crate::room::twilio::frames::Setup;
+use crate::room::twilio::relay::BROKEN;
 use crate::room::twilio::tap::{Spout, Tap, Tapped};
 use crate::room::twilio::{Handoff, Platform, Twilio, Why, is_final};
 use crate::runtime::{Attachment, Call, Host};
@@ -36,19 +38,24 @@ type Tell = dyn Fn(&Call, &Report) + Send + Sync;
 struct Entry {
     /// Another connection of it goes there.
     taps: mpsc::Sender<Tap>,
+    /// That of the newest connection.
     spout: Spout,
+    /// What the newest connection waits for.
     outcome: Arc<Notify>,
     /// Which of those that had this id.
     number: u64,
 }
 
-/// A call whose transfer may be under way.
-pub(super) struct Waiting(Arc<Notify>);
+/// A connection of a call, whose transfer may be under way.
+pub(super) struct Connection {
+    id: String,
+    outcome: Arc<Notify>,
+}
 
-impl Waiting {
-    /// Until the outcome has come.
+impl Connection {
+    /// Until the outcome has come, or the call with another connection.
     pub(super) async fn for_outcome(&self, limit: Duration) {
-        if timeout(limit, self.0.notified()).await.is_err() {
+        if timeout(limit, self.outcome.notified()).await.is_err() {
             tracing::info!("the outcome of a transfer did not come");
         }
     }
@@ -69,6 +76,8 @@ pub struct Calls {
     begin: Box<Begin>,
     tell: Arc<Tell>,
     known: Arc<Mutex<Known>>,
+    /// The hearing of each.
+    heard: TaskTracker,
 }
 
 /// Nothing panics while it holds the lock but what whoever begins calls does, and the map is whole even then.
@@ -92,6 +101,7 @@ impl Calls {
             begin: Box::new(begin),
             tell: Arc::new(tell),
             known: Arc::default(),
+            heard: TaskTracker::new(),
         }
     }
 
@@ -101,12 +111,12 @@ impl Calls {
     }
 
     fn warn_of(&self, room: String, detail: String) {
-        tracing::warn!(%detail, "a call passes");
+        tracing::warn!("{detail}");
         (self.tell)(&Call { room, session: None }, &Report::Warning { detail });
     }
 
     /// A connection's first message says which call it is. None where nobody hears it.
-    pub(super) fn begin(&self, first: &str, tap: Tap, spout: Spout) -> Option<Waiting> {
+    pub(super) fn begin(&self, first: &str, tap: Tap, spout: Spout) -> Option<Connection> {
         let setup = Setup::read(first);
         let Some((setup, id)) = setup.and_then(|setup| setup.call_id().map(str::to_owned).map(|id| (setup, id))) else {
             self.warn("a call passes unheard: its first message is no setup, or names no call".to_owned());
@@ -116,8 +126,11 @@ impl Calls {
         let tap = match known.entries.get_mut(&id) {
             Some(entry) => match entry.taps.try_send(tap) {
                 Ok(()) => {
+                    // The connection before waits no longer; what comes of a transfer is told to this one.
+                    entry.outcome.notify_one();
                     entry.spout = spout;
-                    return Some(Waiting(Arc::clone(&entry.outcome)));
+                    entry.outcome = Arc::default();
+                    return Some(Connection { id, outcome: Arc::clone(&entry.outcome) });
                 }
                 // Whoever heard it is gone.
                 Err(mpsc::error::TrySendError::Full(tap) | mpsc::error::TrySendError::Closed(tap)) => tap,
@@ -133,8 +146,23 @@ impl Calls {
         known.numbers += 1;
         let (number, outcome) = (known.numbers, Arc::new(Notify::new()));
         self.attach(id.clone(), number, means?, connections);
-        known.entries.insert(id, Entry { taps, spout, outcome: Arc::clone(&outcome), number });
-        Some(Waiting(outcome))
+        known.entries.insert(id.clone(), Entry { taps, spout, outcome: Arc::clone(&outcome), number });
+        Some(Connection { id, outcome })
+    }
+
+    /// A connection is over, with this close code: that which its link is to be told. A call that goes on over another connection
+    /// goes on for the link as well; one that is over is known no longer, so that whoever comes with its id is heard anew.
+    pub(super) fn leave(&self, connection: &Connection, code: u16) -> u16 {
+        let mut known = lock(&self.known);
+        let newest = known.entries.get(&connection.id).map(|entry| Arc::ptr_eq(&entry.outcome, &connection.outcome));
+        match newest {
+            Some(true) if code != BROKEN => {
+                known.entries.remove(&connection.id);
+                code
+            }
+            Some(false) => BROKEN,
+            _ => code,
+        }
     }
 
     /// Hears a call to its end.
@@ -154,7 +182,7 @@ impl Calls {
             tell(call, report);
         });
         let known = Arc::clone(&self.known);
-        tokio::spawn(async move {
+        self.heard.spawn(async move {
             if let Err(error) = ended.await {
                 tracing::error!(%error, "the hearing of a call broke off; the call goes on");
             }
@@ -163,6 +191,14 @@ impl Calls {
                 known.entries.remove(&id);
             }
         });
+    }
+
+    /// Until whoever hears the calls has heard what passed.
+    pub(super) async fn all_heard(&self, limit: Duration) {
+        self.heard.close();
+        if timeout(limit, self.heard.wait()).await.is_err() {
+            tracing::warn!("calls that are over were not heard to their end");
+        }
     }
 
     /// The platform said something about a call, beside its connection. Returns whether anybody heard it.

@@ -36,6 +36,8 @@ const HEAD_LIMIT: Duration = Duration::from_secs(10);
 const MAX_FORM: usize = 64 * 1024;
 /// How long the outcome of a transfer is waited for.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(300);
+/// How long what passed may take to be heard, once all calls are over.
+const HEARD_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait before the next connection is accepted when there was no place for one.
 const NO_PLACE: Duration = Duration::from_millis(100);
 const SCHEMES: [&str; 2] = ["wss", "ws"];
@@ -51,21 +53,24 @@ pub struct Proxy {
     pub calls: Calls,
 }
 
-/// Accepts connections until `stop` is cancelled, and returns once all calls are over that there were by then, or once `now` is
-/// cancelled.
+/// Takes calls until `stop` is cancelled, and returns once all are over that there were by then, or once `now` is cancelled. What
+/// came of their transfers is taken until then.
 pub async fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: CancellationToken, now: CancellationToken) {
-    let connections = TaskTracker::new();
+    // Those before `stop` are waited for; those after it carry no calls.
+    let (before, after) = (TaskTracker::new(), TaskTracker::new());
+    before.close();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
+            () = async { stop.cancelled().await; before.wait().await } => break,
         };
+        let connections = if stop.is_cancelled() { &after } else { &before };
         match accepted {
             Ok((stream, from)) => {
-                let (proxy, now) = (Arc::clone(&proxy), now.clone());
+                let (proxy, stop, now) = (Arc::clone(&proxy), stop.clone(), now.clone());
                 connections.spawn(async move {
                     tokio::select! {
-                        () = proxy.connection(stream, from) => {}
+                        () = proxy.connection(stream, from, &stop) => {}
                         () = now.cancelled() => {}
                     }
                 });
@@ -77,12 +82,16 @@ pub async fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: CancellationT
         }
     }
     drop(listener);
-    connections.close();
-    connections.wait().await;
+    after.close();
+    after.wait().await;
+    tokio::select! {
+        () = proxy.calls.all_heard(HEARD_LIMIT) => {}
+        () = now.cancelled() => {}
+    }
 }
 
 impl Proxy {
-    async fn connection(&self, mut platform: TcpStream, from: SocketAddr) {
+    async fn connection(&self, mut platform: TcpStream, from: SocketAddr, stop: &CancellationToken) {
         // Frames are small and urgent.
         let _ = platform.set_nodelay(true);
         let read = timeout(HEAD_LIMIT, Head::read(&mut platform)).await;
@@ -95,6 +104,7 @@ impl Proxy {
                 Ok(()) => return,
                 Err(status) => status,
             },
+            Ok((head, _)) if head.is_upgrade() && stop.is_cancelled() => "503 Service Unavailable",
             Ok((head, early)) if head.is_upgrade() => match self.call(&head, early, &mut platform).await {
                 Ok(()) => return,
                 Err(status) => status,
@@ -130,14 +140,19 @@ impl Proxy {
         }
         let mut heard = None;
         let begun = |first: &str, tap, spout| heard = self.calls.begin(first, tap, spout);
-        let (relayed, spout) = relay(platform, app, (early, said), begun).await;
-        match heard {
-            Some(call) if relayed.by_us => {
-                call.for_outcome(OUTCOME_LIMIT).await;
-                spout.close(NORMAL).await;
-            }
-            _ => spout.close(relayed.code).await,
+        let (relayed, spout) = relay(&mut *platform, app, (early, said), begun).await;
+        let Some(connection) = heard else {
+            spout.close(relayed.code).await;
+            return Ok(());
+        };
+        let mut code = relayed.code;
+        if relayed.by_us {
+            // The platform need not wait for its own call to the human.
+            let _ = platform.shutdown().await;
+            connection.for_outcome(OUTCOME_LIMIT).await;
+            code = NORMAL;
         }
+        spout.close(self.calls.leave(&connection, code)).await;
         Ok(())
     }
 
