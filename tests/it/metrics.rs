@@ -158,10 +158,10 @@ async fn a_call_that_escalates_is_counted_and_its_process_drains_visibly() {
 
     // As long as the receiver does not answer, the process drains.
     sidecar.signal("-TERM");
-    connection.drain().await;
-    assert_eq!(get(&address, "/readyz").await, (503, "draining\n".to_owned()));
+    becomes(&address, "/readyz", 503, "draining\n").await;
     assert_eq!(get(&address, "/healthz").await.0, 200, "it is alive until it is gone");
     attempt.answer(204).await;
+    connection.drain().await;
     assert_eq!(sidecar.exit().await, Some(0));
     judged(&text);
 }
@@ -175,8 +175,9 @@ async fn an_outbox_that_is_drained_is_counted() {
     connection.seed_turns(1).await;
     let attempt = hook.attempt().await;
     // Ends before the receiver answers: the next attempt is the other process'.
-    connection.end(4).await;
+    connection.send(json!({"type": "session.ended", "seq": 4, "reason": "caller hung up"})).await;
     attempt.answer(503).await;
+    connection.drain().await;
     assert_eq!(sidecar.exit().await, Some(0));
 
     let mut deliver = program.run(&["deliver", "--every", "1", "--listen", &address]);
