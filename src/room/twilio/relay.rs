@@ -192,11 +192,9 @@ impl<'a, W: AsyncWrite + Unpin> Down<'a, W> {
             let mut wanting = true;
             loop {
                 let due = self.due();
+                // In this order: what we have to say was asked for before the app's next words came, and goes before them.
                 tokio::select! {
-                    read = from.read(&mut chunk) => match read {
-                        Ok(0) | Err(_) => break,
-                        Ok(len) => if self.carry(chunk.get(..len).unwrap_or_default()).await.is_err() { break },
-                    },
+                    biased;
                     () = self.shared.silenced.notified() => {
                         (self.app_heard, self.ours_heard) = (None, None);
                         if self.inject().await.is_err() { break }
@@ -210,6 +208,10 @@ impl<'a, W: AsyncWrite + Unpin> Down<'a, W> {
                             break;
                         }
                     }
+                    read = from.read(&mut chunk) => match read {
+                        Ok(0) | Err(_) => break,
+                        Ok(len) => if self.carry(chunk.get(..len).unwrap_or_default()).await.is_err() { break },
+                    },
                 }
             }
         }
