@@ -1,7 +1,7 @@
 //! Build script. It hashes the rater, so that ratings which are kept are not taken for another one's. And it reduces the
 //! metadata of `phonenumber` to what a transfer asks of it, the patterns of numbers that cost whoever calls them: the whole
 //! would cost every process 65 ms at its start and 6 MiB; these cost it a millisecond. And it has the linker pack the
-//! addresses that every process puts right at its start.
+//! addresses that every process puts right at its start, and keep one of what is the same code.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -33,6 +33,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if loader_unpacks() {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    if linker_folds() {
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    }
     rater_id()
 }
 
@@ -43,6 +46,16 @@ fn loader_unpacks() -> bool {
     let here =
         of("HOST") == of("TARGET") && of("CARGO_CFG_TARGET_OS") == "linux" && of("CARGO_CFG_TARGET_ENV") == "gnu";
     here && glibc().is_some_and(|version| version >= (2, 36))
+}
+
+/// Whether rustc links by lld, as it does here without being told to: it can keep one of several functions that came out
+/// the same, of which generic code has many. Nothing in Rust may count on two functions lying at two addresses.
+fn linker_folds() -> bool {
+    let of = |name| std::env::var(name).unwrap_or_default();
+    of("TARGET") == "x86_64-unknown-linux-gnu"
+        && of("CARGO_ENCODED_RUSTFLAGS").is_empty()
+        && of("RUSTC_LINKER").is_empty()
+        && of("PROFILE") == "release"
 }
 
 /// This machine's glibc: `getconf` says "glibc 2.36".

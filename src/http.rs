@@ -19,7 +19,7 @@ pub(crate) fn client(authorities: Option<&Authorities>) -> Result<reqwest::Clien
         None => tls::unused(),
     };
     let mut config = config.map_err(|error| error.to_string())?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(config)
         .redirect(Policy::none())

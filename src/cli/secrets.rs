@@ -18,12 +18,10 @@ pub(super) fn load(used: &[SecretName]) -> Result<Secrets, Failure> {
 /// # Errors
 /// [`Exit::BadSettings`] when neither is set, or the key without its secret.
 pub(super) fn livekit_key(secrets: &Secrets) -> Result<Key, Failure> {
-    match (&secrets.livekit_api_key, &secrets.livekit_api_secret, &secrets.room_token) {
-        (Some(key), Some(secret), _) => Ok(Key::Api(ApiKey { key: key.clone(), secret: secret.clone() })),
-        (Some(_), None, _) => Err(missing(SecretName::LivekitApiSecret, "SIDECAR_LIVEKIT_API_KEY")),
-        (None, Some(_), _) => Err(missing(SecretName::LivekitApiKey, "SIDECAR_LIVEKIT_API_SECRET")),
-        (None, None, Some(token)) => Ok(Key::Token(GivenToken::new(token.clone()))),
-        (None, None, None) => Err(missing(SecretName::LivekitApiKey, "--dialect livekit")
+    match (key_of_server(secrets)?, &secrets.room_token) {
+        (Some(key), _) => Ok(Key::Api(key)),
+        (None, Some(token)) => Ok(Key::Token(GivenToken::new(token.clone()))),
+        (None, None) => Err(missing(SecretName::LivekitApiKey, "--dialect livekit")
             .help("or set SIDECAR_ROOM_TOKEN to a token that somebody made for the room")),
     }
 }
@@ -33,9 +31,16 @@ pub(super) fn livekit_key(secrets: &Secrets) -> Result<Key, Failure> {
 /// # Errors
 /// [`Exit::BadSettings`] when key or secret is not set.
 pub(super) fn livekit_api_key(secrets: &Secrets) -> Result<ApiKey, Failure> {
-    match livekit_key(secrets)? {
-        Key::Api(key) => Ok(key),
-        Key::Token(_) => Err(missing(SecretName::LivekitApiKey, "a worker")),
+    key_of_server(secrets)?.ok_or_else(|| missing(SecretName::LivekitApiKey, "a worker"))
+}
+
+/// The API key, where there is one; never half of it.
+fn key_of_server(secrets: &Secrets) -> Result<Option<ApiKey>, Failure> {
+    match (&secrets.livekit_api_key, &secrets.livekit_api_secret) {
+        (Some(key), Some(secret)) => Ok(Some(ApiKey { key: key.clone(), secret: secret.clone() })),
+        (Some(_), None) => Err(missing(SecretName::LivekitApiSecret, "SIDECAR_LIVEKIT_API_KEY")),
+        (None, Some(_)) => Err(missing(SecretName::LivekitApiKey, "SIDECAR_LIVEKIT_API_SECRET")),
+        (None, None) => Ok(None),
     }
 }
 

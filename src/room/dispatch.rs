@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::error::RoomError;
+use crate::telemetry::shown::without_numbers;
 
 /// How long a dispatcher may take to say the last that it has to say.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -28,8 +29,8 @@ pub struct Job {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whatever a platform says of its calls is no matter for logs.
-        f.debug_struct("Job").field("id", &self.id).field("room", &self.room).finish_non_exhaustive()
+        // Whatever a platform says of its calls is no matter for logs, nor are the numbers that rooms are named after.
+        f.debug_struct("Job").field("id", &self.id).field("room", &without_numbers(&self.room)).finish_non_exhaustive()
     }
 }
 

@@ -39,19 +39,32 @@ struct Earlier<'t> {
 /// Rates one caller turn; see the module.
 #[must_use]
 pub fn rate(turn: &TurnInContext) -> Rating {
-    heard(turn).rating
+    let Heard { mut rating, earlier, carried, .. } = heard(turn);
+    let room = SHOWN.saturating_sub(rating.cues.len());
+    rating.cues.extend(context_cue(&earlier, carried).into_iter().take(room));
+    rating
 }
 
 /// What the table hears in a turn.
-pub(super) struct Heard {
-    /// The turn as the table rates it.
+pub(super) struct Heard<'t> {
+    /// The turn as the table rates it, with the cues of its own words.
     pub(super) rating: Rating,
     /// It says something against us: no filler, however short.
     pub(super) hostile: bool,
+    earlier: Vec<Earlier<'t>>,
+    /// By how many points the call so far moves the table's own rating.
+    carried: f64,
+}
+
+impl Heard<'_> {
+    /// The cue for a rating that the call so far moved by so many points; none where that is next to nothing.
+    pub(super) fn carried(&self, points: f64) -> Option<Cue> {
+        context_cue(&self.earlier, points)
+    }
 }
 
 /// The rating, and what of it stands whatever another view says.
-pub(super) fn heard(turn: &TurnInContext) -> Heard {
+pub(super) fn heard(turn: &TurnInContext) -> Heard<'_> {
     let (earlier, asked) = read_earlier(turn);
     let said: Vec<&Reading> = earlier.iter().map(|earlier| &earlier.reading).collect();
     let reading = Reading::of(&turn.text, asked, &said);
@@ -60,10 +73,9 @@ pub(super) fn heard(turn: &TurnInContext) -> Heard {
     let mut cues = own_cues(&turn.text, &reading);
     if !reading.filler {
         cues.extend(repetition(&turn.text, &reading));
-        cues.extend(context_cue(&earlier, &reading, carry));
     }
     cues.retain(|cue| cue.effect.abs() >= SHOWN_FROM || matches!(cue.kind, CueKind::Urgency | CueKind::HumanRequest));
-    cues.sort_by(|a, b| a.carried.cmp(&b.carried).then(b.effect.abs().total_cmp(&a.effect.abs())));
+    cues.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
     cues.truncate(SHOWN);
     let rating = Rating {
         sentiment,
@@ -79,7 +91,8 @@ pub(super) fn heard(turn: &TurnInContext) -> Heard {
         description: None,
         embedded: None,
     };
-    Heard { rating, hostile: reading.hostile }
+    let carried = if reading.filler { 0.0 } else { by_context(&reading, carry) };
+    Heard { rating, hostile: reading.hostile, earlier, carried }
 }
 
 /// Reads the caller's earlier turns that say something, oldest first, rating those that bring no rating; and the
@@ -168,21 +181,29 @@ fn repetition(text: &str, reading: &Reading) -> Option<Cue> {
     Some(Cue::own(quote(reading.words.quote(text, again)), CueKind::Repetition, rounded(weight)))
 }
 
-/// The weight that the call so far puts on the turn, quoting the lowest earlier turn.
-fn context_cue(earlier: &[Earlier<'_>], reading: &Reading, carry: f64) -> Option<Cue> {
+/// The points that the call so far puts on the turn.
+fn by_context(reading: &Reading, carry: f64) -> f64 {
     let points = reading.points();
-    let with: f64 = dot(&reading.context(carry, points));
-    let without: f64 = dot(&reading.context(0.0, points));
-    let lowest = earlier.iter().min_by(|a, b| a.sentiment.total_cmp(&b.sentiment))?;
-    let text = match strongest(&lowest.reading) {
-        Some(hit) => lowest.reading.words.quote(lowest.text, hit.at.clone()),
-        None => lowest.text,
-    };
-    Some(Cue { carried: true, ..Cue::own(quote(text), CueKind::Context, rounded(with - without)) })
+    dot(&reading.context(carry, points)) - dot(&reading.context(0.0, points))
 }
 
-fn strongest(reading: &Reading) -> Option<&super::cues::Hit> {
-    reading.felt_hits().min_by(|a, b| a.effect().total_cmp(&b.effect())).filter(|hit| hit.effect() < 0.0)
+/// By how many points the call so far moved a rating, quoting the earlier turn that lies farthest on that side.
+fn context_cue(earlier: &[Earlier<'_>], points: f64) -> Option<Cue> {
+    let by_sentiment = |a: &&Earlier<'_>, b: &&Earlier<'_>| a.sentiment.total_cmp(&b.sentiment);
+    let turns = earlier.iter();
+    let farthest = if points < 0.0 { turns.min_by(by_sentiment) } else { turns.max_by(by_sentiment) }?;
+    let text = match strongest(&farthest.reading, points) {
+        Some(hit) => farthest.reading.words.quote(farthest.text, hit.at.clone()),
+        None => farthest.text,
+    };
+    (points.abs() >= SHOWN_FROM)
+        .then(|| Cue { carried: true, ..Cue::own(quote(text), CueKind::Context, rounded(points)) })
+}
+
+/// The words that moved a turn most to that side.
+fn strongest(reading: &Reading, side: f64) -> Option<&super::cues::Hit> {
+    let effect = |hit: &super::cues::Hit| hit.effect() * side.signum();
+    reading.felt_hits().max_by(|a, b| effect(a).total_cmp(&effect(b))).filter(|hit| effect(hit) > 0.0)
 }
 
 fn dot(context: &[f64; CONTEXT.len()]) -> f64 {

@@ -67,10 +67,10 @@ class Started:
         await self.child.wait()
 
 
-async def start(program: list[str], env: dict[str, str]) -> Started:
+async def start(program: list[str], env: dict[str, str], stdin: int = asyncio.subprocess.DEVNULL) -> Started:
     return Started(
         await asyncio.create_subprocess_exec(
-            *program, env={**os.environ, **env}, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+            *program, env={**os.environ, **env}, stdin=stdin, stdout=asyncio.subprocess.PIPE
         )
     )
 
@@ -87,14 +87,14 @@ async def peer(livekit: Server, room: str) -> Started:
     return await start([sys.executable, __file__, "--listen"], {"URL": livekit.url, "TOKEN": token})
 
 
-async def listen() -> None:
-    """The peer: a participant that says each transcript which it receives."""
+async def hear(url: str, token: str) -> rtc.Room:
+    """Joins as a participant that says each transcript which it receives."""
     room = rtc.Room()
     tasks: set[asyncio.Task[None]] = set()
 
     async def read(reader: rtc.TextStreamReader) -> None:
         await reader.read_all()
-        print(json.dumps({"type": "turn"}), flush=True)
+        print('{"type":"turn"}', flush=True)
 
     def heard(reader: rtc.TextStreamReader, _: str) -> None:
         task = asyncio.ensure_future(read(reader))
@@ -102,8 +102,14 @@ async def listen() -> None:
         task.add_done_callback(tasks.discard)
 
     room.register_text_stream_handler("lk.transcription", heard)
-    await room.connect(os.environ["URL"], os.environ["TOKEN"], rtc.RoomOptions(auto_subscribe=False))
-    print(json.dumps({"type": "attached"}), flush=True)
+    await room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
+    print('{"type":"attached"}', flush=True)
+    return room
+
+
+async def listen() -> None:
+    """The peer."""
+    _room = await hear(os.environ["URL"], os.environ["TOKEN"])
     await asyncio.Event().wait()
 
 
@@ -126,7 +132,7 @@ async def talked(caller: rtc.Room, started: Started) -> float:
     before = started.cpu()
     for turn in range(TURNS):
         await say(caller, turn)
-        await started.says(b'"turn"')
+        await started.says(b'"type":"turn"')
     return 1000 * (started.cpu() - before) / TURNS
 
 

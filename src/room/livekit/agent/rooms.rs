@@ -1,8 +1,10 @@
 //! The server's rooms, and whom they have asked for, by its API ([`Rooms`]).
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::{StreamExt as _, stream};
 use prost::Message;
 use tokio::time::sleep;
 
@@ -22,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Between one room and the next, so that a worker asks the server some sixty questions a second at most. Each worker goes
 /// through the rooms in an order of its own: the more there are, the more often each room is looked at.
 const PACE: Duration = Duration::from_millis(15);
+/// So many rooms are looked at side by side, so that a server far away does not slow the pace.
+const SIDE_BY_SIDE: usize = 8;
 
 /// The rooms of a server, for the workers of one agent name.
 #[derive(Clone)]
@@ -46,8 +50,17 @@ impl Rooms {
         let names = rooms.into_iter().map(|room| room.name);
         let mut names: Vec<String> = names.filter(|name| !name.is_empty() && !held.contains(name)).collect();
         fastrand::shuffle(&mut names);
-        for name in names {
-            match self.look(&name).await {
+        let paced = stream::iter(names).then(|name| async {
+            sleep(PACE).await;
+            name
+        });
+        let looks = paced.map(|name| {
+            let rooms = self.clone();
+            async move { (rooms.look(&name).await, name) }
+        });
+        let mut looks = pin!(looks.buffer_unordered(SIDE_BY_SIDE));
+        while let Some((asked, name)) = looks.next().await {
+            match asked {
                 Ok(true) => sought.asked_for.push(name),
                 Ok(false) => {}
                 // It closed meanwhile, or somebody is at it: the next look will tell.
@@ -55,7 +68,6 @@ impl Rooms {
                 Err(error) => return Sought { problem: Some(error.to_string()), ..sought },
             }
             sought.looked_at += 1;
-            sleep(PACE).await;
         }
         sought
     }

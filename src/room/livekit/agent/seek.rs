@@ -8,6 +8,9 @@ use super::super::token::IDENTITY;
 
 /// A dispatch that is younger than that may still bring somebody: to be asked, to join.
 const UNDER_WAY: Duration = Duration::from_secs(10);
+/// Each further dispatch of the last so much time is given twice as long as the one before it: a room that nobody can join
+/// is asked about ever more rarely, and what was asked for does not pile up in it.
+const RECENT: Duration = Duration::from_secs(300);
 
 /// Whether somebody in a room could need one of us: there is a caller, and none of us.
 pub(super) fn is_bare(participants: &[ParticipantInfo]) -> bool {
@@ -39,12 +42,17 @@ pub(super) fn wanted(dispatches: &[AgentDispatch], name: &str, every_room: bool,
     let mut jobs = ours.iter().filter_map(|dispatch| dispatch.state.as_ref()).flat_map(|state| &state.jobs);
     let unwanted = jobs.any(|job| job.state.is_some_and(|state| state.status() == JobStatus::Success));
     // The clock that dispatches have is the server's.
-    let under_way = now_unix.abs_diff(created(newest)) < UNDER_WAY;
+    let age = |dispatch: &AgentDispatch| now_unix.abs_diff(created(dispatch));
+    let before = ours.iter().filter(|dispatch| age(dispatch) < RECENT).count().saturating_sub(1);
+    let patience = UNDER_WAY.saturating_mul(1 << before.min(5)).min(RECENT);
+    let under_way = age(newest) < patience;
     (!unwanted && !under_way).then(|| newest.metadata.clone())
 }
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
     use super::super::super::proto::agent::{AgentDispatchState, Job, JobState};
     use super::*;
 
@@ -97,6 +105,23 @@ mod tests {
         let just_now = dispatch("us", 9, "", running);
         assert_eq!(asked(&[old.clone(), just_now], false), None, "somebody is on the way");
         assert_eq!(asked(&[old, dispatch("us", 11, "now", None)], false).as_deref(), Some("now"));
+    }
+
+    #[test]
+    fn where_nobody_can_join_somebody_is_asked_for_ever_more_rarely() {
+        let mut dispatches = vec![dispatch("us", 3_000, "", None)];
+        let mut asked_at = Vec::new();
+        for second in 0..600u64 {
+            let now = NOW + Duration::from_secs(second);
+            if wanted(&dispatches, "us", false, now).is_some() {
+                let mut new = dispatch("us", 0, "", None);
+                new.state.as_mut().unwrap().created_at = i64::try_from(now.as_nanos()).unwrap();
+                dispatches.push(new);
+                asked_at.push(second);
+            }
+        }
+        assert_eq!(asked_at[..5], [0, 10, 30, 70, 150]);
+        assert!(asked_at.len() < 12, "{asked_at:?}");
     }
 
     #[test]

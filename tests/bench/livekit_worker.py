@@ -1,0 +1,145 @@
+"""Many LiveKit rooms in one process: a worker beside a process in Python that holds as many participants, in one run.
+
+Memory a call beyond the first ones, and CPU a turn while a turn is said in each room. The program rates every turn; the
+peer only receives it, so that its CPU is the least that agents in Python would take. Callers and server are processes of
+their own.
+
+usage: after `bash tests/setup.sh` and `cargo build --release`
+    SENTIMENT_SIDECAR=target/release/sentiment-sidecar LIVEKIT_SERVER=target/livekit/server \\
+        target/bridges/bin/python tests/bench/livekit_worker.py [ROOMS]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from livekit_attach import HOME, Started, hear, say, start  # noqa: I001  (it finds what follows)
+
+from livekit import rtc
+from livekit_room import CALLER, KEY, SECRET, SIP, Server, join, server
+from support import Desk, desk
+
+ROUNDS = 3
+"""Turns of each caller whose CPU is taken."""
+FIRST = 20
+"""So many rooms are there before memory is counted by the room."""
+AT_ONCE = 10
+"""So many join at a time."""
+
+
+async def in_turns(many: range, each: Callable[[int], Awaitable[None]]) -> None:
+    """A few at a time."""
+    lanes = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int) -> None:
+        async with lanes:
+            await each(number)
+
+    await asyncio.gather(*(one(number) for number in many))
+
+
+class Many:
+    """A process with many rooms, that says a line for each that it has joined, and for each turn."""
+
+    def __init__(self, started: Started, enter: Callable[[str], Awaitable[None]]) -> None:
+        self.started, self._enter = started, enter
+
+    async def enter(self, rooms: range) -> None:
+        for number in rooms:
+            await self._enter(f"room-{number}")
+        for _ in rooms:
+            await self.started.says(b'"attached"')
+
+
+@asynccontextmanager
+async def worker(at: Desk, livekit: Server) -> AsyncIterator[Many]:
+    where = ["worker", "--dialect", "livekit", "--room-url", livekit.url, "--max-calls", "1000"]
+    settings = at.agent({"sentimentEscalationEnabled": True, "turnSilenceMs": 200, "sentimentRaterDeadlineMs": 30_000})
+    env = {"SIDECAR_LIVEKIT_API_KEY": KEY, "SIDECAR_LIVEKIT_API_SECRET": SECRET}
+    started = await start([*at.program(*where), "--agent", str(settings)], {**at.environment(), **env})
+    try:
+        await started.says(b'"registered"')
+        yield Many(started, livekit.dispatch)
+    finally:
+        await started.end()
+
+
+@asynccontextmanager
+async def listeners(_: Desk, livekit: Server) -> AsyncIterator[Many]:
+    started = await start([sys.executable, __file__, "--listen"], {}, asyncio.subprocess.PIPE)
+
+    async def enter(room: str) -> None:
+        entry = {"url": livekit.url, "token": livekit.token(room, "listener", "agent")}
+        assert started.child.stdin is not None
+        started.child.stdin.write(json.dumps(entry).encode() + b"\n")
+
+    try:
+        yield Many(started, enter)
+    finally:
+        await started.end()
+
+
+async def listen() -> None:
+    """The peer: joins the rooms that its standard input names."""
+    rooms: list[rtc.Room] = []
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        entry = json.loads(line)
+        rooms.append(await hear(entry["url"], entry["token"]))
+
+
+@asynccontextmanager
+async def callers(livekit: Server, many: int) -> AsyncIterator[list[rtc.Room]]:
+    began, there = time.monotonic(), [rtc.Room() for _ in range(many)]
+
+    async def enter(number: int) -> None:
+        there[number] = await join(livekit, f"room-{number}", CALLER, "sip", SIP)
+
+    await in_turns(range(many), enter)
+    print(f"{many} callers are there after {time.monotonic() - began:.0f} s", file=sys.stderr)
+    yield there
+    await asyncio.gather(*(room.disconnect() for room in there))
+
+
+async def measured(kind: str, phones: list[rtc.Room], process: Many) -> None:
+    began, started = time.monotonic(), process.started
+    await process.enter(range(FIRST))
+    await asyncio.sleep(2)
+    few = started.memory()
+    await process.enter(range(FIRST, len(phones)))
+    # What it was told in its first moments is behind it.
+    await asyncio.sleep(5)
+    joined, all_of_it, idle = time.monotonic() - began, started.memory(), started.cpu()
+    for turn in range(ROUNDS):
+        await in_turns(range(len(phones)), lambda number, turn=turn: say(phones[number], turn))  # type: ignore[misc]
+        for _ in phones:
+            await started.says(b'"type":"turn"')
+    cpu = 1000 * (started.cpu() - idle) / (ROUNDS * len(phones))
+    talking = started.memory()
+    more = len(phones) - FIRST
+    print(
+        f"{kind:18} {len(phones)} rooms in {joined:3.0f} s, {all_of_it:6.1f} MB, {1000 * (all_of_it - few) / more:6.0f} KB a"
+        f" call ({1000 * (talking - few) / more:.0f} after {ROUNDS} turns), {cpu:4.1f} ms of CPU a turn",
+        flush=True,
+    )
+
+
+async def main(many: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with server(Path(folder)) as livekit, desk() as at, callers(livekit, many) as phones:
+            for kind, begin in (("sentiment-sidecar", worker), ("livekit in Python", listeners)):
+                async with begin(at, livekit) as process:
+                    await measured(kind, phones, process)
+
+
+if __name__ == "__main__":
+    # A process of this many rooms has more files open than is usual.
+    os.environ.setdefault("RUST_LOG", "error")
+    asyncio.run(listen() if "--listen" in sys.argv else main(int((sys.argv[1:] or ["300"])[0])))
