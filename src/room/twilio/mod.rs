@@ -1,15 +1,17 @@
 //! Twilio's ConversationRelay, and Telnyx', which speaks nearly the same: the platform dials the app, and we stand between them.
 //!
-//! - [`relay`] carries the frames, unchanged, and `wire` sees where messages end; [`tap`] lies between it and the link, which
-//!   is as slow as it likes.
+//! - [`relay`] carries the frames, unchanged, and `down` puts what we say between those of the app; `wire` sees where messages end, and
+//!   `shared` is what both ways know. [`tap`] lies between them and the link, which is as slow as it likes.
 //! - This file is the translator. `frames` is what goes over the wire; `seam` knows what a platform says again after a cut.
 //! - [`sign`] checks who dialled us.
 //!
 //! The caller's turns are prompts; the agent's are the app's texts up to the last piece, cut where the caller broke in.
 
+mod down;
 pub mod frames;
 pub mod relay;
 mod seam;
+mod shared;
 pub mod sign;
 pub mod tap;
 mod wire;
