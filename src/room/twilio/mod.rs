@@ -94,6 +94,13 @@ struct Utterance {
     id: Option<String>,
 }
 
+/// Turns are counted by who spoke: whatever else a process has heard, it counts what the platform says again as another did.
+#[derive(Debug, Default)]
+struct Turns {
+    caller: u64,
+    agent: u64,
+}
+
 /// A sentence of ours on its way to the caller.
 #[derive(Debug)]
 struct Playing {
@@ -111,7 +118,8 @@ pub struct Twilio {
     /// Whether this call was joined before, by this process.
     again: bool,
     seam: Seam,
-    turns: u64,
+    /// How many turns each of the two has had.
+    turns: Turns,
     agent: Utterance,
     /// The commands that were carried out: after a cut they may be given again.
     begun: HashSet<String>,
@@ -135,7 +143,7 @@ impl Twilio {
             setup: Setup::default(),
             again: false,
             seam: Seam::default(),
-            turns: 0,
+            turns: Turns::default(),
             agent: Utterance::default(),
             begun: HashSet::new(),
             given: HashSet::new(),
@@ -205,8 +213,9 @@ impl Twilio {
 
     /// A turn that was said whole, with its id.
     fn turn(&mut self, participant: &str, text: String, lang: Option<String>) -> (String, Vec<Heard>) {
-        self.turns += 1;
-        let id = format!("t{}", self.turns);
+        let turns = if participant == CALLER { &mut self.turns.caller } else { &mut self.turns.agent };
+        *turns += 1;
+        let id = format!("{participant}-{turns}");
         let heard = said_turn(&id, participant, text, lang);
         (id, heard)
     }
