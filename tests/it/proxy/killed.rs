@@ -22,6 +22,17 @@ async fn says(platform: &mut Dialled, app: &mut Accepted, text: String) {
     assert_eq!(next(platform).await, Message::text(ANSWER));
 }
 
+/// What the platform kept comes all at once, before anybody can answer.
+async fn says_again(platform: &mut Dialled, app: &mut Accepted, call: &str) {
+    let kept: Vec<String> = [setup(call, &json!({}))].into_iter().chain(SEED_TURNS.map(prompt)).collect();
+    for text in &kept {
+        platform.send(Message::text(text.clone())).await.unwrap();
+    }
+    for text in kept {
+        assert_eq!(next(app).await, Message::text(text));
+    }
+}
+
 /// Reads on until the connection breaks.
 async fn broken<S: AsyncRead + AsyncWrite + Unpin>(what: &str, socket: &mut WebSocketStream<S>) {
     let closed = soon(what, async {
@@ -62,10 +73,8 @@ async fn a_call_whose_proxy_is_killed_goes_on_through_another_and_is_alerted_of_
 
         let (mut second, proxy) = between(&mut program, &behind, notify(&hook), &[]).await;
         let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), behind.accept());
-        says(&mut platform, &mut app, setup("CA7", &json!({}))).await;
-        for text in SEED_TURNS.into_iter().chain(["Hello? Nobody listens to me, this is outrageous!"]) {
-            says(&mut platform, &mut app, prompt(text)).await;
-        }
+        says_again(&mut platform, &mut app, "CA7").await;
+        says(&mut platform, &mut app, prompt("Hello? Nobody listens to me, this is outrageous!")).await;
         if heard == 2 {
             let attempt = hook.attempt().await;
             told.push(attempt.id());
@@ -97,14 +106,7 @@ async fn a_call_that_is_cut_comes_back_and_what_is_said_again_counts_once() {
     broken("the app", &mut app).await;
     drop(app);
     let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), behind.accept());
-    // What the platform kept comes all at once, before anybody can answer.
-    let kept: Vec<String> = [setup("CA8", &json!({}))].into_iter().chain(SEED_TURNS.map(prompt)).collect();
-    for text in &kept {
-        platform.send(Message::text(text.clone())).await.unwrap();
-    }
-    for text in kept {
-        assert_eq!(next(&mut app).await, Message::text(text));
-    }
+    says_again(&mut platform, &mut app, "CA8").await;
     assert_eq!(running.event("escalation").await["turn"], 3);
     hang_up(platform, app).await;
     assert_eq!(running.event("ended").await["turns"], 3);
