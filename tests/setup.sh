@@ -4,7 +4,7 @@
 #   bash tests/setup.sh [PACKAGE…]     the packages named are installed as well
 #
 # With SIDECAR_TEST_NO_LLM_SERVER=1 it leaves out the LLM server, a download of 130 MB, with SIDECAR_TEST_NO_BRIDGES=1 the
-# frameworks of voice agents that the bridges are for, one of 150 MB, with SIDECAR_TEST_NO_LIVEKIT=1 LiveKit's server, which
+# frameworks of voice agents, those of the bridges and Twilio's, one of 155 MB, with SIDECAR_TEST_NO_LIVEKIT=1 LiveKit's server, which
 # takes five minutes to build, and with SIDECAR_TEST_NO_BROWSER=1 Chromium, a download of 90 MB; their tests say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."

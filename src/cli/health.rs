@@ -24,20 +24,32 @@ impl HealthArgs {
     /// # Errors
     /// [`Exit::Other`] when the address cannot be listened on.
     pub(super) async fn serve(&self, health: Health) -> Result<Option<Serving>, Failure> {
-        listen(self.listen, health).await
+        listen(self.listen, "--listen", health).await
     }
 }
 
-/// Begins to serve at this address, if it is one.
+/// Listens at the address that this flag names.
 ///
 /// # Errors
-/// [`Exit::Other`] when the address cannot be listened on.
-pub(super) async fn listen(address: Option<SocketAddr>, health: Health) -> Result<Option<Serving>, Failure> {
-    let Some(address) = address else { return Ok(None) };
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+/// [`Exit::Other`] when it cannot be listened on.
+pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
         Failure::new(Exit::Other, format!("{address} cannot be listened on: {error}"))
-            .help("choose another address with --listen")
-    })?;
+            .help(format!("choose another address with {flag}"))
+    })
+}
+
+/// Begins to serve at the address that this flag names, if it names one.
+///
+/// # Errors
+/// As for [`bind`].
+pub(super) async fn listen(
+    address: Option<SocketAddr>,
+    flag: &str,
+    health: Health,
+) -> Result<Option<Serving>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = bind(address, flag).await?;
     let stop = CancellationToken::new();
     let task = tokio::spawn(serve(listener, health, stop.clone()));
     Ok(Some(Serving { stop, task }))

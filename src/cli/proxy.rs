@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -14,11 +14,13 @@ use url::Url;
 
 use super::events::Events;
 use super::exit::{Exit, Failure};
-use super::health::listen;
+use super::health::{bind, listen};
 use super::live::{self, Sender, open_store};
 use super::raters::{CassetteArgs, authorities};
 use super::secrets;
-use super::settings_args::{SettingsArgs, SourceArgs};
+use super::settings_args::{SettingsArgs, wrong};
+use crate::config::Loaded;
+use crate::config::per_call::PerCall;
 use crate::config::secret::{SecretName, Secrets};
 use crate::config::settings::{ActionKind, Settings};
 use crate::room::twilio::Platform;
@@ -119,10 +121,11 @@ const USED: [SecretName; 4] =
 /// [`Failure`] with exit code 1, 6 or 9.
 pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
     telemetry::init(args.log_format);
-    let stop = shutdown::on_signal();
+    let [stop, now] = shutdown::on_signals();
     shutdown::survive_file_limits();
-    let settings = Arc::new(args.settings.load()?.settings);
-    let named = args.agents.as_deref().map(|folder| named(folder, &args.settings)).transpose()?.unwrap_or_default();
+    let per_call = PerCall::new(args.settings.layers()?, args.agents.clone());
+    let settings = Arc::new(per_call.usual().map_err(wrong)?.settings);
+    let named = per_call.check().map_err(wrong)?;
     let secrets = secrets::load(&USED)?;
     let authorities = authorities(args.ca_file.as_deref())?;
     let (platform, door) = door(&args, &secrets)?;
@@ -141,17 +144,15 @@ pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
         sends |= sender.is_of_use(settings);
     }
     let deliverer = sends.then(|| sender.deliverer(&store, authorities.clone()));
-    let listener = bind(args.listen).await?;
+    let listener = bind(args.listen, "--listen").await?;
     let health = Health::new(Arc::clone(&meter), store.clone(), stop.clone());
-    let serving = listen(args.health_listen, health).await?;
+    let serving = listen(args.health_listen, "--health-listen", health).await?;
     let events = Events::start(Arc::clone(&meter));
-    let now = CancellationToken::new();
     let means = runtime::Means { store, deliverer, sip_password: None, authorities, meter };
     let host = Host::start(means, now.clone());
     let told = events.clone();
     let tell = move |call: &runtime::Call, report: &_| told.report_of(call, report);
     let calls = Calls::new(Arc::clone(&host), platform, move |setup| choice.of(setup), tell);
-    tokio::spawn(second_signal(stop.clone(), now.clone()));
     carry(listener, Arc::new(Proxy { door, app, calls }), stop, now.clone()).await?;
     now.cancel();
     host.close().await;
@@ -183,20 +184,6 @@ async fn carry(
     })?;
     let broke = || Failure::new(Exit::Other, "what carries the calls broke, which is a bug; the log above says where");
     Ok(is_done.await.map_err(|_| broke())??)
-}
-
-/// A second signal ends what the first one waits for.
-async fn second_signal(first: CancellationToken, now: CancellationToken) {
-    first.cancelled().await;
-    shutdown::on_signal().cancelled().await;
-    now.cancel();
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        Failure::new(Exit::Other, format!("{address} cannot be listened on: {error}"))
-            .help("choose another address with --listen")
-    })
 }
 
 fn door(args: &ProxyArgs, secrets: &Secrets) -> Result<(Platform, Door), Failure> {
@@ -249,25 +236,6 @@ fn fits(settings: &Settings, platform: Platform) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The settings of every file of a folder, by its name.
-fn named(folder: &Path, args: &SettingsArgs) -> Result<HashMap<String, Arc<Settings>>, Failure> {
-    let unreadable =
-        |error: std::io::Error| Failure::new(Exit::BadSettings, format!("--agents {}: {error}", folder.display()));
-    let mut named = HashMap::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "json")
-            && let Some(name) = path.file_stem().and_then(|name| name.to_str())
-        {
-            named.insert(name.to_owned(), {
-                let sources = SourceArgs { agent: Some(path.clone()), ..args.sources.clone() };
-                Arc::new(SettingsArgs { sources, ..args.clone() }.load()?.settings)
-            });
-        }
-    }
-    Ok(named)
-}
-
 /// Settings, with who rates by them.
 struct Heard {
     settings: Arc<Settings>,
@@ -282,17 +250,12 @@ struct Choice {
 }
 
 impl Choice {
-    fn new(
-        usual: Arc<Settings>,
-        named: HashMap<String, Arc<Settings>>,
-        raters: &Raters,
-        shadow: bool,
-    ) -> Result<Self, Failure> {
+    fn new(usual: Arc<Settings>, named: Vec<(String, Loaded)>, raters: &Raters, shadow: bool) -> Result<Self, Failure> {
         let heard = |settings: Arc<Settings>| -> Result<Heard, Failure> {
             let rater = raters.of(&settings)?;
             Ok(Heard { settings, rater })
         };
-        let named = named.into_iter().map(|(name, settings)| Ok((name, heard(settings)?)));
+        let named = named.into_iter().map(|(name, loaded)| Ok((name, heard(Arc::new(loaded.settings))?)));
         Ok(Self { named: named.collect::<Result<_, Failure>>()?, usual: heard(usual)?, shadow })
     }
 

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::net::TcpListener;
 
 use super::exit::{Exit, Failure};
+use super::health::bind;
 use super::live::open_store;
 use super::raters::authorities;
 use super::secrets;
@@ -105,12 +105,8 @@ pub async fn run(args: ReviewArgs) -> Result<Exit, Failure> {
     let options = Options { behind_tls: args.behind_tls, user_header: args.trust_user_header };
     let review = Review::new(store.clone(), users, deliverer, outgoing, options)
         .ok_or_else(|| Failure::new(Exit::Other, "the system gave no random bytes"))?;
-    let busy = |error| {
-        Failure::new(Exit::Other, format!("{} cannot be listened on: {error}", args.listen))
-            .help("choose another address with --listen")
-    };
-    let listener = TcpListener::bind(args.listen).await.map_err(busy)?;
-    let address = listener.local_addr().map_err(busy)?;
+    let listener = bind(args.listen, "--listen").await?;
+    let address = listener.local_addr()?;
     anstream::println!("review pages at http://{address}/");
     serve(listener, review, stop).await?;
     store.close().await;

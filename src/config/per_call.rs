@@ -119,35 +119,36 @@ impl PerCall {
         Ok(Some(agents.join(format!("{name}.json"))))
     }
 
-    /// Reads every agent document that a call can name.
+    /// Reads every agent document that a call can name: its name, and what it sets.
     ///
     /// # Errors
     /// Everything that is wrong with the first of them that cannot be used, or why the folder cannot be read.
-    pub fn check(&self) -> Result<Vec<(PathBuf, Loaded)>, SettingsErrors> {
+    pub fn check(&self) -> Result<Vec<(String, Loaded)>, SettingsErrors> {
         let Some(agents) = &self.agents else { return Ok(Vec::new()) };
-        let mut paths = documents(agents).map_err(|error| super::SettingsError::Unreadable {
+        let mut named = documents(agents).map_err(|error| super::SettingsError::Unreadable {
             path: agents.clone(),
             problem: format!("the folder of agent documents cannot be read: {error}"),
         })?;
-        paths.sort();
-        let read = |path: PathBuf| {
+        named.sort();
+        let read = |(name, path): (String, PathBuf)| {
             let layers = Layers { agent: Some(AgentFile::read(&path)?), ..self.layers.clone() };
-            Ok((path, load(&layers)?))
+            Ok((name, load(&layers)?))
         };
-        paths.into_iter().map(read).collect()
+        named.into_iter().map(read).collect()
     }
 }
 
-fn documents(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
+/// The agent documents of a folder, each with its name.
+fn documents(folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let mut named = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let is_named = path.file_stem().and_then(|stem| stem.to_str()).is_some_and(is_name);
-        if is_named && path.extension().is_some_and(|extension| extension == "json") {
-            paths.push(path);
+        let name = path.file_stem().and_then(|stem| stem.to_str()).filter(|name| is_name(name)).map(str::to_owned);
+        if let Some(name) = name.filter(|_| path.extension().is_some_and(|extension| extension == "json")) {
+            named.push((name, path));
         }
     }
-    Ok(paths)
+    Ok(named)
 }
 
 /// Whether a name leads to a file of the folder, and nowhere else.
@@ -279,7 +280,8 @@ mod tests {
     fn a_folder_is_checked_whole() {
         let folder = folder();
         let per_call = PerCall::new(process(), Some(folder.path().to_owned()));
-        assert_eq!(per_call.check().unwrap().len(), 1);
+        let named: Vec<_> = per_call.check().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(named, ["claims"]);
         fs::write(folder.path().join("wrong.json"), r#"{"sentimentThreshold": 0}"#).unwrap();
         let error = per_call.check().unwrap_err().to_string();
         assert!(error.contains("wrong.json:1:2"), "{error}");

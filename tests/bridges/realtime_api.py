@@ -41,6 +41,7 @@ class Api:
         self.heard.set()
         self.over = False
         self.items: dict[str, Event] = {}
+        self.before: dict[str, str | None] = {}
         self.last: str | None = None
         self._active: Event | None = None
         self._socket: web.WebSocketResponse | None = None
@@ -67,10 +68,15 @@ class Api:
         """What the caller says is committed; its words come later (`transcribed`)."""
         part = {"type": "input_audio", "transcript": None}
         item = {"id": item_id, "type": "message", "role": "user", "status": "completed", "content": [part]}
-        previous, self.last = self.last, item_id
+        self.before[item_id], self.last = self.last, item_id
         self.items[item_id] = item
-        await self.send({"type": "input_audio_buffer.committed", "item_id": item_id, "previous_item_id": previous})
-        await self.send({"type": "conversation.item.added", "item": item, "previous_item_id": previous})
+        await self.added(item_id)
+
+    async def added(self, item_id: str) -> None:
+        """Tells of an item that the caller spoke, and its place; again where it was told before."""
+        place = {"previous_item_id": self.before[item_id]}
+        await self.send({"type": "input_audio_buffer.committed", "item_id": item_id, **place})
+        await self.send({"type": "conversation.item.added", "item": self.items[item_id], **place})
 
     async def transcribed(self, item_id: str, words: str) -> None:
         self.items[item_id]["content"][0]["transcript"] = words

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import json
 import os
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -65,6 +67,18 @@ async def until(what: str, holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
     await soon(what, look())
+
+
+_ports = itertools.count(os.getpid())
+
+
+def own_port() -> int:
+    """A port to listen on that the system gives to nobody by chance, nor another test to itself."""
+    while True:
+        port = 10_000 + next(_ports) % 10_000
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def to_act(action: str, **more: Any) -> Event:

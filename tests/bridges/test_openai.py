@@ -95,6 +95,23 @@ async def test_what_a_cut_swallowed_is_asked_for_and_counted_once() -> None:
 
 
 @in_loop
+async def test_what_is_said_again_after_a_reconnect_is_no_further_turn() -> None:
+    async with api() as of_call, desk() as at, attached(at, of_call, to_act("flag")) as sidecar:
+        await of_call.received("session.update")
+        for n in (0, 1):
+            await of_call.caller(f"item_{n}", ANGRY[n])
+            await sidecar.event("turn")
+        await of_call.cut()
+        await of_call.joined.wait()
+        for n in (0, 1):
+            await of_call.added(f"item_{n}")
+            await of_call.transcribed(f"item_{n}", ANGRY[n])
+        await of_call.caller("item_2", ANGRY[2])
+        assert (await sidecar.event("escalation"))["turn"] == 3
+        assert [turn for turn, _ in sidecar.turns()] == ["item_0", "item_1", "item_2"]
+
+
+@in_loop
 async def test_our_tool_stands_beside_the_apps_and_only_whole_answers_call_it() -> None:
     async with api() as of_call, desk() as at, attached(at, of_call, to_act("flag")) as sidecar:
         await of_call.received("session.update")

@@ -68,6 +68,11 @@ async fn calls_of_openai_are_joined_by_their_id() {
 }
 
 #[tokio::test]
+async fn an_app_of_twilios_framework_is_called_through_the_proxy() {
+    python(&["pytest", "tests/bridges/test_twilio.py"]).await;
+}
+
+#[tokio::test]
 async fn the_types_hold() {
     let cache = home().join("mypy").display().to_string();
     python(&["mypy", "--config-file", "tests/bridges/mypy.ini", "--cache-dir", &cache]).await;

@@ -143,17 +143,22 @@ fn scenarios(folder: &Path) -> String {
         .collect()
 }
 
+/// The tests that the tables below a heading name, but those in Python, which are looked for there.
+fn named_below(page: &'static str, heading: &str) -> BTreeSet<&'static str> {
+    let text = manual::page(page).unwrap().text;
+    let below = text.split("## ").find(|part| part.starts_with(heading)).unwrap();
+    let rows = below.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.flat_map(|row| row.split('`').skip(1).step_by(2)).filter(|name| !name.starts_with("test_")).collect()
+}
+
 #[test]
-fn the_tests_that_the_rooms_page_names_are_there() {
-    let page = manual::page("rooms").unwrap().text;
-    let table = page.split("## ").find(|part| part.starts_with("Dialects side by side")).unwrap();
-    let rows = table.lines().filter(|line| line.starts_with('|')).skip(2);
-    let named = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect::<BTreeSet<_>>();
+fn the_tests_that_the_manual_names_are_there() {
     let code = scenarios(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"));
-    // Those in Python are looked for in Python.
-    let ours: Vec<_> = named.iter().filter(|name| !name.starts_with("test_")).collect();
-    assert!(ours.len() > 3 && named.len() > 20, "{named:?}");
-    for name in ours {
-        assert!(code.contains(&format!("fn {name}(")), "{name}");
+    for (page, heading, least) in [("rooms", "Dialects side by side", 9), ("twilio", "Shown to work", 8)] {
+        let named = named_below(page, heading);
+        assert!(named.len() >= least, "{page}: {named:?}");
+        for name in named {
+            assert!(code.contains(&format!("fn {name}(")), "{page}: {name}");
+        }
     }
 }

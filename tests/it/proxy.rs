@@ -1,33 +1,25 @@
 //! `proxy` between a platform that dials and its app, both as somebody else would write them: what passes, passes unchanged, whatever
 //! becomes of the hearing.
 
+mod killed;
+mod many;
+
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::{SinkExt, StreamExt};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use sentiment_sidecar::call::report::Report;
-use sentiment_sidecar::config::secret::Secret;
-use sentiment_sidecar::config::settings::Settings;
-use sentiment_sidecar::room::twilio::Platform;
-use sentiment_sidecar::runtime::{Call, Host, Means};
-use sentiment_sidecar::sentiment::{RateFuture, Rater, TurnInContext};
-use sentiment_sidecar::store::Store;
-use sentiment_sidecar::tls::Authorities;
-use sentiment_sidecar::web::proxy::{self, App, Calls, Door, Proxy};
+use sentiment_sidecar::web::proxy;
 use serde_json::{Value, json};
 use sha1::Sha1;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use tokio_util::sync::CancellationToken;
 
 use crate::sip::sipp::free_port;
 use crate::support::{Hook, Program, Running, SEED_TURNS, soon};
@@ -227,6 +219,39 @@ async fn a_platform_that_does_not_sign_knows_the_token() {
 }
 
 #[tokio::test]
+async fn a_call_of_telnyx_is_heard_and_flagged() {
+    let (mut program, app) = (Program::new(), Behind::start().await);
+    let (mut running, proxy) = between(&mut program, &app, json!({}), &["--dialect", "telnyx"]).await;
+    let (platform, (mut app, _)) = tokio::join!(dial(proxy, "/t0ken/relay", None), app.accept());
+    let mut platform = platform.unwrap();
+    let setup =
+        json!({"type": "setup", "sessionId": "s-1", "callControlId": "v3:1", "from": "+14155550123"}).to_string();
+    for said in [setup].into_iter().chain(SEED_TURNS.map(prompt)) {
+        platform.send(Message::text(said.clone())).await.unwrap();
+        assert_eq!(text(&mut app).await, said);
+    }
+    let escalation = running.event("escalation").await;
+    assert_eq!((&escalation["room"], &escalation["action"]), (&json!("v3:1"), &json!("flag")));
+    running.event("outcome").await;
+    hang_up(platform, app).await;
+    assert_eq!(running.event("ended").await["escalated"], true);
+}
+
+#[tokio::test]
+async fn what_telnyx_cannot_do_is_refused_at_the_start() {
+    let mut program = Program::new();
+    program.secrets = vec![("SIDECAR_ROOM_TOKEN", "t0ken")];
+    let listen = free_address().to_string();
+    let where_to = ["proxy", "--dialect", "telnyx", "--listen", &listen, "--app-url", "ws://127.0.0.1:1"];
+    let settings = ["sentimentEscalationEnabled=true", "sentimentEscalationTarget=+14155551234"];
+    let settings = settings.iter().flat_map(|set| ["--set", set]).chain(["--action", "transfer"]);
+    let mut command = program.command(&where_to.into_iter().chain(settings).collect::<Vec<_>>());
+    let refused = soon("the end", command.stderr(std::process::Stdio::piped()).output()).await.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(6) && said.contains("cannot hand a caller over"), "{said}");
+}
+
+#[tokio::test]
 async fn without_its_app_a_call_is_refused_and_said() {
     let (mut program, gone) = (Program::new(), Behind::start().await);
     let (mut running, proxy) = between(&mut program, &gone, json!({}), &[]).await;
@@ -362,118 +387,5 @@ async fn a_parameter_names_the_settings_of_a_call() {
         assert_eq!(event["room"], call, "{event}");
         hang_up(platform, app).await;
         running.event("ended").await;
-    }
-}
-
-/// Panics at every turn, and says so.
-struct Broken(mpsc::UnboundedSender<()>);
-
-impl Rater for Broken {
-    fn rate<'a>(&'a self, _: &'a TurnInContext) -> RateFuture<'a> {
-        let _ = self.0.send(());
-        panic!("this rater panics, as its test wants it to");
-    }
-}
-
-const CALLS: usize = 300;
-/// So many at once: the handshakes of all of them at once may take longer, on busy cores, than the proxy waits for one.
-const AT_ONCE: usize = 50;
-
-/// Three hundred calls, of which half have a rater that panics, and the others a listener that does: no frame is lost or changed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_hundred_calls_pass_whatever_breaks_on_the_way() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("store.db").display().to_string().parse().unwrap()).await.unwrap();
-    let means = Means {
-        store,
-        deliverer: None,
-        sip_password: None,
-        authorities: Authorities::default(),
-        meter: Arc::default(),
-    };
-    let (stop, now) = (CancellationToken::new(), CancellationToken::new());
-    let host = Host::start(means, now.clone());
-    let settings = Arc::new(Settings { enabled: true, ..Settings::default() });
-    let (rated, mut ratings) = mpsc::unbounded_channel();
-    let begin = move |_: &_| {
-        let rater = Arc::new(Broken(rated.clone()));
-        (Some(proxy::Means { settings: Arc::clone(&settings), rater, shadow: false }), None)
-    };
-    let tell = |call: &Call, report: &Report| {
-        let panics = matches!(report, Report::Attached { .. }) && call.room.ends_with(['1', '3', '5', '7', '9']);
-        assert!(!panics, "this listener panics, as its test wants it to");
-    };
-    let app = Behind::start().await;
-    let door = Door::Token(Secret::new("t"));
-    let behind = App::at(&format!("ws://{}", app.address).parse().unwrap(), &Authorities::default()).unwrap();
-    let calls = Calls::new(Arc::clone(&host), Platform::Telnyx, begin, tell);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let proxy = Arc::new(Proxy { door, app: behind, calls });
-    let serving = tokio::spawn(proxy::serve(listener, proxy, stop.clone(), now.clone()));
-    // The app says everything back.
-    let echo = tokio::spawn(async move {
-        for _ in 0..CALLS {
-            let (stream, _) = soon("the app to be dialled", app.listener.accept()).await.unwrap();
-            tokio::spawn(async move {
-                let (mut socket, _) = taken(stream).await;
-                while let Some(Ok(message)) = socket.next().await {
-                    if !message.is_close() && socket.send(message).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    let (done, mut passed) = mpsc::unbounded_channel();
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    for call in 0..CALLS {
-        let (done, place) = (done.clone(), Arc::clone(&places).acquire_owned().await.unwrap());
-        tokio::spawn(async move {
-            let _place = place;
-            let mut platform = soon("the proxy", dial(address, "/t/relay", None)).await.unwrap();
-            let said = [setup(&format!("CA{call}"), &json!({}))].into_iter().chain(SEED_TURNS.map(prompt));
-            for text in said.chain((0..10).map(|n| format!("{call} {n} {}", "x".repeat(n * 1000)))) {
-                platform.send(Message::text(text.clone())).await.unwrap();
-                assert_eq!(next(&mut platform).await, Message::text(text));
-                done.send(()).unwrap();
-            }
-            platform.close(None).await.unwrap();
-            soon("the platform to be through", async { while let Some(Ok(_)) = platform.next().await {} }).await;
-        });
-    }
-    drop(done);
-    let mut frames = 0;
-    while soon("a frame", passed.recv()).await.is_some() {
-        frames += 1;
-    }
-    assert_eq!(frames, CALLS * 14);
-    assert!(soon("a rating", ratings.recv()).await.is_some());
-    soon("the app", echo).await.unwrap();
-    stop.cancel();
-    soon("the proxy to drain", serving).await.unwrap();
-    now.cancel();
-    soon("the host to close", host.close()).await;
-}
-
-/// A side that does not read slows the other down, and nothing is lost.
-#[tokio::test]
-async fn a_slow_side_slows_the_other_down() {
-    let (mut program, app) = (Program::new(), Behind::start().await);
-    let (_running, proxy) = between(&mut program, &app, json!({}), &[]).await;
-    let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), app.accept());
-    let large = "x".repeat(1024 * 1024);
-    let mut sent = 0;
-    // Until nothing more goes.
-    while sent < 200 {
-        let sending = platform.send(Message::text(large.clone()));
-        if tokio::time::timeout(Duration::from_millis(500), sending).await.is_err() {
-            break;
-        }
-        sent += 1;
-    }
-    assert!(sent < 200, "200 MB were taken from a side whose other does not read");
-    for _ in 0..sent {
-        assert_eq!(next(&mut app).await.len(), large.len());
     }
 }

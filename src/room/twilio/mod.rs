@@ -1,15 +1,17 @@
 //! Twilio's ConversationRelay, and Telnyx', which speaks nearly the same: the platform dials the app, and we stand between them.
 //!
-//! - [`relay`] carries the frames, unchanged, and `wire` sees where messages end; [`tap`] lies between it and the link, which
-//!   is as slow as it likes.
+//! - [`relay`] carries the frames, unchanged, and `down` puts what we say between those of the app; `wire` sees where messages end, and
+//!   `shared` is what both ways know. [`tap`] lies between them and the link, which is as slow as it likes.
 //! - This file is the translator. `frames` is what goes over the wire; `seam` knows what a platform says again after a cut.
 //! - [`sign`] checks who dialled us.
 //!
 //! The caller's turns are prompts; the agent's are the app's texts up to the last piece, cut where the caller broke in.
 
+mod down;
 pub mod frames;
 pub mod relay;
 mod seam;
+mod shared;
 pub mod sign;
 pub mod tap;
 mod wire;
@@ -92,6 +94,13 @@ struct Utterance {
     id: Option<String>,
 }
 
+/// Turns are counted by who spoke: whatever else a process has heard, it counts what the platform says again as another did.
+#[derive(Debug, Default)]
+struct Turns {
+    caller: u64,
+    agent: u64,
+}
+
 /// A sentence of ours on its way to the caller.
 #[derive(Debug)]
 struct Playing {
@@ -109,7 +118,8 @@ pub struct Twilio {
     /// Whether this call was joined before, by this process.
     again: bool,
     seam: Seam,
-    turns: u64,
+    /// How many turns each of the two has had.
+    turns: Turns,
     agent: Utterance,
     /// The commands that were carried out: after a cut they may be given again.
     begun: HashSet<String>,
@@ -133,7 +143,7 @@ impl Twilio {
             setup: Setup::default(),
             again: false,
             seam: Seam::default(),
-            turns: 0,
+            turns: Turns::default(),
             agent: Utterance::default(),
             begun: HashSet::new(),
             given: HashSet::new(),
@@ -203,8 +213,9 @@ impl Twilio {
 
     /// A turn that was said whole, with its id.
     fn turn(&mut self, participant: &str, text: String, lang: Option<String>) -> (String, Vec<Heard>) {
-        self.turns += 1;
-        let id = format!("t{}", self.turns);
+        let turns = if participant == CALLER { &mut self.turns.caller } else { &mut self.turns.agent };
+        *turns += 1;
+        let id = format!("{participant}-{turns}");
         let heard = said_turn(&id, participant, text, lang);
         (id, heard)
     }

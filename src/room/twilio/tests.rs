@@ -64,6 +64,8 @@ fn prompts_are_turns_and_so_are_the_apps_texts() {
     assert!(app(&mut twilio, "I am ", false).is_empty());
     assert_eq!(said(&app(&mut twilio, "sorry.", true)), [("agent", "I am sorry.")]);
     assert_eq!(said(&app(&mut twilio, "Let me see.", true)), [("agent", "Let me see.")]);
+    let turn = prompt(&mut twilio, "And now?");
+    assert_eq!(turn[1]["turn_id"], "caller-2", "whatever the agent said in between");
     for text in
         [json!({"type": "dtmf", "digit": "1"}), json!({"type": "error", "description": "x"}), json!({"type": "new"})]
     {

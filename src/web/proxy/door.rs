@@ -31,6 +31,8 @@ pub(super) enum Refused {
         "the signature is not one of this address; compare --public-url and SIDECAR_TWILIO_AUTH_TOKEN with the TwiML and the account"
     )]
     Forged,
+    #[error("it is signed with a hash that is not known here: HMAC_SHA1 and HMAC_SHA256 are")]
+    Hash,
     #[error("the address cannot be told: there is no Host, or more than one, or a path that is none")]
     Nowhere,
     #[error("the path does not begin with the token")]
@@ -54,7 +56,7 @@ impl Door {
                 let signature = head.header("x-twilio-signature").ok_or(Refused::Unsigned)?;
                 let address = address(head, public.as_ref(), schemes).ok_or(Refused::Nowhere)?;
                 let settings = head.header("x-twilio-webhooks-signature-settings").unwrap_or_default();
-                let hash = if settings.contains("HMAC_SHA256") { Hash::Sha256 } else { Hash::Sha1 };
+                let hash = Hash::named(settings).ok_or(Refused::Hash)?;
                 if verifier.is_signed(&address, form, hash, signature) {
                     Ok(path.clone())
                 } else {

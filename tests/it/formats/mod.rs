@@ -1,5 +1,7 @@
 //! What is sent to Slack, Teams, PagerDuty and brokers of `CloudEvents`, read with the types and libraries of those who
-//! make them. `tests/setup.sh` installs these (`package.json`, `python.txt`).
+//! make them, and what Twilio signs. `tests/setup.sh` installs these (`package.json`, `python.txt`).
+
+mod signatures;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,0 +1,55 @@
+//! What the two directions of a connection know of each other ([`Shared`]).
+
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+
+use tokio::sync::Notify;
+
+use super::frames::FromPlatform;
+use super::tap::{Spout, Tapped};
+use super::wire::Passed;
+
+/// So much is read at a time.
+pub(super) const CHUNK: usize = 16 * 1024;
+
+/// What both know.
+pub(super) struct Shared {
+    pub(super) spout: Spout,
+    /// The close code that was said first; 0 before.
+    pub(super) code: AtomicU16,
+    /// We ended the session.
+    pub(super) by_us: AtomicBool,
+    /// The caller broke in: what the agent was saying is over.
+    pub(super) silenced: Notify,
+    /// A side said that it hangs up.
+    pub(super) closing: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(spout: Spout) -> Self {
+        let (code, by_us) = (AtomicU16::new(0), AtomicBool::new(false));
+        Self { spout, code, by_us, silenced: Notify::new(), closing: Notify::new() }
+    }
+
+    /// A frame passed. Nothing that is made of it may harm what passes.
+    pub(super) fn passed(&self, passed: Passed, whose: impl FnOnce(String) -> Tapped) {
+        match passed {
+            Passed::Text(text) => self.spout.tell(whose(text)),
+            Passed::Unread => self.spout.tell(Tapped::Unread),
+            Passed::Close(code) => {
+                let code = code.unwrap_or(1005);
+                let _ = self.code.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+                self.closing.notify_one();
+            }
+            Passed::Frame => {}
+        }
+    }
+
+    /// Whether the caller broke in.
+    pub(super) fn interrupted(&self, passed: &Passed) {
+        if let Passed::Text(text) = passed
+            && matches!(serde_json::from_str(text), Ok(FromPlatform::Interrupt { .. }))
+        {
+            self.silenced.notify_one();
+        }
+    }
+}
