@@ -69,6 +69,7 @@ macro_rules! behaves {
             a_process_that_was_killed_leaves_calls_that_nobody_watches
             who_takes_a_call_over_keeps_it_when_the_other_ends
             a_burst_to_one_place_is_spread_over_all_processes_and_holds_up_no_other
+            one_pass_waits_for_its_turns_and_tries_nothing_twice
             what_is_put_off_is_sent_by_whoever_comes_then
         }
     };

@@ -29,7 +29,7 @@ pub mod whole;
 pub use self::error::{StoreError, StoreProblem};
 use self::live::{BoardRow, LiveChange, LiveTurn};
 use self::review::{
-    AlertFilter, Attempt, Audited, Claimed, Forgotten, Kept, LabelledCall, ListedAlert, Rates, SaidVerdict,
+    AlertFilter, Attempt, Audited, Claimed, Concern, Forgotten, Kept, LabelledCall, ListedAlert, Rates, SaidVerdict,
 };
 pub use self::rows::{
     Attempted, Change, Claim, LEASE_SLACK_MS, Needs, OutboxRow, OutboxState, Parcel, Reach, StoredAlert, StoredSession,
@@ -177,10 +177,11 @@ impl Store {
         }
     }
 
-    /// Claims up to `limit` rows within reach that were due by `due_by_ms`, those that are overdue longest first.
+    /// Claims up to `limit` rows within reach that were due by `due_by_ms` or, where nobody attempted them yet, are due now, those
+    /// that are overdue longest first.
     ///
     /// At a place that takes one message every so often ([`NotifyFormat::gap_ms`]) a claim begins when it is its turn, within
-    /// seconds; what would have to wait longer is put off.
+    /// seconds; what would have to wait longer is claimed later, and stays due.
     ///
     /// [`NotifyFormat::gap_ms`]: crate::config::targets::NotifyFormat::gap_ms
     ///
@@ -276,6 +277,16 @@ impl Store {
     pub async fn next_due(&self, reach: &Reach, now_ms: u64) -> Result<Option<u64>, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.next_due(reach, now_ms).await,
+        }
+    }
+
+    /// When it may be the next turn of what [`Store::claim_due`] would claim but for that it waits for its turn, Unix time in ms.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn next_turn(&self, reach: &Reach, due_by_ms: u64, now_ms: u64) -> Result<Option<u64>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.next_turn(reach, due_by_ms, now_ms).await,
         }
     }
 
@@ -410,19 +421,14 @@ impl Store {
         }
     }
 
-    /// Notes that somebody did something, to an alert if it is one's.
+    /// Notes that somebody did something. It is forgotten with the alert or the caller that it concerns, and otherwise when
+    /// it is old.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
-    pub async fn audit(
-        &self,
-        who: &str,
-        what: &str,
-        alert_id: Option<&AlertId>,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
+    pub async fn audit(&self, who: &str, what: &str, concern: Concern<'_>, now_ms: u64) -> Result<(), StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.audit(who, what, alert_id, now_ms).await,
+            Backend::Sqlite(store) => store.audit(who, what, concern, now_ms).await,
         }
     }
 

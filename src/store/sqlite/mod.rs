@@ -23,6 +23,8 @@ mod schema;
 mod sessions;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_lists;
 mod turns;
 
 use std::fmt;

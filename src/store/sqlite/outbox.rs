@@ -18,7 +18,7 @@ pub(super) const TABLES: [&str; 2] = ["outbox", "notices"];
 
 /// A row of either, in the order of [`OutboxRow`].
 type StatusRow =
-    (String, String, String, String, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, String);
+    (String, String, String, String, i64, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, String);
 
 /// A row that is due: what [`Due`] has, in its order, and whether it was written before the clock was put back.
 type DueRow = (String, String, String, String, Option<String>, Option<String>, String, String, i64, String, i64, bool);
@@ -59,18 +59,35 @@ macro_rules! due_ms {
     };
 }
 
-/// What is due and nobody has: by `?3`, at `?4`, maybe of one alert `?5` for one place `?6` only.
+/// From when it may be a row's turn, likewise.
+macro_rules! turn_ms {
+    ($now:literal) => {
+        concat!("iif(noted_ms > ", $now, " + 5000, 0, turn_ms)")
+    };
+}
+
+/// That a row was due by the first of these times or, where nobody attempted it yet, by the second: what is tried again is not
+/// due to whoever has come by the first.
+macro_rules! is_due {
+    ($by:literal, $now:literal) => {
+        concat!("(", due_ms!($now), " <= ", $by, " OR (attempts = 0 AND ", due_ms!($now), " <= ", $now, "))")
+    };
+}
+
+/// What was due by `?3` and nobody has at `?4`, when it may be its turn, maybe of one alert `?5` for one place `?6` only.
 macro_rules! due {
     ($table:literal) => {
         concat!(
             "SELECT alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts, \
-             created_ms > ?4 + 5000 AS ahead, due_ms FROM ",
+             created_ms > ?4 + 5000 AS ahead, due_ms, turn_ms FROM ",
             $table,
             " WHERE ",
             within_reach!(),
             " AND ",
-            due_ms!("?4"),
-            " <= ?3 AND ifnull(claimed_until_ms, 0) <= ?4 AND (?5 IS NULL OR (alert_id = ?5 AND target = ?6))"
+            is_due!("?3", "?4"),
+            " AND ",
+            turn_ms!("?4"),
+            " <= ?4 AND ifnull(claimed_until_ms, 0) <= ?4 AND (?5 IS NULL OR (alert_id = ?5 AND target = ?6))"
         )
     };
 }
@@ -82,21 +99,37 @@ const DUE: &str = concat!(
     due!("notices"),
     " AND ",
     in_order!(),
-    ") ORDER BY due_ms LIMIT ?7"
+    ") ORDER BY due_ms, turn_ms LIMIT ?7"
 );
 
 const NEXT_DUE: &str = concat!(
     "SELECT min(due) FROM (SELECT min(max(",
     due_ms!("?3"),
+    ", ",
+    turn_ms!("?3"),
     ", ifnull(claimed_until_ms, 0))) AS due FROM outbox WHERE ",
     within_reach!(),
     " UNION ALL SELECT min(max(",
     due_ms!("?3"),
+    ", ",
+    turn_ms!("?3"),
     ", ifnull(claimed_until_ms, 0))) FROM notices WHERE ",
     within_reach!(),
     " AND ",
     in_order!(),
     ")"
+);
+
+/// The next turn of what was due by `?4` and nobody has at `?3`. Only places beside the webhook are such that all take turns.
+const NEXT_TURN: &str = concat!(
+    "SELECT min(turn_ms) FROM notices WHERE ",
+    within_reach!(),
+    " AND ",
+    is_due!("?4", "?3"),
+    " AND ",
+    turn_ms!("?3"),
+    " > ?3 AND ifnull(claimed_until_ms, 0) <= ?3 AND ",
+    in_order!()
 );
 
 /// Which rows [`SqliteStore::readmit`] changes.
@@ -304,7 +337,7 @@ impl SqliteStore {
 
     /// Where all that is sent of an alert stands: the webhook first.
     pub(in crate::store) async fn notices(&self, alert_id: &AlertId) -> Result<Vec<OutboxRow>, StoreError> {
-        const COLUMNS: &str = "target, event, format, state, attempts, due_ms, claimed_until_ms, last_status, \
+        const COLUMNS: &str = "target, event, format, state, attempts, due_ms, turn_ms, claimed_until_ms, last_status, \
                                last_error, settled_ms, body";
         let mut conn = self.conn().await?;
         let mut all = Vec::new();
@@ -323,7 +356,7 @@ impl SqliteStore {
     }
 
     fn outbox_row(&self, row: StatusRow) -> Result<OutboxRow, StoreError> {
-        let (target, event, format, state, attempts, due, claimed_until, status, last_error, settled, body) = row;
+        let (target, event, format, state, attempts, due, turn, claimed_until, status, last_error, settled, body) = row;
         let state = OutboxState::of(&state).ok_or_else(|| self.bad_row("outbox", format!("state {state:?}")))?;
         let event = NoticeEvent::of(&event).ok_or_else(|| self.bad_row("outbox", format!("event {event:?}")))?;
         Ok(OutboxRow {
@@ -333,6 +366,7 @@ impl SqliteStore {
             state,
             attempts: count(attempts),
             due_ms: uint(due),
+            turn_ms: uint(turn),
             claimed_until_ms: claimed_until.map(uint),
             last_status: status.and_then(|status| u16::try_from(status).ok()),
             last_error,
@@ -379,6 +413,24 @@ impl SqliteStore {
             .bind(reach.signs)
             .bind(reach.secrets_text())
             .bind(int(now_ms))
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        Ok(next.map(uint))
+    }
+
+    pub(in crate::store) async fn next_turn(
+        &self,
+        reach: &Reach,
+        due_by_ms: u64,
+        now_ms: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut conn = self.conn().await?;
+        let next: Option<i64> = sqlx::query_scalar(NEXT_TURN)
+            .bind(reach.signs)
+            .bind(reach.secrets_text())
+            .bind(int(now_ms))
+            .bind(int(due_by_ms))
             .fetch_one(&mut *conn)
             .await
             .map_err(|error| self.failed(&error))?;

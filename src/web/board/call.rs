@@ -10,6 +10,7 @@ use axum::response::Response;
 use super::card::{Line, caller, key, need};
 use crate::clock::unix_ms;
 use crate::store::live::{BoardRow, LiveTurn};
+use crate::store::review::Concern;
 use crate::web::call::Turn;
 use crate::web::pages::{Frame, Trouble, page};
 use crate::web::state::Review;
@@ -42,7 +43,8 @@ pub(in crate::web) async fn call(
     let snapshot = review.board.now(&review.store).await?;
     let row = snapshot.rows.iter().find(|row| key(row) == wanted).ok_or(Trouble::Nothing)?;
     let turns = review.store.last_turns(&row.call.room_name, &row.call.session_id).await?;
-    review.store.audit(&visitor.user.name, "call", None, unix_ms()).await?;
+    let concern = Concern::Call { room_name: &row.call.room_name, session_id: &row.call.session_id };
+    review.store.audit(&visitor.user.name, "call", concern, unix_ms()).await?;
     let (class, need) = need(row);
     let template = CallPage {
         frame: Frame::of(&visitor, &review),

@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::search::Search;
 use super::snapshot::{EVERY, Shown};
 use crate::clock::unix_ms;
+use crate::store::review::Concern;
 use crate::web::pages::Trouble;
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
@@ -57,7 +58,7 @@ pub(in crate::web) async fn events(
 ) -> Result<Response, Trouble> {
     // Asked once, so that what cannot be looked for is an error and no stream.
     search.page()?;
-    review.store.audit(&visitor.user.name, "board", None, unix_ms()).await?;
+    review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;
     let sse = Sse::new(moves(review, search)).keep_alive(KeepAlive::default());
     Ok(sse.into_response())
 }

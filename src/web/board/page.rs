@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::search::Search;
 use super::snapshot::Shown;
 use crate::clock::unix_ms;
+use crate::store::review::Concern;
 use crate::web::pages::{Frame, Trouble, page};
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
@@ -32,7 +33,7 @@ pub(in crate::web) async fn board(
     Query(search): Query<Search>,
 ) -> Result<Response, Trouble> {
     let shown = review.board.now(&review.store).await?.shown(&search)?;
-    review.store.audit(&visitor.user.name, "board", None, unix_ms()).await?;
+    review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;
     let template = BoardPage {
         frame: Frame::of(&visitor, &review),
         before: (shown.page > 1).then(|| search.of_page(shown.page - 1)),
