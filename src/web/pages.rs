@@ -147,6 +147,12 @@ pub(super) async fn style() -> Response {
     (headers, STYLE).into_response()
 }
 
+/// A script, as browsers get it.
+pub(super) fn javascript(text: &'static str) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
+    (headers, text).into_response()
+}
+
 pub(super) async fn nowhere() -> Trouble {
     Trouble::Nothing
 }

@@ -101,7 +101,7 @@ pub(super) fn need(row: &BoardRow) -> (&'static str, &'static str) {
 }
 
 /// What is done about a call, in words.
-fn action(row: &BoardRow) -> String {
+pub(super) fn action(row: &BoardRow) -> String {
     let Some(alert) = &row.call.alert else { return String::new() };
     let mut said = format!("{}: {}", alert.severity.name(), doing(alert));
     match alert.delivery {

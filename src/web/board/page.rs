@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 
 use super::search::Search;
 use super::snapshot::Shown;
 use crate::clock::unix_ms;
 use crate::store::review::Concern;
-use crate::web::pages::{Frame, Trouble, page};
+use crate::web::pages::{Frame, Trouble, javascript, page};
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
 
@@ -45,6 +45,5 @@ pub(in crate::web) async fn board(
 }
 
 pub(in crate::web) async fn script() -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
-    (headers, SCRIPT).into_response()
+    javascript(SCRIPT)
 }

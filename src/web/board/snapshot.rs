@@ -62,6 +62,11 @@ impl Board {
 }
 
 impl Snapshot {
+    /// The call of this key.
+    pub(super) fn of_key(&self, wanted: &str) -> Option<&BoardRow> {
+        self.rows.iter().find(|row| key(row) == wanted)
+    }
+
     /// The calls that are looked for, and among them those of the page.
     pub(super) fn part(&self, search: &Search) -> Result<Part<'_>, BadField> {
         let wanted = search.wanted();
@@ -161,6 +166,27 @@ mod tests {
 
     fn search(query: &str) -> Search {
         serde_json::from_value(serde_json::json!({"q": query})).unwrap()
+    }
+
+    #[tokio::test]
+    async fn however_many_look_the_calls_are_read_once_a_period() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = folder.path().join("store.db").to_str().unwrap().parse().unwrap();
+        let (store, board) = (Store::open(&url).await.unwrap(), Board::default());
+        let began = Instant::now();
+        let mut read: Vec<Arc<Snapshot>> = Vec::new();
+        for _ in 0..3 {
+            let looks = (0..50).map(|_| board.now(&store));
+            for snapshot in futures_util::future::join_all(looks).await {
+                let snapshot = snapshot.unwrap();
+                if !read.iter().any(|known| Arc::ptr_eq(known, &snapshot)) {
+                    read.push(snapshot);
+                }
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+        let periods = began.elapsed().as_millis() / (EVERY.as_millis() * 9 / 10) + 1;
+        assert!((3..=periods).contains(&(read.len() as u128)), "read {} times in {periods} periods", read.len());
     }
 
     #[test]
