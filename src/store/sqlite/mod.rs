@@ -9,6 +9,7 @@
 mod alerts;
 mod batch;
 mod desk;
+mod due;
 mod error;
 mod file;
 mod list;
