@@ -32,7 +32,7 @@ mod url;
 pub mod whole;
 
 pub use self::error::{StoreError, StoreProblem};
-use self::live::{BoardRow, LiveTurn};
+use self::live::{BoardRow, LiveTurn, Standing};
 pub use self::rows::{
     Attempted, Change, Claim, LEASE_SLACK_MS, Needs, OutboxRow, OutboxState, Parcel, Reach, StoredAlert, StoredSession,
 };
@@ -304,14 +304,34 @@ impl Store {
         }
     }
 
-    /// All calls in progress, those first that need somebody. Whose process was killed is there for a quarter of an hour.
+    /// Where all calls in progress stand, those first that need somebody. Whose process was killed is there for a quarter of an
+    /// hour.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn standings(&self, now_ms: u64) -> Result<Vec<Standing>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.standings(now_ms).await,
+        }
+    }
+
+    /// Those of these calls that are still in progress, in their order, with all that is shown of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn in_progress(&self, wanted: &[&Standing]) -> Result<Vec<BoardRow>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.in_progress(wanted).await,
+        }
+    }
+
+    /// All calls in progress, with all that is shown of them.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn board(&self, now_ms: u64) -> Result<Vec<BoardRow>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.board(now_ms).await,
-        }
+        let standings = self.standings(now_ms).await?;
+        self.in_progress(&standings.iter().collect::<Vec<_>>()).await
     }
 
     /// The caller's last turns in a call in progress; none where words are not kept, and once it is over.

@@ -197,7 +197,11 @@ async fn ask_all(file: &Path, now_ms: u64) {
     let all: Vec<LiveChange> = (0..LIVE).map(live).collect();
     let mut board = store.live();
     board.tell(&all, unix_ms()).await.unwrap();
-    ask!(file, "the board", |store| store.board(unix_ms()).await.unwrap().len());
+    ask!(file, "the board, of which a hundred are shown", |store| {
+        let calls = store.standings(unix_ms()).await.unwrap();
+        store.in_progress(&calls.iter().take(100).collect::<Vec<_>>()).await.unwrap();
+        calls.len()
+    });
     board.leave().await.unwrap();
 }
 

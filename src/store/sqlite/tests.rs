@@ -14,8 +14,7 @@ use crate::config::targets::NotifyFormat;
 use crate::store::behaviour::{Fresh, NOW, all, behaves, decided, outgoing};
 use crate::store::live::tests::call;
 use crate::store::live::{LiveCall, LiveChange};
-use crate::store::review::Concern;
-use crate::store::rows::{Change, Reach};
+use crate::store::rows::Reach;
 use crate::store::url::Place;
 
 /// A folder for a store, which goes with it.
@@ -306,9 +305,9 @@ async fn calls_in_progress_that_lay_in_the_store_leave_no_word_in_it() {
     let mut old = of_today(&folder.file()).await;
     let store = SqliteStore::open(&folder.file()).await.unwrap();
     write(&store, &alert("t3")).await;
-    assert!(store.board(NOW).await.unwrap().is_empty());
+    assert!(store.standings(NOW).await.unwrap().is_empty());
     store.live("new".to_owned()).tell(&[stands("a")], NOW).await.unwrap();
-    assert_eq!(store.board(NOW).await.unwrap().len(), 1);
+    assert_eq!(store.standings(NOW).await.unwrap().len(), 1);
     // What processes of before write goes on being written, though the board does not have it.
     let on_their_board = [
         "INSERT INTO live_hosts VALUES ('h', 1)",
@@ -317,7 +316,7 @@ async fn calls_in_progress_that_lay_in_the_store_leave_no_word_in_it() {
     for statement in BEFORE.iter().chain(&on_their_board) {
         sqlx::raw_sql(*statement).execute(&mut old).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
-    assert_eq!(store.board(NOW).await.unwrap().len(), 1);
+    assert_eq!(store.standings(NOW).await.unwrap().len(), 1);
     // And goes with what a caller said, whoever it was.
     store.erase("+15550123").await.unwrap();
     old.close().await.unwrap();
@@ -362,42 +361,10 @@ async fn a_board_that_is_no_file_of_ours_is_refused_and_left_as_it_was() {
     let told = store.live("host".to_owned()).tell(&[stands("a")], NOW).await.unwrap_err();
     assert_eq!(told.problem, StoreProblem::NotOurs);
     assert!(told.to_string().contains("store.db-live"), "{told}");
-    assert_eq!(store.board(NOW).await.unwrap_err().problem, StoreProblem::NotOurs);
+    assert_eq!(store.standings(NOW).await.unwrap_err().problem, StoreProblem::NotOurs);
     std::fs::remove_file(&file).unwrap();
     store.live("host".to_owned()).tell(&[stands("a")], NOW).await.unwrap();
-    assert_eq!(store.board(NOW).await.unwrap().len(), 1, "a new one is made by itself");
-}
-
-#[tokio::test]
-async fn who_looked_at_the_board_is_forgotten_with_what_is_old() {
-    let (_folder, store) = new_store().await;
-    for at in [NOW, NOW + 5] {
-        store.audit("dana", "board", Concern::Many, at).await.unwrap();
-    }
-    store.prune(NOW + 1).await.unwrap();
-    let left: Vec<i64> =
-        sqlx::query_scalar("SELECT at_ms FROM audit").fetch_all(&mut *store.conn().await.unwrap()).await.unwrap();
-    assert_eq!(left, [i64::try_from(NOW).unwrap() + 5]);
-}
-
-#[tokio::test]
-async fn who_looked_at_a_call_is_forgotten_with_its_caller() {
-    let (_folder, store) = new_store().await;
-    let started = |room: &str, caller: &str| Change::SessionStarted {
-        session_id: "s".to_owned(),
-        room_name: room.to_owned(),
-        caller: Some(caller.to_owned()),
-    };
-    store.apply(&[started("a", "+1 415 555 0123"), started("b", "+1 415 555 0199")], NOW).await;
-    for room_name in ["a", "b"] {
-        store.audit("dana", "call", Concern::Call { room_name, session_id: "s" }, NOW).await.unwrap();
-    }
-    store.erase("tel:+1-415-555-0123").await.unwrap();
-    let left: Vec<(String, String)> = sqlx::query_as("SELECT room_name, session_id FROM audit")
-        .fetch_all(&mut *store.conn().await.unwrap())
-        .await
-        .unwrap();
-    assert_eq!(left, [("b".to_owned(), "s".to_owned())]);
+    assert_eq!(store.standings(NOW).await.unwrap().len(), 1, "a new one is made by itself");
 }
 
 /// The places where somebody waits or waited for a turn.

@@ -1,8 +1,10 @@
-//! What the review pages ask: by which indexes it is answered, and that what a process of the version before wrote counts.
+//! What the review pages ask and leave behind: by which indexes it is answered, that what a process of the version before wrote
+//! counts, and how long who looked is known.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use super::list::listing;
+use super::live_reader::{BRIEFS, CALLS};
 use super::tests::new_store;
 use super::*;
 use crate::alert::payload::tests::alert;
@@ -11,7 +13,8 @@ use crate::alert::verdict::Verdict;
 use crate::alert::{AlertId, Rule, Severity};
 use crate::config::settings::ActionKind;
 use crate::store::behaviour::{Fresh, NOW, decided};
-use crate::store::review::{AlertFilter, SaidVerdict};
+use crate::store::review::{AlertFilter, Concern, SaidVerdict};
+use crate::store::rows::Change;
 
 #[tokio::test]
 async fn what_a_process_of_the_version_before_says_of_an_alert_is_counted_and_listed() {
@@ -39,11 +42,12 @@ async fn what_a_process_of_the_version_before_says_of_an_alert_is_counted_and_li
 
 /// What SQLite says that it does to answer a question.
 async fn plan(store: &SqliteStore, question: &str) -> String {
+    plan_on(&mut store.conn().await.unwrap(), question).await
+}
+
+async fn plan_on(conn: &mut SqliteConnection, question: &str) -> String {
     let rows: Vec<(i64, i64, i64, String)> =
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}")))
-            .fetch_all(&mut *store.conn().await.unwrap())
-            .await
-            .unwrap();
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}"))).fetch_all(conn).await.unwrap();
     rows.into_iter().map(|(.., step)| step).collect::<Vec<_>>().join("\n")
 }
 
@@ -142,4 +146,49 @@ async fn rates_are_answered_by_indexes_and_by_days() {
     asks_indexes_only(&store, rates::VERDICTS_BEFORE, looked_up).await;
     asks_indexes_only(&store, &rates::undelivered(), "INDEX outbox_undelivered").await;
     asks_indexes_only(&store, live::CLAIMS, "INDEX sqlite_autoindex_claims_1").await;
+}
+
+#[tokio::test]
+async fn the_board_reads_no_more_of_a_call_than_it_shows() {
+    let (_folder, store) = new_store().await;
+    let mut live = LiveFile::of_store(store.path()).connect().await.unwrap();
+    for (question, index) in [
+        (BRIEFS, "SEARCH calls USING COVERING INDEX calls_brief (host=?)"),
+        (CALLS, "SEARCH calls USING PRIMARY KEY (room_name=? AND session_id=?)"),
+    ] {
+        let plan = plan_on(&mut live, question).await;
+        assert!(plan.contains(index), "{index}: {question}\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn who_looked_at_the_board_is_forgotten_with_what_is_old() {
+    let (_folder, store) = new_store().await;
+    for at in [NOW, NOW + 5] {
+        store.audit("dana", "board", Concern::Many, at).await.unwrap();
+    }
+    store.prune(NOW + 1).await.unwrap();
+    let left: Vec<i64> =
+        sqlx::query_scalar("SELECT at_ms FROM audit").fetch_all(&mut *store.conn().await.unwrap()).await.unwrap();
+    assert_eq!(left, [i64::try_from(NOW).unwrap() + 5]);
+}
+
+#[tokio::test]
+async fn who_looked_at_a_call_is_forgotten_with_its_caller() {
+    let (_folder, store) = new_store().await;
+    let started = |room: &str, caller: &str| Change::SessionStarted {
+        session_id: "s".to_owned(),
+        room_name: room.to_owned(),
+        caller: Some(caller.to_owned()),
+    };
+    store.apply(&[started("a", "+1 415 555 0123"), started("b", "+1 415 555 0199")], NOW).await;
+    for room_name in ["a", "b"] {
+        store.audit("dana", "call", Concern::Call { room_name, session_id: "s" }, NOW).await.unwrap();
+    }
+    store.erase("tel:+1-415-555-0123").await.unwrap();
+    let left: Vec<(String, String)> = sqlx::query_as("SELECT room_name, session_id FROM audit")
+        .fetch_all(&mut *store.conn().await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(left, [("b".to_owned(), "s".to_owned())]);
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::card::{Line, action, caller, need};
 use super::moves::{News, Teller, moves};
+use super::snapshot::Snapshot;
 use crate::clock::unix_ms;
 use crate::store::StoreError;
 use crate::store::live::{BoardRow, LiveTurn};
@@ -31,13 +32,13 @@ struct CallPage<'a> {
     class: &'static str,
     need: &'static str,
     caller: String,
-    standing: Standing<'a>,
+    standing: CallStanding<'a>,
 }
 
 /// What moves of it.
 #[derive(Template)]
 #[template(path = "call_standing.html", config = "src/web/pages/askama.toml")]
-struct Standing<'a> {
+struct CallStanding<'a> {
     caller: String,
     alert: Option<&'a str>,
     facts: Vec<(&'static str, String)>,
@@ -49,7 +50,7 @@ struct Standing<'a> {
     at: String,
 }
 
-impl<'a> Standing<'a> {
+impl<'a> CallStanding<'a> {
     fn of(row: &'a BoardRow, turns: &[LiveTurn], at_ms: u64) -> Self {
         Self {
             caller: caller(row),
@@ -67,10 +68,16 @@ impl<'a> Standing<'a> {
 /// The call, and that somebody looks at it.
 async fn looked_at(review: &Review, visitor: &Visitor, wanted: &str) -> Result<(BoardRow, u64), Trouble> {
     let snapshot = review.board.now(&review.store).await?;
-    let row = snapshot.of_key(wanted).ok_or(Trouble::Nothing)?;
+    let row = row(review, &snapshot, wanted).await?.ok_or(Trouble::Nothing)?;
     let concern = Concern::Call { room_name: &row.call.room_name, session_id: &row.call.session_id };
     review.store.audit(&visitor.user.name, "call", concern, unix_ms()).await?;
-    Ok((row.clone(), snapshot.at_ms))
+    Ok((row, snapshot.at_ms))
+}
+
+/// The call of this key; none where it is over.
+async fn row(review: &Review, snapshot: &Snapshot, key: &str) -> Result<Option<BoardRow>, StoreError> {
+    let Some(standing) = snapshot.of_key(key) else { return Ok(None) };
+    Ok(review.store.in_progress(&[standing]).await?.pop())
 }
 
 pub(in crate::web) async fn call(
@@ -82,7 +89,7 @@ pub(in crate::web) async fn call(
     let turns = review.store.last_turns(&row.call.room_name, &row.call.session_id).await?;
     let (class, need) = need(&row);
     let frame = Frame::of(&visitor, &review);
-    let standing = Standing::of(&row, &turns, at_ms);
+    let standing = CallStanding::of(&row, &turns, at_ms);
     let template = CallPage { frame, key: &wanted, class, need, caller: caller(&row), standing };
     Ok(page(StatusCode::OK, &template))
 }
@@ -96,20 +103,20 @@ struct Looks {
 impl Teller for Looks {
     async fn news(&mut self, review: &Review) -> Result<News, StoreError> {
         let snapshot = review.board.now(&review.store).await?;
-        let Some(row) = snapshot.of_key(&self.key) else {
+        let Some(row) = row(review, &snapshot, &self.key).await? else {
             let over = "The call is over: this is how it stood last.";
             return Ok(News::Last(Event::default().event("over").data(over)));
         };
-        if self.told.as_ref() == Some(row) {
+        if self.told.as_ref() == Some(&row) {
             return Ok(News::Nothing);
         }
         let turns = review.store.last_turns(&row.call.room_name, &row.call.session_id).await?;
-        let (class, need) = need(row);
-        let html = Standing::of(row, &turns, snapshot.at_ms).render().unwrap_or_else(|error| {
+        let (class, need) = need(&row);
+        let html = CallStanding::of(&row, &turns, snapshot.at_ms).render().unwrap_or_else(|error| {
             tracing::error!(%error, "a call could not be shown");
             String::new()
         });
-        self.told = Some(row.clone());
+        self.told = Some(row);
         let news = json!({"class": class, "says": need, "html": html});
         Ok(News::Some(Event::default().event("call").data(news.to_string())))
     }

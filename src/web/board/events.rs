@@ -47,14 +47,15 @@ impl Told {
 /// Somebody who looks at a part of the board.
 struct Looks {
     search: Search,
+    page: usize,
     told: Told,
 }
 
 impl Teller for Looks {
     async fn news(&mut self, review: &Review) -> Result<News, StoreError> {
         let snapshot = review.board.now(&review.store).await?;
-        let news = snapshot.shown(&self.search).ok().and_then(|shown| self.told.news(&shown));
-        Ok(news.map_or(News::Nothing, News::Some))
+        let shown = snapshot.shown(&review.store, &self.search, self.page).await?;
+        Ok(self.told.news(&shown).map_or(News::Nothing, News::Some))
     }
 
     fn forget(&mut self) {
@@ -68,8 +69,8 @@ pub(in crate::web) async fn events(
     Query(search): Query<Search>,
 ) -> Result<Response, Trouble> {
     // Asked once, so that what cannot be looked for is an error and no stream.
-    search.page()?;
+    let page = search.page()?;
     review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;
-    let sse = Sse::new(moves(review, Looks { search, told: Told::default() })).keep_alive(KeepAlive::default());
-    Ok(sse.into_response())
+    let looks = Looks { search, page, told: Told::default() };
+    Ok(Sse::new(moves(review, looks)).keep_alive(KeepAlive::default()).into_response())
 }

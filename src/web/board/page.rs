@@ -32,7 +32,8 @@ pub(in crate::web) async fn board(
     visitor: Visitor,
     Query(search): Query<Search>,
 ) -> Result<Response, Trouble> {
-    let shown = review.board.now(&review.store).await?.shown(&search)?;
+    let wanted = search.page()?;
+    let shown = review.board.now(&review.store).await?.shown(&review.store, &search, wanted).await?;
     review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;
     let template = BoardPage {
         frame: Frame::of(&visitor, &review),
