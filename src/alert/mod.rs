@@ -80,6 +80,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, the least first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
     /// The severity's name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -109,6 +112,9 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Streak, Self::Sustained, Self::HumanRequest, Self::Trajectory, Self::Tool];
+
     /// The rule's name, as in alerts and events.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -31,6 +31,9 @@ use crate::web::health::Health;
 /// Webhooks of one pass.
 const MAX_PASS: usize = 100_000;
 
+/// How long a single pass waits for its turns where nobody says, in seconds: some fifty at Slack.
+const WAIT_S: u64 = 60;
+
 /// How long to sleep at most before the outbox is looked at again, as other processes put alerts into it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 ///
 /// A webhook goes by the settings of the call that it tells of. Where settings with sentimentNotifyWebhook are given here,
 /// their sentimentWebhookAllow takes the place of an earlier one, and what that one refused is sent.
+///
+/// Slack takes one alert a second at an address, Teams four, PagerDuty two, of all processes that share the store. A single
+/// pass waits a minute for its turns (--wait); what is left then stays in the outbox for the next one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The signing secret comes from SIDECAR_WEBHOOK_SECRET, or from the file that
@@ -68,6 +74,10 @@ pub struct DeliverArgs {
     /// Send what is due now, then end (the default).
     #[arg(long, group = "when")]
     once: bool,
+    /// Let a single pass wait so long for its turns at places that take one alert every so often; 0 leaves them to the next.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["until_empty", "every"], default_value_t = WAIT_S,
+        value_parser = clap::value_parser!(u64).range(0..=3_600))]
+    wait: u64,
     /// Wait for what is held or to be retried as well, until the outbox is empty.
     #[arg(long, group = "when")]
     until_empty: bool,
@@ -155,10 +165,13 @@ impl Courier {
             self.deliverer.readmit(outgoing).await?;
         }
         let deadline = tokio::time::Instant::now() + Duration::from_secs(args.for_s);
+        // Whoever looks again comes for what waits then, and has nothing else wait for it.
+        let again = args.every.is_some() || args.until_empty;
+        let patience = Duration::from_secs(if again { 0 } else { args.wait });
         loop {
-            self.pass().await?;
+            self.pass(patience).await?;
             let pause = if let Some(seconds) = args.every {
-                Duration::from_secs(seconds)
+                self.next_turn().await?.unwrap_or(Duration::MAX).min(Duration::from_secs(seconds))
             } else if args.until_empty {
                 match self.store.next_due(&self.deliverer.reach().await?, (self.clock)()).await? {
                     Some(due_ms) => Duration::from_millis(due_ms.saturating_sub((self.clock)())).min(LOOK_AGAIN),
@@ -178,12 +191,19 @@ impl Courier {
         }
     }
 
-    /// Attempts everything that is due, once.
-    async fn pass(&mut self) -> Result<(), Failure> {
+    /// How long until the next turn of what waits for one.
+    async fn next_turn(&self) -> Result<Option<Duration>, StoreError> {
+        let now_ms = (self.clock)();
+        let turn_ms = self.store.next_turn(&self.deliverer.reach().await?, now_ms, now_ms).await?;
+        Ok(turn_ms.map(|turn_ms| Duration::from_millis(turn_ms.saturating_sub(now_ms))))
+    }
+
+    /// Attempts everything that is due, once, and waits so long for its turns.
+    async fn pass(&mut self, patience: Duration) -> Result<(), Failure> {
         let (mut tally, mut written) = (self.tally, Ok(()));
         let swept: Result<usize, StoreError> = self
             .deliverer
-            .sweep_until(MAX_PASS, &self.stop, |claim, result| {
+            .sweep_within(patience, MAX_PASS, &self.stop, |claim, result| {
                 tally.count(result);
                 delivered(&self.meter, result);
                 if written.is_ok() {

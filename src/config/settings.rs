@@ -35,6 +35,9 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Transfer, Self::Notify, Self::Flag];
+
     /// The action's name.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
+use super::pace::Pace;
 use super::schedule::{Answer, Jitter, Schedule, Verdict};
 use super::send::Sender;
 use super::sign::Signer;
@@ -23,6 +24,9 @@ use crate::tls::Authorities;
 /// How many attempts one process makes at a time, so that a slow receiver does not hold up the others.
 const AT_ONCE: usize = 16;
 
+/// How long one who waits for turns leaves what becomes due meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long until a store that failed is asked again, in ms.
 const STORE_RETRY_MS: u64 = 5_000;
 
@@ -32,6 +36,8 @@ pub struct Deliverer {
     sender: Sender,
     clock: Clock,
     schedule: Schedule,
+    /// For what goes past the store, which knows whose turn it is otherwise.
+    pace: Pace,
 }
 
 impl std::fmt::Debug for Deliverer {
@@ -46,7 +52,7 @@ impl Deliverer {
     #[must_use]
     pub fn new(store: Store, signer: Option<Signer>, clock: Clock, authorities: Authorities) -> Self {
         let sender = Sender::new(signer, TargetSecrets::default(), Arc::clone(&clock), authorities);
-        Self { store, sender, clock, schedule: Schedule::default() }
+        Self { store, sender, clock, schedule: Schedule::default(), pace: Pace::default() }
     }
 
     /// Sends to those places too whose URL or key is among these.
@@ -130,15 +136,60 @@ impl Deliverer {
         &self,
         limit: usize,
         stop: &CancellationToken,
+        each: impl FnMut(&Claim, &DeliveryResult) + Send,
+    ) -> Result<usize, StoreError> {
+        self.sweep_within(Duration::ZERO, limit, stop, each).await
+    }
+
+    /// As [`Deliverer::sweep_until`], and waits for turns at places that take one message every so often, as long as the next
+    /// one comes within this time. What becomes due meanwhile is attempted too.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store failed; attempts in hand were finished first.
+    pub async fn sweep_within(
+        &self,
+        patience: Duration,
+        limit: usize,
+        stop: &CancellationToken,
         mut each: impl FnMut(&Claim, &DeliveryResult) + Send,
     ) -> Result<usize, StoreError> {
-        // What is put off in this sweep is not due by then, so each is attempted once.
+        // What is to be tried again in this sweep is not due by then, so each is attempted once.
         let due_by_ms = (self.clock)();
+        let until_ms = due_by_ms.saturating_add(millis(patience));
         // Reading takes no lock. Thousands of processes look, and there is seldom anything to claim.
         let reach = self.reach().await?;
-        if self.store.next_due(&reach, due_by_ms).await?.is_none_or(|due_ms| due_ms > due_by_ms) {
+        if self.store.next_due(&reach, due_by_ms).await?.is_none_or(|due_ms| due_ms > until_ms) {
             return Ok(0);
         }
+        let mut begun = 0;
+        loop {
+            begun += self.sweep_once(due_by_ms, &reach, limit - begun, stop, &mut each).await?;
+            if patience.is_zero() || begun >= limit || stop.is_cancelled() {
+                return Ok(begun);
+            }
+            let now_ms = (self.clock)();
+            match self.store.next_turn(&reach, due_by_ms, now_ms).await? {
+                Some(turn_ms) if turn_ms <= until_ms => {
+                    let wait = Duration::from_millis(turn_ms.saturating_sub(now_ms)).min(LOOK_AGAIN);
+                    tokio::select! {
+                        () = stop.cancelled() => return Ok(begun),
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                }
+                _ => return Ok(begun),
+            }
+        }
+    }
+
+    /// Attempts, once each, what was due by then and whose turn it is or soon will be.
+    async fn sweep_once(
+        &self,
+        due_by_ms: u64,
+        reach: &Reach,
+        limit: usize,
+        stop: &CancellationToken,
+        mut each: impl FnMut(&Claim, &DeliveryResult) + Send,
+    ) -> Result<usize, StoreError> {
         let mut in_hand = FuturesUnordered::new();
         let mut begun = 0;
         let mut dry = Ok(false);
@@ -146,7 +197,7 @@ impl Deliverer {
             let room = AT_ONCE.saturating_sub(in_hand.len()).min(limit - begun);
             if room > 0 && dry == Ok(false) && !stop.is_cancelled() {
                 let wanted = u32::try_from(room).unwrap_or(u32::MAX);
-                let mut claim = pin!(self.store.claim_due(wanted, &reach, due_by_ms, (self.clock)()));
+                let mut claim = pin!(self.store.claim_due(wanted, reach, due_by_ms, (self.clock)()));
                 // The attempts in hand share the store's connection with the claim: one that has it and is not polled
                 // would keep it for ever.
                 let claimed = loop {
@@ -174,8 +225,8 @@ impl Deliverer {
         }
     }
 
-    /// Sends an alert that the store would not take, by the same schedule for as long as this process lives; tells each
-    /// attempt's result. An alert of shadow mode is never sent.
+    /// Sends an alert that the store would not take, by the same schedule for as long as this process lives, in turn with the
+    /// others of this process where a place takes one message every so often; tells each attempt's result. An alert of shadow mode is never sent.
     pub async fn send_unstored(
         &self,
         alert: &Alert,
@@ -195,6 +246,7 @@ impl Deliverer {
         let mut attempt = 1;
         loop {
             let timeout = Duration::from_millis(outgoing.timeout_ms);
+            self.pace.turn(outgoing).await;
             let answer = self.sender.post(&alert.id, &parcel, event, outgoing, timeout).await;
             let verdict = self.schedule.judge(attempt, &answer, Jitter::random());
             let result = result_of(&verdict, attempt);
@@ -266,9 +318,11 @@ impl Deliverer {
                 DeliveryResult::Retry { detail: "it waits for the outcome of a transfer".to_owned(), in_ms, attempts }
             }
             OutboxState::Pending => {
+                let now_ms = (self.clock)();
                 let detail = match row.claimed_until_ms {
                     // A claim whose time is over is nobody's; then it is something else that we lack.
-                    Some(until_ms) if until_ms > (self.clock)() => "another process is at it".to_owned(),
+                    Some(until_ms) if until_ms > now_ms => "another process is at it".to_owned(),
+                    _ if row.waits_for_its_turn(now_ms).is_some() => "it waits for its turn".to_owned(),
                     _ => error.unwrap_or_else(|| "it is not due yet".to_owned()),
                 };
                 DeliveryResult::Retry { detail, in_ms, attempts }

@@ -11,6 +11,7 @@ pub mod deliver;
 mod format;
 pub mod guard;
 mod http;
+mod pace;
 pub mod schedule;
 pub mod send;
 pub mod sign;

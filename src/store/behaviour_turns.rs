@@ -67,6 +67,31 @@ pub(super) async fn a_burst_to_one_place_is_spread_over_all_processes_and_holds_
     }
 }
 
+pub(super) async fn one_pass_waits_for_its_turns_and_tries_nothing_twice(fresh: impl Fresh) {
+    const MANY: usize = 50;
+    let store = fresh.open().await;
+    let slack = place("slack", NotifyFormat::Slack, None);
+    let ids = burst(&store, MANY, &slack).await;
+    let (mut begun, mut now) = (Vec::new(), NOW);
+    loop {
+        for claim in store.claim_due(16, &all(), NOW, now).await.unwrap() {
+            let at_ms = claim.begin_ms;
+            // The first of them is to be tried again, which is not in this pass.
+            let retry = Attempted::Retry { at_ms: at_ms + 1_000, status: Some(503), detail: "busy".to_owned() };
+            let result = if claim.alert_id == ids[0] { retry } else { Attempted::Delivered { status: 200 } };
+            assert!(store.attempted(&claim, &result, at_ms).await.unwrap());
+            begun.push((at_ms - NOW) / 1_000);
+        }
+        match store.next_turn(&all(), NOW, now).await.unwrap() {
+            Some(turn_ms) => now = turn_ms,
+            None => break,
+        }
+    }
+    assert_eq!(begun, (0..MANY as u64).collect::<Vec<_>>(), "one a second, and each once");
+    assert_eq!(store.pending_count().await.unwrap(), 1);
+    assert_eq!(store.next_due(&all(), now).await.unwrap(), Some(NOW + 1_000));
+}
+
 pub(super) async fn what_is_put_off_is_sent_by_whoever_comes_then(fresh: impl Fresh) {
     let store = fresh.open().await;
     let ids = burst(&store, 6, &place("slack", NotifyFormat::Slack, None)).await;
@@ -78,7 +103,9 @@ pub(super) async fn what_is_put_off_is_sent_by_whoever_comes_then(fresh: impl Fr
     assert_eq!(begun, [Some(0), Some(1_000), Some(2_000), Some(3_000), None, None]);
     let put_off = store.notices(&ids[5]).await.unwrap();
     assert_eq!((put_off[0].state, put_off[0].attempts), (OutboxState::Pending, 0));
-    assert_eq!(put_off[0].due_ms, NOW + 4_000);
+    assert_eq!((put_off[0].due_ms, put_off[0].turn_ms), (NOW, NOW + 4_000));
+    assert_eq!(put_off[0].waits_for_its_turn(NOW), Some(NOW + 4_000));
+    assert_eq!(put_off[0].waits_for_its_turn(NOW + 4_000), None);
     assert!(store.claim(&ids[5], "slack", &all(), NOW + 3_999).await.unwrap().is_none());
     let claim = store.claim(&ids[5], "slack", &all(), NOW + 4_000).await.unwrap().unwrap();
     assert_eq!((claim.begin_ms, claim.attempt), (NOW + 4_000, 1));

@@ -146,6 +146,77 @@ impl LiveChange {
     }
 }
 
+/// What tells where a call stands on the board, and by what it is found there. `Debug` shows nobody's number or name.
+#[derive(Clone, PartialEq)]
+pub struct Brief {
+    /// The room.
+    pub room_name: String,
+    /// The session.
+    pub session_id: String,
+    /// When the sidecar attached to it, Unix time in ms.
+    pub started_ms: u64,
+    /// The caller's name.
+    pub name: Option<String>,
+    /// The caller's number.
+    pub number: Option<String>,
+    /// So many low turns in a row escalate.
+    pub window: u32,
+    /// So many there are.
+    pub streak: u32,
+    /// Whether the last turn that counts is low.
+    pub low: bool,
+    /// Whether a human has the caller.
+    pub with_human: bool,
+    /// The last rating.
+    pub last: Option<Sentiment>,
+    /// Its last escalation.
+    pub alert: Option<LiveAlert>,
+}
+
+/// [`Brief`] without room and session, in its order, as JSON.
+type BriefText = (u64, Option<String>, Option<String>, u32, u32, bool, bool, Option<Sentiment>, Option<LiveAlert>);
+
+impl Brief {
+    /// What was read of a call of this room and session.
+    pub(super) fn read(room_name: String, session_id: String, text: &str) -> serde_json::Result<Self> {
+        let (started_ms, name, number, window, streak, low, with_human, last, alert) =
+            serde_json::from_str::<BriefText>(text)?;
+        Ok(Self { room_name, session_id, started_ms, name, number, window, streak, low, with_human, last, alert })
+    }
+}
+
+impl fmt::Debug for Brief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Brief")
+            .field("room_name", &self.room_name)
+            .field("session_id", &self.session_id)
+            .field("streak", &self.streak)
+            .field("alert", &self.alert)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LiveCall {
+    /// What tells where it stands on the board.
+    #[must_use]
+    pub fn brief(&self) -> Brief {
+        let caller = self.caller.as_ref();
+        Brief {
+            room_name: self.room_name.clone(),
+            session_id: self.session_id.clone(),
+            started_ms: self.started_ms,
+            name: caller.and_then(|caller| caller.name.clone()),
+            number: caller.and_then(|caller| caller.number.clone()),
+            window: self.window,
+            streak: self.streak,
+            low: self.low,
+            with_human: self.with_human,
+            last: self.ratings.last().copied(),
+            alert: self.alert.clone(),
+        }
+    }
+}
+
 impl fmt::Debug for LiveCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LiveCall")
@@ -158,7 +229,20 @@ impl fmt::Debug for LiveCall {
     }
 }
 
-/// A call on the board.
+/// Where a call stands on the board.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// The call.
+    pub brief: Brief,
+    /// Whether its process lives.
+    pub watched: bool,
+    /// Who looks after its alert.
+    pub claimed: Option<Claimed>,
+    /// What it needs.
+    pub need: Need,
+}
+
+/// A call as the board shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BoardRow {
     /// The call.
@@ -198,7 +282,7 @@ pub enum Need {
 impl Need {
     /// What a call needs, given whether its process lives and somebody looks after it.
     #[must_use]
-    pub fn of(call: &LiveCall, watched: bool, claimed: bool) -> Self {
+    pub fn of(call: &Brief, watched: bool, claimed: bool) -> Self {
         let alert = call.alert.as_ref().filter(|alert| !alert.shadow);
         if call.with_human || (alert.is_some() && claimed) {
             return Self::InHand;
@@ -229,22 +313,32 @@ impl LiveAlert {
     }
 }
 
-impl BoardRow {
+impl Standing {
     /// A call as the board has it, whose process last gave a sign of life at `seen_ms`. One of a time that lies far
     /// ahead is from before the clock was put back: whoever lives has given another one within half a minute.
-    pub(super) fn new(call: LiveCall, seen_ms: u64, claimed: Option<Claimed>, now_ms: u64) -> Self {
+    pub(super) fn new(brief: Brief, seen_ms: u64, claimed: Option<Claimed>, now_ms: u64) -> Self {
         let watched = now_ms.abs_diff(seen_ms) < SILENT_MS;
-        let need = Need::of(&call, watched, claimed.is_some());
-        Self { call, watched, claimed, need }
+        let need = Need::of(&brief, watched, claimed.is_some());
+        Self { brief, watched, claimed, need }
     }
 
-    /// Where it stands: those that need most come first, the longest call before others like it.
-    pub(super) fn place(&self) -> impl Ord + use<> {
-        let severity = self.call.alert.as_ref().filter(|alert| !alert.shadow).map(|alert| alert.severity);
-        let last = self.call.ratings.last().map_or(100, |rating| (rating.value() * 10.0) as u32);
-        let streak = std::cmp::Reverse(self.call.streak);
-        let key = (self.call.started_ms, self.call.room_name.clone(), self.call.session_id.clone());
-        (self.need, std::cmp::Reverse(severity), streak, last, key)
+    /// Before which others it stands: those that need most come first, the longest call before others like it.
+    pub(super) fn place(&self) -> impl Ord {
+        let brief = &self.brief;
+        let severity = brief.alert.as_ref().filter(|alert| !alert.shadow).map(|alert| alert.severity);
+        let last = brief.last.map_or(100, |rating| (rating.value() * 10.0) as u32);
+        let key = (brief.started_ms, &brief.room_name, &brief.session_id);
+        (self.need, std::cmp::Reverse(severity), std::cmp::Reverse(brief.streak), last, key)
+    }
+
+    /// The call itself, as it was read a moment later.
+    pub(super) fn with(&self, call: LiveCall) -> BoardRow {
+        let brief = call.brief();
+        // Nobody has taken an alert that has come since.
+        let id = |alert: &Option<LiveAlert>| alert.as_ref().map(|alert| alert.id.clone());
+        let claimed = self.claimed.clone().filter(|_| id(&brief.alert) == id(&self.brief.alert));
+        let need = Need::of(&brief, self.watched, claimed.is_some());
+        BoardRow { call, watched: self.watched, claimed, need }
     }
 }
 
@@ -316,20 +410,20 @@ pub(super) mod tests {
             (LiveCall { window: 1, ..calm.clone() }, true, false, Need::Nothing),
         ];
         for (call, watched, claimed, need) in cases {
-            assert_eq!(Need::of(&call, watched, claimed), need, "{call:?}");
+            assert_eq!(Need::of(&call.brief(), watched, claimed), need, "{call:?}");
         }
         let mut shadowed = flagged("shadow");
         shadowed.alert.iter_mut().for_each(|alert| alert.shadow = true);
-        assert_eq!(Need::of(&shadowed, true, false), Need::Eye, "what is not done leaves the call as it is");
+        assert_eq!(Need::of(&shadowed.brief(), true, false), Need::Eye, "what is not done leaves the call as it is");
         let mut rows = [calm, flagged("later"), LiveCall { started_ms: 4, ..flagged("sooner") }]
-            .map(|call| BoardRow::new(call, 1_000, None, 1_000));
-        rows.sort_by_cached_key(BoardRow::place);
-        assert_eq!(rows.each_ref().map(|row| row.call.room_name.as_str()), ["sooner", "later", "calm"]);
+            .map(|call| Standing::new(call.brief(), 1_000, None, 1_000));
+        rows.sort_by(|one, other| one.place().cmp(&other.place()));
+        assert_eq!(rows.each_ref().map(|row| row.brief.room_name.as_str()), ["sooner", "later", "calm"]);
     }
 
     #[test]
     fn debug_shows_neither_number_nor_words() {
-        let shown = format!("{:?}", call("room", 1));
+        let shown = format!("{:?} {:?}", call("room", 1), call("room", 1).brief());
         assert!(!shown.contains("415") && !shown.contains("hello"), "{shown}");
     }
 }

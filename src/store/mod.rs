@@ -2,7 +2,8 @@
 //!
 //! [`Store`] is what the rest of the program knows, and its documentation is what a backend keeps: what is said to be
 //! written is durable when the method returns, and processes that share a store never see half of a write. What is stored
-//! is in `rows.rs`, with every rule that holds whatever keeps it. `sqlite/` is the one backend, and the only place that
+//! is in `rows.rs`, with every rule that holds whatever keeps it; what people ask and tell is in `desk.rs`, and what processes tell
+//! of calls in progress in `teller.rs`. `sqlite/` is the one backend, and the only place that
 //! knows SQL.
 //!
 //! Another backend is a folder beside it, a scheme of [`StoreUrl`], and a variant of `Backend` with the methods of
@@ -11,35 +12,38 @@
 #[cfg(test)]
 mod behaviour;
 #[cfg(test)]
+mod behaviour_calls;
+#[cfg(test)]
 mod behaviour_live;
 #[cfg(test)]
 mod behaviour_review;
 #[cfg(test)]
 mod behaviour_turns;
 pub mod course;
+mod desk;
 mod error;
 pub mod live;
 pub mod review;
 mod rows;
 mod sqlite;
+mod teller;
 mod turn;
 mod url;
 pub mod whole;
 
 pub use self::error::{StoreError, StoreProblem};
-use self::live::{BoardRow, LiveChange, LiveTurn};
-use self::review::{
-    AlertFilter, Attempt, Audited, Claimed, Forgotten, Kept, LabelledCall, ListedAlert, Rates, SaidVerdict,
-};
+use self::live::{BoardRow, LiveTurn, Standing};
 pub use self::rows::{
     Attempted, Change, Claim, LEASE_SLACK_MS, Needs, OutboxRow, OutboxState, Parcel, Reach, StoredAlert, StoredSession,
 };
-use self::sqlite::{LiveWriter, SqliteStore};
+use self::sqlite::SqliteStore;
+pub use self::teller::Live;
+use self::teller::LiveBackend;
 use self::url::Place;
 pub use self::url::{NotAStore, StoreUrl};
+use crate::alert::AlertId;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::{StoreResult, StoreWrite};
-use crate::alert::{Alert, AlertId};
 
 /// The store of a host. Clones share its one connection, one use at a time: a future of this store that was begun must
 /// go on being polled (or be dropped) while another is awaited, or that one never gets its turn.
@@ -177,10 +181,11 @@ impl Store {
         }
     }
 
-    /// Claims up to `limit` rows within reach that were due by `due_by_ms`, those that are overdue longest first.
+    /// Claims up to `limit` rows within reach that were due by `due_by_ms` or, where nobody attempted them yet, are due now, those
+    /// that are overdue longest first.
     ///
     /// At a place that takes one message every so often ([`NotifyFormat::gap_ms`]) a claim begins when it is its turn, within
-    /// seconds; what would have to wait longer is put off.
+    /// seconds; what would have to wait longer is claimed later, and stays due.
     ///
     /// [`NotifyFormat::gap_ms`]: crate::config::targets::NotifyFormat::gap_ms
     ///
@@ -279,180 +284,13 @@ impl Store {
         }
     }
 
-    /// Up to `limit` alerts that a filter lets through, the latest first.
+    /// When it may be the next turn of what [`Store::claim_due`] would claim but for that it waits for its turn, Unix time in ms.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn alerts(&self, filter: &AlertFilter, limit: u32) -> Result<Vec<ListedAlert>, StoreError> {
+    pub async fn next_turn(&self, reach: &Reach, due_by_ms: u64, now_ms: u64) -> Result<Option<u64>, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.alerts(filter, limit).await,
-        }
-    }
-
-    /// The ids of alerts that begin so; two of them where there are more.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub async fn find(&self, beginning: &str) -> Result<Vec<AlertId>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.find(beginning).await,
-        }
-    }
-
-    /// What somebody said of an alert, if anybody did.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub async fn verdict(&self, alert_id: &AlertId) -> Result<Option<SaidVerdict>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.verdict(alert_id).await,
-        }
-    }
-
-    /// Keeps what somebody says of an alert, in place of what was said before. Whether the alert is there.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written.
-    pub async fn say(&self, alert_id: &AlertId, said: &SaidVerdict) -> Result<bool, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.say(alert_id, said).await,
-        }
-    }
-
-    /// Every attempt to tell somebody of an alert, first one first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub async fn attempts(&self, alert_id: &AlertId) -> Result<Vec<Attempt>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.attempts(alert_id).await,
-        }
-    }
-
-    /// Makes due at once, by a schedule that begins anew, what of an alert was not delivered (and what was, if
-    /// `delivered_too`), and queues it for those places of `outgoing` that it was not queued for. What is being attempted
-    /// at this moment is left alone. Returns how much is due.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written.
-    pub async fn resend(
-        &self,
-        alert: &Alert,
-        outgoing: &[Outgoing],
-        delivered_too: bool,
-        now_ms: u64,
-    ) -> Result<u64, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.resend(alert, outgoing, delivered_too, now_ms).await,
-        }
-    }
-
-    /// Calls since then of whose alerts somebody said something.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub async fn labelled(&self, since_ms: u64) -> Result<Vec<LabelledCall>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.labelled(since_ms).await,
-        }
-    }
-
-    /// Forgets alerts that were decided, and calls that ended, before then, with all that belongs to them, undelivered
-    /// webhooks included.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written.
-    pub async fn prune(&self, before_ms: u64) -> Result<Forgotten, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.prune(before_ms).await,
-        }
-    }
-
-    /// Forgets all calls of a caller (a number in any form) and their alerts, with all that belongs to them, so that they
-    /// are gone from the file as well. What a version wrote that did not know the caller stays.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written.
-    pub async fn erase(&self, caller: &str) -> Result<Forgotten, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.erase(caller).await,
-        }
-    }
-
-    /// Gives an alert to somebody to look after, unless somebody has it. Returns who has it; none where there is no such
-    /// alert.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written.
-    pub async fn take(&self, alert_id: &AlertId, by: &str, now_ms: u64) -> Result<Option<Claimed>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.take(alert_id, by, now_ms).await,
-        }
-    }
-
-    /// Takes an alert back from somebody who has it. Whether they had.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written.
-    pub async fn let_go(&self, alert_id: &AlertId, by: &str) -> Result<bool, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.let_go(alert_id, by).await,
-        }
-    }
-
-    /// Who looks after an alert.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub async fn claimed(&self, alert_id: &AlertId) -> Result<Option<Claimed>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.claimed(alert_id).await,
-        }
-    }
-
-    /// Notes that somebody did something, to an alert if it is one's.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written.
-    pub async fn audit(
-        &self,
-        who: &str,
-        what: &str,
-        alert_id: Option<&AlertId>,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.audit(who, what, alert_id, now_ms).await,
-        }
-    }
-
-    /// What was done to an alert, first one first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub async fn audited(&self, alert_id: &AlertId) -> Result<Vec<Audited>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.audited(alert_id).await,
-        }
-    }
-
-    /// How often calls escalated since then and before then.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub async fn rates(&self, since_ms: u64, until_ms: u64) -> Result<Rates, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.rates(since_ms, until_ms).await,
-        }
-    }
-
-    /// What was said in a call, where that was kept.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub async fn transcript(&self, session_id: &str, room_name: &str) -> Result<Option<Kept>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.transcript(session_id, room_name).await,
+            Backend::Sqlite(store) => store.next_turn(reach, due_by_ms, now_ms).await,
         }
     }
 
@@ -466,14 +304,34 @@ impl Store {
         }
     }
 
-    /// All calls in progress, those first that need somebody. Whose process was killed is there for a quarter of an hour.
+    /// Where all calls in progress stand, those first that need somebody. Whose process was killed is there for a quarter of an
+    /// hour.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn standings(&self, now_ms: u64) -> Result<Vec<Standing>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.standings(now_ms).await,
+        }
+    }
+
+    /// Those of these calls that are still in progress, in their order, with all that is shown of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn in_progress(&self, wanted: &[&Standing]) -> Result<Vec<BoardRow>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.in_progress(wanted).await,
+        }
+    }
+
+    /// All calls in progress, with all that is shown of them.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn board(&self, now_ms: u64) -> Result<Vec<BoardRow>, StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => store.board(now_ms).await,
-        }
+        let standings = self.standings(now_ms).await?;
+        self.in_progress(&standings.iter().collect::<Vec<_>>()).await
     }
 
     /// The caller's last turns in a call in progress; none where words are not kept, and once it is over.
@@ -483,38 +341,6 @@ impl Store {
     pub async fn last_turns(&self, room_name: &str, session_id: &str) -> Result<Vec<LiveTurn>, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.last_turns(room_name, session_id).await,
-        }
-    }
-}
-
-/// What one process tells of its calls in progress, on a way of its own that waits for no disk. Such a call is found on the
-/// board until it is over, or until its process has given no sign of life for long.
-#[derive(Debug)]
-pub struct Live(LiveBackend);
-
-#[derive(Debug)]
-enum LiveBackend {
-    Sqlite(LiveWriter),
-}
-
-impl Live {
-    /// Tells of calls, all at once, and gives a sign of life where one is due.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written; then nothing was.
-    pub async fn tell(&mut self, changes: &[LiveChange], now_ms: u64) -> Result<(), StoreError> {
-        match &mut self.0 {
-            LiveBackend::Sqlite(writer) => writer.tell(changes, now_ms).await,
-        }
-    }
-
-    /// Takes back all that was told.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written.
-    pub async fn leave(self) -> Result<(), StoreError> {
-        match self.0 {
-            LiveBackend::Sqlite(writer) => writer.leave().await,
         }
     }
 }

@@ -148,6 +148,22 @@ pub struct Claimed {
     pub since_ms: u64,
 }
 
+/// What something that somebody did was done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern<'a> {
+    /// Nothing by itself: a list, say.
+    Many,
+    /// An alert.
+    Alert(&'a AlertId),
+    /// A call in progress.
+    Call {
+        /// The room.
+        room_name: &'a str,
+        /// The session.
+        session_id: &'a str,
+    },
+}
+
 /// Something that somebody did: read callers' words, or changed something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Audited {

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
 use super::course::Course;
 use crate::alert::notice::{NoticeEvent, Told};
 use crate::alert::outgoing::{BadOutgoing, Outgoing, Texts};
@@ -187,11 +191,13 @@ pub(super) enum BadDue {
 }
 
 impl Due {
-    /// Where it takes turns with others, and how long each of them is, in ms; none where there is no need.
+    /// Where it takes turns with others, and how long each of them is, in ms; none where there is no need. The place is a hash:
+    /// whoever knows the address of some may post there.
     pub(super) fn turns(&self) -> Option<(String, u64)> {
         let gap_ms = NotifyFormat::of(&self.format)?.gap_ms()?;
         let place = self.secret.as_deref().or(self.url.as_deref()).unwrap_or_default();
-        Some((format!("{} {place}", self.format), gap_ms))
+        let hash = Sha256::new().chain_update(&self.format).chain_update([0]).chain_update(place).finalize();
+        Some((URL_SAFE_NO_PAD.encode(&hash[..16]), gap_ms))
     }
 
     /// The right to its next attempt, which begins at `begin_ms`.
@@ -364,6 +370,8 @@ pub struct OutboxRow {
     pub attempts: u32,
     /// When it is due, Unix time in ms.
     pub due_ms: u64,
+    /// From when it may be its turn, where all take turns, Unix time in ms.
+    pub turn_ms: u64,
     /// Until when a process has it, Unix time in ms.
     pub claimed_until_ms: Option<u64>,
     /// The last answer's HTTP status.
@@ -380,6 +388,13 @@ impl OutboxRow {
     /// When an attempt may begin, Unix time in ms.
     #[must_use]
     pub fn next_ms(&self) -> u64 {
-        self.due_ms.max(self.claimed_until_ms.unwrap_or(0))
+        self.due_ms.max(self.turn_ms).max(self.claimed_until_ms.unwrap_or(0))
+    }
+
+    /// When it may be its turn, Unix time in ms, where it is due and waits for nothing else.
+    #[must_use]
+    pub fn waits_for_its_turn(&self, now_ms: u64) -> Option<u64> {
+        let waits = self.state == OutboxState::Pending && self.due_ms <= now_ms && self.turn_ms > now_ms;
+        (waits && self.claimed_until_ms.is_none_or(|until_ms| until_ms <= now_ms)).then_some(self.turn_ms)
     }
 }

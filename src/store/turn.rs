@@ -2,6 +2,8 @@
 
 /// How long a claim may wait for its turn, in ms: whoever has it waits with it, so it is not for long.
 const LONGEST_WAIT_MS: u64 = 3_000;
+/// After so long nobody waits for a turn that was noted then any more, in ms.
+pub(super) const FORGOTTEN_MS: u64 = 60_000;
 /// A time that lies further ahead than this was noted before the clock was put back, in ms.
 const CLOCK_SLACK_MS: u64 = 5_000;
 

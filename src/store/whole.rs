@@ -202,7 +202,7 @@ impl Whole {
             events.add(attempt.at_ms, What::Attempt, what);
         }
         for row in notices.iter().filter(|row| row.state != OutboxState::Delivered) {
-            let when = row.settled_ms.unwrap_or(row.due_ms);
+            let when = row.settled_ms.unwrap_or(row.due_ms.max(row.turn_ms));
             events.add(when, What::Standing, format!("{}: {}", place(&row.target), standing(row)));
         }
         if let Some(said) = &self.verdict {
@@ -250,6 +250,9 @@ fn standing(row: &OutboxRow) -> String {
     let because = row.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
     match row.state {
         OutboxState::Held => "waits for the outcome".to_owned(),
+        OutboxState::Pending if row.turn_ms > row.due_ms => {
+            format!("waits for its turn after {} attempts{because}", row.attempts)
+        }
         OutboxState::Pending => format!("due after {} attempts{because}", row.attempts),
         OutboxState::Delivered => "delivered".to_owned(),
         OutboxState::GaveUp => format!("given up after {} attempts{because}; alerts resend sends it", row.attempts),

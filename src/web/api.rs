@@ -18,7 +18,7 @@ use crate::alert::payload::FullPayload;
 use crate::alert::verdict::Verdict;
 use crate::clock::{rfc3339_of, unix_ms};
 use crate::store::StoreError;
-use crate::store::review::{ListedAlert, SaidVerdict};
+use crate::store::review::{Concern, ListedAlert, SaidVerdict};
 use crate::store::whole::Whole;
 
 const OPENAPI: &str = include_str!("openapi.json");
@@ -82,7 +82,7 @@ pub(super) async fn alerts(
 ) -> Result<Response, Refusal> {
     let filter = asked(search)?.filter()?;
     let listed = review.store.alerts(&filter, PAGE).await?;
-    review.store.audit(&visitor.user.name, "list", None, unix_ms()).await?;
+    review.store.audit(&visitor.user.name, "list", Concern::Many, unix_ms()).await?;
     let next = listed.last().filter(|_| listed.len() == PAGE as usize);
     let next = next.map(|last| format!("{},{}", last.created_ms, last.alert.id));
     Ok(Json(json!({"alerts": listed.iter().map(line).collect::<Vec<_>>(), "next": next})).into_response())
@@ -95,7 +95,7 @@ pub(super) async fn alert(
 ) -> Result<Response, Refusal> {
     let id = AlertId::from(id);
     let whole = Whole::read(&review.store, &id).await?.ok_or(Refusal::Nothing)?;
-    review.store.audit(&visitor.user.name, "read", Some(&id), unix_ms()).await?;
+    review.store.audit(&visitor.user.name, "read", Concern::Alert(&id), unix_ms()).await?;
     Ok(Json(whole.document()).into_response())
 }
 
@@ -138,6 +138,6 @@ pub(super) async fn verdict(
     if !review.store.say(&id, &said).await? {
         return Err(Refusal::Nothing);
     }
-    review.store.audit(&visitor.user.name, &what, Some(&id), now_ms).await?;
+    review.store.audit(&visitor.user.name, &what, Concern::Alert(&id), now_ms).await?;
     Ok(Json(json!({"verdict": said.verdict, "note": said.note, "by": said.said_by})).into_response())
 }

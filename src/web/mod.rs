@@ -2,7 +2,7 @@
 //! runs the program. [`proxy`] stands between platforms that dial and their apps.
 //!
 //! Pages are made on the server (`pages`) of what the store says; `view` is what they show, and `call` what they show of one call. Only `board`, where calls in
-//! progress are, has a script, which moves it. `api` tells programs the same. [`users`] says who may come in, `session` who has, `limit` how often somebody may try. Whoever reads
+//! progress are, has scripts, which move it. `api` tells programs the same. [`users`] says who may come in, `session` who has, `limit` how often somebody may try. Whoever reads
 //! what callers said, or changes something, stands in the audit log of the store.
 
 mod api;
@@ -53,7 +53,9 @@ fn router(review: Arc<Review>) -> Router {
         .route("/", get(board::page::board))
         .route("/board.js", get(board::page::script))
         .route("/board/events", get(board::events::events))
+        .route("/call.js", get(board::call::script))
         .route("/calls/{key}", get(board::call::call))
+        .route("/calls/{key}/events", get(board::call::events))
         .route("/alerts", get(pages::alerts))
         .route("/alerts/{id}", get(pages::alert))
         .route("/alerts/{id}/verdict", post(pages::verdict))

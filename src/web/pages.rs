@@ -21,7 +21,7 @@ use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::verdict::Verdict;
 use crate::clock::unix_ms;
-use crate::store::review::{AlertFilter, SaidVerdict, outcome_names};
+use crate::store::review::{AlertFilter, Concern, SaidVerdict, outcome_names};
 use crate::store::whole::{Happened, Whole};
 use crate::store::{OutboxState, StoreError};
 
@@ -147,6 +147,12 @@ pub(super) async fn style() -> Response {
     (headers, STYLE).into_response()
 }
 
+/// A script, as browsers get it.
+pub(super) fn javascript(text: &'static str) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
+    (headers, text).into_response()
+}
+
 pub(super) async fn nowhere() -> Trouble {
     Trouble::Nothing
 }
@@ -188,7 +194,7 @@ pub(super) async fn log_in(
         return page(StatusCode::UNAUTHORIZED, &LoginPage { to, problem });
     };
     let now_ms = unix_ms();
-    if let Err(error) = review.store.audit(&user.name, "log in", None, now_ms).await {
+    if let Err(error) = review.store.audit(&user.name, "log in", Concern::Many, now_ms).await {
         return Trouble::Store(error).into_response();
     }
     let value = review.keys.cookie(&user, now_ms / 1000);
@@ -243,7 +249,7 @@ pub(super) async fn alerts(
     let (since_ms, until_ms) = search.period()?;
     let rates = review.store.rates(since_ms, until_ms).await?;
     let listed = review.store.alerts(&filter, PAGE).await?;
-    review.store.audit(&visitor.user.name, "list", None, unix_ms()).await?;
+    review.store.audit(&visitor.user.name, "list", Concern::Many, unix_ms()).await?;
     let next = listed.last().filter(|_| listed.len() == PAGE as usize);
     let template = AlertsPage {
         frame: Frame::of(&visitor, &review),
@@ -265,7 +271,7 @@ pub(super) async fn alert(
     let id = AlertId::from(id);
     let whole = Whole::read(&review.store, &id).await?.ok_or(Trouble::Nothing)?;
     let alert = &whole.stored.alert;
-    review.store.audit(&visitor.user.name, "read", Some(&id), unix_ms()).await?;
+    review.store.audit(&visitor.user.name, "read", Concern::Alert(&id), unix_ms()).await?;
     let timeline = whole.timeline();
     let course = whole.course();
     let when = |one: &Happened| (one.at_ms.map_or_else(String::new, second), one.words.clone());
@@ -315,7 +321,7 @@ pub(super) async fn verdict(
         return Err(Trouble::Nothing);
     }
     let what = format!("verdict {}", verdict.name());
-    review.store.audit(&visitor.user.name, &what, Some(&id), now_ms).await?;
+    review.store.audit(&visitor.user.name, &what, Concern::Alert(&id), now_ms).await?;
     Ok(back_to(&id))
 }
 
@@ -329,7 +335,7 @@ pub(super) async fn claim(
     may(&review, &visitor, &headers, &form)?;
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     review.store.take(&id, &visitor.user.name, now_ms).await?.ok_or(Trouble::Nothing)?;
-    review.store.audit(&visitor.user.name, "claim", Some(&id), now_ms).await?;
+    review.store.audit(&visitor.user.name, "claim", Concern::Alert(&id), now_ms).await?;
     Ok(back_to(&id))
 }
 
@@ -343,7 +349,7 @@ pub(super) async fn release(
     may(&review, &visitor, &headers, &form)?;
     let id = AlertId::from(id);
     if review.store.let_go(&id, &visitor.user.name).await? {
-        review.store.audit(&visitor.user.name, "release", Some(&id), unix_ms()).await?;
+        review.store.audit(&visitor.user.name, "release", Concern::Alert(&id), unix_ms()).await?;
     }
     Ok(back_to(&id))
 }
@@ -359,7 +365,7 @@ pub(super) async fn resend(
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     let stored = review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
     review.store.resend(&stored.alert, &review.outgoing, false, now_ms).await?;
-    review.store.audit(&visitor.user.name, "resend", Some(&id), now_ms).await?;
+    review.store.audit(&visitor.user.name, "resend", Concern::Alert(&id), now_ms).await?;
     for row in review.store.notices(&id).await? {
         if row.event == NoticeEvent::Alert && row.state == OutboxState::Pending {
             // What does not go through now stays in the outbox, and the page says so.

@@ -85,9 +85,6 @@ impl Search {
     /// What the store is asked for.
     pub(super) fn filter(&self) -> Result<AlertFilter, BadField> {
         let some = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
-        let rules = [Rule::Streak, Rule::Sustained, Rule::HumanRequest, Rule::Trajectory, Rule::Tool];
-        let severities = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
-        let actions = [ActionKind::Transfer, ActionKind::Notify, ActionKind::Flag];
         let verdicts = [("none", None)].into_iter().chain(Verdict::ALL.map(|verdict| (verdict.name(), Some(verdict))));
         let before = match self.before.split_once(',') {
             None if self.before.is_empty() => None,
@@ -100,9 +97,9 @@ impl Search {
             since_ms: Some(self.period()?.0),
             until_ms: None,
             room: some(&self.room),
-            action: one_of("action", &self.action, &actions.map(|action| (action.name(), action)))?,
-            rule: one_of("rule", &self.rule, &rules.map(|rule| (rule.name(), rule)))?,
-            severity: one_of("severity", &self.severity, &severities.map(|severity| (severity.name(), severity)))?,
+            action: one_of("action", &self.action, &ActionKind::ALL.map(|action| (action.name(), action)))?,
+            rule: one_of("rule", &self.rule, &Rule::ALL.map(|rule| (rule.name(), rule)))?,
+            severity: one_of("severity", &self.severity, &Severity::ALL.map(|severity| (severity.name(), severity)))?,
             outcome: one_of("outcome", &self.outcome, &outcome_names().map(|name| (name, name.to_owned())))?,
             verdict: one_of("verdict", &self.verdict, &verdicts.collect::<Vec<_>>())?,
             undelivered: one_of("undelivered", &self.undelivered, &[("true", true), ("false", false), ("on", true)])?

@@ -48,8 +48,9 @@ const ALERTS: &str = "INSERT INTO alerts (alert_id, room_name, session_id, turn,
     FROM (SELECT CAST(substr(session_id, 2) AS INTEGER) AS i, started_ms, caller FROM sessions WHERE escalated = 1)";
 const REST: [&str; 6] = [
     "INSERT INTO flags (alert_id, flagged_ms) SELECT alert_id, created_ms FROM alerts",
-    "INSERT INTO verdicts (alert_id, verdict, note, said_by, said_ms) SELECT alert_id, CASE rowid % 5 WHEN 0 THEN 'wrong' \
-     WHEN 1 THEN 'late' ELSE 'right' END, '', 'qa', created_ms + 3600000 FROM alerts WHERE rowid % 3 = 0",
+    "INSERT INTO verdicts (alert_id, verdict, note, said_by, said_ms, alert_ms) SELECT alert_id, \
+     CASE rowid % 5 WHEN 0 THEN 'wrong' WHEN 1 THEN 'late' ELSE 'right' END, '', 'qa', created_ms + 3600000, created_ms \
+     FROM alerts WHERE rowid % 3 = 0",
     "INSERT INTO outbox (alert_id, state, url, detail, allow, timeout_ms, body, due_ms, attempts, created_ms, settled_ms) \
      SELECT alert_id, iif(rowid % 200 = 0, 'gave_up', 'delivered'), 'https://example.com/hook', 'seed', '[]', 10000, '{}', \
      created_ms, 1, created_ms, created_ms + 500 FROM alerts WHERE action <> 'flag'",
@@ -143,6 +144,9 @@ fn filters(now_ms: u64) -> Vec<(&'static str, AlertFilter)> {
     let week = AlertFilter { since_ms: Some(now_ms - 7 * DAY_MS), ..AlertFilter::default() };
     let year = AlertFilter { since_ms: Some(now_ms - 366 * DAY_MS), ..AlertFilter::default() };
     let some = |text: &str| Some(text.to_owned());
+    let flagged = AlertFilter { action: Some(ActionKind::Flag), ..year.clone() };
+    let wrong = AlertFilter { verdict: Some(Some(Verdict::Wrong)), ..year.clone() };
+    let transferred = AlertFilter { outcome: some("transferred"), ..year.clone() };
     vec![
         ("list, a week", week),
         ("list, a year", year.clone()),
@@ -156,6 +160,9 @@ fn filters(now_ms: u64) -> Vec<(&'static str, AlertFilter)> {
         ("list, severity", AlertFilter { severity: Some(Severity::Critical), ..year.clone() }),
         ("list, outcome", AlertFilter { outcome: some("busy"), ..year.clone() }),
         ("list, an outcome of no alert", AlertFilter { outcome: some("declined"), ..year.clone() }),
+        ("list, action and severity", AlertFilter { severity: Some(Severity::Low), ..flagged.clone() }),
+        ("list, judged wrong, a rule of none", AlertFilter { rule: Some(Rule::Trajectory), ..wrong.clone() }),
+        ("list, outcome, a rule of none", AlertFilter { rule: Some(Rule::Trajectory), ..transferred.clone() }),
         ("list, judged wrong", AlertFilter { verdict: Some(Some(Verdict::Wrong)), ..year.clone() }),
         ("list, not judged", AlertFilter { verdict: Some(None), ..year.clone() }),
         ("list, undelivered", AlertFilter { undelivered: true, ..year.clone() }),
@@ -190,7 +197,11 @@ async fn ask_all(file: &Path, now_ms: u64) {
     let all: Vec<LiveChange> = (0..LIVE).map(live).collect();
     let mut board = store.live();
     board.tell(&all, unix_ms()).await.unwrap();
-    ask!(file, "the board", |store| store.board(unix_ms()).await.unwrap().len());
+    ask!(file, "the board, of which a hundred are shown", |store| {
+        let calls = store.standings(unix_ms()).await.unwrap();
+        store.in_progress(&calls.iter().take(100).collect::<Vec<_>>()).await.unwrap();
+        calls.len()
+    });
     board.leave().await.unwrap();
 }
 

@@ -2,6 +2,13 @@
 
 use std::path::Path;
 
+use sentiment_sidecar::alert::outgoing::Outgoing;
+use sentiment_sidecar::alert::record::{StoreWrite, WebhookPlan};
+use sentiment_sidecar::alert::{Alert, AlertId};
+use sentiment_sidecar::clock::unix_ms;
+use sentiment_sidecar::config::settings::{ActionKind, AllowEntry, WebhookDetail};
+use sentiment_sidecar::config::targets::NotifyFormat;
+use sentiment_sidecar::store::{Reach, Store, StoreUrl};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -247,6 +254,60 @@ async fn what_waits_for_a_secret_is_left_alone_by_those_who_lack_it() {
     let (_, done, code) = said(&program, &["deliver", "--until-empty", "--for", "30"], &secrets).await;
     assert_eq!(code, Some(0), "{done}");
     assert_eq!(places.got("slack", 2).await.len(), 2);
+}
+
+/// Puts so many alerts into the store that are to go to a place.
+async fn queued(program: &Program, to: &Outgoing, many: usize) -> Vec<String> {
+    let url: StoreUrl = program.store().parse().unwrap();
+    let store = Store::open(&url).await.unwrap();
+    let mut ids = Vec::new();
+    for n in 0..many {
+        let id = AlertId::derive(&["room", "session"], &format!("t{n}"));
+        let alert = Alert { id: id.clone(), ..Alert::test(ActionKind::Notify, unix_ms()) };
+        let write = StoreWrite::Alert { alert, webhook: WebhookPlan::Send, transfer_cap: None };
+        store.write(&write, std::slice::from_ref(to), unix_ms()).await.unwrap();
+        ids.push(id.to_string());
+    }
+    store.close().await;
+    ids
+}
+
+/// A place whose URL this variable holds.
+fn at(format: NotifyFormat, variable: &str) -> Outgoing {
+    let allow = vec![AllowEntry::Net("127.0.0.0/8".parse().unwrap())];
+    let webhook = Outgoing::webhook("http://127.0.0.1/".parse().unwrap(), WebhookDetail::Seed, allow, 5_000);
+    Outgoing { target: format.name().to_owned(), format, url: None, secret: Some(variable.to_owned()), ..webhook }
+}
+
+#[tokio::test]
+async fn a_single_pass_waits_for_its_turns() {
+    const MANY: usize = 20;
+    let (places, program) = (Places::start().await, Program::new());
+    let secrets = [("SIDECAR_TEAMS_URL", places.url("teams"))];
+    queued(&program, &at(NotifyFormat::Teams, "SIDECAR_TEAMS_URL"), MANY).await;
+    // Four a second: who does not wait sends those of the first three seconds.
+    let (_, first, code) = said(&program, &["deliver", "--wait", "0"], &secrets).await;
+    assert!(first.contains("13 delivered, 0 put off") && first.contains("7 pending") && code == Some(0), "{first}");
+    let (_, rest, code) = said(&program, &["deliver"], &secrets).await;
+    assert!(rest.contains("7 delivered, 0 put off, 0 given up, 0 pending") && code == Some(0), "{rest}");
+    assert_eq!(places.got("teams", MANY).await.len(), MANY);
+}
+
+#[tokio::test]
+async fn a_resend_that_others_are_before_says_when_its_turn_is() {
+    let (places, program) = (Places::start().await, Program::new());
+    let secrets = [("SIDECAR_SLACK_URL", places.url("slack"))];
+    let ids = queued(&program, &at(NotifyFormat::Slack, "SIDECAR_SLACK_URL"), 30).await;
+    let store = Store::open(&program.store().parse().unwrap()).await.unwrap();
+    let reach = Reach { signs: true, secrets: vec!["SIDECAR_SLACK_URL".to_owned()] };
+    // Others take the first turns: the last one is half a minute away.
+    assert_eq!(store.claim_due(16, &reach, unix_ms(), unix_ms()).await.unwrap().len(), 4);
+    let (out, err, code) = said(&program, &["alerts", "resend", ids.last().unwrap()], &secrets).await;
+    assert!(out.contains("slack: waits for its turn, next at ") && !out.contains("not delivered"), "{out}");
+    assert!(err.contains("sentiment-sidecar deliver sends it") && code == Some(0), "{err}");
+    let (shown, ..) = said(&program, &["alerts", "show", ids.last().unwrap()], &[]).await;
+    assert!(shown.contains("slack: waits for its turn"), "{shown}");
+    assert!(places.server.received_requests().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 
 use crate::alert::AlertId;
 use crate::cli::exit::{Exit, Failure};
+use crate::clock::rfc3339_of;
 use crate::store::Store;
 
 /// How it is printed.
@@ -25,6 +26,11 @@ pub(super) async fn find(store: &Store, beginning: &str) -> Result<AlertId, Fail
         (Some(_), false) => Err(Failure::new(Exit::Usage, format!("several alerts begin with {beginning}"))
             .help("give more of its letters; alerts list --format json has them whole")),
     }
+}
+
+/// The time of a day, in UTC.
+pub(super) fn time_of_day(ms: u64) -> String {
+    rfc3339_of(ms).chars().skip(11).take(8).collect()
 }
 
 /// The first letters of an id, which nearly always tell it apart.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::named::find;
+use super::named::{find, time_of_day};
+use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::DeliveryResult;
@@ -18,12 +19,13 @@ use crate::config::secret::SecretName;
 use crate::config::target_secrets::TargetSecrets;
 use crate::notify::Deliverer;
 use crate::notify::sign::Signer;
-use crate::store::{OutboxState, Store};
+use crate::store::{OutboxState, Store, StoreError};
 
 /// Send an alert again, now, to wherever it was not delivered.
 ///
 /// It goes out under the same id as before, so a receiver that dedupes takes it once. Where settings are given, it goes
-/// to those of their places as well that it was not queued for. What fails is tried again by the usual schedule.
+/// to those of their places as well that it was not queued for. What fails is tried again by the usual schedule; what waits
+/// for its turn at a place that takes one alert every so often is sent by deliver, or by the next process that looks.
 #[derive(Debug, Args)]
 pub(super) struct ResendArgs {
     /// Send this alert.
@@ -61,7 +63,7 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
     }
     let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities)
         .with_secrets(TargetSecrets::of(Env::of_process()));
-    let mut failed = 0;
+    let (mut failed, mut waiting) = (0, 0);
     for row in store.notices(&id).await? {
         if row.event != NoticeEvent::Alert || row.state != OutboxState::Pending {
             continue;
@@ -70,14 +72,29 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
         match deliverer.deliver_to(&id, &row.target).await {
             DeliveryResult::Delivered { status, .. } => anstream::println!("{name}: delivered ({status})"),
             DeliveryResult::Retry { detail, .. } | DeliveryResult::GaveUp { detail, .. } => {
-                failed += 1;
-                anstream::println!("{name}: not delivered: {detail}");
+                if let Some(turn_ms) = turn_of(store, &id, &row.target).await? {
+                    waiting += 1;
+                    anstream::println!("{name}: waits for its turn, next at {} UTC", time_of_day(turn_ms));
+                } else {
+                    failed += 1;
+                    anstream::println!("{name}: not delivered: {detail}");
+                }
             }
         }
+    }
+    if waiting > 0 {
+        anstream::eprintln!("what waits for its turn stays in the outbox: sentiment-sidecar deliver sends it");
     }
     if failed == 0 {
         return Ok(Exit::Ok);
     }
     Err(Failure::new(Exit::Other, format!("{failed} of {due} could not be delivered"))
         .help("it stays in the outbox, where it is not given up yet: sentiment-sidecar deliver tries again"))
+}
+
+/// When it may be the alert's turn at a place, where it waits for nothing else.
+async fn turn_of(store: &Store, id: &AlertId, target: &str) -> Result<Option<u64>, StoreError> {
+    let rows = store.notices(id).await?;
+    let row = rows.into_iter().find(|row| row.target == target && row.event == NoticeEvent::Alert);
+    Ok(row.and_then(|row| row.waits_for_its_turn(clock::unix_ms())))
 }

@@ -6,9 +6,8 @@ use std::io::Write as _;
 use anstyle::Style;
 use clap::Args;
 
-use super::named::{Format, find};
+use super::named::{Format, find, time_of_day};
 use crate::cli::exit::{Exit, Failure};
-use crate::clock::rfc3339_of;
 use crate::sentiment::Speaker;
 use crate::store::Store;
 use crate::store::whole::Whole;
@@ -60,15 +59,10 @@ fn text(whole: &Whole) -> String {
     }
     let _ = writeln!(text, "\n{BOLD}Timeline{BOLD:#}");
     for happened in whole.timeline() {
-        let when = happened.at_ms.map_or_else(String::new, clock_time);
+        let when = happened.at_ms.map_or_else(String::new, time_of_day);
         text.push_str(&wrapped(&format!("  {when:<11} "), &shown(&happened.words)));
     }
     text
-}
-
-/// The time of a day, with its month and day.
-fn clock_time(ms: u64) -> String {
-    rfc3339_of(ms).chars().skip(11).take(8).collect()
 }
 
 /// A value behind its name, wrapped and indented.

@@ -105,7 +105,7 @@ pub(super) async fn store(url: Option<StoreUrl>) -> Finding {
     match Store::open(&url).await {
         Ok(store) => {
             let said = format!("{} opens", store.url());
-            let board = store.board(clock::unix_ms()).await;
+            let board = store.standings(clock::unix_ms()).await;
             store.close().await;
             match board {
                 Ok(_) => Check::Store.ok(said),

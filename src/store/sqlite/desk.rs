@@ -3,7 +3,7 @@
 use super::{SqliteStore, int, uint};
 use crate::alert::AlertId;
 use crate::store::StoreError;
-use crate::store::review::{Audited, Claimed, Kept};
+use crate::store::review::{Audited, Claimed, Concern, Kept};
 
 impl SqliteStore {
     pub(in crate::store) async fn take(
@@ -43,14 +43,17 @@ impl SqliteStore {
         &self,
         who: &str,
         what: &str,
-        alert_id: Option<&AlertId>,
+        concern: Concern<'_>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let statement = sqlx::query("INSERT INTO audit (at_ms, who, what, alert_id) VALUES (?, ?, ?, ?)")
-            .bind(int(now_ms))
-            .bind(who)
-            .bind(what)
-            .bind(alert_id.map(AlertId::as_str));
+        let (alert_id, room_name, session_id) = match concern {
+            Concern::Many => (None, None, None),
+            Concern::Alert(alert_id) => (Some(alert_id.as_str()), None, None),
+            Concern::Call { room_name, session_id } => (None, Some(room_name), Some(session_id)),
+        };
+        let text = "INSERT INTO audit (at_ms, who, what, alert_id, room_name, session_id) VALUES (?, ?, ?, ?, ?, ?)";
+        let statement =
+            sqlx::query(text).bind(int(now_ms)).bind(who).bind(what).bind(alert_id).bind(room_name).bind(session_id);
         self.execute(&mut *self.conn().await?, statement).await?;
         Ok(())
     }

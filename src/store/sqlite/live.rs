@@ -11,7 +11,7 @@ use super::live_reader::forget_silent;
 use super::{SqliteStore, int, uint};
 use crate::alert::about::About;
 use crate::store::StoreError;
-use crate::store::live::{BEAT_MS, BoardRow, FORGOTTEN_MS, LiveCall, LiveChange, LiveTurn};
+use crate::store::live::{BEAT_MS, BoardRow, Brief, FORGOTTEN_MS, LiveCall, LiveChange, LiveTurn, Standing};
 use crate::store::review::Claimed;
 
 /// Whether the board was last read with a row that could not be, so that a board that is looked at all day says it once.
@@ -165,30 +165,52 @@ impl SqliteStore {
         LiveWriter { file, host, conn: None, beat_ms: None, told: false, calls: HashSet::new() }
     }
 
-    pub(in crate::store) async fn board(&self, now_ms: u64) -> Result<Vec<BoardRow>, StoreError> {
-        let told = self.inner.live.calls(now_ms.saturating_sub(FORGOTTEN_MS)).await?;
+    pub(in crate::store) async fn standings(&self, now_ms: u64) -> Result<Vec<Standing>, StoreError> {
+        let told = self.inner.live.briefs(now_ms.saturating_sub(FORGOTTEN_MS)).await?;
         let mut unreadable = None;
-        let mut calls: Vec<(LiveCall, u64)> = Vec::with_capacity(told.len());
-        for (call, seen) in told {
+        let mut briefs: Vec<(Brief, u64)> = Vec::with_capacity(told.len());
+        for (room_name, session_id, text, seen) in told {
             // One that a newer version wrote, say, hides none of the others.
-            match serde_json::from_str(&call) {
-                Ok(call) => calls.push((call, uint(seen))),
-                Err(error) => unreadable = Some(self.bad_row("call in progress", error)),
+            match Brief::read(room_name, session_id, text.as_deref().unwrap_or_default()) {
+                Ok(brief) => briefs.push((brief, uint(seen))),
+                Err(error) => unreadable = Some(error),
             }
         }
+        self.left_out(unreadable);
+        let alerts = briefs.iter().filter_map(|(brief, _)| Some(brief.alert.as_ref()?.id.as_str())).collect();
+        let mut claims = self.claims(alerts).await?;
+        let standing = |(brief, seen_ms): (Brief, u64)| {
+            let claimed = brief.alert.as_ref().and_then(|alert| claims.remove(alert.id.as_str()));
+            Standing::new(brief, seen_ms, claimed, now_ms)
+        };
+        let mut standings: Vec<Standing> = briefs.into_iter().map(standing).collect();
+        standings.sort_by(|one, other| one.place().cmp(&other.place()));
+        Ok(standings)
+    }
+
+    pub(in crate::store) async fn in_progress(&self, wanted: &[&Standing]) -> Result<Vec<BoardRow>, StoreError> {
+        let keys = wanted.iter().map(|standing| [&*standing.brief.room_name, &*standing.brief.session_id]);
+        let keys = serde_json::to_string(&keys.collect::<Vec<_>>()).map_err(|error| self.bad_row("calls", error))?;
+        let mut told = self.inner.live.calls(&keys).await?;
+        told.sort_unstable_by_key(|(at, _)| *at);
+        let mut rows = Vec::with_capacity(told.len());
+        for (at, text) in told {
+            let Some(standing) = usize::try_from(at).ok().and_then(|at| wanted.get(at)) else { continue };
+            match serde_json::from_str(&text) {
+                Ok(call) => rows.push(standing.with(call)),
+                Err(error) => tracing::debug!(%error, "a call in progress cannot be read"),
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Says, once, that there are calls that the board leaves out.
+    fn left_out(&self, unreadable: Option<serde_json::Error>) {
         let was_unreadable = UNREADABLE.swap(unreadable.is_some(), Ordering::Relaxed);
         if let Some(error) = unreadable.filter(|_| !was_unreadable) {
+            let error = self.bad_row("call in progress", error);
             tracing::warn!(%error, "the board leaves out calls that it cannot read");
         }
-        let alerts = calls.iter().filter_map(|(call, _)| Some(call.alert.as_ref()?.id.as_str())).collect();
-        let mut claims = self.claims(alerts).await?;
-        let row = |(call, seen_ms): (LiveCall, u64)| {
-            let claimed = call.alert.as_ref().and_then(|alert| claims.remove(alert.id.as_str()));
-            BoardRow::new(call, seen_ms, claimed, now_ms)
-        };
-        let mut rows: Vec<BoardRow> = calls.into_iter().map(row).collect();
-        rows.sort_by_cached_key(BoardRow::place);
-        Ok(rows)
     }
 
     pub(in crate::store) async fn last_turns(
@@ -225,6 +247,9 @@ pub(super) const CLAIMS: &str = "SELECT alert_id, claimed_by, claimed_ms FROM cl
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+
     use super::*;
     use crate::store::behaviour::NOW;
     use crate::store::live::tests::call;
@@ -233,8 +258,14 @@ mod tests {
         [LiveChange::Stands(Box::new(call(room, NOW)))]
     }
 
+    async fn board(store: &SqliteStore, now_ms: u64) -> Result<Vec<BoardRow>, StoreError> {
+        let standings = store.standings(now_ms).await?;
+        store.in_progress(&standings.iter().collect::<Vec<_>>()).await
+    }
+
     async fn meddle(store: &SqliteStore, statement: &'static str) {
-        let mut conn = LiveFile::of_store(store.path()).connect().await.unwrap();
+        let file = format!("{}-live", store.path().display());
+        let mut conn = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
         sqlx::raw_sql(statement).execute(&mut conn).await.unwrap();
     }
 
@@ -247,9 +278,9 @@ mod tests {
         meddle(&store, "ALTER TABLE calls RENAME TO away").await;
         writer.tell(&stands("b"), NOW).await.unwrap_err();
         meddle(&store, "ALTER TABLE away RENAME TO calls").await;
-        assert_eq!(store.board(NOW).await.unwrap().len(), 1);
+        assert_eq!(board(&store, NOW).await.unwrap().len(), 1);
         writer.leave().await.unwrap();
-        assert!(store.board(NOW).await.unwrap().is_empty());
+        assert!(board(&store, NOW).await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -260,7 +291,7 @@ mod tests {
         writer.tell(&stands("a"), NOW).await.unwrap();
         writer.tell(&stands("b"), NOW).await.unwrap();
         meddle(&store, "UPDATE calls SET call = '{}' WHERE room_name = 'a'").await;
-        let rows = store.board(NOW).await.unwrap();
+        let rows = board(&store, NOW).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.call.room_name.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 
@@ -271,13 +302,13 @@ mod tests {
         store.live("killed".to_owned()).tell(&stands("a"), NOW).await.unwrap();
         let mut lives = store.live("lives".to_owned());
         lives.tell(&stands("b"), NOW).await.unwrap();
-        assert_eq!(store.board(NOW).await.unwrap().len(), 2);
+        assert_eq!(board(&store, NOW).await.unwrap().len(), 2);
         // Long silent itself, as on a machine that slept, it keeps what is its own.
         lives.tell(&[], NOW + FORGOTTEN_MS + 1).await.unwrap();
-        let rows = store.board(NOW).await.unwrap();
+        let rows = board(&store, NOW).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.call.room_name.as_str()).collect::<Vec<_>>(), ["b"]);
         // By the clock of today, NOW is long ago.
         store.prune(NOW).await.unwrap();
-        assert!(store.board(NOW).await.unwrap().is_empty());
+        assert!(board(&store, NOW).await.unwrap().is_empty());
     }
 }

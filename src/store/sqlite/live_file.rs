@@ -18,6 +18,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The version of its tables.
 const VERSION: i64 = 1;
 const TABLES: &str = include_str!("schema/live_001_calls.sql");
+/// What was added since, which processes of the version before know nothing of and keep all the same.
+const ADDED: &str = include_str!("schema/live_002_brief.sql");
 
 /// Where it is.
 #[derive(Debug, Clone)]
@@ -58,6 +60,7 @@ impl LiveFile {
             0 => make(&mut conn).await?,
             version => return Err(MigrateError::Problem(StoreProblem::TooNew { version, known: VERSION })),
         }
+        sqlx::raw_sql(ADDED).execute(&mut conn).await?;
         Ok(conn)
     }
 

@@ -16,6 +16,17 @@ pub(super) struct LiveReader {
     conn: Mutex<Option<SqliteConnection>>,
 }
 
+/// Room, session, what tells where the call stands (none where that cannot be read), and when its process last gave a sign of
+/// life.
+pub(super) type BriefRow = (String, String, Option<String>, i64);
+
+/// Answered by an index alone, which has the very same expression.
+pub(super) const BRIEFS: &str = "SELECT room_name, session_id, iif(json_valid(call), json_extract(call, '$.started_ms', \
+    '$.caller.name', '$.caller.number', '$.window', '$.streak', '$.low', '$.with_human', '$.ratings[#-1]', '$.alert'), NULL), \
+    seen_ms FROM hosts CROSS JOIN calls INDEXED BY calls_brief USING (host) WHERE seen_ms >= ?";
+pub(super) const CALLS: &str = "SELECT wanted.key, call FROM json_each(?) AS wanted CROSS JOIN calls \
+    ON room_name = json_extract(wanted.value, '$[0]') AND session_id = json_extract(wanted.value, '$[1]')";
+
 /// A connection in use. One that fails is not kept.
 struct Open<'a> {
     kept: MutexGuard<'a, Option<SqliteConnection>>,
@@ -44,11 +55,23 @@ impl LiveReader {
         Ok(Some(Open { kept, conn }))
     }
 
-    /// Each call and when its process last gave a sign of life, of those that did since then.
-    pub(super) async fn calls(&self, since_ms: u64) -> Result<Vec<(String, i64)>, StoreError> {
+    /// Where each call stands, of processes that gave a sign of life since then.
+    pub(super) async fn briefs(&self, since_ms: u64) -> Result<Vec<BriefRow>, StoreError> {
         let Some(mut open) = self.open().await? else { return Ok(Vec::new()) };
-        let calls = sqlx::query_as("SELECT call, seen_ms FROM calls JOIN hosts USING (host) WHERE seen_ms >= ?")
+        let briefs = sqlx::query_as(BRIEFS)
             .bind(int(since_ms))
+            .fetch_all(&mut open.conn)
+            .await
+            .map_err(|error| self.file.error(&error))?;
+        open.keep();
+        Ok(briefs)
+    }
+
+    /// Those of these calls that are still there, each with which of them it is. They are a JSON list of rooms with sessions.
+    pub(super) async fn calls(&self, wanted: &str) -> Result<Vec<(i64, String)>, StoreError> {
+        let Some(mut open) = self.open().await? else { return Ok(Vec::new()) };
+        let calls = sqlx::query_as(CALLS)
+            .bind(wanted)
             .fetch_all(&mut open.conn)
             .await
             .map_err(|error| self.file.error(&error))?;

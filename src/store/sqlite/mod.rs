@@ -9,6 +9,7 @@
 mod alerts;
 mod batch;
 mod desk;
+mod due;
 mod error;
 mod file;
 mod list;
@@ -23,6 +24,8 @@ mod schema;
 mod sessions;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_lists;
 mod turns;
 
 use std::fmt;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use sqlx::{AssertSqlSafe, Sqlite, Transaction};
 
+use super::due::{DUE, NEXT_DUE, NEXT_TURN};
 use super::{SqliteStore, count, int, uint};
 use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
@@ -18,7 +19,7 @@ pub(super) const TABLES: [&str; 2] = ["outbox", "notices"];
 
 /// A row of either, in the order of [`OutboxRow`].
 type StatusRow =
-    (String, String, String, String, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, String);
+    (String, String, String, String, i64, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, String);
 
 /// A row that is due: what [`Due`] has, in its order, and whether it was written before the clock was put back.
 type DueRow = (String, String, String, String, Option<String>, Option<String>, String, String, i64, String, i64, bool);
@@ -34,70 +35,6 @@ macro_rules! on {
         AssertSqlSafe(format!(concat!($($part),+), table = $table))
     };
 }
-
-/// What a process is able to send: `?1` says whether it signs, `?2` lists its secrets.
-macro_rules! within_reach {
-    () => {
-        "state IN ('held', 'pending') AND (format NOT IN ('standard', 'cloudevents') OR ?1) \
-         AND (secret IS NULL OR secret IN (SELECT value FROM json_each(?2)))"
-    };
-}
-
-/// That a call is over is told after what it alerted of, or never.
-macro_rules! in_order {
-    () => {
-        "(event = 'alert' OR NOT EXISTS (SELECT 1 FROM notices AS told WHERE told.alert_id = notices.alert_id \
-         AND told.target = notices.target AND told.event = 'alert' AND told.state IN ('held', 'pending')))"
-    };
-}
-
-/// When a row is due, at the time that the place holder names. One that was put off at a time that lies ahead was put off before
-/// the clock was put back, and waits no longer for it; what is held for an outcome does.
-macro_rules! due_ms {
-    ($now:literal) => {
-        concat!("iif(state = 'pending' AND max(created_ms, noted_ms) > ", $now, " + 5000, 0, due_ms)")
-    };
-}
-
-/// What is due and nobody has: by `?3`, at `?4`, maybe of one alert `?5` for one place `?6` only.
-macro_rules! due {
-    ($table:literal) => {
-        concat!(
-            "SELECT alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts, \
-             created_ms > ?4 + 5000 AS ahead, due_ms FROM ",
-            $table,
-            " WHERE ",
-            within_reach!(),
-            " AND ",
-            due_ms!("?4"),
-            " <= ?3 AND ifnull(claimed_until_ms, 0) <= ?4 AND (?5 IS NULL OR (alert_id = ?5 AND target = ?6))"
-        )
-    };
-}
-
-const DUE: &str = concat!(
-    "SELECT alert_id, target, event, format, url, secret, detail, allow, timeout_ms, body, attempts, ahead FROM (",
-    due!("outbox"),
-    " UNION ALL ",
-    due!("notices"),
-    " AND ",
-    in_order!(),
-    ") ORDER BY due_ms LIMIT ?7"
-);
-
-const NEXT_DUE: &str = concat!(
-    "SELECT min(due) FROM (SELECT min(max(",
-    due_ms!("?3"),
-    ", ifnull(claimed_until_ms, 0))) AS due FROM outbox WHERE ",
-    within_reach!(),
-    " UNION ALL SELECT min(max(",
-    due_ms!("?3"),
-    ", ifnull(claimed_until_ms, 0))) FROM notices WHERE ",
-    within_reach!(),
-    " AND ",
-    in_order!(),
-    ")"
-);
 
 /// Which rows [`SqliteStore::readmit`] changes.
 macro_rules! readmitted {
@@ -304,7 +241,7 @@ impl SqliteStore {
 
     /// Where all that is sent of an alert stands: the webhook first.
     pub(in crate::store) async fn notices(&self, alert_id: &AlertId) -> Result<Vec<OutboxRow>, StoreError> {
-        const COLUMNS: &str = "target, event, format, state, attempts, due_ms, claimed_until_ms, last_status, \
+        const COLUMNS: &str = "target, event, format, state, attempts, due_ms, turn_ms, claimed_until_ms, last_status, \
                                last_error, settled_ms, body";
         let mut conn = self.conn().await?;
         let mut all = Vec::new();
@@ -323,7 +260,7 @@ impl SqliteStore {
     }
 
     fn outbox_row(&self, row: StatusRow) -> Result<OutboxRow, StoreError> {
-        let (target, event, format, state, attempts, due, claimed_until, status, last_error, settled, body) = row;
+        let (target, event, format, state, attempts, due, turn, claimed_until, status, last_error, settled, body) = row;
         let state = OutboxState::of(&state).ok_or_else(|| self.bad_row("outbox", format!("state {state:?}")))?;
         let event = NoticeEvent::of(&event).ok_or_else(|| self.bad_row("outbox", format!("event {event:?}")))?;
         Ok(OutboxRow {
@@ -333,6 +270,7 @@ impl SqliteStore {
             state,
             attempts: count(attempts),
             due_ms: uint(due),
+            turn_ms: uint(turn),
             claimed_until_ms: claimed_until.map(uint),
             last_status: status.and_then(|status| u16::try_from(status).ok()),
             last_error,
@@ -379,6 +317,24 @@ impl SqliteStore {
             .bind(reach.signs)
             .bind(reach.secrets_text())
             .bind(int(now_ms))
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        Ok(next.map(uint))
+    }
+
+    pub(in crate::store) async fn next_turn(
+        &self,
+        reach: &Reach,
+        due_by_ms: u64,
+        now_ms: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut conn = self.conn().await?;
+        let next: Option<i64> = sqlx::query_scalar(NEXT_TURN)
+            .bind(reach.signs)
+            .bind(reach.secrets_text())
+            .bind(int(now_ms))
+            .bind(int(due_by_ms))
             .fetch_one(&mut *conn)
             .await
             .map_err(|error| self.failed(&error))?;

@@ -14,11 +14,25 @@ pub(super) const CALLS: &str = "SELECT count(*), ifnull(sum(escalated), 0) FROM 
     WHERE started_ms >= ? AND started_ms < ?";
 pub(super) const DAYS: &str =
     "SELECT ifnull(sum(calls), 0), ifnull(sum(escalated), 0) FROM days WHERE day >= ? AND day < ?";
-/// Of alerts of the period; what is said of an alert is said after it.
-pub(super) const VERDICTS: &str = "SELECT count(*) FILTER (WHERE verdict = 'right'), \
+/// How often one thing was said of alerts of the period, `?1` to `?2`.
+macro_rules! said {
+    ($verdict:literal) => {
+        concat!(
+            "(SELECT count(*) FROM verdicts INDEXED BY verdicts_listed WHERE verdict = '",
+            $verdict,
+            "' AND alert_ms >= ?1 AND alert_ms < ?2)"
+        )
+    };
+}
+
+/// Right, wrong and late.
+pub(super) const VERDICTS: &str = concat!("SELECT ", said!("right"), ", ", said!("wrong"), ", ", said!("late"));
+/// The same, of what processes of the version before wrote.
+pub(super) const VERDICTS_BEFORE: &str = "SELECT count(*) FILTER (WHERE verdict = 'right'), \
     count(*) FILTER (WHERE verdict = 'wrong'), count(*) FILTER (WHERE verdict = 'late') \
-    FROM verdicts INDEXED BY verdicts_by_time CROSS JOIN alerts INDEXED BY alerts_timed USING (alert_id) \
-    WHERE said_ms >= ?1 AND alerts.created_ms >= ?1 AND alerts.created_ms < ?2";
+    FROM verdicts INDEXED BY verdicts_listed CROSS JOIN alerts INDEXED BY alerts_timed USING (alert_id) \
+    WHERE verdict IN ('right', 'wrong', 'late') AND alert_ms IS NULL \
+    AND alerts.created_ms >= ?1 AND alerts.created_ms < ?2";
 
 /// Alerts of the period that are not everywhere delivered.
 pub(super) fn undelivered() -> String {
@@ -33,26 +47,25 @@ impl SqliteStore {
     pub(in crate::store) async fn rates(&self, since_ms: u64, until_ms: u64) -> Result<Rates, StoreError> {
         let mut conn = self.conn().await?;
         let (calls, escalated) = self.calls(&mut conn, since_ms, until_ms).await?;
-        let (right, wrong, late): (i64, i64, i64) = sqlx::query_as(VERDICTS)
-            .bind(int(since_ms))
-            .bind(int(until_ms))
-            .fetch_one(&mut *conn)
-            .await
-            .map_err(|error| self.failed(&error))?;
+        let (mut right, mut wrong, mut late) = (0, 0, 0);
+        for question in [VERDICTS, VERDICTS_BEFORE] {
+            let (some_right, some_wrong, some_late): (i64, i64, i64) = sqlx::query_as(question)
+                .bind(int(since_ms))
+                .bind(int(until_ms))
+                .fetch_one(&mut *conn)
+                .await
+                .map_err(|error| self.failed(&error))?;
+            right += uint(some_right);
+            wrong += uint(some_wrong);
+            late += uint(some_late);
+        }
         let undelivered: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(undelivered()))
             .bind(int(since_ms))
             .bind(int(until_ms))
             .fetch_one(&mut *conn)
             .await
             .map_err(|error| self.failed(&error))?;
-        Ok(Rates {
-            calls,
-            escalated,
-            right: uint(right),
-            wrong: uint(wrong),
-            late: uint(late),
-            undelivered: uint(undelivered),
-        })
+        Ok(Rates { calls, escalated, right, wrong, late, undelivered: uint(undelivered) })
     }
 
     /// How many calls began in a period, and how many of them escalated: whole days are counted already.

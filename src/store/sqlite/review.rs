@@ -57,9 +57,10 @@ impl SqliteStore {
         let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
         let statement = sqlx::query(
-            "INSERT INTO verdicts (alert_id, verdict, note, said_by, said_ms) \
-             SELECT alert_id, ?, ?, ?, ? FROM alerts WHERE alert_id = ? ON CONFLICT DO UPDATE SET \
-             verdict = excluded.verdict, note = excluded.note, said_by = excluded.said_by, said_ms = excluded.said_ms",
+            "INSERT INTO verdicts (alert_id, verdict, note, said_by, said_ms, alert_ms) \
+             SELECT alert_id, ?, ?, ?, ?, created_ms FROM alerts WHERE alert_id = ? ON CONFLICT DO UPDATE SET \
+             verdict = excluded.verdict, note = excluded.note, said_by = excluded.said_by, said_ms = excluded.said_ms, \
+             alert_ms = excluded.alert_ms",
         )
         .bind(said.verdict.name())
         .bind(&said.note)
@@ -158,6 +159,7 @@ impl SqliteStore {
         let audit = "DELETE FROM audit WHERE audit_id IN (SELECT audit_id FROM audit WHERE alert_id IS NULL AND at_ms < ?1 \
                      LIMIT ?2)";
         self.forget(audit, &before).await?;
+        self.forget_turns(&mut *self.conn().await?, unix_ms()).await?;
         Ok(Forgotten { alerts: self.forget(alerts, &before).await?, sessions: self.forget(sessions, &before).await? })
     }
 
@@ -173,6 +175,10 @@ impl SqliteStore {
             .execute(&mut *self.conn().await?)
             .await
             .map_err(|error| self.failed(&error))?;
+        // Who looked at a call of theirs: the room's name may be a number. Those of an alert go with it.
+        let looks = "DELETE FROM audit WHERE audit_id IN (SELECT audit_id FROM audit CROSS JOIN sessions \
+                     USING (room_name, session_id) WHERE sessions.caller = ?1 LIMIT ?2)";
+        self.forget(looks, &key).await?;
         let alerts = "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE caller = ?1 UNION \
                       SELECT alert_id FROM alerts JOIN sessions USING (room_name, session_id) WHERE sessions.caller = ?1 \
                       LIMIT ?2)";

@@ -21,6 +21,7 @@ const ADDITIONS: &[&str] = &[
     include_str!("schema/addition_004_pages.sql"),
     include_str!("schema/addition_005_apart.sql"),
     include_str!("schema/addition_006_turns.sql"),
+    include_str!("schema/addition_007_lists.sql"),
 ];
 
 /// Why a file could not be brought up to date.

@@ -4,22 +4,21 @@
 
 use tempfile::TempDir;
 
-use super::list::listing;
 use super::*;
+use crate::alert::Alert;
+use crate::alert::outgoing::Outgoing;
 use crate::alert::payload::tests::alert;
 use crate::alert::record::WebhookPlan;
-use crate::alert::verdict::Verdict;
-use crate::alert::{Alert, AlertId, Rule, Severity};
-use crate::config::settings::{ActionKind, WebhookDetail};
-use crate::store::behaviour::{Fresh, NOW, behaves, decided, outgoing};
+use crate::config::settings::WebhookDetail;
+use crate::config::targets::NotifyFormat;
+use crate::store::behaviour::{Fresh, NOW, all, behaves, decided, outgoing};
 use crate::store::live::tests::call;
 use crate::store::live::{LiveCall, LiveChange};
-use crate::store::review::AlertFilter;
 use crate::store::rows::Reach;
 use crate::store::url::Place;
 
 /// A folder for a store, which goes with it.
-struct Folder(TempDir);
+pub(super) struct Folder(TempDir);
 
 impl Folder {
     fn file(&self) -> PathBuf {
@@ -79,7 +78,7 @@ fn stands(room: &str) -> LiveChange {
     LiveChange::Stands(Box::new(call(room, NOW)))
 }
 
-async fn new_store() -> (Folder, SqliteStore) {
+pub(super) async fn new_store() -> (Folder, SqliteStore) {
     let folder = Folder::fresh().await;
     let store = SqliteStore::open(&folder.file()).await.unwrap();
     (folder, store)
@@ -306,9 +305,9 @@ async fn calls_in_progress_that_lay_in_the_store_leave_no_word_in_it() {
     let mut old = of_today(&folder.file()).await;
     let store = SqliteStore::open(&folder.file()).await.unwrap();
     write(&store, &alert("t3")).await;
-    assert!(store.board(NOW).await.unwrap().is_empty());
+    assert!(store.standings(NOW).await.unwrap().is_empty());
     store.live("new".to_owned()).tell(&[stands("a")], NOW).await.unwrap();
-    assert_eq!(store.board(NOW).await.unwrap().len(), 1);
+    assert_eq!(store.standings(NOW).await.unwrap().len(), 1);
     // What processes of before write goes on being written, though the board does not have it.
     let on_their_board = [
         "INSERT INTO live_hosts VALUES ('h', 1)",
@@ -317,7 +316,7 @@ async fn calls_in_progress_that_lay_in_the_store_leave_no_word_in_it() {
     for statement in BEFORE.iter().chain(&on_their_board) {
         sqlx::raw_sql(*statement).execute(&mut old).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
-    assert_eq!(store.board(NOW).await.unwrap().len(), 1);
+    assert_eq!(store.standings(NOW).await.unwrap().len(), 1);
     // And goes with what a caller said, whoever it was.
     store.erase("+15550123").await.unwrap();
     old.close().await.unwrap();
@@ -362,98 +361,33 @@ async fn a_board_that_is_no_file_of_ours_is_refused_and_left_as_it_was() {
     let told = store.live("host".to_owned()).tell(&[stands("a")], NOW).await.unwrap_err();
     assert_eq!(told.problem, StoreProblem::NotOurs);
     assert!(told.to_string().contains("store.db-live"), "{told}");
-    assert_eq!(store.board(NOW).await.unwrap_err().problem, StoreProblem::NotOurs);
+    assert_eq!(store.standings(NOW).await.unwrap_err().problem, StoreProblem::NotOurs);
     std::fs::remove_file(&file).unwrap();
     store.live("host".to_owned()).tell(&[stands("a")], NOW).await.unwrap();
-    assert_eq!(store.board(NOW).await.unwrap().len(), 1, "a new one is made by itself");
+    assert_eq!(store.standings(NOW).await.unwrap().len(), 1, "a new one is made by itself");
+}
+
+/// The places where somebody waits or waited for a turn.
+async fn turns(store: &SqliteStore) -> Vec<String> {
+    let mut conn = store.conn().await.unwrap();
+    sqlx::query_scalar("SELECT place FROM turns").fetch_all(&mut *conn).await.unwrap()
 }
 
 #[tokio::test]
-async fn who_looked_at_the_board_is_forgotten_with_what_is_old() {
+async fn places_where_all_take_turns_are_known_by_a_hash_and_not_for_long() {
     let (_folder, store) = new_store().await;
-    for at in [NOW, NOW + 5] {
-        store.audit("dana", "board", None, at).await.unwrap();
+    let place = |name: &str, format| Outgoing { target: name.to_owned(), format, ..outgoing(WebhookDetail::Full) };
+    let now = crate::clock::unix_ms();
+    for (key, at, format) in [("t1", now - 70_000, NotifyFormat::Slack), ("t2", now - 5_000, NotifyFormat::Teams)] {
+        let write = decided(&alert(key), WebhookPlan::Send);
+        store.write(&write, &[place(key, format)], at).await.unwrap();
+        assert!(store.claim(&alert(key).id, key, &all(), at).await.unwrap().is_some());
     }
-    store.prune(NOW + 1).await.unwrap();
-    let left: Vec<i64> =
-        sqlx::query_scalar("SELECT at_ms FROM audit").fetch_all(&mut *store.conn().await.unwrap()).await.unwrap();
-    assert_eq!(left, [i64::try_from(NOW).unwrap() + 5]);
-}
-
-/// What SQLite says that it does to answer a question.
-async fn plan(store: &SqliteStore, question: &str) -> String {
-    let rows: Vec<(i64, i64, i64, String)> =
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}")))
-            .fetch_all(&mut *store.conn().await.unwrap())
-            .await
-            .unwrap();
-    rows.into_iter().map(|(.., step)| step).collect::<Vec<_>>().join("\n")
-}
-
-#[tokio::test]
-async fn questions_of_a_large_store_are_answered_by_its_indexes() {
-    let (_folder, store) = new_store().await;
-    for (question, index) in [
-        ("SELECT alert_id FROM alerts WHERE caller = '+1'", "alerts_by_caller"),
-        ("SELECT alert_id FROM alerts WHERE room_name = 'r' AND session_id = 's'", "alerts_by_session"),
-        ("SELECT session_id FROM sessions WHERE caller = '+1'", "sessions_by_caller"),
-        ("SELECT session_id FROM sessions WHERE started_ms < 1", "sessions_by_start"),
-        ("SELECT 1 FROM attempts WHERE alert_id = 'a'", "attempts_by_alert"),
-        ("SELECT min(due_ms) FROM notices WHERE state IN ('held', 'pending')", "notices_due"),
-    ] {
-        let plan = plan(&store, question).await;
-        assert!(plan.contains(index), "{question}: {plan}");
-    }
-}
-
-/// That a question reads no table from end to end, and what it reads by.
-async fn asks_indexes_only(store: &SqliteStore, question: &str, index: &str) {
-    let plan = plan(store, question).await;
-    assert!(plan.contains(index), "{index}: {question}\n{plan}");
-    for table in ["alerts", "sessions", "verdicts", "outbox", "notices", "days", "claims"] {
-        let whole = |step: &str| step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "));
-        assert!(!plan.lines().any(whole), "{table} is read whole: {question}\n{plan}");
-    }
-}
-
-#[tokio::test]
-async fn every_search_of_the_list_is_answered_by_indexes() {
-    let (_folder, store) = new_store().await;
-    let some = || Some("x".to_owned());
-    let none = AlertFilter { since_ms: Some(1), ..AlertFilter::default() };
-    for (filter, index) in [
-        (none.clone(), "COVERING INDEX alerts_listed"),
-        (
-            AlertFilter { until_ms: Some(9), before: Some((1, AlertId::from("a".to_owned()))), ..none.clone() },
-            "alerts_listed",
-        ),
-        (
-            AlertFilter {
-                action: Some(ActionKind::Flag),
-                rule: Some(Rule::Tool),
-                severity: Some(Severity::High),
-                verdict: Some(None),
-                ..none.clone()
-            },
-            "COVERING INDEX alerts_listed",
-        ),
-        (AlertFilter { verdict: Some(Some(Verdict::Wrong)), ..none.clone() }, "COVERING INDEX verdicts_by_time"),
-        (AlertFilter { undelivered: true, ..none.clone() }, "INDEX outbox_undelivered"),
-        (AlertFilter { undelivered: true, ..none.clone() }, "INDEX notices_undelivered"),
-        (AlertFilter { outcome: some(), ..none.clone() }, "INDEX alerts_by_outcome (<expr>=?"),
-        (AlertFilter { room: some(), ..none.clone() }, "INDEX alerts_by_room (room_name=?"),
-        (AlertFilter { caller: some(), room: some(), undelivered: true, ..none }, "INDEX alerts_by_caller (caller=?"),
-    ] {
-        asks_indexes_only(&store, listing(&filter, 50).sql().as_str(), index).await;
-    }
-}
-
-#[tokio::test]
-async fn rates_are_answered_by_indexes_and_by_days() {
-    let (_folder, store) = new_store().await;
-    asks_indexes_only(&store, rates::CALLS, "COVERING INDEX sessions_by_start").await;
-    asks_indexes_only(&store, rates::DAYS, "INTEGER PRIMARY KEY").await;
-    asks_indexes_only(&store, rates::VERDICTS, "COVERING INDEX verdicts_by_time").await;
-    asks_indexes_only(&store, &rates::undelivered(), "INDEX outbox_undelivered").await;
-    asks_indexes_only(&store, live::CLAIMS, "INDEX sqlite_autoindex_claims_1").await;
+    let kept = turns(&store).await;
+    assert_eq!(kept.len(), 1, "with the second, the first is forgotten");
+    assert!(kept[0].len() == 22 && !kept[0].contains("example"), "{kept:?}");
+    store.prune(now).await.unwrap();
+    assert_eq!(turns(&store).await, kept, "whoever waits there is not overtaken");
+    store.forget_turns(&mut store.conn().await.unwrap(), now + 60_000).await.unwrap();
+    assert!(turns(&store).await.is_empty());
 }

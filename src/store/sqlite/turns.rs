@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AssertSqlSafe, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, Transaction};
 
 use super::outbox::table;
 use super::{SqliteStore, int, uint};
 use crate::store::StoreError;
 use crate::store::rows::Due;
-use crate::store::turn::Turn;
+use crate::store::turn::{FORGOTTEN_MS, Turn};
 
 impl SqliteStore {
     /// Takes the next turn at a place where one has to, if it is soon.
@@ -24,6 +24,9 @@ impl SqliteStore {
             .fetch_optional(&mut **tx)
             .await
             .map_err(|error| self.failed(&error))?;
+        if free.is_none() {
+            self.forget_turns(tx, now_ms).await?;
+        }
         let turn = Turn::next(free.map(|(free, noted)| (uint(free), uint(noted))), now_ms);
         if let Turn::Taken(begin_ms) = turn {
             let statement = sqlx::query(
@@ -38,7 +41,16 @@ impl SqliteStore {
         Ok(turn)
     }
 
-    /// Puts a row off that others are before, behind those that were put off with it.
+    /// Forgets places where nobody waits.
+    pub(super) async fn forget_turns(&self, conn: &mut SqliteConnection, now_ms: u64) -> Result<(), StoreError> {
+        let statement = sqlx::query("DELETE FROM turns WHERE noted_ms < ? OR noted_ms > ?")
+            .bind(int(now_ms.saturating_sub(FORGOTTEN_MS)))
+            .bind(int(now_ms.saturating_add(FORGOTTEN_MS)));
+        self.execute(conn, statement).await?;
+        Ok(())
+    }
+
+    /// Has a row wait that others are before, behind those that wait with it.
     pub(super) async fn put_off(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
@@ -50,7 +62,7 @@ impl SqliteStore {
         let Some((place, gap_ms)) = due.turns() else { return Ok(()) };
         let next_ms = later.entry(place).or_insert(at_ms);
         let text = format!(
-            "UPDATE {} SET due_ms = ?, noted_ms = ? WHERE alert_id = ? AND target = ? AND event = ?",
+            "UPDATE {} SET turn_ms = ?, noted_ms = ? WHERE alert_id = ? AND target = ? AND event = ?",
             table(&due.target)
         );
         let statement = sqlx::query(AssertSqlSafe(text))

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::search::Search;
 use crate::clock::{rfc3339_of, unix_ms};
 use crate::store::live::BoardRow;
+use crate::store::review::Concern;
 use crate::web::api::Refusal;
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
@@ -32,11 +33,13 @@ pub(in crate::web) async fn board(
     search: Result<Query<Search>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let Query(search) = search.map_err(|error| Refusal::Body(error.body_text()))?;
+    let wanted = search.page()?;
     let snapshot = review.board.now(&review.store).await?;
-    let part = snapshot.part(&search)?;
-    review.store.audit(&visitor.user.name, "board", None, unix_ms()).await?;
-    let calls: Vec<Value> = part.rows.iter().map(|row| line(row)).collect();
-    let told = json!({"at": rfc3339_of(snapshot.at_ms), "urgent": snapshot.urgent(), "in_progress": snapshot.rows.len(),
+    let part = snapshot.part(&search, wanted);
+    let rows = review.store.in_progress(&part.calls).await?;
+    review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;
+    let calls: Vec<Value> = rows.iter().map(line).collect();
+    let told = json!({"at": rfc3339_of(snapshot.at_ms), "urgent": snapshot.urgent(), "in_progress": snapshot.calls.len(),
         "found": part.found, "page": part.page, "pages": part.pages, "calls": calls});
     Ok(Json(told).into_response())
 }

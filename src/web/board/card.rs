@@ -47,8 +47,8 @@ pub(super) struct Line {
 }
 
 /// What tells a call from others on the page.
-pub(super) fn key(row: &BoardRow) -> String {
-    let digest = Sha256::new().chain_update(&row.call.room_name).chain_update([0]).chain_update(&row.call.session_id);
+pub(super) fn key(room_name: &str, session_id: &str) -> String {
+    let digest = Sha256::new().chain_update(room_name).chain_update([0]).chain_update(session_id);
     let mut key = "call".to_owned();
     for byte in &digest.finalize()[..8] {
         let _ = write!(key, "{byte:02x}");
@@ -101,7 +101,7 @@ pub(super) fn need(row: &BoardRow) -> (&'static str, &'static str) {
 }
 
 /// What is done about a call, in words.
-fn action(row: &BoardRow) -> String {
+pub(super) fn action(row: &BoardRow) -> String {
     let Some(alert) = &row.call.alert else { return String::new() };
     let mut said = format!("{}: {}", alert.severity.name(), doing(alert));
     match alert.delivery {

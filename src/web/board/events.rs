@@ -1,28 +1,22 @@
 //! What moves on the board, as server-sent events.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::{self, Stream};
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::moves::{News, Teller, moves};
 use super::search::Search;
-use super::snapshot::{EVERY, Shown};
+use super::snapshot::Shown;
 use crate::clock::unix_ms;
+use crate::store::StoreError;
+use crate::store::review::Concern;
 use crate::web::pages::Trouble;
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
-
-/// After so long a browser comes again, and is asked anew who it is.
-const LASTS: Duration = Duration::from_secs(15 * 60);
-/// After so long it tries again when the stream broke off.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// What a browser has been told.
 #[derive(Default)]
@@ -50,50 +44,33 @@ impl Told {
     }
 }
 
+/// Somebody who looks at a part of the board.
+struct Looks {
+    search: Search,
+    page: usize,
+    told: Told,
+}
+
+impl Teller for Looks {
+    async fn news(&mut self, review: &Review) -> Result<News, StoreError> {
+        let snapshot = review.board.now(&review.store).await?;
+        let shown = snapshot.shown(&review.store, &self.search, self.page).await?;
+        Ok(self.told.news(&shown).map_or(News::Nothing, News::Some))
+    }
+
+    fn forget(&mut self) {
+        self.told = Told::default();
+    }
+}
+
 pub(in crate::web) async fn events(
     State(review): State<Arc<Review>>,
     visitor: Visitor,
     Query(search): Query<Search>,
 ) -> Result<Response, Trouble> {
     // Asked once, so that what cannot be looked for is an error and no stream.
-    search.page()?;
-    review.store.audit(&visitor.user.name, "board", None, unix_ms()).await?;
-    let sse = Sse::new(moves(review, search)).keep_alive(KeepAlive::default());
-    Ok(sse.into_response())
-}
-
-/// What moves, until the browser goes, the pages are stopped, or it is time to come again.
-fn moves(review: Arc<Review>, search: Search) -> impl Stream<Item = Result<Event, Infallible>> {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let until = Instant::now() + LASTS;
-    let begin = (review, search, Told::default(), ticks, false);
-    stream::unfold(begin, move |(review, search, mut told, mut ticks, mut troubled)| async move {
-        loop {
-            tokio::select! {
-                () = review.stop.cancelled() => return None,
-                now = ticks.tick() => if now >= until {
-                    return None;
-                },
-            }
-            let event = match review.board.now(&review.store).await {
-                Ok(snapshot) => {
-                    // After a trouble the whole of it says that the board moves again.
-                    if std::mem::take(&mut troubled) {
-                        told = Told::default();
-                    }
-                    snapshot.shown(&search).ok().and_then(|shown| told.news(&shown))
-                }
-                Err(error) if !troubled => {
-                    tracing::error!(%error, "the board stands still");
-                    troubled = true;
-                    Some(Event::default().event("trouble").data("The board stands still: the store cannot be used."))
-                }
-                Err(_) => None,
-            };
-            if let Some(event) = event {
-                return Some((Ok(event.retry(RETRY)), (review, search, told, ticks, troubled)));
-            }
-        }
-    })
+    let page = search.page()?;
+    review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;
+    let looks = Looks { search, page, told: Told::default() };
+    Ok(Sse::new(moves(review, looks)).keep_alive(KeepAlive::default()).into_response())
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 
 use super::search::Search;
 use super::snapshot::Shown;
 use crate::clock::unix_ms;
-use crate::web::pages::{Frame, Trouble, page};
+use crate::store::review::Concern;
+use crate::web::pages::{Frame, Trouble, javascript, page};
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
 
@@ -31,8 +32,9 @@ pub(in crate::web) async fn board(
     visitor: Visitor,
     Query(search): Query<Search>,
 ) -> Result<Response, Trouble> {
-    let shown = review.board.now(&review.store).await?.shown(&search)?;
-    review.store.audit(&visitor.user.name, "board", None, unix_ms()).await?;
+    let wanted = search.page()?;
+    let shown = review.board.now(&review.store).await?.shown(&review.store, &search, wanted).await?;
+    review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;
     let template = BoardPage {
         frame: Frame::of(&visitor, &review),
         before: (shown.page > 1).then(|| search.of_page(shown.page - 1)),
@@ -44,6 +46,5 @@ pub(in crate::web) async fn board(
 }
 
 pub(in crate::web) async fn script() -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
-    (headers, SCRIPT).into_response()
+    javascript(SCRIPT)
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::alert::about::About;
-use crate::store::live::BoardRow;
+use crate::store::live::Brief;
 use crate::web::query::BadField;
 
 /// How many calls a page has.
@@ -56,16 +56,16 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Whether a call is.
-    pub(super) fn fits(&self, row: &BoardRow) -> bool {
+    pub(super) fn fits(&self, call: &Brief) -> bool {
         if self.text.is_empty() {
             return true;
         }
-        let caller = row.call.caller.as_ref();
         let has = |text: &str| text.to_lowercase().contains(&self.text);
-        let name = caller.and_then(|caller| caller.name.as_deref());
-        let number = caller.and_then(|caller| caller.number.as_deref());
-        has(&row.call.room_name)
-            || name.is_some_and(has)
-            || number.is_some_and(|number| !self.number.is_empty() && About::key(number).contains(&self.number))
+        has(&call.room_name)
+            || call.name.as_deref().is_some_and(has)
+            || call
+                .number
+                .as_deref()
+                .is_some_and(|number| !self.number.is_empty() && About::key(number).contains(&self.number))
     }
 }

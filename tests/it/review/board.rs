@@ -1,6 +1,8 @@
 //! The board: calls in progress, as the real program tells of them.
 
 use serde_json::{Value, json};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use super::{Pages, TOKEN, client};
 use crate::support::{Room, SEED_TURNS, soon};
@@ -119,6 +121,13 @@ async fn a_call_in_progress_is_on_the_board_turn_by_turn_until_it_is_over() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Who looked at which call in progress, as the audit log has it.
+async fn looks_at_calls(pages: &Pages) -> Vec<(String, String, String)> {
+    let mut conn = SqliteConnectOptions::new().filename(pages.program.store()).connect().await.unwrap();
+    let rows = sqlx::query_as("SELECT who, room_name, session_id FROM audit WHERE what = 'call' ORDER BY audit_id");
+    rows.fetch_all(&mut conn).await.unwrap()
+}
+
 #[tokio::test]
 async fn no_word_of_a_caller_is_on_the_board_where_none_is_kept() {
     let pages = Pages::start().await;
@@ -148,6 +157,11 @@ async fn no_word_of_a_caller_is_on_the_board_where_none_is_kept() {
         "{page}"
     );
     assert!(!page.contains(SEED_TURNS[0]), "{page}");
+    // Whoever looks at a call, once or while it moves, stands in the log with the call.
+    let moves = client().get(format!("{}/calls/{link}/events", pages.url)).header("cookie", &cookie);
+    assert_eq!(soon("the call's events", moves.send()).await.unwrap().headers()["content-type"], "text/event-stream");
+    assert_eq!(pages.get("/calls/call0123456789abcdef/events", &cookie).await.0, 404);
+    assert_eq!(looks_at_calls(&pages).await, vec![("supervisor".into(), "room_abc123".into(), "session-1".into()); 2]);
     assert_eq!(pages.get("/calls/call0123456789abcdef", &cookie).await.0, 404);
     assert_eq!(pages.get(&format!("/calls/{link}"), "").await.0, 303);
     connection.end(2).await;

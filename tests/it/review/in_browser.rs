@@ -58,6 +58,49 @@ async fn the_board_moves_while_a_call_goes_on() {
 }
 
 #[tokio::test]
+async fn the_page_of_a_call_moves_while_it_goes_on() {
+    let browser = browser!();
+    let pages = Pages::start().await;
+    let room = Room::start().await;
+    let mut running = pages.program.attach(&room, json!({"sentimentRaterDeadlineMs": 30_000}));
+    let (mut connection, _) = room.accept().await;
+    connection.welcome(&[], false).await;
+    browser.go(&pages.url).await;
+    browser.log_in(TOKEN).await;
+    browser.says("not rated yet").await;
+    let link = call_of_no_alert(&pages).await;
+    browser.go(&format!("{}{link}", pages.url)).await;
+    browser.says("Nothing yet.").await;
+    browser.run("window.loaded = 'once'").await;
+    // Whoever has reached something by keyboard stays there when it moves.
+    browser.run("document.querySelector('.caption a').focus()").await;
+    for (n, text) in SEED_TURNS.iter().enumerate() {
+        connection.turn(n as u64 + 1, n, text).await;
+        browser.says(text).await;
+        browser.says(&format!("{} of the caller", n + 1)).await;
+    }
+    let alert = running.event("escalation").await["alert_id"].as_str().unwrap().to_owned();
+    browser.until("what it needs", "document.querySelector('#says.bad').innerText === 'needs somebody now'").await;
+    browser.says(": flagged").await;
+    assert!(browser.has("svg.chart polyline").await && browser.has(&format!("#standing a[href$='{alert}']")).await);
+    assert_eq!(browser.run("return document.activeElement.innerText").await, json!("Look again"));
+    browser.run("document.querySelector('#standing a').focus()").await;
+    connection.turn(9, 8, "Oh wonderful, thank you so much, that is great!").await;
+    browser
+        .until("that the caller calms down", "document.getElementById('says').innerText === 'has calmed down'")
+        .await;
+    assert_eq!(
+        browser.run("return document.activeElement.getAttribute('href')").await,
+        json!(format!("/alerts/{alert}"))
+    );
+    connection.end(10).await;
+    browser.says("The call is over: this is how it stood last.").await;
+    browser.says("has calmed down").await;
+    assert_eq!(running.exit().await, Some(0));
+    assert_eq!(browser.run("return window.loaded").await, json!("once"), "nobody loaded the page again");
+}
+
+#[tokio::test]
 async fn a_supervisor_comes_by_the_alerts_link_sees_why_takes_it_and_judges_it_and_another_sees_that() {
     let (dana, sam) = (browser!(), browser!());
     let pages = Pages::start().await;

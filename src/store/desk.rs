@@ -1,0 +1,182 @@
+//! What people ask of a store, and what they tell it, as [`Store`] answers.
+
+use super::review::{
+    AlertFilter, Attempt, Audited, Claimed, Concern, Forgotten, Kept, LabelledCall, ListedAlert, Rates, SaidVerdict,
+};
+use super::{Backend, Store, StoreError};
+use crate::alert::outgoing::Outgoing;
+use crate::alert::{Alert, AlertId};
+
+impl Store {
+    /// Up to `limit` alerts that a filter lets through, the latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn alerts(&self, filter: &AlertFilter, limit: u32) -> Result<Vec<ListedAlert>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.alerts(filter, limit).await,
+        }
+    }
+
+    /// The ids of alerts that begin so; two of them where there are more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn find(&self, beginning: &str) -> Result<Vec<AlertId>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.find(beginning).await,
+        }
+    }
+
+    /// What somebody said of an alert, if anybody did.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn verdict(&self, alert_id: &AlertId) -> Result<Option<SaidVerdict>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.verdict(alert_id).await,
+        }
+    }
+
+    /// Keeps what somebody says of an alert, in place of what was said before. Whether the alert is there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn say(&self, alert_id: &AlertId, said: &SaidVerdict) -> Result<bool, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.say(alert_id, said).await,
+        }
+    }
+
+    /// Every attempt to tell somebody of an alert, first one first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn attempts(&self, alert_id: &AlertId) -> Result<Vec<Attempt>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.attempts(alert_id).await,
+        }
+    }
+
+    /// Makes due at once, by a schedule that begins anew, what of an alert was not delivered (and what was, if
+    /// `delivered_too`), and queues it for those places of `outgoing` that it was not queued for. What is being attempted
+    /// at this moment is left alone. Returns how much is due.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn resend(
+        &self,
+        alert: &Alert,
+        outgoing: &[Outgoing],
+        delivered_too: bool,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.resend(alert, outgoing, delivered_too, now_ms).await,
+        }
+    }
+
+    /// Calls since then of whose alerts somebody said something.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn labelled(&self, since_ms: u64) -> Result<Vec<LabelledCall>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.labelled(since_ms).await,
+        }
+    }
+
+    /// Forgets alerts that were decided, and calls that ended, before then, with all that belongs to them, undelivered
+    /// webhooks included.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn prune(&self, before_ms: u64) -> Result<Forgotten, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.prune(before_ms).await,
+        }
+    }
+
+    /// Forgets all calls of a caller (a number in any form) and their alerts, with all that belongs to them, so that they
+    /// are gone from the file as well. What a version wrote that did not know the caller stays.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn erase(&self, caller: &str) -> Result<Forgotten, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.erase(caller).await,
+        }
+    }
+
+    /// Gives an alert to somebody to look after, unless somebody has it. Returns who has it; none where there is no such
+    /// alert.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn take(&self, alert_id: &AlertId, by: &str, now_ms: u64) -> Result<Option<Claimed>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.take(alert_id, by, now_ms).await,
+        }
+    }
+
+    /// Takes an alert back from somebody who has it. Whether they had.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn let_go(&self, alert_id: &AlertId, by: &str) -> Result<bool, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.let_go(alert_id, by).await,
+        }
+    }
+
+    /// Who looks after an alert.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn claimed(&self, alert_id: &AlertId) -> Result<Option<Claimed>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.claimed(alert_id).await,
+        }
+    }
+
+    /// Notes that somebody did something. It is forgotten with the alert or the caller that it concerns, and otherwise when
+    /// it is old.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn audit(&self, who: &str, what: &str, concern: Concern<'_>, now_ms: u64) -> Result<(), StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.audit(who, what, concern, now_ms).await,
+        }
+    }
+
+    /// What was done to an alert, first one first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn audited(&self, alert_id: &AlertId) -> Result<Vec<Audited>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.audited(alert_id).await,
+        }
+    }
+
+    /// How often calls escalated since then and before then.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn rates(&self, since_ms: u64, until_ms: u64) -> Result<Rates, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.rates(since_ms, until_ms).await,
+        }
+    }
+
+    /// What was said in a call, where that was kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn transcript(&self, session_id: &str, room_name: &str) -> Result<Option<Kept>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.transcript(session_id, room_name).await,
+        }
+    }
+}
