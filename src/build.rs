@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if loader_unpacks() {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
-    if linker_folds() {
+    if linker_folds(&out) {
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
     }
     rater_id()
@@ -48,14 +48,20 @@ fn loader_unpacks() -> bool {
     here && glibc().is_some_and(|version| version >= (2, 36))
 }
 
-/// Whether rustc links by lld, as it does here without being told to: it can keep one of several functions that came out
-/// the same, of which generic code has many. Nothing in Rust may count on two functions lying at two addresses.
-fn linker_folds() -> bool {
+/// Whether the linker can keep one of several functions that came out the same, of which generic code has many: lld can,
+/// by which rustc links here without being told to. A tiny program is linked to see it. Nothing in Rust may count on two
+/// functions lying at two addresses.
+fn linker_folds(out: &Path) -> bool {
     let of = |name| std::env::var(name).unwrap_or_default();
-    of("TARGET") == "x86_64-unknown-linux-gnu"
-        && of("CARGO_ENCODED_RUSTFLAGS").is_empty()
-        && of("RUSTC_LINKER").is_empty()
+    let plain = of("CARGO_ENCODED_RUSTFLAGS").is_empty() && of("RUSTC_LINKER").is_empty();
+    let (probe, tried) = (out.join("probe.rs"), out.join("probe"));
+    let link = || Command::new(of("RUSTC")).arg("-Clink-arg=-Wl,--icf=all").arg("-o").arg(&tried).arg(&probe).output();
+    plain
         && of("PROFILE") == "release"
+        && of("HOST") == of("TARGET")
+        && of("CARGO_CFG_TARGET_OS") == "linux"
+        && std::fs::write(&probe, "fn main() {}").is_ok()
+        && link().is_ok_and(|linked| linked.status.success())
 }
 
 /// This machine's glibc: `getconf` says "glibc 2.36".

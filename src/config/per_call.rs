@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::error::SettingsErrors;
+use super::error::{SettingsError, SettingsErrors};
 use super::load::{AgentFile, Layers, Loaded, NAMED_AGENT, Over, load, load_with};
 use super::shown::plain;
 
@@ -125,10 +125,7 @@ impl PerCall {
     /// Everything that is wrong with the first of them that cannot be used, or why the folder cannot be read.
     pub fn check(&self) -> Result<Vec<(String, Loaded)>, SettingsErrors> {
         let Some(agents) = &self.agents else { return Ok(Vec::new()) };
-        let mut named = documents(agents).map_err(|error| super::SettingsError::Unreadable {
-            path: agents.clone(),
-            problem: format!("the folder of agent documents cannot be read: {error}"),
-        })?;
+        let mut named = documents(agents)?;
         named.sort();
         let read = |(name, path): (String, PathBuf)| {
             let layers = Layers { agent: Some(AgentFile::read(&path)?), ..self.layers.clone() };
@@ -138,15 +135,26 @@ impl PerCall {
     }
 }
 
-/// The agent documents of a folder, each with its name.
-fn documents(folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+/// The agent documents of a folder, each with its name. One that no call could name is a mistake; hidden files are none.
+fn documents(folder: &Path) -> Result<Vec<(String, PathBuf)>, SettingsErrors> {
+    let unreadable = |error: std::io::Error| {
+        let problem = format!("the folder of agent documents cannot be read: {error}");
+        SettingsErrors::from(SettingsError::Unreadable { path: folder.to_owned(), problem })
+    };
     let mut named = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_stem().and_then(|stem| stem.to_str()).filter(|name| is_name(name)).map(str::to_owned);
-        if let Some(name) = name.filter(|_| path.extension().is_some_and(|extension| extension == "json")) {
-            named.push((name, path));
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        if stem.starts_with('.') || path.extension().is_none_or(|extension| extension != "json") {
+            continue;
         }
+        if !is_name(&stem) {
+            let problem = format!(
+                "no call can name this document; allowed: ASCII letters, digits, '.', '-' and '_', at most {LONGEST_NAME}"
+            );
+            return Err(SettingsError::Unreadable { path, problem }.into());
+        }
+        named.push((stem, path));
     }
     Ok(named)
 }
@@ -285,6 +293,10 @@ mod tests {
         fs::write(folder.path().join("wrong.json"), r#"{"sentimentThreshold": 0}"#).unwrap();
         let error = per_call.check().unwrap_err().to_string();
         assert!(error.contains("wrong.json:1:2"), "{error}");
+        let (wrong, unnamed) = (folder.path().join("wrong.json"), folder.path().join("Sales Team.json"));
+        fs::rename(wrong, unnamed).unwrap();
+        let error = per_call.check().unwrap_err().to_string();
+        assert!(error.contains("Sales Team.json: no call can name this document; allowed: ASCII letters"), "{error}");
         let nowhere = PerCall::new(process(), Some(folder.path().join("nowhere")));
         assert!(nowhere.check().unwrap_err().to_string().contains("the folder of agent documents cannot be read"));
         assert!(PerCall::new(process(), None).check().unwrap().is_empty());

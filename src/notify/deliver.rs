@@ -29,6 +29,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long until a store that failed is asked again, in ms.
 const STORE_RETRY_MS: u64 = 5_000;
+/// So long the first attempt of an alert that the store would not take may wait for its turn.
+const FIRST_UNSTORED: Duration = Duration::from_secs(3);
 
 /// Sends what is in the outbox, or, when the store failed, from memory. What it has no secret for it leaves to others.
 pub struct Deliverer {
@@ -246,7 +248,9 @@ impl Deliverer {
         let mut attempt = 1;
         loop {
             let timeout = Duration::from_millis(outgoing.timeout_ms);
-            self.pace.turn(outgoing).await;
+            // Nothing but this process knows of it: whatever else waits, it is tried before the process may have ended.
+            let patience = if attempt == 1 { FIRST_UNSTORED } else { Duration::MAX };
+            self.pace.turn(outgoing, patience).await;
             let answer = self.sender.post(&alert.id, &parcel, event, outgoing, timeout).await;
             let verdict = self.schedule.judge(attempt, &answer, Jitter::random());
             let result = result_of(&verdict, attempt);

@@ -17,12 +17,13 @@ type Place = (NotifyFormat, String);
 pub(super) struct Pace(Mutex<HashMap<Place, Instant>>);
 
 impl Pace {
-    /// Waits until it is one's turn, where all take turns.
-    pub(super) async fn turn(&self, outgoing: &Outgoing) {
+    /// Waits until it is one's turn, where all take turns; for `at_most` so long.
+    pub(super) async fn turn(&self, outgoing: &Outgoing, at_most: Duration) {
         let Some(gap_ms) = outgoing.format.gap_ms() else { return };
         let url = outgoing.url.as_ref().map(|url| url.url().as_str());
         let place = outgoing.secret.as_deref().or(url).unwrap_or_default().to_owned();
-        sleep_until(self.take((outgoing.format, place), Duration::from_millis(gap_ms))).await;
+        let turn = self.take((outgoing.format, place), Duration::from_millis(gap_ms));
+        sleep_until(Instant::now().checked_add(at_most).map_or(turn, |end| turn.min(end))).await;
     }
 
     /// Takes the next turn.
@@ -58,7 +59,7 @@ mod tests {
         let turns = places.iter().flat_map(|place| std::iter::repeat_n(place, 4)).map(|place| {
             let pace = &pace;
             async move {
-                pace.turn(place).await;
+                pace.turn(place, Duration::MAX).await;
                 (place.target.clone(), began.elapsed().as_secs())
             }
         });
@@ -68,8 +69,11 @@ mod tests {
         // Time that nobody used is not made up for.
         tokio::time::sleep(Duration::from_secs(60)).await;
         let again = Instant::now();
-        pace.turn(&places[0]).await;
-        pace.turn(&places[0]).await;
+        pace.turn(&places[0], Duration::MAX).await;
+        pace.turn(&places[0], Duration::MAX).await;
         assert_eq!(again.elapsed(), Duration::from_secs(1));
+        // Who cannot wait goes before its turn.
+        pace.turn(&places[0], Duration::from_millis(200)).await;
+        assert_eq!(again.elapsed(), Duration::from_millis(1_200));
     }
 }

@@ -4,7 +4,7 @@
 //! (`model`). The table names the reasons in the caller's own words. It also knows how data and backchannels sound:
 //! where it takes a turn for filler, less is enough for the model to agree.
 
-use super::lexical::{self, Heard};
+use super::lexical;
 use super::masked::unmasked;
 use super::model::{FILLER, Language, ModelRater, Scores, rating};
 use super::sounds::{Wordless, wordless};
@@ -17,10 +17,6 @@ const FILLER_BY_THE_TABLE: f32 = 0.15;
 const MOCKED: f64 = 0.85;
 /// Anger at others is rated no lower than so: it is not aimed at us.
 const ELSEWHERE: f64 = 4.0;
-/// Where nothing was felt.
-const NEUTRAL: f64 = 5.0;
-/// A cue counts at most so many times what it does by itself.
-const MOST_SCALED: f64 = 3.0;
 /// A mixed turn whose English part is rated so says nothing in English.
 const UNMOVED: std::ops::RangeInclusive<f64> = 4.5..=5.5;
 
@@ -62,9 +58,10 @@ impl EmbeddedRater {
             true => FILLER_BY_THE_TABLE,
             false => FILLER,
         };
-        let rated = judged(turn, &plain.text, &scores, &heard, bar);
+        let judge = |scores: &Scores, by_table| judged(turn, &heard.rating, by_table, rating(&plain.text, scores, bar));
+        let rated = judge(&scores, heard.rating.sentiment);
         // What the call so far did to it: what it is, against what it would be without.
-        let alone = judged(turn, &plain.text, &Scores { history: 0.0, ..scores }, &heard, bar);
+        let alone = judge(&Scores { history: 0.0, ..scores }, heard.alone);
         let carried = heard.carried(rated.sentiment.value() - alone.sentiment.value());
         if let Language::Mixed(lang) = language
             && UNMOVED.contains(&rated.sentiment.value())
@@ -73,23 +70,18 @@ impl EmbeddedRater {
             // Whatever was said, it was not said in the English part.
             return Err(RateError::Language { lang });
         }
-        let cues = joined(heard.rating.cues, rated.cues.clone(), alone.sentiment, carried);
+        let cues = joined(heard.rating.cues, rated.cues.clone(), carried);
         Ok(Rating { asks_human: heard.rating.asks_human, cues, ..rated })
     }
 }
 
-/// The rating by what the model scores and the table hears: filler from this probability on. `text` is the turn's as the
-/// model read it.
-fn judged(turn: &TurnInContext, text: &str, scores: &Scores, heard: &Heard<'_>, bar: f32) -> Rating {
-    let table = &heard.rating;
-    let rated = rating(text, scores, bar);
+/// The model's rating in the light of what the table hears in the turn, and of how it rates that.
+fn judged(turn: &TurnInContext, table: &Rating, by_table: Sentiment, rated: Rating) -> Rating {
     if table.cues.iter().any(|cue| cue.kind == CueKind::Sarcasm && cue.effect < 0.0) {
         // To the model, mocking praise is praise.
-        let model = rated.sentiment.value();
-        let both = MOCKED * table.sentiment.value() + (1.0 - MOCKED) * model;
-        let mut rated = moved(rated, both.min(model));
-        rated.frustration = Unit::clamped(rated.frustration.value().max(table.frustration.value()));
-        rated
+        let (model, frustration) = (rated.sentiment.value(), rated.frustration.value());
+        let both = moved(rated, (MOCKED * by_table.value() + (1.0 - MOCKED) * model).min(model));
+        Rating { frustration: Unit::clamped(frustration.max(table.frustration.value())), ..both }
     } else if rated.sentiment.value() < ELSEWHERE && aims_elsewhere(&turn.text) {
         moved(rated, ELSEWHERE)
     } else {
@@ -115,29 +107,14 @@ fn aims_elsewhere(text: &str) -> bool {
 }
 
 /// The table's cues, the model's where the table heard nothing that moved the turn itself, and at last what earlier turns
-/// carried. `words` is the rating without what they carried.
-fn joined(table: Vec<Cue>, model: Vec<Cue>, words: Sentiment, carried: Option<Cue>) -> Vec<Cue> {
+/// carried.
+fn joined(table: Vec<Cue>, model: Vec<Cue>, carried: Option<Cue>) -> Vec<Cue> {
     let mut cues = table;
     if cues.iter().all(|cue| cue.effect == 0.0) {
         cues.extend(model);
     }
-    to_scale(&mut cues, words.value() - NEUTRAL);
     cues.extend(carried);
     cues
-}
-
-/// Brings cues to the scale of the rating: together they tell by how many points the words moved it from neutral. Their own
-/// scales are those of the table and of one stage of the model, and more timid. What pulls to the other side in sum tells
-/// too little of the rating to be weighed by it.
-fn to_scale(cues: &mut [Cue], moved: f64) {
-    let sum: f64 = cues.iter().map(|cue| cue.effect).sum();
-    if sum * moved <= 0.0 {
-        return;
-    }
-    let scale = (moved / sum).clamp(1.0, MOST_SCALED);
-    for cue in cues {
-        cue.effect = (cue.effect * scale * 100.0).round() / 100.0;
-    }
 }
 
 impl Rater for EmbeddedRater {

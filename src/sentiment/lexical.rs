@@ -12,6 +12,8 @@ use super::{
 
 /// Cues weaker than this are not shown.
 const SHOWN_FROM: f64 = 0.25;
+/// The call so far is a cue where it moved the rating by more than this.
+const CARRIED_FROM: f64 = 0.45;
 /// At most so many cues are shown.
 const SHOWN: usize = 8;
 /// How sure a filler decision is: the share of fillers so decided that the rated calls call neutral.
@@ -51,6 +53,8 @@ pub(super) struct Heard<'t> {
     pub(super) rating: Rating,
     /// It says something against us: no filler, however short.
     pub(super) hostile: bool,
+    /// What the table would rate it without the call so far.
+    pub(super) alone: Sentiment,
     earlier: Vec<Earlier<'t>>,
     /// By how many points the call so far moves the table's own rating.
     carried: f64,
@@ -92,7 +96,8 @@ pub(super) fn heard(turn: &TurnInContext) -> Heard<'_> {
         embedded: None,
     };
     let carried = if reading.filler { 0.0 } else { by_context(&reading, carry) };
-    Heard { rating, hostile: reading.hostile, earlier, carried }
+    let alone = Sentiment::clamped(reading.sentiment(0.0));
+    Heard { rating, hostile: reading.hostile, alone, earlier, carried }
 }
 
 /// Reads the caller's earlier turns that say something, oldest first, rating those that bring no rating; and the
@@ -196,7 +201,7 @@ fn context_cue(earlier: &[Earlier<'_>], points: f64) -> Option<Cue> {
         Some(hit) => farthest.reading.words.quote(farthest.text, hit.at.clone()),
         None => farthest.text,
     };
-    (points.abs() >= SHOWN_FROM)
+    (points.abs() >= CARRIED_FROM)
         .then(|| Cue { carried: true, ..Cue::own(quote(text), CueKind::Context, rounded(points)) })
 }
 

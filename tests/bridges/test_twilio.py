@@ -70,9 +70,11 @@ async def test_a_query_is_signed_as_the_framework_checks_it() -> None:
 async def test_a_caller_is_handed_over_between_the_words_of_the_app() -> None:
     settings = to_act("transfer", sentimentHandoverSentence=SENTENCE, sentimentTransferDeadlineMs=120_000)
     async with desk() as at, called(at, settings) as place:
-        for words in ANGRY:
+        for words in ANGRY[:-1]:
             assert await place.call.asks(words) == f"I see: {len(words)}."
-        assert await place.call.sentence() == SENTENCE
+        # Whether the app has begun its answer when the last turn is rated is a matter of chance.
+        await place.call.prompt(ANGRY[-1])
+        assert {await place.call.sentence() for _ in range(2)} == {f"I see: {len(ANGRY[-1])}.", SENTENCE}
         end = await place.call.message()
         assert end["type"] == "end"
         handoff = json.loads(end["handoffData"])
@@ -90,7 +92,9 @@ async def test_a_caller_is_handed_over_between_the_words_of_the_app() -> None:
         assert (await place.sidecar.event("outcome"))["transfer"]["outcome"] == "transferred"
         # What the app said came as it said it, and two messages of ours beside.
         (up, down), (came_up, said_down) = place.outer.bodies(), place.inner.bodies()
-        ours = [text.encode() for text in place.call.heard[-2:]]
+        told = [json.loads(text) for text in place.call.heard]
+        is_ours = [one["type"] == "end" or one.get("token") == SENTENCE for one in told]
+        ours = [text.encode() for text, own in zip(place.call.heard, is_ours, strict=True) if own]
         passed = [frame for frame in frames(down) if not any(frame.endswith(text) for text in ours)]
         assert passed == frames(said_down) and len(frames(down)) == len(passed) + 2
         assert up == came_up

@@ -85,7 +85,8 @@ impl<'a, W: AsyncWrite + Unpin> Down<'a, W> {
     async fn carry(&mut self, bytes: &[u8]) -> io::Result<()> {
         // Where nothing waits, nothing goes in between: the bytes need not wait until they were looked at.
         let mut carried = if self.waiting.is_empty() { bytes.len() } else { 0 };
-        self.write(bytes.get(..carried).unwrap_or_default()).await?;
+        let written = self.write(bytes.get(..carried).unwrap_or_default()).await;
+        // What was said counts, though the other side is gone.
         let mut rest = bytes;
         while !rest.is_empty() {
             let (taken, passed) = self.wire.pass(rest);
@@ -93,13 +94,14 @@ impl<'a, W: AsyncWrite + Unpin> Down<'a, W> {
             let Some(passed) = passed else { continue };
             self.follow(&passed);
             self.shared.passed(passed, Tapped::App);
-            if !self.waiting.is_empty() && self.has_room() {
+            if written.is_ok() && !self.waiting.is_empty() && self.has_room() {
                 let end = bytes.len() - rest.len();
                 self.write(bytes.get(carried..end).unwrap_or_default()).await?;
                 carried = end;
                 self.inject().await?;
             }
         }
+        written?;
         self.write(bytes.get(carried..).unwrap_or_default()).await
     }
 

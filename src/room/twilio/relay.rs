@@ -89,18 +89,20 @@ async fn up<F: FnOnce(&str, Tap, Spout)>(
     let mut wire = Wire::default();
     let mut chunk = early;
     loop {
-        if to.write_all(&chunk).await.is_err() || to.flush().await.is_err() {
-            return;
-        }
+        let taken = to.write_all(&chunk).await.is_ok() && to.flush().await.is_ok();
+        // What was said counts, though the other side is gone.
         let mut rest = chunk.as_slice();
         while !rest.is_empty() {
-            let (taken, passed) = wire.pass(rest);
-            rest = rest.get(taken..).unwrap_or_default();
+            let (len, passed) = wire.pass(rest);
+            rest = rest.get(len..).unwrap_or_default();
             if let Some(passed) = passed {
                 begin.first(&passed, &shared.spout);
                 shared.interrupted(&passed);
                 shared.passed(passed, Tapped::Platform);
             }
+        }
+        if !taken {
+            return;
         }
         chunk.resize(CHUNK, 0);
         match from.read(&mut chunk).await {

@@ -98,15 +98,22 @@ pub(in crate::web) async fn call(
 struct Looks {
     key: String,
     told: Option<BoardRow>,
+    /// Whether it was told that the call is over. It may come back, with another process.
+    over: bool,
 }
 
 impl Teller for Looks {
     async fn news(&mut self, review: &Review) -> Result<News, StoreError> {
         let snapshot = review.board.now(&review.store).await?;
         let Some(row) = row(review, &snapshot, &self.key).await? else {
+            if std::mem::replace(&mut self.over, true) {
+                return Ok(News::Nothing);
+            }
+            self.told = None;
             let over = "The call is over: this is how it stood last.";
-            return Ok(News::Last(Event::default().event("over").data(over)));
+            return Ok(News::Some(Event::default().event("over").data(over)));
         };
+        self.over = false;
         if self.told.as_ref() == Some(&row) {
             return Ok(News::Nothing);
         }
@@ -122,7 +129,7 @@ impl Teller for Looks {
     }
 
     fn forget(&mut self) {
-        self.told = None;
+        (self.told, self.over) = (None, false);
     }
 }
 
@@ -132,7 +139,7 @@ pub(in crate::web) async fn events(
     Path(key): Path<String>,
 ) -> Result<Response, Trouble> {
     looked_at(&review, &visitor, &key).await?;
-    let sse = Sse::new(moves(review, Looks { key, told: None })).keep_alive(KeepAlive::default());
+    let sse = Sse::new(moves(review, Looks { key, told: None, over: false })).keep_alive(KeepAlive::default());
     Ok(sse.into_response())
 }
 

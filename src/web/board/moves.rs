@@ -21,8 +21,6 @@ const RETRY: Duration = Duration::from_secs(2);
 pub(super) enum News {
     Nothing,
     Some(Event),
-    /// Nothing comes after it.
-    Last(Event),
 }
 
 /// Knows what a browser has been told.
@@ -39,7 +37,6 @@ struct Telling<T> {
     teller: T,
     /// Whether the browser knows that the store cannot be used.
     troubled: bool,
-    over: bool,
 }
 
 impl<T: Teller> Telling<T> {
@@ -53,10 +50,9 @@ impl<T: Teller> Telling<T> {
                 } else {
                     news
                 };
-                self.over = matches!(news, News::Last(_));
                 match news {
                     News::Nothing => None,
-                    News::Some(event) | News::Last(event) => Some(event),
+                    News::Some(event) => Some(event),
                 }
             }
             Err(error) if !self.troubled => {
@@ -69,14 +65,14 @@ impl<T: Teller> Telling<T> {
     }
 }
 
-/// What moves, until the browser goes, the pages are stopped, there is no more of it, or it is time to come again.
+/// What moves, until the browser goes, the pages are stopped, or it is time to come again.
 pub(super) fn moves<T: Teller>(review: Arc<Review>, teller: T) -> impl Stream<Item = Result<Event, Infallible>> + Send {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let until = Instant::now() + LASTS;
-    let begin = (Telling { review, teller, troubled: false, over: false }, ticks);
+    let begin = (Telling { review, teller, troubled: false }, ticks);
     stream::unfold(begin, move |(mut telling, mut ticks)| async move {
-        while !telling.over {
+        loop {
             tokio::select! {
                 () = telling.review.stop.cancelled() => return None,
                 now = ticks.tick() => if now >= until {
@@ -87,6 +83,5 @@ pub(super) fn moves<T: Teller>(review: Arc<Review>, teller: T) -> impl Stream<It
                 return Some((Ok(event.retry(RETRY)), (telling, ticks)));
             }
         }
-        None
     })
 }

@@ -15,8 +15,19 @@
     say(still, text);
   };
 
-  const source = new EventSource(location.pathname + "/events");
-  source.addEventListener("call", (event) => {
+  let source = null;
+  const watch = () => {
+    // A browser has few connections to a server, and tabs that nobody sees would take them all.
+    source?.close();
+    source = null;
+    if (document.hidden) return;
+    source = new EventSource(location.pathname + "/events");
+    source.addEventListener("call", stood);
+    for (const kind of ["over", "trouble"]) source.addEventListener(kind, (event) => stands(event.data));
+    source.addEventListener("error", broke);
+  };
+
+  const stood = (event) => {
     const { class: kind, says: words, html } = JSON.parse(event.data);
     still.hidden = true;
     says.className = "severity " + kind;
@@ -27,15 +38,14 @@
     // Whoever had reached a link by keyboard is still there.
     const links = [...standing.querySelectorAll("a")];
     if (at) links.find((link) => link.getAttribute("href") === at)?.focus({ preventScroll: true });
-  });
-  source.addEventListener("over", (event) => {
-    source.close();
-    stands(event.data);
-  });
-  source.addEventListener("trouble", (event) => stands(event.data));
-  source.addEventListener("error", () => {
-    stands(source.readyState === EventSource.CLOSED
-      ? "This stands still. Load the page again; you may have to log in."
+  };
+
+  const broke = () => {
+    stands(source?.readyState === EventSource.CLOSED
+      ? "This stands still: the call is over, or you have to log in. Load the page again."
       : "This stands still: no connection. It goes on by itself.");
-  });
+  };
+
+  document.addEventListener("visibilitychange", watch);
+  watch();
 })();

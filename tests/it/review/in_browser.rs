@@ -80,7 +80,7 @@ async fn the_page_of_a_call_moves_while_it_goes_on() {
         browser.says(&format!("{} of the caller", n + 1)).await;
     }
     let alert = running.event("escalation").await["alert_id"].as_str().unwrap().to_owned();
-    browser.until("what it needs", "document.querySelector('#says.bad').innerText === 'needs somebody now'").await;
+    browser.until("what it needs", "document.querySelector('#says.bad')?.innerText === 'needs somebody now'").await;
     browser.says(": flagged").await;
     assert!(browser.has("svg.chart polyline").await && browser.has(&format!("#standing a[href$='{alert}']")).await);
     assert_eq!(browser.run("return document.activeElement.innerText").await, json!("Look again"));

@@ -65,7 +65,10 @@ impl Rooms {
                 Ok(false) => {}
                 // It closed meanwhile, or somebody is at it: the next look will tell.
                 Err(ApiError::Refused { code, .. }) => tracing::debug!(code, "a room could not be looked at"),
-                Err(error) => return Sought { problem: Some(error.to_string()), ..sought },
+                // Those that are under way are waited for: they may ask for somebody.
+                Err(error) => {
+                    sought.problem.get_or_insert_with(|| error.to_string());
+                }
             }
             sought.looked_at += 1;
         }
