@@ -90,9 +90,15 @@ async def listeners(_: Desk, livekit: Server) -> AsyncIterator[Many]:
 async def listen() -> None:
     """The peer: joins the rooms that its standard input names."""
     rooms: list[rtc.Room] = []
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        entry = json.loads(line)
-        rooms.append(await hear(entry["url"], entry["token"]))
+    lanes = asyncio.Semaphore(AT_ONCE)
+
+    async def enter(url: str, token: str) -> None:
+        async with lanes:
+            rooms.append(await hear(url, token))
+
+    async with asyncio.TaskGroup() as joining:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            joining.create_task(enter(**json.loads(line)))
 
 
 @asynccontextmanager
@@ -108,19 +114,25 @@ async def callers(livekit: Server, many: int) -> AsyncIterator[list[rtc.Room]]:
     await asyncio.gather(*(room.disconnect() for room in there))
 
 
+async def round_of(phones: list[rtc.Room], started: Started, turn: int) -> None:
+    """A turn of each caller."""
+    await in_turns(range(len(phones)), lambda number: say(phones[number], turn))
+    for _ in phones:
+        await started.says(b'"type":"turn"')
+
+
 async def measured(kind: str, phones: list[rtc.Room], process: Many) -> None:
     began, started = time.monotonic(), process.started
     await process.enter(range(FIRST))
-    await asyncio.sleep(2)
+    # What all calls share is there once something was said in one.
+    await round_of(phones[:FIRST], started, 0)
     few = started.memory()
     await process.enter(range(FIRST, len(phones)))
     # What it was told in its first moments is behind it.
     await asyncio.sleep(5)
     joined, all_of_it, idle = time.monotonic() - began, started.memory(), started.cpu()
-    for turn in range(ROUNDS):
-        await in_turns(range(len(phones)), lambda number, turn=turn: say(phones[number], turn))  # type: ignore[misc]
-        for _ in phones:
-            await started.says(b'"type":"turn"')
+    for turn in range(1, ROUNDS + 1):
+        await round_of(phones, started, turn)
     cpu = 1000 * (started.cpu() - idle) / (ROUNDS * len(phones))
     talking = started.memory()
     more = len(phones) - FIRST
