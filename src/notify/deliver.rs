@@ -228,7 +228,8 @@ impl Deliverer {
     }
 
     /// Sends an alert that the store would not take, by the same schedule for as long as this process lives, in turn with the
-    /// others of this process where a place takes one message every so often; tells each attempt's result. An alert of shadow mode is never sent.
+    /// others of this process where a place takes one message every so often; tells each attempt's result. An alert of shadow
+    /// mode is never sent.
     pub async fn send_unstored(
         &self,
         alert: &Alert,

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::{StreamExt as _, stream};
 use prost::Message;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::super::api::ApiClient;
 use super::super::proto::agent::{
@@ -50,10 +51,13 @@ impl Rooms {
         let names = rooms.into_iter().map(|room| room.name);
         let mut names: Vec<String> = names.filter(|name| !name.is_empty() && !held.contains(name)).collect();
         fastrand::shuffle(&mut names);
+        // A server that does not answer is not asked about the rest.
+        let broken = CancellationToken::new();
         let paced = stream::iter(names).then(|name| async {
             sleep(PACE).await;
             name
         });
+        let paced = paced.take_until(broken.clone().cancelled_owned());
         let looks = paced.map(|name| {
             let rooms = self.clone();
             async move { (rooms.look(&name).await, name) }
@@ -67,6 +71,7 @@ impl Rooms {
                 Err(ApiError::Refused { code, .. }) => tracing::debug!(code, "a room could not be looked at"),
                 // Those that are under way are waited for: they may ask for somebody.
                 Err(error) => {
+                    broken.cancel();
                     sought.problem.get_or_insert_with(|| error.to_string());
                 }
             }
