@@ -45,11 +45,15 @@ class Started:
         self.child = child
 
     async def says(self, word: bytes) -> None:
+        while word not in await self.line():
+            pass
+
+    async def line(self) -> bytes:
+        """The next one of its standard output."""
         assert self.child.stdout is not None
-        while line := await self.child.stdout.readline():
-            if word in line:
-                return
-        raise AssertionError(f"it ended before it said {word!r}")
+        line = await self.child.stdout.readline()
+        assert line, "it ended before it said what was waited for"
+        return line
 
     def cpu(self) -> float:
         """Seconds of CPU so far."""
@@ -87,14 +91,14 @@ async def peer(livekit: Server, room: str) -> Started:
     return await start([sys.executable, __file__, "--listen"], {"URL": livekit.url, "TOKEN": token})
 
 
-async def hear(url: str, token: str) -> rtc.Room:
-    """Joins as a participant that says each transcript which it receives."""
+async def hear(url: str, token: str, name: str) -> rtc.Room:
+    """Joins as a participant that says each transcript which it receives, by the name of its room."""
     room = rtc.Room()
     tasks: set[asyncio.Task[None]] = set()
 
     async def read(reader: rtc.TextStreamReader) -> None:
         await reader.read_all()
-        print('{"type":"turn"}', flush=True)
+        print(json.dumps({"type": "turn", "room": name}, separators=(",", ":")), flush=True)
 
     def heard(reader: rtc.TextStreamReader, _: str) -> None:
         task = asyncio.ensure_future(read(reader))
@@ -103,13 +107,13 @@ async def hear(url: str, token: str) -> rtc.Room:
 
     room.register_text_stream_handler("lk.transcription", heard)
     await room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
-    print('{"type":"attached"}', flush=True)
+    print(json.dumps({"type": "attached", "room": name}, separators=(",", ":")), flush=True)
     return room
 
 
 async def listen() -> None:
     """The peer."""
-    _room = await hear(os.environ["URL"], os.environ["TOKEN"])
+    _room = await hear(os.environ["URL"], os.environ["TOKEN"], "room")
     await asyncio.Event().wait()
 
 

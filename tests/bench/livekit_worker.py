@@ -17,6 +17,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ FIRST = 20
 """So many rooms are there before memory is counted by the room."""
 AT_ONCE = 10
 """So many join at a time."""
+PATIENCE_S = 120
+"""What has not come by then is missing, and the bench says where."""
 
 
 async def in_turns(many: range, each: Callable[[int], Awaitable[None]]) -> None:
@@ -47,16 +50,43 @@ async def in_turns(many: range, each: Callable[[int], Awaitable[None]]) -> None:
 
 
 class Many:
-    """A process with many rooms, that says a line for each that it has joined, and for each turn."""
+    """A process with many rooms, that says on its standard output which it has joined, and each turn."""
 
     def __init__(self, started: Started, enter: Callable[[str], Awaitable[None]]) -> None:
         self.started, self._enter = started, enter
+        self._joined: set[str] = set()
+        self._turns: Counter[str] = Counter()
+        self._wanted: Counter[str] = Counter()
 
     async def enter(self, rooms: range) -> None:
+        names = [f"room-{number}" for number in rooms]
+        for name in names:
+            await self._enter(name)
+        await self._until(lambda: [name for name in names if name not in self._joined])
+
+    async def has_told_a_turn(self, rooms: range) -> None:
+        """Waits until it has told of one more turn of each of these rooms than it was asked for before."""
         for number in rooms:
-            await self._enter(f"room-{number}")
-        for _ in rooms:
-            await self.started.says(b'"attached"')
+            self._wanted[f"room-{number}"] += 1
+        await self._until(lambda: [name for name, turns in self._wanted.items() if self._turns[name] < turns])
+
+    async def _until(self, missing: Callable[[], list[object]]) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while missing():
+                    self._read(await self.started.line())
+        except TimeoutError:
+            raise AssertionError(f"waited in vain for {len(missing())} rooms, among them {missing()[:5]}") from None
+
+    def _read(self, line: bytes) -> None:
+        told = json.loads(line)
+        match told["type"]:
+            case "attached":
+                self._joined.add(told["room"])
+            case "turn":
+                self._turns[told["room"]] += 1
+            case "warning" | "ended" if "history_missing" not in told.get("detail", ""):
+                print(line.decode().strip(), file=sys.stderr)
 
 
 @asynccontextmanager
@@ -77,7 +107,7 @@ async def listeners(_: Desk, livekit: Server) -> AsyncIterator[Many]:
     started = await start([sys.executable, __file__, "--listen"], {}, asyncio.subprocess.PIPE)
 
     async def enter(room: str) -> None:
-        entry = {"url": livekit.url, "token": livekit.token(room, "listener", "agent")}
+        entry = {"url": livekit.url, "token": livekit.token(room, "listener", "agent"), "name": room}
         assert started.child.stdin is not None
         started.child.stdin.write(json.dumps(entry).encode() + b"\n")
 
@@ -92,9 +122,9 @@ async def listen() -> None:
     rooms: list[rtc.Room] = []
     lanes = asyncio.Semaphore(AT_ONCE)
 
-    async def enter(url: str, token: str) -> None:
+    async def enter(url: str, token: str, name: str) -> None:
         async with lanes:
-            rooms.append(await hear(url, token))
+            rooms.append(await hear(url, token, name))
 
     async with asyncio.TaskGroup() as joining:
         while line := await asyncio.to_thread(sys.stdin.readline):
@@ -114,25 +144,26 @@ async def callers(livekit: Server, many: int) -> AsyncIterator[list[rtc.Room]]:
     await asyncio.gather(*(room.disconnect() for room in there))
 
 
-async def round_of(phones: list[rtc.Room], started: Started, turn: int) -> None:
-    """A turn of each caller."""
-    await in_turns(range(len(phones)), lambda number: say(phones[number], turn))
-    for _ in phones:
-        await started.says(b'"type":"turn"')
-
-
 async def measured(kind: str, phones: list[rtc.Room], process: Many) -> None:
-    began, started = time.monotonic(), process.started
+    began, started, said = time.monotonic(), process.started, 0
+
+    async def round_of(rooms: range) -> None:
+        """A turn of each caller, said once those of the round before were told."""
+        nonlocal said
+        await in_turns(rooms, lambda number: say(phones[number], said))
+        said += 1
+        await process.has_told_a_turn(rooms)
+
     await process.enter(range(FIRST))
     # What all calls share is there once something was said in one.
-    await round_of(phones[:FIRST], started, 0)
+    await round_of(range(FIRST))
     few = started.memory()
     await process.enter(range(FIRST, len(phones)))
     # What it was told in its first moments is behind it.
     await asyncio.sleep(5)
     joined, all_of_it, idle = time.monotonic() - began, started.memory(), started.cpu()
-    for turn in range(1, ROUNDS + 1):
-        await round_of(phones, started, turn)
+    for _ in range(ROUNDS):
+        await round_of(range(len(phones)))
     cpu = 1000 * (started.cpu() - idle) / (ROUNDS * len(phones))
     talking = started.memory()
     more = len(phones) - FIRST

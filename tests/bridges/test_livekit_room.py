@@ -66,6 +66,8 @@ async def test_who_joins_late_asks_for_what_was_said(tmp_path: Path) -> None:
         again = await livekit.attach(at, "room_1", webhook.settings())
         second = await again.event("escalation")
         assert first["alert_id"] == second["alert_id"], "a call that is taken over"
+        # Where the first one was killed while it was at it, nobody may try before its claim is over.
+        await until("the alert", lambda: webhook.came)
         await call.end()
         assert await again.exit() == 0
         assert not any("history" in warning["detail"] for warning in again.of("warning")), again.seen

@@ -1,6 +1,6 @@
 //! How often calls escalate, and how right that is.
 
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::list::UNDELIVERED;
 use super::{SqliteStore, int, uint};
@@ -46,13 +46,15 @@ pub(super) fn undelivered() -> String {
 impl SqliteStore {
     pub(in crate::store) async fn rates(&self, since_ms: u64, until_ms: u64) -> Result<Rates, StoreError> {
         let mut conn = self.conn().await?;
-        let (calls, escalated) = self.calls(&mut conn, since_ms, until_ms).await?;
+        // All of one moment: what another process moves meanwhile is neither counted twice nor left out.
+        let mut tx = conn.begin().await.map_err(|error| self.failed(&error))?;
+        let (calls, escalated) = self.calls(&mut tx, since_ms, until_ms).await?;
         let (mut right, mut wrong, mut late) = (0, 0, 0);
         for question in [VERDICTS, VERDICTS_BEFORE] {
             let (some_right, some_wrong, some_late): (i64, i64, i64) = sqlx::query_as(question)
                 .bind(int(since_ms))
                 .bind(int(until_ms))
-                .fetch_one(&mut *conn)
+                .fetch_one(&mut *tx)
                 .await
                 .map_err(|error| self.failed(&error))?;
             right += uint(some_right);
@@ -62,9 +64,10 @@ impl SqliteStore {
         let undelivered: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(undelivered()))
             .bind(int(since_ms))
             .bind(int(until_ms))
-            .fetch_one(&mut *conn)
+            .fetch_one(&mut *tx)
             .await
             .map_err(|error| self.failed(&error))?;
+        tx.commit().await.map_err(|error| self.failed(&error))?;
         Ok(Rates { calls, escalated, right, wrong, late, undelivered: uint(undelivered) })
     }
 

@@ -77,9 +77,15 @@ fn board(calls: usize) {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap();
     println!("load before: {}", load.trim_end());
     let (mut on, mut off) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
+    println!("{calls} calls, {TURNS} times on the board and off it; each takes the better part of a minute");
+    for turn in 1..=TURNS {
         on.push(measure::calls(Stage::InOne, play(calls, 3)));
         off.push(measure::calls(Stage::OffBoard, play(calls, 3)));
+        println!(
+            "{turn} of {TURNS}: {} ms of CPU a turn on the board, {} off it",
+            on[turn - 1].cpu(),
+            off[turn - 1].cpu()
+        );
     }
     show::board(&on, &off);
 }
