@@ -1,12 +1,23 @@
 //! Who is in the room, and who of them is the caller ([`Cast`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::proto::models::{ParticipantInfo, ParticipantKind, ParticipantState, TrackType};
+use super::turns::Standing;
 use crate::room::message::{Participant, Role};
 
 /// Agents that carry out what we ask for say so.
 pub(super) const WIRED: &str = "sentiment-sidecar";
+/// How many stays are remembered that have ended.
+const MAX_ENDED: usize = 64;
+
+/// A stay that has ended. Its last data may come later than that word.
+#[derive(Debug)]
+struct Ended {
+    sid: String,
+    identity: String,
+    role: Role,
+}
 
 /// Someone in the room.
 #[derive(Debug, Clone)]
@@ -114,6 +125,8 @@ pub(super) struct Cast {
     /// The caller's identity, where the settings name one.
     named: Option<String>,
     people: BTreeMap<String, Person>,
+    /// The newest at the end.
+    ended: VecDeque<Ended>,
     came: u64,
     /// The last main caller, there or gone.
     last_caller: Option<String>,
@@ -146,12 +159,30 @@ impl Cast {
     /// Whether a transcript of what `who` said may come from this stay: from agents, and from a caller's app that recognises
     /// its own speech. Of whom we do not know yet it may: data overtakes signalling.
     pub(super) fn may_transcribe(&self, sid: &str, who: &str) -> bool {
-        let sender = Some(sid).filter(|sid| !sid.is_empty()).and_then(|sid| self.by_sid(sid));
-        sender.is_none_or(|sender| match self.role(sender) {
+        self.stay(sid).is_none_or(|(identity, role, _)| match role {
             Role::Agent => true,
-            Role::Caller => sender.identity() == who,
+            Role::Caller => identity == who,
             _ => false,
         })
+    }
+
+    /// How sure it is that this stay may tell of the conversation.
+    pub(super) fn standing(&self, sid: &str) -> Standing {
+        match self.stay(sid) {
+            None => Standing::Unknown,
+            Some((_, Role::Agent | Role::Caller, true)) => Standing::There,
+            Some(_) => Standing::Out,
+        }
+    }
+
+    /// Whose stay this is or was, in which role, and whether it goes on; none where we do not know of it.
+    fn stay(&self, sid: &str) -> Option<(&str, Role, bool)> {
+        if sid.is_empty() {
+            return None;
+        }
+        let ended = || self.ended.iter().find(|ended| ended.sid == sid);
+        let here = self.by_sid(sid).map(|person| (person.identity(), self.role(person), true));
+        here.or_else(|| ended().map(|ended| (ended.identity.as_str(), ended.role, false)))
     }
 
     /// Everyone as the core knows them.
@@ -236,8 +267,10 @@ impl Cast {
         let was_wired = !another_stay && before.is_some_and(Person::is_wired);
         if let Some(before) = before.filter(|_| another_stay) {
             changes.push(Change::Gone { sid: before.sid().to_owned() });
+            let ended = self.ended(before);
+            self.remember(ended);
         }
-        let (number, told) = match before {
+        let (number, told) = match self.people.get(&identity) {
             Some(before) => (before.number, before.told),
             None => {
                 self.came += 1;
@@ -256,8 +289,21 @@ impl Cast {
         self.people.insert(identity, person);
     }
 
+    fn ended(&self, person: &Person) -> Ended {
+        Ended { sid: person.sid().to_owned(), identity: person.identity().to_owned(), role: self.role(person) }
+    }
+
+    fn remember(&mut self, ended: Ended) {
+        self.ended.push_back(ended);
+        if self.ended.len() > MAX_ENDED {
+            self.ended.pop_front();
+        }
+    }
+
     fn leave(&mut self, identity: &str, changes: &mut Vec<Change>) {
+        let Some(ended) = self.people.get(identity).map(|person| self.ended(person)) else { return };
         let Some(person) = self.people.remove(identity) else { return };
+        self.remember(ended);
         let role = person.told.unwrap_or(Role::Observer);
         let one_side = role == Role::Caller && self.people.values().any(|other| other.told == Some(Role::Caller));
         if !one_side && person.told.is_some() {

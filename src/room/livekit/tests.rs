@@ -330,6 +330,49 @@ fn another_agent_tells_what_was_said_when_the_first_one_is_gone() {
 }
 
 #[test]
+fn the_last_words_of_an_agent_that_has_left_count_and_keep_the_next_one_from_nothing() {
+    let (mut call, _) = Call::begin(vec![phone(), agent()]);
+    assert_eq!(told(&call.said("PA_agent-1", "SG_1", "Hello.")), ["SG_1.1 sip-1: Hello."]);
+    call.see(&Seen::Participants(vec![gone(agent())]));
+    assert_eq!(told(&call.said("PA_agent-1", "SG_2", "I want a human.")), ["SG_2.1 sip-1: I want a human."]);
+    call.see(&Seen::Participants(vec![person("agent-2", ParticipantKind::Agent)]));
+    assert_eq!(told(&call.said("PA_agent-2", "SG_a", "No.")), ["SG_a.1 sip-1: No."]);
+    assert!(call.said("PA_agent-1", "SG_3", "No.").is_empty(), "another one tells now");
+}
+
+#[test]
+fn an_agent_that_comes_back_under_its_name_is_believed_at_once() {
+    let (mut call, _) = Call::begin(vec![phone(), agent()]);
+    call.see(&Seen::Participants(vec![ParticipantInfo { sid: "PA_again".to_owned(), ..agent() }]));
+    assert_eq!(told(&call.said("PA_agent-1", "SG_1", "Hello.")), ["SG_1.1 sip-1: Hello."], "it was under way");
+    assert_eq!(told(&call.said("PA_again", "SG_2", "No.")), ["SG_2.1 sip-1: No."]);
+}
+
+#[test]
+fn an_agent_that_nobody_sees_may_be_started_again() {
+    let (mut call, _) = Call::begin(vec![phone()]);
+    assert_eq!(told(&call.said("PA_hidden", "SG_1", "Hello.")), ["SG_1.1 sip-1: Hello."]);
+    assert_eq!(told(&call.said("PA_restarted", "SG_2", "No.")), ["SG_2.1 sip-1: No."]);
+    assert!(call.said("PA_hidden", "SG_3", "No.").is_empty(), "they do not take turns");
+}
+
+#[test]
+fn a_stranger_who_tells_something_first_does_not_keep_the_agent_out() {
+    let web = || person("web-1", ParticipantKind::Standard);
+    let (mut call, _) = Call::begin(vec![phone(), agent()]);
+    // Nobody knows yet who it is.
+    assert_eq!(told(&call.said("PA_web-1", "SG_1", "Hello.")), ["SG_1.1 sip-1: Hello."]);
+    assert_eq!(told(&call.said("PA_agent-1", "SG_2", "No.")), ["SG_2.1 sip-1: No."]);
+    let (mut call, _) = Call::begin(vec![phone(), agent()]);
+    call.said("PA_web-1", "SG_1", "Hello.");
+    call.see(&Seen::Participants(vec![web()]));
+    assert!(call.said("PA_web-1", "SG_2", "I am furious!").is_empty());
+    assert_eq!(told(&call.said("PA_agent-1", "SG_3", "No.")), ["SG_3.1 sip-1: No."]);
+    call.see(&Seen::Participants(vec![gone(web()), gone(agent())]));
+    assert!(call.said("PA_web-1", "SG_4", "I am furious!").is_empty(), "once they are gone, too");
+}
+
+#[test]
 fn who_joins_late_and_is_told_no_history_says_so_once() {
     let early = |mut info: ParticipantInfo| {
         info.joined_at_ms = 2_000;

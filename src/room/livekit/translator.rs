@@ -237,7 +237,7 @@ impl Livekit {
             Some(Payload::Transcription(transcription))
                 if !self.cast.may_transcribe(&sender.sid, &transcription.transcribed_participant_identity) => {}
             Some(Payload::Transcription(transcription)) => {
-                let pieces = self.turns.packet(&sender.sid, transcription);
+                let pieces = self.turns.packet(&sender.sid, transcription, |sid| self.cast.standing(sid));
                 for piece in pieces {
                     self.piece(piece, out);
                 }
@@ -263,7 +263,7 @@ impl Livekit {
     fn agent_begins(&mut self, sender: &Sender, header: &StreamHeader, out: &mut Vec<Out>) {
         let by_agent = header.topic == TRANSCRIPTION
             && self.cast.agents().any(|agent| agent.identity() == sender.identity && agent.sid() == sender.sid);
-        if by_agent && self.turns.believes(Way::Streams, &sender.sid) {
+        if by_agent && self.turns.believes(Way::Streams, &sender.sid, |sid| self.cast.standing(sid)) {
             out.push(Out::Message(RoomMessage::AgentState { seq: None, state: AgentActivity::Speaking }));
         }
     }
@@ -271,7 +271,7 @@ impl Livekit {
     fn stream(&mut self, topic: &str, stream: Result<Option<Stream>, StreamError>, out: &mut Vec<Out>) {
         match stream {
             Ok(Some(stream)) if stream.topic == SESSION => self.session(&stream, out),
-            Ok(Some(stream)) => match self.turns.stream(stream) {
+            Ok(Some(stream)) => match self.turns.stream(stream, |sid| self.cast.standing(sid)) {
                 Ok(piece) => piece.into_iter().for_each(|piece| self.piece(piece, out)),
                 Err(detail) => out.push(bad(TRANSCRIPTION, detail)),
             },
@@ -305,7 +305,7 @@ impl Livekit {
             Err(detail) => return out.push(bad(SESSION, detail)),
         };
         // An agent that only refuses its history must not silence its transcripts.
-        if told.is_none() || !self.turns.believes(Way::Session, sid) {
+        if told.is_none() || !self.turns.believes(Way::Session, sid, |sid| self.cast.standing(sid)) {
             return;
         }
         match told {

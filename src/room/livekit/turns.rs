@@ -2,6 +2,7 @@
 //! session, as streams of transcript, and in the packets that were before those. Of all that agents tell, one account of one
 //! agent is believed at a time, the best: nothing is counted twice.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::proto::models::Transcription;
@@ -13,6 +14,8 @@ const SEGMENT: &str = "lk.segment_id";
 const FINAL: &str = "lk.transcription_final";
 /// How many segments are remembered that no turn names.
 const MAX_LOOSE: usize = 256;
+/// How many are remembered whom somebody unknown took the word from.
+const MAX_PASSED: usize = 16;
 
 /// How an agent tells of the conversation, from the least to the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +26,17 @@ pub(super) enum Way {
     Streams,
     /// The turns of its session, with ids that stay.
     Session,
+}
+
+/// How sure it is that somebody may tell of the conversation, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// They have left, or are nobody whom we listen to.
+    Out,
+    /// The server has not told us of them: their data was faster, or they are hidden.
+    Unknown,
+    /// They are in the room.
+    There,
 }
 
 /// Whose account is believed.
@@ -55,6 +69,8 @@ struct Loose {
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     source: Option<Source>,
+    /// Whom nobody told us of, and from whom somebody else of that kind took the word: so that they do not take turns.
+    passed: VecDeque<String>,
     /// How often each segment was passed on.
     revisions: HashMap<(String, String), u32>,
     loose: VecDeque<Loose>,
@@ -75,16 +91,34 @@ impl Turns {
         self.source.as_ref()
     }
 
-    /// Whether an account is believed; a better one is from now on.
-    pub(super) fn believes(&mut self, way: Way, sid: &str) -> bool {
-        match &self.source {
-            Some(source) if way < source.way => false,
-            Some(source) if way == source.way => source.sid == sid,
-            Some(_) | None => {
+    /// Whether an account is believed; a better one is from now on. Whoever is in the room is believed before somebody of whom
+    /// we do not know that. Of two of whom we do not know it, the later one is: who is hidden leaves without a word.
+    pub(super) fn believes(&mut self, way: Way, sid: &str, standing: impl Fn(&str) -> Standing) -> bool {
+        let teller = standing(sid);
+        let Some(source) = &self.source else {
+            // The last words of who has just left count, and keep nobody else out.
+            if teller != Standing::Out {
                 self.source = Some(Source { way, sid: sid.to_owned() });
-                true
+            }
+            return true;
+        };
+        let current = standing(&source.sid);
+        let is_better = match (teller, way).cmp(&(current, source.way)) {
+            Ordering::Less => return false,
+            Ordering::Equal if source.sid == sid => return true,
+            Ordering::Equal => teller == Standing::Unknown && !self.passed.iter().any(|passed| passed == sid),
+            Ordering::Greater => true,
+        };
+        if is_better {
+            let before = self.source.replace(Source { way, sid: sid.to_owned() });
+            if current == Standing::Unknown {
+                self.passed.extend(before.map(|before| before.sid).filter(|before| before != sid));
+                if self.passed.len() > MAX_PASSED {
+                    self.passed.pop_front();
+                }
             }
         }
+        is_better
     }
 
     /// Somebody is gone: another one's account may be believed.
@@ -95,8 +129,12 @@ impl Turns {
     }
 
     /// A stream of transcript.
-    pub(super) fn stream(&mut self, stream: Stream) -> Result<Option<RoomMessage>, &'static str> {
-        if !self.believes(Way::Streams, &stream.sender.sid) {
+    pub(super) fn stream(
+        &mut self,
+        stream: Stream,
+        standing: impl Fn(&str) -> Standing,
+    ) -> Result<Option<RoomMessage>, &'static str> {
+        if !self.believes(Way::Streams, &stream.sender.sid, standing) {
             return Ok(None);
         }
         let Ok(text) = String::from_utf8(stream.content) else { return Err("its text is not UTF-8") };
@@ -110,8 +148,13 @@ impl Turns {
     }
 
     /// A packet of transcript.
-    pub(super) fn packet(&mut self, sid: &str, transcription: Transcription) -> Vec<RoomMessage> {
-        if !self.believes(Way::Packets, sid) {
+    pub(super) fn packet(
+        &mut self,
+        sid: &str,
+        transcription: Transcription,
+        standing: impl Fn(&str) -> Standing,
+    ) -> Vec<RoomMessage> {
+        if !self.believes(Way::Packets, sid, standing) {
             return Vec::new();
         }
         let who = transcription.transcribed_participant_identity;
@@ -268,8 +311,13 @@ mod tests {
         }
     }
 
+    /// Everybody is in the room.
+    fn there(_: &str) -> Standing {
+        Standing::There
+    }
+
     fn said(turns: &mut Turns, stream: Stream) -> Option<(String, u32, String, bool)> {
-        match turns.stream(stream).unwrap() {
+        match turns.stream(stream, there).unwrap() {
             Some(RoomMessage::Transcript(t)) => Some((t.segment_id, t.rev, t.text, t.is_final)),
             Some(other) => panic!("{other:?}"),
             None => None,
@@ -296,9 +344,9 @@ mod tests {
     #[test]
     fn of_two_ways_and_of_two_agents_one_is_believed() {
         let mut turns = Turns::default();
-        assert_eq!(turns.packet("PA_1", packet("SG_1", "No.")).len(), 1);
+        assert_eq!(turns.packet("PA_1", packet("SG_1", "No."), there).len(), 1);
         assert!(said(&mut turns, stream("PA_1", "SG_1", "No.", "true")).is_some(), "streams are better than packets");
-        assert!(turns.packet("PA_1", packet("SG_2", "No!")).is_empty());
+        assert!(turns.packet("PA_1", packet("SG_2", "No!"), there).is_empty());
         assert!(
             said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none(),
             "another agent hears the same caller"
@@ -307,11 +355,37 @@ mod tests {
         assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none());
         turns.forget("PA_1");
         assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_some(), "the first agent is gone");
-        assert!(turns.believes(Way::Session, "PA_3"));
+        assert!(turns.believes(Way::Session, "PA_3", there));
         assert!(
             said(&mut turns, stream("PA_2", "SG_10", "Stop.", "true")).is_none(),
             "a session is better than streams"
         );
+    }
+
+    #[test]
+    fn whoever_is_in_the_room_is_believed_before_somebody_unknown_and_who_has_left_keeps_nobody_out() {
+        let standing = |sid: &str| match sid.as_bytes()[0] {
+            b'-' => Standing::Out,
+            b'?' => Standing::Unknown,
+            _ => Standing::There,
+        };
+        let mut turns = Turns::default();
+        let mut believed = |way, sid: &str| turns.believes(way, sid, standing);
+        assert!(believed(Way::Streams, "-left"), "their last words");
+        assert!(believed(Way::Packets, "?stranger"), "nobody else tells yet");
+        assert!(!believed(Way::Streams, "-left"), "somebody else does");
+        assert!(believed(Way::Streams, "?stranger") && believed(Way::Packets, "agent"));
+        assert!(!believed(Way::Streams, "?stranger"), "they do not take turns");
+        assert!(believed(Way::Streams, "agent") && !believed(Way::Packets, "agent"));
+        assert!(!believed(Way::Streams, "another"), "of two who are there the first one is");
+        let mut turns = Turns::default();
+        let mut believed = |way, sid: &str| turns.believes(way, sid, standing);
+        assert!(believed(Way::Streams, "?hidden") && believed(Way::Streams, "?restarted"));
+        assert!(!believed(Way::Streams, "?hidden") && believed(Way::Streams, "?restarted"), "nor do these");
+        for restart in 0..2 * MAX_PASSED {
+            assert!(believed(Way::Streams, &format!("?{restart}")));
+        }
+        assert_eq!(turns.passed.len(), MAX_PASSED);
     }
 
     #[test]
@@ -357,8 +431,8 @@ mod tests {
     fn a_stream_that_says_of_no_segment_is_told_without_its_words() {
         let mut turns = Turns::default();
         let nameless = Stream { attributes: BTreeMap::new(), ..stream("PA_1", "", "Secret.", "true") };
-        assert_eq!(turns.stream(nameless).unwrap_err(), "it names no lk.segment_id");
+        assert_eq!(turns.stream(nameless, there).unwrap_err(), "it names no lk.segment_id");
         let garbled = Stream { content: vec![0xff], ..stream("PA_1", "SG_1", "", "true") };
-        assert_eq!(turns.stream(garbled).unwrap_err(), "its text is not UTF-8");
+        assert_eq!(turns.stream(garbled, there).unwrap_err(), "its text is not UTF-8");
     }
 }
