@@ -25,6 +25,8 @@ pub(super) struct Person {
     info: ParticipantInfo,
     /// In the order of coming.
     number: u64,
+    /// There was a caller when they came.
+    beside: bool,
     /// The role that the core was told.
     told: Option<Role>,
 }
@@ -76,6 +78,11 @@ impl Person {
         self.attribute("sip.ruleID").is_some()
     }
 
+    /// A phone that was dialled from a room that had a caller: of somebody who is to help.
+    fn was_dialled_beside(&self) -> bool {
+        self.beside && self.is_sip() && !self.called_in()
+    }
+
     /// A phone that is on the call, not one that still rings.
     fn is_on_the_line(&self) -> bool {
         self.attribute("sip.callStatus").is_none_or(|status| status == "active")
@@ -118,8 +125,9 @@ pub(super) enum Change {
     },
 }
 
-/// Who is in the room. The caller is whom the settings name; else the first phone that is there; else everybody who is no
-/// agent. Beside a caller, a phone that was called, once it is answered, and whoever else speaks is a human who helps.
+/// Who is in the room. The caller is whom the settings name; else the first phone that is there, unless it was dialled while there
+/// was a caller already; else everybody who is no agent. Beside a caller, a phone that was called, once it is answered, and
+/// whoever else speaks is a human who helps.
 #[derive(Debug, Default)]
 pub(super) struct Cast {
     /// The caller's identity, where the settings name one.
@@ -231,6 +239,9 @@ impl Cast {
                 self.leave(&identity, &mut changes);
             }
         }
+        // The server tells of them in any order.
+        let mut others: Vec<&ParticipantInfo> = others.collect();
+        others.sort_by_key(|info| joined_at_ms(info));
         for info in others {
             self.note(info, &mut changes);
         }
@@ -270,14 +281,14 @@ impl Cast {
             let ended = self.ended(before);
             self.remember(ended);
         }
-        let (number, told) = match self.people.get(&identity) {
-            Some(before) => (before.number, before.told),
+        let (number, beside, told) = match self.people.get(&identity) {
+            Some(before) => (before.number, before.beside, before.told),
             None => {
                 self.came += 1;
-                (self.came, None)
+                (self.came, self.caller().is_some(), None)
             }
         };
-        let person = Person { info: info.clone(), number, told };
+        let person = Person { info: info.clone(), number, beside, told };
         if person.info.kind() == ParticipantKind::Agent {
             if another_stay {
                 changes.push(Change::AgentCame { identity: identity.clone() });
@@ -352,8 +363,9 @@ impl Cast {
         if person.told == Some(Role::Supervisor) {
             return Role::Supervisor;
         }
-        let first_phone = self.people.values().filter(|other| other.is_phone()).min_by_key(|other| other.number);
-        match first_phone {
+        let phones = self.people.values().filter(|other| other.is_phone() && !other.was_dialled_beside());
+        match phones.min_by_key(|other| other.number) {
+            None if person.was_dialled_beside() => helper(person),
             None => Role::Caller,
             Some(first) if first.number == person.number => Role::Caller,
             Some(_) if person.is_phone() && person.called_in() => Role::Caller,
@@ -470,6 +482,28 @@ mod tests {
         let mut cast = Cast::default();
         cast.joined([&dialled("sip-1", "active")].into_iter(), false);
         assert_eq!(roles(&cast), [("sip-1".to_owned(), Role::Caller)]);
+    }
+
+    #[test]
+    fn a_phone_that_is_dialled_beside_a_caller_on_the_web_takes_no_place_but_a_helper_s() {
+        let web = |joined_at_ms| ParticipantInfo { joined_at_ms, ..person("web-1", ParticipantKind::Standard) };
+        let mut cast = Cast::default();
+        cast.joined([&web(1_000)].into_iter(), false);
+        assert_eq!(told(&cast.updated(&[dialled("sip-2", "dialing")])), [("sip-2", Role::Observer)]);
+        assert_eq!(cast.caller_identity(), Some("web-1"));
+        cast.updated(&[gone(dialled("sip-2", "dialing"))]);
+        assert_eq!(roles(&cast), [("web-1".to_owned(), Role::Caller)], "it was never answered");
+        cast.updated(&[dialled("sip-3", "dialing")]);
+        let answered = with(dialled("sip-3", "active"), "other", "1");
+        assert_eq!(told(&cast.updated(&[answered])), [("sip-3", Role::Supervisor)]);
+        cast.updated(&[gone(web(1_000))]);
+        assert_eq!(roles(&cast), [("sip-3".to_owned(), Role::Supervisor)], "who helped is no caller");
+        // Whoever joins later sees the same, in whatever order they are told of.
+        let mut cast = Cast::default();
+        let ringing = ParticipantInfo { joined_at_ms: 2_000, ..dialled("sip-2", "dialing") };
+        cast.joined([&ringing, &web(1_000)].into_iter(), false);
+        assert_eq!(cast.caller_identity(), Some("web-1"));
+        assert_eq!(told(&cast.updated(&[phone("sip-4")])), [("web-1", Role::Observer), ("sip-4", Role::Caller)]);
     }
 
     #[test]
