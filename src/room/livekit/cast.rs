@@ -174,6 +174,11 @@ impl Cast {
         })
     }
 
+    /// Whether this stay is an agent's, or could be.
+    pub(super) fn may_be_agent(&self, sid: &str) -> bool {
+        self.stay(sid).is_none_or(|(_, role, _)| role == Role::Agent)
+    }
+
     /// How sure it is that this stay may tell of the conversation.
     pub(super) fn standing(&self, sid: &str) -> Standing {
         match self.stay(sid) {
@@ -478,13 +483,6 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_we_made_has_its_phone_as_the_caller() {
-        let mut cast = Cast::default();
-        cast.joined([&dialled("sip-1", "active")].into_iter(), false);
-        assert_eq!(roles(&cast), [("sip-1".to_owned(), Role::Caller)]);
-    }
-
-    #[test]
     fn a_phone_that_is_dialled_beside_a_caller_on_the_web_takes_no_place_but_a_helper_s() {
         let web = |joined_at_ms| ParticipantInfo { joined_at_ms, ..person("web-1", ParticipantKind::Standard) };
         let mut cast = Cast::default();
@@ -504,6 +502,13 @@ mod tests {
         cast.joined([&ringing, &web(1_000)].into_iter(), false);
         assert_eq!(cast.caller_identity(), Some("web-1"));
         assert_eq!(told(&cast.updated(&[phone("sip-4")])), [("web-1", Role::Observer), ("sip-4", Role::Caller)]);
+    }
+
+    #[test]
+    fn a_call_that_we_made_has_its_phone_as_the_caller() {
+        let mut cast = Cast::default();
+        cast.joined([&dialled("sip-1", "active")].into_iter(), false);
+        assert_eq!(roles(&cast), [("sip-1".to_owned(), Role::Caller)]);
     }
 
     #[test]

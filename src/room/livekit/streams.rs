@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 
 use flate2::read::DeflateDecoder;
+use prost::Message as _;
 
 use super::proto::models::{Compression, StreamChunk, StreamHeader, StreamTrailer};
 
@@ -19,8 +20,10 @@ const MAX_TRANSCRIPT: usize = 256 * 1024;
 const MAX_SESSION: usize = 8 * 1024 * 1024;
 /// How many streams may be under way.
 const MAX_OPEN: usize = 64;
-/// How many bytes the chunks of all streams that are under way may take.
+/// How many bytes all streams that are under way may take.
 const MAX_HELD: usize = 2 * MAX_SESSION;
+/// What a chunk takes besides its content, in bytes, roughly: its place in a tree and in memory.
+const CHUNK: usize = 128;
 
 /// Who sent something.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -86,17 +89,37 @@ pub(super) enum StreamError {
 struct Open {
     sender: Sender,
     header: StreamHeader,
-    chunks: BTreeMap<u64, StreamChunk>,
-    held: usize,
+    /// The bytes of its header, whose id stands in the table, too.
+    head: usize,
+    chunks: BTreeMap<u64, Chunk>,
+    /// The bytes of its content so far.
+    size: usize,
     /// In the order of their beginnings.
     number: u64,
 }
 
+/// A part of a stream that is under way.
+#[derive(Debug)]
+struct Chunk {
+    version: i32,
+    content: Vec<u8>,
+}
+
+impl Open {
+    /// The bytes that it takes.
+    fn held(&self) -> usize {
+        self.head + self.size + self.chunks.len() * CHUNK
+    }
+}
+
+/// The stay of the sender, and the stream's id.
+type Key = (String, String);
+
 /// The streams of a room that are about the conversation; others are passed over.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// By the stay of the sender and the stream's id.
-    open: HashMap<(String, String), Open>,
+    open: HashMap<Key, Open>,
+    /// The bytes that all of them take.
     held: usize,
     begun: u64,
 }
@@ -113,55 +136,72 @@ impl Streams {
         if header.total_length.is_some_and(|told| told > max as u64) {
             return Err(StreamError::TooLarge { max });
         }
-        if self.open.len() >= MAX_OPEN {
+        let too_many = self.open.len() >= MAX_OPEN;
+        if too_many {
             self.drop_oldest();
-            self.begin(sender, header);
-            return Err(StreamError::TooMany);
         }
-        self.begin(sender, header);
-        Ok(None)
+        let key = self.begin(sender, header);
+        self.bound(&key)?;
+        if too_many { Err(StreamError::TooMany) } else { Ok(None) }
     }
 
-    fn begin(&mut self, sender: Sender, header: StreamHeader) {
+    fn begin(&mut self, sender: Sender, header: StreamHeader) -> Key {
         self.begun += 1;
         let key = (sender.sid.clone(), header.stream_id.clone());
-        let open = Open { sender, header, chunks: BTreeMap::new(), held: 0, number: self.begun };
-        let before = self.open.insert(key, open);
-        self.held -= before.map_or(0, |before| before.held);
+        let head = header.encoded_len() + header.stream_id.len();
+        let open = Open { sender, header, head, chunks: BTreeMap::new(), size: 0, number: self.begun };
+        self.held += open.held();
+        let before = self.open.insert(key.clone(), open);
+        self.held -= before.map_or(0, |before| before.held());
+        key
+    }
+
+    /// Gives a stream up with which all of them take too much.
+    fn bound(&mut self, key: &Key) -> Result<(), StreamError> {
+        if self.held > MAX_HELD {
+            self.give_up(key);
+            return Err(StreamError::TooLarge { max: MAX_HELD });
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, key: &Key) -> Option<Open> {
+        let open = self.open.remove(key)?;
+        self.held -= open.held();
+        Some(open)
     }
 
     /// A stream that nobody ends must not keep others out.
     fn drop_oldest(&mut self) {
         let oldest = self.open.iter().min_by_key(|(_, open)| open.number).map(|(key, _)| key.clone());
-        if let Some(open) = oldest.and_then(|key| self.open.remove(&key)) {
-            self.held -= open.held;
+        if let Some(key) = oldest {
+            self.give_up(&key);
         }
     }
 
     /// A stream goes on. One that is too large is given up.
     pub(super) fn chunk(&mut self, sender: &Sender, chunk: StreamChunk) -> Result<(), StreamError> {
-        let key = (sender.sid.clone(), chunk.stream_id.clone());
+        let StreamChunk { stream_id, chunk_index, content, version } = chunk;
+        let key = (sender.sid.clone(), stream_id);
         let Some(open) = self.open.get_mut(&key) else { return Ok(()) };
         let max = most(&open.header.topic).unwrap_or_default();
-        if open.chunks.get(&chunk.chunk_index).is_some_and(|before| before.version >= chunk.version) {
+        if open.chunks.get(&chunk_index).is_some_and(|before| before.version >= version) {
             return Ok(());
         }
-        let size = chunk.content.len();
-        let before = open.chunks.insert(chunk.chunk_index, chunk).map_or(0, |before| before.content.len());
-        open.held = open.held + size - before;
-        self.held = self.held + size - before;
-        let (too_large, max) = if open.held > max { (true, max) } else { (self.held > MAX_HELD, MAX_HELD) };
-        if too_large {
-            self.held -= self.open.remove(&key).map_or(0, |open| open.held);
+        let (before, size) = (open.held(), content.len());
+        let replaced = open.chunks.insert(chunk_index, Chunk { version, content });
+        open.size = open.size + size - replaced.map_or(0, |replaced| replaced.content.len());
+        self.held = self.held + open.held() - before;
+        if open.size > max {
+            self.give_up(&key);
             return Err(StreamError::TooLarge { max });
         }
-        Ok(())
+        self.bound(&key)
     }
 
     /// A stream ends.
     pub(super) fn trailer(&mut self, sender: &Sender, trailer: StreamTrailer) -> Result<Option<Stream>, StreamError> {
-        let Some(open) = self.open.remove(&(sender.sid.clone(), trailer.stream_id)) else { return Ok(None) };
-        self.held -= open.held;
+        let Some(open) = self.give_up(&(sender.sid.clone(), trailer.stream_id)) else { return Ok(None) };
         let Open { sender, header, chunks, .. } = open;
         if let Some((index, _)) = (0..).zip(chunks.keys()).find(|(index, key)| index != *key) {
             return Err(StreamError::Gap { index });
@@ -176,10 +216,16 @@ impl Streams {
         Ok(Some(Stream { sender, topic, attributes, content }))
     }
 
+    /// How many have begun and not ended.
+    #[cfg(test)]
+    pub(super) fn under_way(&self) -> usize {
+        self.open.len()
+    }
+
     /// Somebody is gone: what they had begun is never ended.
     pub(super) fn forget(&mut self, sid: &str) {
         self.open.retain(|(of, _), _| of != sid);
-        self.held = self.open.values().map(|open| open.held).sum();
+        self.held = self.open.values().map(Open::held).sum();
     }
 
     /// Everything that was under way is lost.
@@ -330,6 +376,39 @@ mod tests {
         assert_eq!(streams.header(sender(), header("more", TRANSCRIPTION)), Err(StreamError::TooMany));
         assert_eq!(streams.trailer(&sender(), trailer("0")).unwrap(), None, "the oldest one was given up");
         assert!(streams.trailer(&sender(), trailer("more")).unwrap().is_some());
+    }
+
+    #[test]
+    fn nobody_fills_the_memory_with_what_is_no_content() {
+        // In pieces without content: long ids, and places that are kept.
+        let mut streams = Streams::default();
+        let id = "s".repeat(50_000);
+        streams.header(sender(), header(&id, SESSION)).unwrap();
+        for index in 0..1_000 {
+            streams.chunk(&sender(), chunk(&id, index, b"")).unwrap();
+        }
+        assert!(streams.held < 400_000, "an id is kept once: {}", streams.held);
+        streams.header(sender(), header("s", SESSION)).unwrap();
+        let endless = (0..1_000_000).find_map(|index| streams.chunk(&sender(), chunk("s", index, b"")).err());
+        assert_eq!(endless, Some(StreamError::TooLarge { max: MAX_HELD }));
+        assert_eq!(streams.open.len(), 1);
+        streams.forget(&sender().sid);
+        assert_eq!(streams.held, 0);
+        // In headers.
+        let long = |n: usize| {
+            let attributes = BTreeMap::from([("a".to_owned(), "a".repeat(1 << 20))]);
+            StreamHeader { attributes, ..header(&n.to_string(), SESSION) }
+        };
+        let refused = (0..MAX_OPEN).find_map(|n| streams.header(sender(), long(n)).err());
+        assert_eq!(refused, Some(StreamError::TooLarge { max: MAX_HELD }));
+        streams.forget(&sender().sid);
+        assert_eq!(streams.held, 0);
+        // What an agent says letter by letter is no more than its letters.
+        streams.header(sender(), header("s", TRANSCRIPTION)).unwrap();
+        for index in 0..10_000 {
+            streams.chunk(&sender(), chunk("s", index, b"a")).unwrap();
+        }
+        assert_eq!(streams.trailer(&sender(), trailer("s")).unwrap().unwrap().content.len(), 10_000);
     }
 
     #[test]

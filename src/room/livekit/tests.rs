@@ -289,6 +289,21 @@ fn who_is_no_agent_tells_of_no_session() {
 }
 
 #[test]
+fn who_is_no_agent_keeps_nothing_of_a_session_under_way() {
+    let (mut call, _) = Call::begin(vec![phone(), agent(), person("web-1", ParticipantKind::Standard)]);
+    let begins = || {
+        let [stream_id, topic] = ["s", "lk.agent.session"].map(str::to_owned);
+        Payload::StreamHeader(StreamHeader { stream_id, topic, ..StreamHeader::default() })
+    };
+    for (identity, sid, kept) in [("web-1", "PA_web-1", 0), ("sip-1", "PA_sip-1", 0), ("agent-1", "PA_agent-1", 1)] {
+        call.packet(identity, sid, begins());
+        assert_eq!(call.livekit.streams_under_way(), kept, "{identity}");
+    }
+    call.packet("agent-2", "PA_agent-2", begins());
+    assert_eq!(call.livekit.streams_under_way(), 2, "data may overtake the word that its sender came");
+}
+
+#[test]
 fn a_caller_s_app_may_tell_its_own_words_and_nobody_beside_it_any() {
     let final_one = [("lk.segment_id", "SG_1"), ("lk.transcription_final", "true")];
     let (mut call, _) = Call::begin(vec![phone(), agent(), person("web-1", ParticipantKind::Standard)]);

@@ -218,8 +218,7 @@ impl Livekit {
         let sender = Sender { identity, sid };
         match value {
             // Whoever else is in the room could make up words, or take the place of the agent's account.
-            Some(Payload::StreamHeader(header))
-                if header.topic == TRANSCRIPTION && !self.cast.may_transcribe(&sender.sid, &sender.identity) => {}
+            Some(Payload::StreamHeader(header)) if !self.may_tell(&sender, &header.topic) => {}
             Some(Payload::StreamHeader(header)) => {
                 let topic = header.topic.clone();
                 self.agent_begins(&sender, &header, out);
@@ -255,6 +254,20 @@ impl Livekit {
                 | Payload::RpcResponse(_),
             )
             | None => {}
+        }
+    }
+
+    /// How many streams have begun and not ended.
+    #[cfg(test)]
+    pub(super) fn streams_under_way(&self) -> usize {
+        self.streams.under_way()
+    }
+
+    fn may_tell(&self, sender: &Sender, topic: &str) -> bool {
+        match topic {
+            TRANSCRIPTION => self.cast.may_transcribe(&sender.sid, &sender.identity),
+            SESSION => self.cast.may_be_agent(&sender.sid),
+            _ => true,
         }
     }
 
