@@ -15,6 +15,7 @@ use super::raters::{CassetteArgs, authorities};
 use super::secrets;
 use super::settings_args::{SettingsArgs, wrong};
 use crate::call::report::Report;
+use crate::config::Loaded;
 use crate::config::per_call::PerCall;
 use crate::config::secret::SecretName;
 use crate::config::settings::Settings;
@@ -142,7 +143,7 @@ pub async fn run(args: WorkerArgs) -> Result<Exit, Failure> {
     let embedded = pool.rater(Arc::new(sentiment::embedded()));
     let raters = CassetteArgs::default().live(embedded, secrets.llm_api_key.clone(), &authorities)?;
     let raters = raters.metered(Arc::clone(&meter));
-    raters.of(&usual)?;
+    can_rate(&raters, &usual, &named)?;
     let store = open_store(args.store).await?;
     // Which documents a call names, and what stands in them by then, is not known yet.
     let deliverer = (!args.shadow).then(|| sender.deliverer(&store, authorities.clone()));
@@ -179,6 +180,15 @@ pub async fn run(args: WorkerArgs) -> Result<Exit, Failure> {
         serving.close().await;
     }
     ended.map(|()| Exit::Ok).map_err(refused)
+}
+
+/// Whether there is a rater for every call that names nothing, or one of these documents.
+fn can_rate(raters: &Raters, usual: &Settings, named: &[(String, Loaded)]) -> Result<(), Failure> {
+    raters.of(usual)?;
+    for (_, loaded) in named {
+        raters.of(&loaded.settings)?;
+    }
+    Ok(())
 }
 
 fn refused(error: RoomError) -> Failure {
@@ -233,7 +243,7 @@ impl Making {
 
     fn make_ready(&self, job: &Job) -> Prepared {
         let usual = || Arc::clone(&self.usual);
-        let (settings, problem) = match self.settings(&job.metadata) {
+        let (settings, mut problem) = match self.settings(&job.metadata) {
             Ok(settings) => (settings, None),
             Err(problem) => {
                 let detail = format!("the metadata of the call cannot be used, and the usual settings are: {problem}");
@@ -243,9 +253,18 @@ impl Making {
         if !settings.enabled {
             return Prepared::Nothing { problem };
         }
-        let rater = match self.raters.of(&settings).or_else(|_| self.raters.of(&self.usual)) {
+        let rater = match self.raters.of(&settings) {
             Ok(rater) => rater,
-            Err(error) => return Prepared::Failed { problem: error.to_string() },
+            Err(error) => {
+                let detail =
+                    format!("there is no rater for the settings of the call, and the usual one rates it: {error}");
+                // Settings that are the usual ones for want of better ones have their own word already.
+                problem.get_or_insert(detail);
+                match self.raters.of(&self.usual) {
+                    Ok(rater) => rater,
+                    Err(error) => return Prepared::Failed { problem: error.to_string() },
+                }
+            }
         };
         let caller = settings.caller_identity.clone();
         let room = Target::livekit(self.url.clone(), job.room.clone(), self.key.clone(), caller);
@@ -261,5 +280,63 @@ impl Making {
         let settings = self.per_call.of(metadata).map_err(|error| error.to_string())?.settings;
         live::check(&settings).and_then(|()| self.sender.check(&settings)).map_err(|failure| failure.message)?;
         Ok(Arc::new(settings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::*;
+    use crate::config::secret::{Secret, Secrets};
+    use crate::config::{AgentFile, Layers};
+    use crate::room::livekit::token::ApiKey;
+    use crate::sentiment::raters::{Answers, Haste};
+    use crate::tls::Authorities;
+
+    /// A worker whose key of the LLM no header can hold, and whose usual settings name no LLM.
+    fn making(agents: PathBuf) -> Making {
+        let text = r#"{"sentimentEscalationEnabled": true}"#.to_owned();
+        let agent = Some(AgentFile { path: "agent.json".into(), text });
+        let per_call = PerCall::new(Layers { agent, ..Layers::default() }, Some(agents));
+        let answers = Answers::Endpoint { key: Some(Secret::new("no\nkey")), cassette: None };
+        let usual = Arc::new(per_call.usual().unwrap().settings);
+        Making {
+            per_call,
+            usual,
+            sender: Sender::new(&Secrets::default(), true),
+            raters: Raters::new(Arc::new(sentiment::embedded()), answers, Haste::Live, Authorities::default()),
+            url: Url::parse("ws://127.0.0.1:9").unwrap(),
+            key: Key::Api(ApiKey { key: Secret::new("key"), secret: Secret::new("secret") }),
+            shadow: true,
+        }
+    }
+
+    fn job(metadata: &str) -> Job {
+        let [id, room, session, metadata] = ["AJ_1", "room_1", "RM_1", metadata].map(str::to_owned);
+        Job { id, room, session, metadata }
+    }
+
+    #[test]
+    fn a_rater_that_cannot_be_had_is_said_at_the_start_and_of_each_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sales.json");
+        std::fs::write(&file, r#"{"sentimentEscalationEnabled": true}"#).unwrap();
+        let making = making(folder.path().to_owned());
+        let named = || making.per_call.check().unwrap();
+        let problem = |metadata: &str| match making.make_ready(&job(metadata)) {
+            Prepared::Call { problem, .. } => problem,
+            Prepared::Nothing { .. } | Prepared::Failed { .. } => panic!("no call"),
+        };
+        can_rate(&making.raters, &making.usual, &named()).unwrap();
+        assert_eq!(problem(r#"{"sentimentAgent": "sales"}"#), None);
+        // It changes while the worker runs, or is there when the next one starts.
+        let llm = r#"{"sentimentEscalationEnabled": true, "llmUrl": "http://127.0.0.1:9/v1"}"#;
+        std::fs::write(&file, llm).unwrap();
+        assert_eq!(can_rate(&making.raters, &making.usual, &named()).unwrap_err().exit, Exit::BadSettings);
+        let told = problem(r#"{"sentimentAgent": "sales"}"#).unwrap();
+        assert!(told.starts_with("there is no rater for the settings of the call"), "{told}");
+        assert!(told.contains("the API key cannot stand in a header"), "{told}");
+        assert_eq!(problem(""), None);
     }
 }

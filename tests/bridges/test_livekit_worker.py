@@ -9,10 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from livekit import api, rtc
 from livekit.agents import AgentServer, JobContext, JobExecutorType
 from livekit.protocol import models
-from livekit_room import CALLER, KEY, SECRET, SIP, RoomCall, Server, Worker, join
+from livekit_room import CALLER, KEY, SECRET, SIP, RoomCall, Server, Worker, free_port, join
 from support import ANGRY, Event, going_on, hook, in_loop, soon, to_act, until
 from test_livekit_connection import is_there, place
 
@@ -49,6 +50,18 @@ async def who_is_there(livekit: Server, room: str) -> list[str]:
     async with livekit.api() as server_api:
         listed = await server_api.room.list_participants(api.ListParticipantsRequest(room=room))
         return [who.identity for who in listed.participants if who.state == models.ParticipantInfo.ACTIVE]
+
+
+async def metric(address: str, name: str) -> float:
+    """What a worker says of itself at its address."""
+    async with aiohttp.ClientSession() as http, http.get(f"http://{address}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+async def becomes(address: str, name: str, value: float) -> None:
+    while await metric(address, name) != value:
+        await asyncio.sleep(0.02)
 
 
 @in_loop
@@ -157,7 +170,8 @@ async def test_the_metadata_of_a_call_has_its_settings_and_never_its_target(tmp_
         agents = tmp_path / "agents"
         agents.mkdir()
         (agents / "claims.json").write_text(json.dumps(FLAG | {"sentimentWindowTurns": 2}))
-        worker = await livekit.worker(at, FLAG, "--agents", str(agents))
+        address = f"127.0.0.1:{free_port()}"
+        worker = await livekit.worker(at, FLAG, "--agents", str(agents), "--listen", address)
         metadata = {
             "usual": "",
             "one": json.dumps({"tenant": 7, "sentimentWindowTurns": 1}),
@@ -180,6 +194,8 @@ async def test_the_metadata_of_a_call_has_its_settings_and_never_its_target(tmp_
             assert (await worker.told("escalation", room=room))["turn"] == window, room
         warnings = {event["room"]: event["detail"] for event in worker.of("warning") if "metadata" in event["detail"]}
         assert set(warnings) == {"outside", "target", "none"}, "each is told, and its call goes on"
+        told = len(worker.of("warning"))
+        assert await metric(address, "sentiment_sidecar_warnings_total") >= told
         assert "sentimentEscalationTarget is not set here" in warnings["target"] and "4155559999" not in str(worker.seen)
         assert SIDECAR not in await who_is_there(livekit, "off")
 

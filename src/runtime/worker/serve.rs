@@ -259,6 +259,8 @@ impl<L: Listener> Worker<L> {
     }
 
     fn warn(&self, job: &Job, detail: String) {
+        // The call has not begun, so that nobody else counts what is told of it.
+        self.host.meter.warned();
         self.listener.report(&call_of(job), &Report::Warning { detail });
     }
 
