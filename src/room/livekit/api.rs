@@ -1,8 +1,8 @@
 //! The server's HTTP API, Twirp over protocol buffers ([`ApiClient`]).
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use url::Url;
@@ -19,6 +19,15 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 const SPARE: Duration = Duration::from_secs(60);
 /// A token needs a beginning.
 const PROTOBUF: &str = "application/protobuf";
+
+/// An answer of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// What it says, in protocol buffers.
+    pub(super) body: Vec<u8>,
+    /// When it was given, by the server's clock, since 1970, to the second; none where the server does not say.
+    pub(super) at_unix: Option<Duration>,
+}
 
 /// Calls the API of one server, for one room. Clones share their connections.
 #[derive(Debug, Clone)]
@@ -59,12 +68,20 @@ impl ApiClient {
     /// # Errors
     /// [`ApiError`], which holds no word of a server's that could repeat our token.
     pub(in crate::room) async fn call(&self, call: ApiCall) -> Result<Vec<u8>, ApiError> {
+        Ok(self.answer(call).await?.body)
+    }
+
+    /// The same, with when it was answered.
+    ///
+    /// # Errors
+    /// As those of [`ApiClient::call`].
+    pub(super) async fn answer(&self, call: ApiCall) -> Result<Answer, ApiError> {
         let after_ms = u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX);
         let timeout = call.timeout;
         tokio::time::timeout(timeout, self.exchange(call)).await.unwrap_or(Err(ApiError::Timeout { after_ms }))
     }
 
-    async fn exchange(&self, call: ApiCall) -> Result<Vec<u8>, ApiError> {
+    async fn exchange(&self, call: ApiCall) -> Result<Answer, ApiError> {
         let token = self.key.token(&self.grants, call.timeout + SPARE);
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
             .map_err(|_| ApiError::Unauthorized { status: StatusCode::UNAUTHORIZED.as_u16() })?;
@@ -73,9 +90,9 @@ impl ApiClient {
         url.set_path(&format!("{}{}", self.base.path(), call.method.path()));
         let request = self.http.post(url).header(AUTHORIZATION, bearer).header(CONTENT_TYPE, PROTOBUF).body(call.body);
         let response = request.send().await.map_err(|error| broken(&error))?;
-        let status = response.status();
+        let (status, at_unix) = (response.status(), date(response.headers()));
         let body = body(response).await?;
-        if status.is_success() { Ok(body) } else { Err(refusal(status, &body)) }
+        if status.is_success() { Ok(Answer { body, at_unix }) } else { Err(refusal(status, &body)) }
     }
 }
 
@@ -90,6 +107,12 @@ fn base(room_url: &Url) -> Option<Url> {
     let path = format!("{}/twirp/", url.path().trim_end_matches('/'));
     url.set_path(&path);
     Some(url)
+}
+
+/// What a server's clock says, since 1970.
+fn date(headers: &HeaderMap) -> Option<Duration> {
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    date.duration_since(UNIX_EPOCH).ok()
 }
 
 /// What went wrong, without the URL.

@@ -9,7 +9,7 @@ use prost::Message;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::super::api::ApiClient;
+use super::super::api::{Answer, ApiClient};
 use super::super::proto::agent::{
     AgentDispatch, CreateAgentDispatchRequest, DeleteAgentDispatchRequest, ListAgentDispatchRequest,
     ListAgentDispatchResponse, ListParticipantsRequest, ListParticipantsResponse, ListRoomsRequest, ListRoomsResponse,
@@ -87,8 +87,8 @@ impl Rooms {
         if !is_bare(&listed.participants) {
             return Ok(false);
         }
-        let dispatches = self.dispatches(room).await?;
-        let Some(metadata) = wanted(&dispatches, &self.agent_name, self.every_room, now()) else { return Ok(false) };
+        let (dispatches, now) = self.dispatches(room).await?;
+        let Some(metadata) = wanted(&dispatches, &self.agent_name, self.every_room, now) else { return Ok(false) };
         let (agent_name, room_name) = (self.agent_name.clone(), room.to_owned());
         let request = CreateAgentDispatchRequest { agent_name, room: room_name, metadata };
         let _: AgentDispatch = self.ask(room, ApiMethod::CreateDispatch, &request).await?;
@@ -102,7 +102,7 @@ impl Rooms {
         if !self.list(vec![room.to_owned()]).await?.iter().any(|there| there.sid == job.session) {
             return Ok(());
         }
-        for dispatch in of_agent(&self.dispatches(room).await?, &self.agent_name) {
+        for dispatch in of_agent(&self.dispatches(room).await?.0, &self.agent_name) {
             let request = DeleteAgentDispatchRequest { dispatch_id: dispatch.id.clone(), room: room.to_owned() };
             let _: AgentDispatch = self.ask(room, ApiMethod::DeleteDispatch, &request).await?;
         }
@@ -117,10 +117,12 @@ impl Rooms {
         Ok(listed.rooms)
     }
 
-    async fn dispatches(&self, room: &str) -> Result<Vec<AgentDispatch>, ApiError> {
+    /// The dispatches of a room, and what the clock says that has put the time on them: ours may be minutes off.
+    async fn dispatches(&self, room: &str) -> Result<(Vec<AgentDispatch>, Duration), ApiError> {
         let request = ListAgentDispatchRequest { room: room.to_owned() };
-        let listed: ListAgentDispatchResponse = self.ask(room, ApiMethod::ListDispatch, &request).await?;
-        Ok(listed.agent_dispatches)
+        let Answer { body, at_unix } = self.answer(room, ApiMethod::ListDispatch, &request).await?;
+        let listed: ListAgentDispatchResponse = decode(&body)?;
+        Ok((listed.agent_dispatches, at_unix.unwrap_or_else(now)))
     }
 
     async fn ask<T: Message + Default>(
@@ -129,8 +131,11 @@ impl Rooms {
         method: ApiMethod,
         request: &impl Message,
     ) -> Result<T, ApiError> {
-        let body = self.api.allowed(Grants::api(room)).call(call(method, request)).await?;
-        decode(&body)
+        decode(&self.answer(room, method, request).await?.body)
+    }
+
+    async fn answer(&self, room: &str, method: ApiMethod, request: &impl Message) -> Result<Answer, ApiError> {
+        self.api.allowed(Grants::api(room)).answer(call(method, request)).await
     }
 }
 
@@ -144,4 +149,64 @@ fn decode<T: Message + Default>(body: &[u8]) -> Result<T, ApiError> {
 
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use url::Url;
+    use wiremock::matchers::path;
+    use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
+
+    use super::super::super::proto::agent::AgentDispatchState;
+    use super::super::super::proto::models::{ParticipantInfo, ParticipantKind};
+    use super::super::super::token::{ApiKey, Key};
+    use super::*;
+    use crate::config::secret::Secret;
+    use crate::tls::Authorities;
+
+    fn rooms(server: &MockServer) -> Rooms {
+        let url = Url::parse(&server.uri().replace("http://", "ws://")).unwrap();
+        let key = Key::Api(ApiKey { key: Secret::new("key"), secret: Secret::new("secret") });
+        Rooms::new(ApiClient::new(&url, key, "", &Authorities::default()).unwrap(), "us".to_owned(), false)
+    }
+
+    async fn answers(server: &MockServer, method: ApiMethod, answer: impl Respond + 'static) {
+        let at = format!("/twirp/{}", method.path());
+        Mock::given(path(at)).respond_with(answer).mount(server).await;
+    }
+
+    fn ok(message: &impl Message) -> ResponseTemplate {
+        ResponseTemplate::new(200).set_body_bytes(message.encode_to_vec())
+    }
+
+    /// Whether one of us is asked for in a room, some time after somebody was, by the clock of a server that is so much ahead of
+    /// ours.
+    async fn asked_again(age: Duration, ahead: Duration) -> bool {
+        let (server, clock) = (MockServer::start().await, now() + ahead);
+        let caller = ParticipantInfo {
+            identity: "sip_1".to_owned(),
+            kind: ParticipantKind::Sip.into(),
+            ..ParticipantInfo::default()
+        };
+        answers(&server, ApiMethod::ListParticipants, ok(&ListParticipantsResponse { participants: vec![caller] }))
+            .await;
+        let created_at = i64::try_from((clock - age).as_nanos()).unwrap();
+        let state = Some(AgentDispatchState { created_at, ..AgentDispatchState::default() });
+        let dispatch = AgentDispatch { agent_name: "us".to_owned(), state, ..AgentDispatch::default() };
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + clock);
+        let listed = ok(&ListAgentDispatchResponse { agent_dispatches: vec![dispatch] }).insert_header("date", date);
+        answers(&server, ApiMethod::ListDispatch, listed).await;
+        answers(&server, ApiMethod::CreateDispatch, ok(&AgentDispatch::default())).await;
+        rooms(&server).look("room_1").await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_age_of_a_dispatch_is_told_by_the_clock_of_the_server_that_made_it() {
+        for ahead in [Duration::ZERO, Duration::from_secs(3_600)] {
+            assert!(!asked_again(Duration::from_secs(5), ahead).await, "somebody is on the way; {ahead:?}");
+            assert!(asked_again(Duration::from_secs(60), ahead).await, "{ahead:?}");
+        }
+    }
 }
