@@ -38,9 +38,23 @@ pub(super) fn share(part: f64, whole: f64) -> f64 {
 /// The memory that this process has, and may have, in bytes; none where the system does not say.
 pub(super) fn memory() -> Option<(u64, u64)> {
     let used = labelled(&read("/proc/self/status")?, "VmRSS:")?;
-    let machine = labelled(&read("/proc/meminfo")?, "MemTotal:")?;
-    let group = control_group().unwrap_or(u64::MAX);
-    Some((used, machine.min(group)))
+    Some((used, limit(machine(), control_group())?))
+}
+
+/// The lower of what the machine has and what our control group may have, as far as they are known.
+fn limit(machine: Option<u64>, group: Option<u64>) -> Option<u64> {
+    machine.into_iter().chain(group).min()
+}
+
+/// The machine's memory, in bytes. The kernel is asked, as a service may see nothing of /proc but its processes.
+#[cfg(target_os = "linux")]
+fn machine() -> Option<u64> {
+    nix::sys::sysinfo::sysinfo().ok().map(|info| info.ram_total())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn machine() -> Option<u64> {
+    None
 }
 
 fn read(path: impl AsRef<Path>) -> Option<String> {
@@ -82,6 +96,21 @@ mod tests {
         assert_eq!(labelled("Name:\tx\nVmRSS:\t   2048 kB\n", "VmRSS:"), Some(2 << 20));
         assert_eq!(labelled("VmRSS:\t much", "VmRSS:"), None);
         assert!(share(1.0, 0.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_lower_limit_counts_and_either_alone() {
+        assert_eq!(limit(Some(8), Some(2)), Some(2));
+        assert_eq!(limit(Some(2), Some(8)), Some(2));
+        assert_eq!(limit(None, Some(8)), Some(8));
+        assert_eq!(limit(Some(8), None), Some(8));
+        assert_eq!(limit(None, None), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_says_of_the_machine_what_proc_says() {
+        assert_eq!(machine(), labelled(&read("/proc/meminfo").unwrap(), "MemTotal:"));
     }
 
     #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! How a worker stands ([`WorkerState`]): shared with whoever is asked whether it is well.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use super::load::{Load, memory, share};
@@ -70,7 +70,7 @@ impl WorkerState {
         Load {
             calls: share(self.calls() as f64, limits.calls as f64),
             rating: share(pool.backlog().as_secs_f64(), limits.rating.as_secs_f64()),
-            memory: memory().map_or(0.0, |(used, most)| share(used as f64, most as f64)),
+            memory: known_memory().map_or(0.0, |(used, most)| share(used as f64, most as f64)),
         }
     }
 
@@ -101,6 +101,18 @@ impl WorkerState {
     pub(super) fn set_calls(&self, calls: usize) {
         self.0.calls.store(calls, Ordering::Relaxed);
     }
+}
+
+/// The memory of this process, and what it may have; says once where that is not known.
+fn known_memory() -> Option<(u64, u64)> {
+    static TOLD: Once = Once::new();
+    let known = memory();
+    if known.is_none() {
+        TOLD.call_once(|| {
+            tracing::warn!("the system does not say how much memory there is, so the load leaves it out")
+        });
+    }
+    known
 }
 
 #[cfg(test)]
