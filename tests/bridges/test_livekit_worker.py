@@ -220,11 +220,14 @@ async def test_who_is_full_takes_no_call_until_one_has_ended(tmp_path: Path) -> 
 @in_loop
 async def test_a_worker_drains_and_is_stopped(tmp_path: Path) -> None:
     async with place(tmp_path) as (livekit, at), going_on(Phone(livekit, "room_1")) as phone:
-        worker = await livekit.worker(at, FLAG)
+        address = f"127.0.0.1:{free_port()}"
+        worker = await livekit.worker(at, FLAG, "--listen", address)
         await livekit.dispatch("room_1")
         await worker.told("attached", room="room_1")
+        await soon("it to take calls", becomes(address, "sentiment_sidecar_worker_ready", 1))
         worker.drain()
         assert (await worker.told("worker", state="draining"))["calls"] == 1
+        await soon("it to take no calls", becomes(address, "sentiment_sidecar_worker_ready", 0))
         other = await livekit.worker(at, FLAG)
         async with going_on(Phone(livekit, "room_2")):
             await livekit.dispatch("room_2")

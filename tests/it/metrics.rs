@@ -203,7 +203,7 @@ async fn an_address_that_is_taken_is_refused_at_the_start() {
 /// Families, by their own names, with their type.
 fn families() -> BTreeSet<(String, String)> {
     let meter = Meter::new();
-    meter.set_load(0.5);
+    meter.set_load(0.5, true);
     let text = meter.text(Some(0));
     judged(&text);
     let typed = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));

@@ -168,7 +168,7 @@ impl<L: Listener> Worker<L> {
     /// Tells the dispatcher how we stand.
     fn stands(&self) {
         self.state.set_calls(self.tasks.len());
-        self.host.meter.set_load(self.state.load().highest());
+        self.host.meter.set_load(self.state.load().highest(), self.state.is_ready());
         self.dispatcher.order(Order::Standing(self.state.standing()));
     }
 
@@ -176,12 +176,14 @@ impl<L: Listener> Worker<L> {
         match event {
             Event::Registered { worker } => {
                 self.state.set_registered(true);
+                self.stands();
                 self.seek_soon(Duration::ZERO);
                 self.listener.news(&News::Registered { worker_id: worker });
             }
             Event::Lost { detail, retry_in_ms } => {
                 self.state.set_registered(false);
                 self.tasks.forget_asked(None);
+                self.stands();
                 self.listener.news(&News::Lost { detail, retry_in_ms });
             }
             Event::Asked(job) => self.asked(job),

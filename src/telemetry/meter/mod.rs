@@ -7,7 +7,7 @@ mod process;
 mod series;
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use series::{Counter, Gauge, Head, Histogram, Label};
@@ -96,6 +96,7 @@ pub struct Meter {
     events_lost: Counter,
     /// The bits of what [`Meter::set_load`] was last told; those of no number where it never was.
     load: AtomicU64,
+    ready: AtomicBool,
 }
 
 impl Default for Meter {
@@ -176,6 +177,7 @@ impl Meter {
                 &[],
             ),
             load: AtomicU64::new(f64::NAN.to_bits()),
+            ready: AtomicBool::default(),
         }
     }
 
@@ -279,8 +281,10 @@ impl Meter {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How loaded the process says that it is, from 0 (idle) to 1 (takes no more calls).
-    pub fn set_load(&self, load: f64) {
+    /// How loaded the process says that it is, from 0 (idle) to 1 (takes no more calls), and whether calls can be given to it
+    /// at all.
+    pub fn set_load(&self, load: f64, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
         self.load.store(load.clamp(0.0, 1.0).to_bits(), Ordering::Relaxed);
     }
 
@@ -338,6 +342,10 @@ impl Meter {
         let help = "How loaded the worker is, from 0 (idle) to 1 (takes no more calls).";
         Head { name, help }.write("gauge", text);
         let _ = writeln!(text, "{name} {load}");
+        let name = "sentiment_sidecar_worker_ready";
+        let help = "Whether calls can be given to the worker (1): it is registered, and is not to end.";
+        Head { name, help }.write("gauge", text);
+        let _ = writeln!(text, "{name} {}", u8::from(self.ready.load(Ordering::Relaxed)));
     }
 }
 
@@ -387,9 +395,15 @@ mod tests {
     fn what_nobody_knows_is_not_told() {
         let meter = Meter::new();
         let text = meter.text(None);
-        assert!(!text.contains("sentiment_sidecar_load_ratio") && !text.contains("sentiment_sidecar_outbox_pending"));
-        meter.set_load(1.5);
-        assert_eq!(value(&meter.text(None), "sentiment_sidecar_load_ratio"), Some(1.0));
+        for name in ["load_ratio", "worker_ready", "outbox_pending"] {
+            assert!(!text.contains(&format!("sentiment_sidecar_{name}")), "{name} in\n{text}");
+        }
+        for ready in [true, false] {
+            meter.set_load(1.5, ready);
+            let text = meter.text(None);
+            assert_eq!(value(&text, "sentiment_sidecar_load_ratio"), Some(1.0));
+            assert_eq!(value(&text, "sentiment_sidecar_worker_ready"), Some(f64::from(u8::from(ready))));
+        }
     }
 
     #[test]
