@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PACE: Duration = Duration::from_millis(15);
 /// So many rooms are looked at side by side, so that a server far away does not slow the pace.
 const SIDE_BY_SIDE: usize = 8;
+/// After so many failures without an answer between them, the server is asked about no further room. Fewer may be about
+/// single rooms, such as those of a node that is gone.
+const FAILURES: usize = 3;
 
 /// The rooms of a server, for the workers of one agent name.
 #[derive(Clone)]
@@ -52,7 +55,7 @@ impl Rooms {
         let mut names: Vec<String> = names.filter(|name| !name.is_empty() && !held.contains(name)).collect();
         fastrand::shuffle(&mut names);
         // A server that does not answer is not asked about the rest.
-        let broken = CancellationToken::new();
+        let (broken, mut failures) = (CancellationToken::new(), 0);
         let paced = stream::iter(names).then(|name| async {
             sleep(PACE).await;
             name
@@ -64,6 +67,10 @@ impl Rooms {
         });
         let mut looks = pin!(looks.buffer_unordered(SIDE_BY_SIDE));
         while let Some((asked, name)) = looks.next().await {
+            failures = if matches!(asked, Ok(_) | Err(ApiError::Refused { .. })) { 0 } else { failures + 1 };
+            if failures == FAILURES {
+                broken.cancel();
+            }
             match asked {
                 Ok(true) => sought.asked_for.push(name),
                 Ok(false) => {}
@@ -71,7 +78,6 @@ impl Rooms {
                 Err(ApiError::Refused { code, .. }) => tracing::debug!(code, "a room could not be looked at"),
                 // Those that are under way are waited for: they may ask for somebody.
                 Err(error) => {
-                    broken.cancel();
                     sought.problem.get_or_insert_with(|| error.to_string());
                 }
             }
@@ -157,7 +163,7 @@ mod tests {
 
     use url::Url;
     use wiremock::matchers::path;
-    use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
+    use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
     use super::super::super::proto::agent::AgentDispatchState;
     use super::super::super::proto::models::{ParticipantInfo, ParticipantKind};
@@ -208,5 +214,36 @@ mod tests {
             assert!(!asked_again(Duration::from_secs(5), ahead).await, "somebody is on the way; {ahead:?}");
             assert!(asked_again(Duration::from_secs(60), ahead).await, "{ahead:?}");
         }
+    }
+
+    /// Answers about rooms; what it says of those that are named so cannot be read.
+    struct Strange(&'static str);
+
+    impl Respond for Strange {
+        fn respond(&self, request: &Request) -> ResponseTemplate {
+            let asked = ListParticipantsRequest::decode(request.body.as_slice()).unwrap();
+            if asked.room.starts_with(self.0) {
+                return ResponseTemplate::new(200).set_body_bytes([0xff]);
+            }
+            ok(&ListParticipantsResponse::default())
+        }
+    }
+
+    async fn sought(strange: &'static str) -> Sought {
+        let server = MockServer::start().await;
+        let names = (0..60).map(|n| if n < FAILURES - 1 { format!("stale_{n}") } else { format!("room_{n}") });
+        let listed = names.map(|name| Room { name, ..Room::default() }).collect();
+        answers(&server, ApiMethod::ListRooms, ok(&ListRoomsResponse { rooms: listed })).await;
+        answers(&server, ApiMethod::ListParticipants, Strange(strange)).await;
+        rooms(&server).seek(&BTreeSet::new()).await
+    }
+
+    #[tokio::test]
+    async fn a_few_rooms_that_cannot_be_looked_at_keep_none_of_the_others_from_it() {
+        let some = sought("stale_").await;
+        assert_eq!(some.looked_at, 60);
+        assert!(some.problem.is_some());
+        let none = sought("").await;
+        assert!((FAILURES..FAILURES + SIDE_BY_SIDE).contains(&none.looked_at), "the server is not there: {none:?}");
     }
 }
