@@ -10,7 +10,7 @@ pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
 }
 
 /// The median, and the least and the most.
-struct Spread {
+pub(crate) struct Spread {
     median: f64,
     least: f64,
     most: f64,
@@ -58,7 +58,7 @@ impl Measured {
         quantile(&all, share)
     }
 
-    fn cpu(&self) -> Spread {
+    pub(crate) fn cpu(&self) -> Spread {
         Spread::of(self.rounds.iter().map(|round| round.cpu.as_secs_f64() * 1000.0 / round.waited.len().max(1) as f64))
     }
 }
