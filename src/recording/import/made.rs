@@ -73,12 +73,12 @@ fn recording(room_name: &str, turns: impl IntoIterator<Item = Said>) -> Recordin
     Recording { header, messages, ..Recording::default() }
 }
 
-/// Decides who is the caller and what the turns are. `file` names the call where it has no name of its own, `caller` is
-/// whom `--caller` names.
+/// Decides who is the caller and what the turns are. `file` names the call where it has no name of its own, `many` says
+/// whether other calls are in it, `caller` is whom `--caller` names.
 ///
 /// # Errors
 /// A [`Fault`] when nothing was said in it, or when `caller` is nobody in it.
-pub(super) fn source(mut call: Call, file: &str, name: String, caller: Option<&str>) -> Result<Source, Fault> {
+pub(super) fn source(mut call: Call, file: &str, many: bool, caller: Option<&str>) -> Result<Source, Fault> {
     if !call.pieces.iter().any(|piece| !piece.text.trim().is_empty()) {
         return Err(Fault::new("", "has no words that anybody said"));
     }
@@ -98,13 +98,15 @@ pub(super) fn source(mut call: Call, file: &str, name: String, caller: Option<&s
     let pieces = std::mem::take(&mut call.pieces);
     let turns = if call.turns_as_they_stand { as_they_stand(pieces, &parties) } else { joined(pieces, &parties) };
     let labels = call.labels.map(|labels| with_gold(labels, &turns));
+    let call_id = call.id.clone().filter(|_| many);
+    let name = call_id.as_ref().map_or_else(|| file.to_owned(), |id| format!("{file}#{id}"));
     let room_name = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| file.to_owned());
     let base = base(&turns, call.began);
     let recording = recording(&room_name, on_one_clock(turns, base));
     let began = call.began.or(Some(base).filter(|base| *base > 0)).and_then(|began| u64::try_from(began).ok());
     let people =
         call.speakers.iter().flat_map(|speaker| &speaker.names).filter_map(|name| labels::person(name)).collect();
-    Ok(Source { name, recording, warnings: call.warnings, labels, people, began })
+    Ok(Source { name, call_id, recording, warnings: call.warnings, labels, people, began })
 }
 
 /// What the file's times count from: the call's begin, unless they are moments.
