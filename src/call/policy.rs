@@ -50,7 +50,8 @@ pub struct Counts {
 enum Arming {
     /// Yes.
     Armed,
-    /// Not until the call has recovered from an escalation; `back`: a turn has come back to the threshold or above.
+    /// Not until the call has recovered from an escalation; `back`: a turn has come back to the threshold or above, without
+    /// a signal of the trajectory rules.
     Spent { back: bool },
 }
 
@@ -90,13 +91,15 @@ impl Counts {
         self.arming == Arming::Armed
     }
 
-    /// Rule 5: armed again once a turn has come back to the threshold and, with the sustained rule, the mean to its level.
-    /// Streak and asks then count from zero; the mean goes on.
+    /// Rule 5: armed again once a turn has come back to the threshold, without a signal where the trajectory rules are on,
+    /// and, with the sustained rule, the mean to its level. Streak, asks and signals then count from zero; the mean goes on.
     fn rearmed(self, low: bool, settings: &Settings) -> Self {
         let Arming::Spent { back } = self.arming else { return self };
-        let back = back || !low;
+        // At the lowest thresholds no turn is low, however bad it is.
+        let signalled = settings.trajectory.enabled && self.signal.is_some();
+        let back = back || !(low || signalled);
         if back && !(settings.sustained.enabled && self.mean < settings.sustained.level) {
-            Self { streak: 0, asks: 0, arming: Arming::Armed, ..self }
+            Self { streak: 0, asks: 0, signals: 0, arming: Arming::Armed, ..self }
         } else {
             Self { arming: Arming::Spent { back }, ..self }
         }

@@ -15,7 +15,7 @@ use crate::alert::record::{StoreResult, StoreWrite, WebhookPlan};
 use crate::alert::{AlertId, Rule, Severity};
 use crate::call::route::{Route, TransferRequest};
 use crate::clock::Millis;
-use crate::config::settings::{Action, Settings, TransferMode};
+use crate::config::settings::{Action, Settings, Sustained, TransferMode};
 use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
 use crate::sentiment::{Label, RateError, Rating, RatingSource, Sentiment, Unit, Valence};
 
@@ -800,6 +800,29 @@ fn trajectory_rules_need_two_signals_except_critical() {
     assert_eq!(sim.escalations(), []);
     sim.say("u2", "2.2");
     assert_eq!(sim.escalations(), [(2, Rule::Trajectory, Severity::Medium)]);
+}
+
+#[test]
+fn after_an_alert_a_turn_with_a_signal_is_no_recovery_where_no_turn_is_low() {
+    let mut settings = Settings { threshold: 1, ..flag() };
+    settings.trajectory.enabled = true;
+    let sim = said(settings.clone(), &["2", "2", "2", "1.4", "2", "2"]);
+    assert_eq!(sim.escalations(), [(2, Rule::Trajectory, Severity::Medium)]);
+    let sim = said(settings, &["2", "2", "2", "5", "2", "2"]);
+    assert_eq!(sim.escalations().last(), Some(&(6, Rule::Trajectory, Severity::Medium)));
+}
+
+#[test]
+fn after_an_alert_signals_in_a_row_count_from_the_recovery() {
+    let mut settings = Settings { threshold: 1, ..flag() };
+    settings.trajectory.enabled = true;
+    // The 2.6 is without a signal, and the mean is back two turns later: signals in a row count from there.
+    settings.sustained = Sustained { enabled: true, level: 2.1, weight: 0.5 };
+    settings.trajectory.critical_frustration = 1.0;
+    let turns = ["1.2", "1.2", "1.2", "1.2", "1.2", "2.6", "2.2", "2.2"];
+    assert_eq!(said(settings.clone(), &turns).escalations().len(), 1);
+    let sim = said(settings, &[&turns[..], &["2.2", "2.2"]].concat());
+    assert_eq!(sim.escalations().last(), Some(&(10, Rule::Trajectory, Severity::Medium)));
 }
 
 fn sustained() -> Settings {

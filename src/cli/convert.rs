@@ -212,6 +212,7 @@ impl<'a> Writer<'a> {
         if let Some(redaction) = &redaction {
             redaction.recording(&mut source.recording);
             source.name = redaction.id(&source.name);
+            source.call_id = source.call_id.map(|id| redaction.id(&id));
         }
         let vcon = match self.args.to {
             To::Recording => None,
@@ -230,7 +231,7 @@ impl<'a> Writer<'a> {
         match &self.args.out {
             None => self.print(write)?,
             Some(folder) => {
-                let path = folder.join(self.name(&source.name));
+                let path = folder.join(self.name(source.file(), source.call_id.as_deref()));
                 save(&path, write).map_err(|error| unwritable(&path, &error))?;
             }
         }
@@ -248,11 +249,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A file's name for a call: that of its own file and, where there are several in it, of the call.
-    fn name(&mut self, source: &str) -> String {
-        let (file, call) = match source.rsplit_once('#') {
-            Some((file, call)) => (file, Some(call)),
-            None => (source, None),
-        };
+    fn name(&mut self, file: &str, call: Option<&str>) -> String {
         let stem = Path::new(file).file_stem().map_or_else(|| "call".into(), |stem| stem.to_string_lossy());
         let stem = if file == "-" { "call".into() } else { stem };
         let whole = call.map_or_else(|| stem.to_string(), |call| format!("{stem}-{call}"));

@@ -21,6 +21,7 @@
 //! writes a recording whole. [`import`] reads transcripts in other forms, [`vcon`] writes one, and [`redact`] takes out
 //! what tells who somebody is.
 
+mod address;
 pub mod expect;
 pub mod import;
 pub mod lasting;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::Recording;
+use super::{Recording, address};
 use crate::room::message::{Participant, RoomMessage};
 use crate::sentiment::spelled::{self, Spelled};
 
@@ -81,7 +81,7 @@ impl Redaction {
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         // An address goes as a whole before a name within it does.
-        let text = replaced(text, &EMAIL, "[EMAIL]");
+        let text = replaced(&address::without_spoken(text, "[EMAIL]"), &EMAIL, "[EMAIL]");
         let text = self.without_names(text);
         let text = replaced(&text, &ACCOUNT, "[ACCOUNT]");
         spelled::replaced(&text, mark_of_number)
@@ -303,6 +303,7 @@ mod tests {
             ("I'm Dana Cole, call dana.", "I'm [NAME], call [NAME]."),
             ("Danas dog", "Danas dog"),
             ("write to a.b+c@mail.example.org!", "write to [EMAIL]!"),
+            ("it's dana dot cole at example dot com", "it's [EMAIL]"),
             ("call +1 (555) 010-0199 now", "call [PHONE] now"),
             ("card 4111 1111 1111 1111.", "card [CARD]."),
             ("account 55231, order AX876293", "account [ACCOUNT], order [ACCOUNT]"),

@@ -113,6 +113,10 @@ impl LabelTable {
         for record in table.records() {
             let record =
                 record.map_err(|error| fail(error.position().map_or(0, csv::Position::line), not_csv(&error)))?;
+            if record.iter().all(str::is_empty) {
+                // Spreadsheets write the rows that somebody left blank or cleared as well.
+                continue;
+            }
             let line = record.position().map_or(0, csv::Position::line);
             let cell = |at: usize| record.get(at).unwrap_or_default();
             let others =
@@ -141,7 +145,7 @@ impl LabelTable {
     /// # Errors
     /// [`LabelProblem::Ambiguous`] when another call had the row.
     pub fn label(&mut self, source: &mut Source) -> Result<(), LabelTableError> {
-        let Some(named) = names(&source.name).into_iter().find(|name| self.rows.contains_key(*name)) else {
+        let Some(named) = names(source).into_iter().find(|name| self.rows.contains_key(*name)) else {
             return Ok(());
         };
         let Some(row) = self.rows.get_mut(named) else { return Ok(()) };
@@ -171,11 +175,12 @@ impl LabelTable {
 
 /// What a row may call a call, what says most first: its whole name, its ends, its id within its file, its file's name
 /// without the extension.
-fn names(name: &str) -> Vec<&str> {
+fn names(source: &Source) -> Vec<&str> {
+    let name = source.name.as_str();
     let mut names = vec![name];
     names.extend(name.match_indices(['/', '\\']).map(|(at, _)| &name[at + 1..]));
-    match name.rsplit_once('#') {
-        Some((_, id)) => names.push(id),
+    match &source.call_id {
+        Some(id) => names.push(id),
         None => names.extend(Path::new(name).file_stem().and_then(|stem| stem.to_str())),
     }
     names
@@ -223,9 +228,12 @@ mod tests {
     use super::*;
     use crate::recording::import::from_turns;
 
+    /// A call; what stands in brackets after the file is its id in there.
     fn source(name: &str) -> Source {
+        let (file, id) = name.strip_suffix(')').and_then(|name| name.rsplit_once('(')).unzip();
         Source {
-            name: name.to_owned(),
+            name: file.zip(id).map_or_else(|| name.to_owned(), |(file, id)| format!("{file}#{id}")),
+            call_id: id.map(str::to_owned),
             recording: from_turns("r", []),
             warnings: Vec::new(),
             labels: None,
@@ -250,7 +258,7 @@ mod tests {
             let mut table = LabelTable::read(text.as_bytes(), "labels.csv").unwrap();
             assert_eq!(labels(&mut table, "/home/qa/calls/a.vtt"), Some((Some(true), Some(3))), "{text}");
             assert_eq!(labels(&mut table, "calls/below/b.vtt"), Some((Some(false), None)));
-            assert_eq!(labels(&mut table, "all.jsonl#D1-001"), Some((Some(true), None)));
+            assert_eq!(labels(&mut table, "all.jsonl(D1-001)"), Some((Some(true), None)));
             assert_eq!(labels(&mut table, "d.vtt"), None);
             assert_eq!(table.unused(), ["c"]);
             assert_eq!(labels(&mut table, "x/c.json"), Some((None, None)));
@@ -259,6 +267,22 @@ mod tests {
         let mut call = source("a.vtt");
         table.label(&mut call).unwrap();
         assert_eq!(call.labels.unwrap().fields, BTreeMap::from([("team".to_owned(), "x".to_owned())]));
+    }
+
+    #[test]
+    fn blank_rows_are_none() {
+        let text = "file,escalate,turn\n,,\na,yes,2\n , ,\n,,\nb,no,\n";
+        let table = LabelTable::read(text.as_bytes(), "labels.csv").unwrap();
+        assert_eq!(table.unused(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_files_own_name_may_have_the_sign_that_stands_before_a_calls_id() {
+        let text = "file,escalate,turn\nCall #12,yes,2\n9.5,no,\n";
+        let mut table = LabelTable::read(text.as_bytes(), "labels.csv").unwrap();
+        assert_eq!(labels(&mut table, "calls/Call #12.vtt"), Some((Some(true), Some(1))));
+        assert_eq!(labels(&mut table, "calls/Call #9.5"), None);
+        assert_eq!(labels(&mut table, "calls/Call #3.jsonl(9.5)"), Some((Some(false), None)));
     }
 
     #[test]

@@ -129,6 +129,11 @@ fn each_call_gets_a_file_of_its_own_and_none_is_overwritten() {
             "openai-chat-1-2.jsonl"
         ]
     );
+    // A sign in a file's own name is none of a call's id.
+    let signed = folder.path().join("Call #12.txt");
+    std::fs::write(&signed, "Agent: Hello.\nCustomer: Hi.\n").unwrap();
+    let (code, _, stderr) = out(program().arg("convert").arg(&signed).args(["--out", to]));
+    assert!(code == 0 && folder.path().join("Call__12.jsonl").exists(), "{stderr}");
     let (code, _, stderr) = out(program().args(["convert", "contact-export-1.csv", "--out", to]));
     assert!(code == 1 && stderr.contains("nothing is overwritten"), "{stderr}");
     let (code, _, stderr) = out(program().args(["convert", "contact-export-1.csv"]));

@@ -285,6 +285,24 @@ fn plain_calls_and_text_transcripts_are_replayed_too() {
     let lines = json_lines(&replay(&[&joined.path, "--format", "json"]).stdout);
     assert_eq!(lines.len(), 1, "nothing is rated while a human is on the call");
 
+    let owner =
+        saved("Manager: Thanks for calling, how can I help?\nCustomer: you people are useless\nManager: Sorry.\n");
+    let lines = json_lines(&replay(&[&owner.path, "--format", "json"]).stdout);
+    assert_eq!((&lines[1]["text"], &lines[1]["low"]), (&json!("you people are useless"), &json!(true)), "{lines:?}");
+    assert!(lines[0]["detail"].as_str().is_some_and(|said| said.starts_with("\"Manager\" speaks before")), "{lines:?}");
+
+    // Prompts, monitors and others are heard and are nobody whose words count.
+    let menu = concat!(
+        "IVR: This is ridiculous, to speak to a representative press zero.\nCustomer: hello\n",
+        "Monitor: you people are useless liars\nAgent: How can I help?\nCustomer: My balance please.\n",
+        "Other: worst company ever, you idiots\nCustomer: thanks\n"
+    );
+    let menu = saved(menu);
+    let lines = json_lines(&replay(&[&menu.path, "--format", "json"]).stdout);
+    let texts: Vec<_> = lines.iter().filter_map(|line| line["text"].as_str()).collect();
+    assert_eq!(texts, ["hello", "My balance please.", "thanks"], "{lines:?}");
+    assert!(lines.iter().all(|line| line["type"] != "warning"), "{lines:?}");
+
     let wrong = saved("{\"turns\":[{\"role\":\"caller\",\"text\":\"hi\"}]}\n{\"turns\":[{\"role\":\"cat\"}]}\n");
     let ran = replay(&[&wrong.path]);
     assert_eq!(ran.code, 5);

@@ -1,11 +1,12 @@
 //! The recording of a call: its turns with the room's turn events, on a clock of their own where the file has none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::call::{Call, Fault, Labels, Party, Piece};
 use super::caller::{self, Voices};
 use super::labels;
 use super::source::Source;
+use super::titles;
 use super::turns::{Turn, as_they_stand, joined};
 use crate::clock::Millis;
 use crate::recording::{Header, MAX_AT_MS, Recording, Timed};
@@ -18,7 +19,8 @@ const GAP_MS: u64 = 300;
 /// Times from later than this on are moments, not offsets: they are told from the call's first one.
 const LONGEST_CALL_MS: i64 = 7 * 86_400_000;
 
-/// A recording of plain turns, with a made clock and the room's turn events. A supervisor joins when they first speak.
+/// A recording of plain turns, with a made clock and the room's turn events. Whoever is neither caller nor agent joins
+/// when they first speak: a core that hears somebody whom nobody announced may take them for the caller.
 #[must_use]
 pub fn from_turns(room_name: &str, turns: impl IntoIterator<Item = (Role, String)>) -> Recording {
     let turns = turns.into_iter().map(|(role, text)| Said { role, text, start: None, end: None });
@@ -34,21 +36,21 @@ struct Said {
 
 fn recording(room_name: &str, turns: impl IntoIterator<Item = Said>) -> Recording {
     let mut at = 0;
-    let mut supervised = false;
+    let mut joined = BTreeSet::from(["caller", "agent"]);
     let turns = turns.into_iter();
     let mut messages = Vec::with_capacity(turns.size_hint().0);
     for (index, said) in (0_u64..).zip(turns) {
-        let participant_id = match said.role {
-            Role::Caller => "caller",
-            Role::Agent => "agent",
-            Role::Supervisor => "supervisor",
-            Role::Observer | Role::Unknown => "observer",
+        let (role, participant_id) = match said.role {
+            Role::Caller => (Role::Caller, "caller"),
+            Role::Agent => (Role::Agent, "agent"),
+            Role::Supervisor => (Role::Supervisor, "supervisor"),
+            Role::Observer | Role::Unknown => (Role::Observer, "observer"),
         };
         let spoken = WORD_MS * said.text.split_whitespace().count() as u64;
         let start = said.start.unwrap_or(at + GAP_MS).min(MAX_AT_MS);
         let end = said.end.unwrap_or(start + spoken).max(start).min(MAX_AT_MS);
-        if said.role == Role::Supervisor && !std::mem::replace(&mut supervised, true) {
-            let participant = Participant { id: participant_id.to_owned(), role: said.role, name: None };
+        if joined.insert(participant_id) {
+            let participant = Participant { id: participant_id.to_owned(), role, name: None };
             let message = RoomMessage::ParticipantJoined { seq: None, participant };
             messages.push(Timed { at: Millis(at.max(start)), message });
         }
@@ -71,12 +73,12 @@ fn recording(room_name: &str, turns: impl IntoIterator<Item = Said>) -> Recordin
     Recording { header, messages, ..Recording::default() }
 }
 
-/// Decides who is the caller and what the turns are. `file` names the call where it has no name of its own, `caller` is
-/// whom `--caller` names.
+/// Decides who is the caller and what the turns are. `file` names the call where it has no name of its own, `many` says
+/// whether other calls are in it, `caller` is whom `--caller` names.
 ///
 /// # Errors
 /// A [`Fault`] when nothing was said in it, or when `caller` is nobody in it.
-pub(super) fn source(mut call: Call, file: &str, name: String, caller: Option<&str>) -> Result<Source, Fault> {
+pub(super) fn source(mut call: Call, file: &str, many: bool, caller: Option<&str>) -> Result<Source, Fault> {
     if !call.pieces.iter().any(|piece| !piece.text.trim().is_empty()) {
         return Err(Fault::new("", "has no words that anybody said"));
     }
@@ -91,17 +93,20 @@ pub(super) fn source(mut call: Call, file: &str, name: String, caller: Option<&s
         }
         Voices::Several => give_speakers(&mut call),
     }
-    let parties = caller::parties(&mut call, caller)?;
+    let mut parties = caller::parties(&mut call, caller)?;
+    titles::settle(&mut call, &mut parties);
     let pieces = std::mem::take(&mut call.pieces);
     let turns = if call.turns_as_they_stand { as_they_stand(pieces, &parties) } else { joined(pieces, &parties) };
     let labels = call.labels.map(|labels| with_gold(labels, &turns));
+    let call_id = call.id.clone().filter(|_| many);
+    let name = call_id.as_ref().map_or_else(|| file.to_owned(), |id| format!("{file}#{id}"));
     let room_name = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| file.to_owned());
     let base = base(&turns, call.began);
     let recording = recording(&room_name, on_one_clock(turns, base));
     let began = call.began.or(Some(base).filter(|base| *base > 0)).and_then(|began| u64::try_from(began).ok());
     let people =
         call.speakers.iter().flat_map(|speaker| &speaker.names).filter_map(|name| labels::person(name)).collect();
-    Ok(Source { name, recording, warnings: call.warnings, labels, people, began })
+    Ok(Source { name, call_id, recording, warnings: call.warnings, labels, people, began })
 }
 
 /// What the file's times count from: the call's begin, unless they are moments.
@@ -161,4 +166,26 @@ fn on_one_clock(turns: Vec<Turn>, base: i64) -> impl Iterator<Item = Said> {
         start: turn.start.map(offset),
         end: turn.end.map(offset),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_neither_caller_nor_agent_joins_before_they_speak_and_once() {
+        let roles = [Role::Observer, Role::Caller, Role::Unknown, Role::Agent, Role::Supervisor, Role::Supervisor];
+        let recording = from_turns("r", roles.map(|role| (role, "well".to_owned())));
+        let told = recording.messages.iter().map(|timed| match &timed.message {
+            RoomMessage::ParticipantJoined { participant, .. } => {
+                format!("{} as {:?}", participant.id, participant.role)
+            }
+            RoomMessage::TurnEnded(turn) => turn.participant_id.clone(),
+            _ => String::new(),
+        });
+        let told: Vec<String> = told.collect();
+        let joined = ["observer as Observer", "observer", "caller", "observer", "agent"];
+        assert_eq!(told, [&joined[..], &["supervisor as Supervisor", "supervisor", "supervisor"]].concat());
+        assert!(recording.messages.is_sorted_by_key(|timed| timed.at));
+    }
 }

@@ -50,6 +50,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod times;
+mod titles;
 mod transcribe;
 mod turns;
 mod twilio;

@@ -32,11 +32,7 @@ impl Places {
         if many && call.id.is_none() {
             call.id = Some(self.calls.to_string());
         }
-        let name = match call.id.as_deref().filter(|_| many) {
-            Some(id) => format!("{}#{id}", self.file),
-            None => self.file.clone(),
-        };
-        made::source(call, &self.file, name, self.caller.as_deref())
+        made::source(call, &self.file, many, self.caller.as_deref())
             .map_err(|fault| self.fault(fault, format, line, at))
     }
 

@@ -97,8 +97,8 @@ fn cleaned(mut pieces: Vec<Piece>, parties: &[Party]) -> Vec<Piece> {
     pieces
 }
 
-/// In order of their start; the file's order for ties, and for those that have none.
-fn ordered(mut pieces: Vec<Piece>) -> impl Iterator<Item = Piece> {
+/// Where pieces stand in order of their start; the file's order for ties, and for those that have none.
+pub(super) fn order(pieces: &[Piece]) -> Vec<usize> {
     let mut latest = i64::MIN;
     let places: Vec<i64> = pieces
         .iter()
@@ -109,7 +109,12 @@ fn ordered(mut pieces: Vec<Piece>) -> impl Iterator<Item = Piece> {
         .collect();
     let mut order: Vec<usize> = (0..pieces.len()).collect();
     order.sort_by_key(|at| places[*at]);
-    order.into_iter().map(move |at| pieces.get_mut(at).map(std::mem::take).unwrap_or_default())
+    order
+}
+
+fn ordered(mut pieces: Vec<Piece>) -> impl Iterator<Item = Piece> {
+    let order = order(&pieces).into_iter();
+    order.map(move |at| pieces.get_mut(at).map(std::mem::take).unwrap_or_default())
 }
 
 /// Whether a piece says no more than that its speaker listens, while another speaks.
