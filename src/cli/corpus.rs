@@ -6,10 +6,12 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::import_args::bad;
+use crate::recording::Timed;
 use crate::recording::import::{Options, Source, Sources};
 use crate::recording::problem::RecordingError;
 use crate::replay::files;
 use crate::replay::label_table::{LabelTable, LabelTableError};
+use crate::room::message::RoomMessage;
 
 /// Labels that stand beside the calls.
 #[derive(Debug, Clone, Default, Args)]
@@ -40,6 +42,8 @@ pub(super) struct Corpus {
     file: Option<Sources<'static>>,
     options: Options,
     labels: Option<LabelTable>,
+    /// What the last call is called.
+    last: Option<String>,
     all: usize,
 }
 
@@ -51,7 +55,7 @@ impl Corpus {
     pub(super) fn new(paths: &[PathBuf], options: Options, labels: &LabelsArgs) -> Result<Self, Failure> {
         let labels = labels.labels.as_deref().map(LabelTable::open).transpose()?;
         let files = files::find(paths);
-        Ok(Self { all: files.len(), files: files.into_iter(), file: None, options, labels })
+        Ok(Self { all: files.len(), files: files.into_iter(), file: None, options, labels, last: None })
     }
 
     /// How many files have been opened, and how many there are.
@@ -69,7 +73,10 @@ impl Corpus {
         let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
         let names = unused.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
         let more = if unused.len() > SHOWN { ", …" } else { "" };
-        anstream::eprintln!("{yellow}warning{yellow:#}: {} labels are of no call: {names}{more}", unused.len());
+        let labels = if unused.len() == 1 { "1 label is".to_owned() } else { format!("{} labels are", unused.len()) };
+        let right =
+            self.last.as_ref().map(|last| format!("; a call's name is, for instance, {last}")).unwrap_or_default();
+        anstream::eprintln!("{yellow}warning{yellow:#}: {labels} of no call: {names}{more}{right}");
     }
 }
 
@@ -82,6 +89,8 @@ impl Iterator for Corpus {
                 Some(Err(error)) => return Some(Err(Unread::Bad(error))),
                 Some(Ok(mut source)) => {
                     let labelled = self.labels.as_mut().map_or(Ok(()), |labels| labels.label(&mut source));
+                    source.warnings.extend(turn_that_is_not_there(&source));
+                    self.last = Some(source.name.clone());
                     return Some(labelled.map(|()| source).map_err(|error| Unread::Stop(error.into())));
                 }
                 None => match self.files.next()? {
@@ -91,6 +100,17 @@ impl Iterator for Corpus {
             }
         }
     }
+}
+
+/// A label that names a turn after the call's last one.
+fn turn_that_is_not_there(source: &Source) -> Option<String> {
+    let wanted = source.labels.as_ref()?.at?.saturating_add(1);
+    let of_caller =
+        |timed: &&Timed| matches!(&timed.message, RoomMessage::TurnEnded(turn) if turn.participant_id == "caller");
+    let turns = source.recording.messages.iter().filter(of_caller).count();
+    // A recording of a room may call its caller by another name.
+    (turns > 0 && usize::try_from(wanted).is_ok_and(|wanted| wanted > turns))
+        .then(|| format!("its label says caller turn {wanted}, and the call has {turns}"))
 }
 
 /// How many files could not be read.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::alerts::open;
 use super::exit::{Exit, Failure};
 use super::health::HealthArgs;
 use super::raters::authorities;
@@ -117,18 +118,13 @@ impl Tally {
 /// # Errors
 /// [`Failure`] when the store cannot be used, webhooks cannot be signed, stdout is gone, or `--for` ran out.
 pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
-    let url = StoreUrl::or_of_user(args.store.clone()).map_err(|error| Failure::new(Exit::Usage, error))?;
     let outgoing = Outgoing::from_settings(&args.settings.load()?.settings.webhook);
     let secrets = TargetSecrets::of(Env::of_process());
     // Without a secret there may still be nothing to sign, and no harm done.
     let signer = Signer::new(secrets::load(&[SecretName::Webhook])?.webhook).ok();
     let authorities = authorities(args.ca_file.as_deref())?;
     let stop = shutdown::on_signal();
-    if !url.is_there() {
-        let failure = Failure::new(Exit::StoreUnusable, format!("there is no store at {url}"));
-        return Err(failure.help("name the one that attach writes to with --store or SIDECAR_STORE; attach makes it"));
-    }
-    let store = Store::open(&url).await?;
+    let store = open(args.store.clone()).await?;
     let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities).with_secrets(secrets);
     let (clock, tally, meter) = (clock::system(), Tally::default(), Arc::new(Meter::new()));
     let health = Health::new(Arc::clone(&meter), store.clone(), stop.clone());
@@ -146,6 +142,28 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     drop(courier);
     store.close().await;
     Ok(Exit::Ok)
+}
+
+/// What waits for a secret that is not here would wait for ever, silently.
+///
+/// # Errors
+/// [`Exit::BadSettings`] names the secret.
+pub(super) async fn nothing_is_out_of_reach(store: &Store, deliverer: &Deliverer) -> Result<(), Failure> {
+    let (needs, reach) = (store.needs().await?, deliverer.reach().await?);
+    if needs.signature && !reach.signs {
+        let waiting = store.pending_count().await?;
+        let failure = Failure::new(Exit::BadSettings, NoSigner).help(NoSigner::MEND);
+        let message = format!("{waiting} webhooks wait to be sent, but {}", failure.message);
+        return Err(Failure { message, ..failure });
+    }
+    let missing: Vec<String> = needs.secrets.into_iter().filter(|name| !reach.secrets.contains(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("alerts wait to be sent that need {}, and nothing is set there", missing.join(" and "));
+    let help =
+        "set each, or the variable with _FILE behind it, to what the calls have that sentimentNotifyTargets is of";
+    Err(Failure::new(Exit::BadSettings, message).help(help))
 }
 
 struct Courier {
@@ -217,26 +235,7 @@ impl Courier {
         self.tally = tally;
         written?;
         swept?;
-        self.nothing_is_out_of_reach().await
-    }
-
-    /// What waits for a secret that is not here would wait for ever, silently.
-    async fn nothing_is_out_of_reach(&self) -> Result<(), Failure> {
-        let (needs, reach) = (self.store.needs().await?, self.deliverer.reach().await?);
-        if needs.signature && !reach.signs {
-            let waiting = self.store.pending_count().await?;
-            let failure = Failure::new(Exit::BadSettings, NoSigner).help(NoSigner::MEND);
-            let message = format!("{waiting} webhooks wait to be sent, but {}", failure.message);
-            return Err(Failure { message, ..failure });
-        }
-        let missing: Vec<String> = needs.secrets.into_iter().filter(|name| !reach.secrets.contains(name)).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let message = format!("alerts wait to be sent that need {}, and nothing is set there", missing.join(" and "));
-        let help =
-            "set each, or the variable with _FILE behind it, to what the calls have that sentimentNotifyTargets is of";
-        Err(Failure::new(Exit::BadSettings, message).help(help))
+        nothing_is_out_of_reach(&self.store, &self.deliverer).await
     }
 
     async fn out_of_time(&self, for_s: u64) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use crate::telemetry::shown::shown;
 
 /// How transcripts are read.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Transcripts (any format: recordings, vCon, contact centres, recognisers, agents, text)")]
+#[command(next_help_heading = "Transcripts (any format: recordings, vCon, contact centres, agents, text)")]
 pub struct ImportArgs {
     /// Read every file as this format, whatever its content looks like; a wrong NAME lists them all.
     #[arg(long, value_name = "NAME", value_parser = format)]
@@ -25,7 +25,10 @@ fn format(name: &str) -> Result<Format, String> {
         let names = Format::all().map(|(name, _)| name);
         let nearest = names.min_by_key(|known| strsim::damerau_levenshtein(known, name)).unwrap_or_default();
         let list: Vec<String> = Format::all().map(|(name, about)| format!("  {name:<22} {about}")).collect();
-        format!("did you mean \"{nearest}\"? The formats are:\n{}", list.join("\n"))
+        let meant = format!("did you mean \"{nearest}\"? ");
+        // One that is as good as any other helps nobody.
+        let meant = if strsim::normalized_damerau_levenshtein(nearest, name) >= 0.5 { meant } else { String::new() };
+        format!("{meant}The formats are:\n{}", list.join("\n"))
     })
 }
 

@@ -74,6 +74,9 @@ pub struct ReviewArgs {
     settings: SourceArgs,
 }
 
+/// A token of fewer characters can be guessed.
+const FEWEST_CHARS: usize = 16;
+
 /// Runs `review`.
 ///
 /// # Errors
@@ -83,20 +86,35 @@ pub async fn run(args: ReviewArgs) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let settings = args.settings.load()?.settings;
     let secrets = secrets::load(&[SecretName::ReviewToken, SecretName::Webhook])?;
+    if secrets.review_token.as_ref().is_some_and(|token| token.expose().chars().count() < FEWEST_CHARS) {
+        tracing::warn!(
+            "SIDECAR_REVIEW_TOKEN has fewer than {FEWEST_CHARS} characters, and whoever guesses it may see and change \
+             everything; make one with `openssl rand -hex 16`"
+        );
+    }
     let users = Users::new(secrets.review_token, args.users.as_deref())
         .map_err(|error| Failure::new(Exit::BadSettings, error))?;
     if users.is_empty() && args.trust_user_header.is_none() {
-        return Err(Failure::new(Exit::BadSettings, "nobody may log in: there is neither a token nor a users file")
-            .help(
-                "set SIDECAR_REVIEW_TOKEN, e.g. to what `openssl rand -hex 16` prints, or name a file with --users",
-            ));
+        let why = match &args.users {
+            Some(file) => format!("there is no token, and {} names nobody", file.display()),
+            None => "there is neither a token nor a users file".to_owned(),
+        };
+        return Err(Failure::new(Exit::BadSettings, format!("nobody may log in: {why}")).help(
+            "set SIDECAR_REVIEW_TOKEN, e.g. to what `openssl rand -hex 16` prints, or name a file with --users",
+        ));
     }
     if !args.listen.ip().is_loopback() && !args.behind_tls {
         tracing::warn!(
             "tokens and what callers said go over the network in clear; put a proxy in front, with --behind-tls"
         );
     }
-    let store = open_store(args.store).await?;
+    let url = StoreUrl::or_of_user(args.store).map_err(|error| Failure::new(Exit::StoreUnusable, error))?;
+    let was_there = url.is_there();
+    let store = open_store(Some(url)).await?;
+    if !was_there {
+        // A name that is misspelt would look like a quiet day.
+        tracing::warn!(store = %store.url(), "there was no store here, so a new one was made, which knows of no call");
+    }
     let signer = Signer::new(secrets.webhook).ok();
     let authorities = authorities(args.ca_file.as_deref())?;
     let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities)

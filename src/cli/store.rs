@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::ago;
-use super::alerts::open;
+use super::alerts::{NoStore, open};
 use super::exit::{Exit, Failure};
 use crate::clock::unix_ms;
 use crate::store::StoreUrl;
@@ -45,7 +45,8 @@ enum What {
     },
     /// Erase all calls of a caller and their alerts, with all that belongs to them, from the file as well.
     Erase {
-        /// Erase those of this number, in any form.
+        /// Erase those of this number, in any form that has its country code: +1 (415) 555-0123, tel:+14155550123,
+        /// 0014155550123.
         #[arg(long, value_name = "NUMBER")]
         caller: String,
     },
@@ -56,7 +57,14 @@ enum What {
 /// # Errors
 /// [`Failure`] when the store cannot be used.
 pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
-    let store = open(args.store).await?;
+    let store = match (open(args.store).await, &args.what) {
+        // Where no call has made a store yet there is nothing to forget, and who prunes each night wants to hear of no failure.
+        (Err(NoStore::Missing(url)), What::Prune { .. }) => {
+            anstream::println!("there is no store at {url}: nothing to forget");
+            return Ok(Exit::Ok);
+        }
+        (store, _) => store?,
+    };
     let forgotten = match args.what {
         What::Upgrade => {
             // Opening it was all that there was to do.
@@ -68,7 +76,14 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
             if !caller.chars().any(char::is_alphanumeric) {
                 return Err(Failure::new(Exit::Usage, "--caller names nobody; write a number, e.g. +14155550123"));
             }
-            Some(store.erase(&caller).await?)
+            let forgotten = store.erase(&caller).await?;
+            if forgotten == Forgotten::default() {
+                anstream::eprintln!(
+                    "the store has no call of this number; where there should be one, write it as the room does, with + and its \
+                     country code"
+                );
+            }
+            Some(forgotten)
         }
     };
     if let Some(Forgotten { alerts, sessions }) = forgotten {

@@ -15,7 +15,12 @@ const LEAST: usize = 40;
 
 /// How many columns there are for running words.
 pub(super) fn width() -> usize {
-    terminal_size().map_or(WIDTH, |(Width(width), _)| usize::from(width).clamp(LEAST, WIDTH))
+    width_of_screen().unwrap_or(WIDTH)
+}
+
+/// The same, where somebody looks at a terminal.
+pub(super) fn width_of_screen() -> Option<usize> {
+    terminal_size().map(|(Width(width), _)| usize::from(width).clamp(LEAST, WIDTH))
 }
 
 /// How many columns there are for a table.

@@ -35,11 +35,15 @@ pub(super) fn advice(key: &str, say: fn(&Row) -> String) -> String {
     if let Some((_, secret)) = SECRET_WORDS.iter().find(|(word, _)| joined.contains(word)) {
         return format!("secrets come from the environment only: {secret} or {secret}_FILE");
     }
-    match nearest(key) {
+    // What is like nothing is no typing error.
+    match nearest(key).filter(|row| likeness(key, row.name) >= LIKE) {
         Some(row) => format!("did you mean {}?", say(row)),
         None => "there is no such key".to_owned(),
     }
 }
+
+/// A name less like than this to the nearest key means none.
+const LIKE: f64 = 0.4;
 
 const SECRET_WORDS: &[(&str, &str)] = &[
     ("webhooksecret", "SIDECAR_WEBHOOK_SECRET"),
@@ -136,6 +140,14 @@ mod tests {
         ] {
             assert_eq!(nearest(wrong).map(|row| row.name), Some(right), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_like_no_key_is_not_likened_to_one() {
+        for wrong in ["foo", "x", "temperature"] {
+            assert_eq!(advice(wrong, |row| row.name.to_owned()), "there is no such key", "{wrong}");
+        }
+        assert_eq!(advice("treshold", |row| row.name.to_owned()), "did you mean sentimentThreshold?");
     }
 
     #[test]

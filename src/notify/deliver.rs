@@ -328,6 +328,8 @@ impl Deliverer {
                     // A claim whose time is over is nobody's; then it is something else that we lack.
                     Some(until_ms) if until_ms > now_ms => "another process is at it".to_owned(),
                     _ if row.waits_for_its_turn(now_ms).is_some() => "it waits for its turn".to_owned(),
+                    // It is due, nobody is at it, and it was not claimed.
+                    _ if row.next_ms() <= now_ms => "a secret that it needs is not set here".to_owned(),
                     _ => error.unwrap_or_else(|| "it is not due yet".to_owned()),
                 };
                 DeliveryResult::Retry { detail, in_ms, attempts }

@@ -83,8 +83,11 @@ async fn all_is_well_with_a_room_a_receiver_and_a_store() {
     assert!(found.line("ok", "secrets").ends_with("set: webhook secret"));
     assert!(found.line("ok", "webhook").ends_with("nothing was sent"));
     assert!(found.line("ok", "room").ends_with("welcomed to room_abc123 with 2 participants"));
-    found.line("ok", "store");
+    assert!(found.line("ok", "store").ends_with("was made"), "there was none");
     found.line("skip", "sip");
+    let again = doctor(&program, &["--set", "sentimentHumanRequests=2"]).await;
+    assert!(again.line("ok", "store").ends_with("opens"));
+    assert!(again.line("ok", "settings").contains("below 3, or 2 requests for a human lead to"), "{}", again.findings);
 }
 
 #[tokio::test]

@@ -198,15 +198,30 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
 
     let (_, nothing, code) = said(program, &["alerts", "resend", id], secrets).await;
     assert!(nothing.contains("there is nothing to send") && code == Some(2), "{nothing}");
+    let (_, missing, code) = said(program, &["alerts", "resend", id, "--again"], &[]).await;
+    assert!(missing.contains("SIDECAR_WEBHOOK_SECRET is not set") && code == Some(6), "{missing}");
     let (again, _, code) = said(program, &["alerts", "resend", id, "--again"], secrets).await;
     assert_eq!((again.matches("delivered (202)").count(), code), (6, Some(0)), "{again}");
     assert_eq!(places.got("slack", 2).await.len(), 2);
 
     let (erased, _, code) = said(program, &["store", "erase", "--caller", "+14155550123"], &[]).await;
     assert_eq!((erased.trim_end(), code), ("forgot 1 call and 1 alert", Some(0)));
+    let (_, none, code) = said(program, &["store", "erase", "--caller", "4155550123"], &[]).await;
+    assert!(none.contains("no call of this number") && none.contains("country code") && code == Some(0), "{none}");
     assert!(said(program, &["alerts", "list"], &[]).await.0.contains("no alert fits"));
     assert_eq!(said(program, &["store", "prune", "--older-than", "30d"], &[]).await.2, Some(0));
     assert_eq!(said(program, &["store", "upgrade"], &[]).await.2, Some(0));
+}
+
+#[tokio::test]
+async fn where_no_call_has_made_a_store_there_is_nothing_to_forget_and_a_broken_one_is_a_failure() {
+    let program = Program::new();
+    let prune = ["store", "prune", "--older-than", "30d"];
+    let (said_so, _, code) = said(&program, &prune, &[]).await;
+    assert!(said_so.contains("there is no store at") && code == Some(0), "{said_so}");
+    assert_eq!(said(&program, &["store", "upgrade"], &[]).await.2, Some(9));
+    std::fs::write(program.store(), "no SQLite file").unwrap();
+    assert_eq!(said(&program, &prune, &[]).await.2, Some(9));
 }
 
 #[tokio::test]

@@ -47,7 +47,14 @@ pub(super) async fn run(args: &ExportArgs, store: &Store) -> Result<Exit, Failur
         recording.expectation = Some(expected(call));
         let mut bytes = Vec::new();
         recording.write(&mut bytes).map_err(|error| wrong(&error))?;
-        create(&path).and_then(|mut file| file.write_all(&bytes)).map_err(|error| wrong(&error))?;
+        create(&path).and_then(|mut file| file.write_all(&bytes)).map_err(|error| {
+            let failure = wrong(&error);
+            if error.kind() == std::io::ErrorKind::AlreadyExists {
+                failure.help("give a folder of its own")
+            } else {
+                failure
+            }
+        })?;
         written += 1;
     }
     let calls = |many: usize| if many == 1 { "1 call".to_owned() } else { format!("{many} calls") };

@@ -51,7 +51,7 @@ enum What {
 /// # Errors
 /// [`Failure`] when the store cannot be used, there is no such alert, or it could not be sent.
 pub async fn run(args: AlertsArgs) -> Result<Exit, Failure> {
-    let store = open(args.store).await?;
+    let store = open(args.store).await.map_err(Failure::from)?;
     let result = match args.what {
         What::List(args) => list::run(&args, &store).await,
         What::Show(args) => show::run(&args, &store).await,
@@ -63,12 +63,30 @@ pub async fn run(args: AlertsArgs) -> Result<Exit, Failure> {
     result
 }
 
-/// Opens a store that is there.
-pub(super) async fn open(url: Option<StoreUrl>) -> Result<Store, Failure> {
-    let url = StoreUrl::or_of_user(url).map_err(|error| Failure::new(Exit::Usage, error))?;
-    if !url.is_there() {
-        let failure = Failure::new(Exit::StoreUnusable, format!("there is no store at {url}"));
-        return Err(failure.help("name the one that attach writes to with --store or SIDECAR_STORE; attach makes it"));
+/// Why a store could not be opened.
+#[derive(Debug)]
+pub(super) enum NoStore {
+    /// None is there.
+    Missing(StoreUrl),
+    /// It cannot be used.
+    Unusable(Failure),
+}
+
+impl From<NoStore> for Failure {
+    fn from(no: NoStore) -> Self {
+        match no {
+            NoStore::Missing(url) => Self::new(Exit::StoreUnusable, format!("there is no store at {url}"))
+                .help("name the one that attach writes to with --store or SIDECAR_STORE; attach makes it"),
+            NoStore::Unusable(failure) => failure,
+        }
     }
-    Ok(Store::open(&url).await?)
+}
+
+/// Opens a store that is there.
+pub(super) async fn open(url: Option<StoreUrl>) -> Result<Store, NoStore> {
+    let url = StoreUrl::or_of_user(url).map_err(|error| NoStore::Unusable(Failure::new(Exit::Usage, error)))?;
+    if !url.is_there() {
+        return Err(NoStore::Missing(url));
+    }
+    Store::open(&url).await.map_err(|error| NoStore::Unusable(error.into()))
 }

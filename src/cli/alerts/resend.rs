@@ -9,6 +9,7 @@ use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::DeliveryResult;
+use crate::cli::deliver::nothing_is_out_of_reach;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::raters::authorities;
 use crate::cli::secrets;
@@ -52,6 +53,8 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
     if alert.shadow {
         return Err(Failure::new(Exit::Usage, "it was decided in shadow mode, in which nothing is sent"));
     }
+    let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities)
+        .with_secrets(TargetSecrets::of(Env::of_process()));
     let due = store.resend(&alert, &outgoing, args.again, clock::unix_ms()).await?;
     if due == 0 {
         let help = if store.notices(&id).await?.is_empty() {
@@ -61,8 +64,6 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
         };
         return Err(Failure::new(Exit::Usage, "there is nothing to send").help(help));
     }
-    let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities)
-        .with_secrets(TargetSecrets::of(Env::of_process()));
     let (mut failed, mut waiting) = (0, 0);
     for row in store.notices(&id).await? {
         if row.event != NoticeEvent::Alert || row.state != OutboxState::Pending {
@@ -88,6 +89,7 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
     if failed == 0 {
         return Ok(Exit::Ok);
     }
+    nothing_is_out_of_reach(store, &deliverer).await?;
     Err(Failure::new(Exit::Other, format!("{failed} of {due} could not be delivered"))
         .help("it stays in the outbox, where it is not given up yet: sentiment-sidecar deliver tries again"))
 }

@@ -22,6 +22,7 @@ use crate::config::target_secrets::TargetSecrets;
 use crate::notify::guard::Guard;
 use crate::notify::send::Sender;
 use crate::notify::sign::{NoSigner, Signer};
+use crate::replay::tune::cell::Cell;
 use crate::room::error::RoomEvent;
 use crate::room::message::RoomMessage;
 use crate::room::{Target, open};
@@ -45,8 +46,10 @@ pub(super) fn settings(loaded: &Result<Loaded, Failure>) -> Vec<Finding> {
     };
     let Settings { threshold, window, action, enabled, .. } = &loaded.settings;
     let turns = if *window == 1 { "turn" } else { "consecutive turns" };
-    let mut findings =
-        vec![Check::Settings.ok(format!("{window} {turns} rated below {threshold} lead to {}", action.kind()))];
+    let streak = format!("{window} {turns} rated below {threshold}");
+    let others = Cell { streak: None, ..Cell::of(&loaded.settings) };
+    let rules = if others == Cell::none() { streak } else { format!("{streak}, or {}", others.told()) };
+    let mut findings = vec![Check::Settings.ok(format!("{rules} lead to {}", action.kind()))];
     if !enabled {
         findings.push(
             Check::Settings.warn("sentimentEscalationEnabled is false, so attach ends at once without joining a room"),
@@ -102,9 +105,14 @@ pub(super) async fn store(url: Option<StoreUrl>) -> Finding {
         Ok(url) => url,
         Err(error) => return Check::Store.fail(error, "name it with --store or SIDECAR_STORE"),
     };
+    let was_there = url.is_there();
     match Store::open(&url).await {
         Ok(store) => {
-            let said = format!("{} opens", store.url());
+            let said = match was_there {
+                true => format!("{} opens", store.url()),
+                // A name that is misspelt would look right.
+                false => format!("there was none, so {} was made", store.url()),
+            };
             let board = store.standings(clock::unix_ms()).await;
             store.close().await;
             match board {
@@ -113,6 +121,9 @@ pub(super) async fn store(url: Option<StoreUrl>) -> Finding {
                     Check::Store.fail(&error, "it holds calls in progress only, and a new one is made by itself")
                 }
             }
+        }
+        Err(error) if url.is_there() => {
+            Check::Store.fail(&error, "mend or move what is there, or name another file with --store")
         }
         Err(error) => Check::Store.fail(&error, "name a file in a folder that can be written, with --store"),
     }

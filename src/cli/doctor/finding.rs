@@ -5,6 +5,7 @@ use std::fmt;
 use anstyle::{AnsiColor, Style};
 
 use crate::cli::exit::Exit;
+use crate::cli::terminal;
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +138,18 @@ pub(super) fn exit_of(findings: &[Finding]) -> Exit {
     by_rank.into_iter().find(failed).unwrap_or(Exit::Ok)
 }
 
+/// Where what was found begins, in columns.
+const INDENT: usize = 18;
+
+/// In lines that fit the terminal, without a word cut: paths and addresses are to be copied. Whatever else reads has a line for
+/// each thing that was found.
+fn wrapped(text: &str) -> Vec<String> {
+    let Some(width) = terminal::width_of_screen() else { return vec![text.to_owned()] };
+    let options = textwrap::Options::new(width.saturating_sub(INDENT)).break_words(false);
+    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (symbol, word, style) = match self.verdict {
@@ -145,13 +158,10 @@ impl fmt::Display for Finding {
             Verdict::Fail => ('✗', "fail", AnsiColor::Red.on_default().bold()),
             Verdict::Skip => ('-', "skip", Style::new().dimmed()),
         };
-        let mut lines = self.detail.lines();
+        let mut lines = self.detail.lines().flat_map(wrapped);
         let first = lines.next().unwrap_or_default();
         write!(f, "{style}{symbol} {word:<4}{style:#}  {:<8}  {first}", self.check.name())?;
-        lines.try_for_each(|line| write!(f, "\n{:18}{line}", ""))?;
-        match &self.mend {
-            Some(mend) => write!(f, "\n{:18}mend: {mend}", ""),
-            None => Ok(()),
-        }
+        let mend = self.mend.iter().map(|mend| format!("mend: {mend}"));
+        lines.chain(mend.flat_map(|mend| wrapped(&mend))).try_for_each(|line| write!(f, "\n{:INDENT$}{line}", ""))
     }
 }

@@ -172,7 +172,11 @@ fn recommendation(out: &mut impl Write, tuning: &Tuning) -> io::Result<()> {
         Verdict::NotEnoughCalls => (ABOVE, "KEEP TODAY'S SETTINGS: NOT ENOUGH CALLS TO TELL"),
         Verdict::NothingFits => (ABOVE, "KEEP TODAY'S SETTINGS: NOTHING FITS"),
     };
-    writeln!(out, "\n{style}{title}{style:#}  {}", recommendation.weighed.cell.told())?;
+    writeln!(out)?;
+    for line in words(&recommendation.weighed.cell.told(), &format!("{title}  "), "  ") {
+        // The title has its style, and takes no more columns by it.
+        writeln!(out, "{}", line.replacen(title, &format!("{style}{title}{style:#}"), 1))?;
+    }
     for line in words(&recommendation.reason, "  ", "  ") {
         writeln!(out, "{line}")?;
     }

@@ -126,6 +126,7 @@ fn opened<'a>(input: impl BufRead + 'a, file: &str, options: &Options) -> Result
         Some((importer, Reads::Table { .. })) => Ok(Box::new(table::Calls::new(input, &head, importer.name, places)?)),
         Some((importer, _)) => Ok(Box::new(JsonCalls::new(input, file, Some(importer), places))),
         None if is_json(&head) => Ok(Box::new(JsonCalls::new(input, file, None, places))),
+        None if table::is_named_so(file) => Err(table::no_words("csv").at(file, 1)),
         None => Err(Problem::Unrecognised { found: text_shape(&head) }.at(file, 0)),
     }
 }

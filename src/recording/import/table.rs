@@ -2,6 +2,7 @@
 //! column for their id. Rows are read one by one: however long the file, only the calls that are not over yet are held.
 
 use std::io::BufRead;
+use std::path::Path;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
@@ -59,8 +60,8 @@ fn layout(head: &str) -> Option<Layout> {
     })
 }
 
-/// How many words a cell has on average that is one of words, and not of names.
-const FEWEST_WORDS: usize = 3;
+/// How many words a cell of names has on average at most: one of words has more.
+const WORDS_OF_NAMES: usize = 2;
 
 fn with_header(tables: &[(u8, Vec<Vec<String>>)]) -> Option<Layout> {
     let layout = |delimiter: &u8, columns: Columns, header: usize| Layout {
@@ -90,7 +91,7 @@ fn with_header(tables: &[(u8, Vec<Vec<String>>)]) -> Option<Layout> {
                 below().flat_map(|row| columns.texts().into_iter().filter_map(|at| row.get(at))).collect();
             let cells = said.iter().filter(|cell| !cell.is_empty()).count();
             let words: usize = said.iter().map(|cell| cell.split_whitespace().count()).sum();
-            (cells > 0 && words >= FEWEST_WORDS * cells).then(|| layout(delimiter, columns, at))
+            (cells > 0 && words > WORDS_OF_NAMES * cells).then(|| layout(delimiter, columns, at))
         })
     };
     // A call in each row, its words with labels in one cell.
@@ -142,6 +143,21 @@ pub(super) fn looks(head: &str) -> bool {
     layout(head).is_some()
 }
 
+/// Whether a file's name says that it is a table.
+pub(super) fn is_named_so(file: &str) -> bool {
+    let extension = Path::new(file).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| ["csv", "tsv"].iter().any(|known| known.eq_ignore_ascii_case(extension)))
+}
+
+/// What a table lacks whose columns nobody can tell.
+pub(super) fn no_words(format: &'static str) -> Problem {
+    let problem =
+        "has no column for words; name one \"text\" and one \"speaker\" in the first line, or one for each side, \
+                   \"customer\" and \"agent\""
+            .to_owned();
+    Problem::Foreign { format, place: String::new(), problem }
+}
+
 /// The calls of a table, in the order of their first rows.
 pub(super) struct Calls<'a> {
     rows: Reader<Box<dyn BufRead + 'a>>,
@@ -163,10 +179,7 @@ impl<'a> Calls<'a> {
         format: &'static str,
         places: Places,
     ) -> Result<Self, RecordingError> {
-        let layout = layout(head).ok_or_else(|| {
-            let problem = "has no column for words; name one \"text\" and one \"speaker\" in the first line".to_owned();
-            Problem::Foreign { format, place: String::new(), problem }.at(&places.file, 1)
-        })?;
+        let layout = layout(head).ok_or_else(|| no_words(format).at(&places.file, 1))?;
         let rows = reader(input, layout.delimiter);
         let many = layout.columns.call.is_some() || layout.whole.is_some();
         Ok(Self {

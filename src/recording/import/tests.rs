@@ -59,6 +59,14 @@ fn told(bytes: &[u8], caller: Option<&str>) -> String {
     told
 }
 
+#[test]
+fn a_column_for_each_side_may_have_short_answers_but_no_names() {
+    let calls = told(b"call_id,customer,agent\n1,My bill is wrong,Sorry\n1,This is outrageous,Let me see\n", None);
+    assert_eq!(calls.matches("\ncaller ").count(), 2, "{calls}");
+    let names = told(b"call_id,customer,agent\n1,Ann Smith,Joe\n2,Bob,Dana Cole\n", None);
+    assert!(names.starts_with("format unknown"), "{names}");
+}
+
 /// Whether lines are as expected; `…` in an expected line stands for any words, and `-` for a time that is made.
 fn is_as_expected(told: &str, expected: &str) -> bool {
     let fits = |told: &str, expected: &str| {

@@ -15,6 +15,10 @@ const BACKCHANNEL_WORDS: usize = 3;
 /// A pause that ends an utterance where a file names no speakers, in ms.
 const PAUSE_MS: i64 = 1200;
 
+/// A silence after which whoever speaks again takes a turn of their own, though nobody spoke meanwhile, in ms. Long enough to
+/// part no utterance in which somebody thinks or looks something up.
+const SILENCE_MS: i64 = 10_000;
+
 /// All that one party says until another takes over.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Turn {
@@ -61,7 +65,11 @@ pub(super) fn joined(pieces: Vec<Piece>, parties: &[Party]) -> Vec<Turn> {
     for piece in ordered(cleaned(pieces, parties)) {
         let party = party_of(&piece, parties);
         let same = |at: &usize| turns.get(*at).is_some_and(|turn| turn.party == party);
-        if let Some(at) = open.filter(same).filter(|at| !nameless || continues(&turns[*at], &piece)) {
+        let goes_on = |at: &usize| {
+            let turn = &turns[*at];
+            if nameless { continues(turn, &piece) } else { !paused(turn, &piece, SILENCE_MS) }
+        };
+        if let Some(at) = open.filter(same).filter(goes_on) {
             turns[at].take(piece);
             listener = None;
             continue;
@@ -131,8 +139,12 @@ fn is_backchannel(turn: &Turn, piece: &Piece) -> bool {
 fn continues(turn: &Turn, piece: &Piece) -> bool {
     let ended =
         turn.text.trim_end_matches(['"', '\'', '”', '’', ')']).ends_with(['.', '?', '!', '…', '。', '？', '！']);
-    let paused = matches!((turn.end, piece.start), (Some(end), Some(start)) if start - end >= PAUSE_MS);
-    !ended && !paused
+    !ended && !paused(turn, piece, PAUSE_MS)
+}
+
+/// Whether nobody was heard for so long between the two, in ms.
+fn paused(turn: &Turn, piece: &Piece, ms: i64) -> bool {
+    matches!((turn.end, piece.start), (Some(end), Some(start)) if start.saturating_sub(end) >= ms)
 }
 
 #[cfg(test)]
@@ -158,6 +170,16 @@ mod tests {
             piece(2, "tool", 6000, 6001),
         ];
         assert_eq!(told(pieces), ["Agent: Hello.", "Caller: I want to cancel.", "Agent: Why?"]);
+    }
+
+    #[test]
+    fn a_long_silence_ends_a_turn_though_nobody_else_speaks() {
+        let pieces = vec![
+            piece(0, "I wait", 0, 1000),
+            piece(0, "and wait.", 9000, 10_000),
+            piece(0, "Still nobody.", 20_000, 21_000),
+        ];
+        assert_eq!(told(pieces), ["Caller: I wait and wait.", "Caller: Still nobody."]);
     }
 
     #[test]

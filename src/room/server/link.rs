@@ -26,14 +26,10 @@ pub(super) async fn serve(room: Arc<Room>, stream: TcpStream) {
     let handshake = accept_hdr_async_with_config(stream, admit, Some(websocket_config(MAX_FRAME)));
     let Ok(Ok(mut socket)) = timeout(RoomServer::FAREWELL, handshake).await else { return };
     let hello = match timeout(RoomServer::FAREWELL, first_message(&room, &mut socket)).await {
-        Ok(Some(hello)) => hello,
-        outcome => {
-            if outcome.is_err() {
-                room.tell(ServerEvent::TurnedAway { code: close_code::PROTOCOL, reason: "no hello came".to_owned() });
-            }
-            let _ = timeout(RoomServer::FAREWELL, close(&mut socket, close_code::PROTOCOL, "hello comes first")).await;
-            return;
-        }
+        Ok(Some(Ok(hello))) => hello,
+        Ok(None) => return,
+        Ok(Some(Err(reason))) => return turn_away(&room, &mut socket, reason).await,
+        Err(_) => return turn_away(&room, &mut socket, "no hello came").await,
     };
     let (number, cursor, welcome) = join(&room, hello);
     let (sink, stream) = socket.split();
@@ -50,22 +46,25 @@ struct Hello {
     resume: Option<Resume>,
 }
 
-async fn first_message(room: &Room, socket: &mut Socket) -> Option<Hello> {
-    let turn_away = |reason: &str| {
-        room.tell(ServerEvent::TurnedAway { code: close_code::PROTOCOL, reason: reason.to_owned() });
-        None
-    };
+/// Says why somebody may not join, here and there.
+async fn turn_away(room: &Room, socket: &mut Socket, reason: &'static str) {
+    room.tell(ServerEvent::TurnedAway { code: close_code::PROTOCOL, reason: reason.to_owned() });
+    let _ = timeout(RoomServer::FAREWELL, close(socket, close_code::PROTOCOL, reason)).await;
+}
+
+/// The hello, or why it is none. Nothing where the connection is over before.
+async fn first_message(room: &Room, socket: &mut Socket) -> Option<Result<Hello, &'static str>> {
     while let Some(Ok(frame)) = socket.next().await {
         let Frame::Text(text) = frame else { continue };
         return match serde_json::from_str::<SidecarMessage>(&text) {
             Ok(SidecarMessage::Hello { versions, .. }) if !versions.contains(&VERSION) => {
-                turn_away("version 1 was not offered")
+                Some(Err("version 1 was not offered"))
             }
             Ok(SidecarMessage::Hello { room_name, .. }) if room_name != room.welcome.room_name => {
-                turn_away("hello asks for another room")
+                Some(Err("hello asks for another room"))
             }
-            Ok(SidecarMessage::Hello { about, resume, .. }) => Some(Hello { about, resume }),
-            _ => turn_away("the first message is not a hello"),
+            Ok(SidecarMessage::Hello { about, resume, .. }) => Some(Ok(Hello { about, resume })),
+            _ => Some(Err("hello comes first")),
         };
     }
     None

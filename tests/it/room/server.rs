@@ -71,7 +71,9 @@ async fn hello(socket: &mut Plain, resume: Option<u64>) {
 async fn hear(socket: &mut Plain) -> Value {
     match in_time("message from the room", socket.next()).await {
         Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
-        Some(Ok(Message::Close(Some(close)))) => json!({"close": u16::from(close.code)}),
+        Some(Ok(Message::Close(Some(close)))) => {
+            json!({"close": u16::from(close.code), "why": close.reason.as_str()})
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -175,7 +177,7 @@ async fn the_older_of_two_connections_is_closed_with_4409() {
     hear(&mut older).await;
     let mut younger = dial(&server, SUBPROTOCOL, None).await.unwrap();
     hello(&mut younger, None).await;
-    assert_eq!(hear(&mut older).await, json!({"close": 4409}));
+    assert_eq!(hear(&mut older).await["close"], 4409);
     assert_eq!(hear(&mut younger).await["type"], "welcome");
 }
 
@@ -184,7 +186,12 @@ async fn what_is_no_hello_is_closed_with_4400_and_later_nonsense_is_answered() {
     let (server, _seen) = serve(&[(60_000_000, ended(1))], None).await;
     let mut rude = dial(&server, SUBPROTOCOL, None).await.unwrap();
     rude.send(Message::text("{\"type\":\"ack\",\"seq\":1}")).await.unwrap();
-    assert_eq!(hear(&mut rude).await, json!({"close": 4400}));
+    assert_eq!(hear(&mut rude).await, json!({"close": 4400, "why": "hello comes first"}));
+    let mut lost = dial(&server, SUBPROTOCOL, None).await.unwrap();
+    let elsewhere =
+        json!({"type": "hello", "versions": [1], "about": {"name": "plain", "version": "0"}, "room_name": "x"});
+    lost.send(Message::text(elsewhere.to_string())).await.unwrap();
+    assert_eq!(hear(&mut lost).await, json!({"close": 4400, "why": "hello asks for another room"}));
     let mut odd = dial(&server, SUBPROTOCOL, None).await.unwrap();
     hello(&mut odd, None).await;
     hear(&mut odd).await;
