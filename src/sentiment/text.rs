@@ -100,6 +100,8 @@ pub(super) struct Token {
     pub(super) span: Range<usize>,
     /// A number in digits or words.
     pub(super) number: bool,
+    /// Punctuation before it says that a clause begins.
+    pub(super) begins: bool,
 }
 
 /// The tokens of one turn.
@@ -117,7 +119,9 @@ impl Words {
         let surplus = tokens.len().saturating_sub(MAX_TOKENS);
         tokens.drain(..surplus);
         mark_spoken_zeros(&mut tokens);
-        Self { tokens: without_repeats(contracted(tokens)) }
+        let mut tokens = without_repeats(contracted(tokens));
+        mark_clauses(&mut tokens, text);
+        Self { tokens }
     }
 
     /// The words as they were spoken, each with its place in the text.
@@ -197,7 +201,7 @@ fn token(word: String, span: Range<usize>) -> Token {
     let word = unstretched(word);
     let word = TWINS.iter().find(|(twin, _)| *twin == word).map_or(word, |(_, common)| (*common).to_owned());
     let number = is_number(&word);
-    Token { word, span, number }
+    Token { word, span, number, begins: false }
 }
 
 /// "sooo" is "so": three equal letters in a row are one. Digits stay.
@@ -252,6 +256,25 @@ fn mark_spoken_zeros(tokens: &mut [Token]) {
         if tokens[at].word == "oh" && (beside(at.checked_sub(1)) || beside(Some(at + 1))) {
             tokens[at].number = true;
         }
+    }
+}
+
+/// Words that go on after a comma: "she said, put me through".
+const GO_ON: [&str; 5] = ["said", "says", "saying", "to", "want"];
+
+/// Marks the tokens that begin a clause. A hesitation between commas begins none ("I don't, um, want"), and neither does
+/// a pause ("I don't... want").
+fn mark_clauses(tokens: &mut [Token], text: &str) {
+    for at in 1..tokens.len() {
+        let last = &tokens[at - 1];
+        let between = text.get(last.span.end..tokens[at].span.start).unwrap_or_default();
+        let stops = !between.contains("..") && between.contains(['.', '?', '!', ';']);
+        let comma =
+            between.contains(',') && !between.contains(char::is_alphanumeric) && !GO_ON.contains(&last.word.as_str());
+        tokens[at].begins = stops || comma;
+    }
+    if let Some(first) = tokens.first_mut() {
+        first.begins = true;
     }
 }
 
@@ -332,6 +355,21 @@ mod tests {
         let words = Words::of(text);
         assert_eq!(words.iter().collect::<Vec<_>>(), ["well", "i", "dont", "care"]);
         assert_eq!(words.quote(text, 1..4), "I Don't -- I don't CARE");
+    }
+
+    #[test]
+    fn punctuation_begins_clauses_and_hesitations_and_pauses_do_not() {
+        for (text, begin) in [
+            ("That's not good enough, get me one.", "thats get"),
+            ("No. I don't, um, want it", "no i"),
+            ("I don't... want it", "i"),
+            ("she said, put me through! now", "she now"),
+            ("what? it is; fine", "what its fine"),
+        ] {
+            let words = Words::of(text);
+            let begins: Vec<&str> = words.tokens.iter().filter(|t| t.begins).map(|t| t.word.as_str()).collect();
+            assert_eq!(begins.join(" "), begin, "{text}");
+        }
     }
 
     #[test]
