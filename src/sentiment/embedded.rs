@@ -171,6 +171,31 @@ mod tests {
     }
 
     #[test]
+    fn masked_data_is_not_anger_and_masked_profanity_is() {
+        let after = |agent: &str, text: &str| {
+            let earlier = vec![ContextTurn { speaker: Speaker::Agent, text: agent.to_owned(), sentiment: None }];
+            let turn = TurnInContext { text: text.to_owned(), lang: None, earlier };
+            EmbeddedRater.rate_now(&turn).unwrap().sentiment.value()
+        };
+        for (agent, text) in [
+            ("Welcome to First Bank. May I have your name?", "My name is *****."),
+            ("And your PIN?", "It's ****."),
+            ("And your mother's maiden name?", "****."),
+            ("How can I help?", "my name is ***** ****** and my date of birth is ********"),
+            ("How can I help?", "hi, my pin is **** and i'd like my balance"),
+        ] {
+            assert!(after(agent, text) >= 4.5, "{text}: {}", after(agent, text));
+        }
+        for (agent, text) in [
+            ("And your PIN?", "what the **** is wrong with you"),
+            ("I understand.", "****"),
+            ("And your PIN?", "not this **** thing again"),
+        ] {
+            assert!(after(agent, text) < 4.0, "{text}: {}", after(agent, text));
+        }
+    }
+
+    #[test]
     fn another_language_is_unrated_not_wrong() {
         let turn = TurnInContext::alone("ich habe jetzt schon dreimal angerufen und niemand kann mir weiterhelfen");
         assert!(matches!(EmbeddedRater.rate_now(&turn), Err(RateError::Language { .. })));

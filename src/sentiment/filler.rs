@@ -149,7 +149,7 @@ const REFUSALS: [&str; 24] = [
 ];
 
 /// Words by which an agent asks for a datum.
-const ASKED_FOR: [&str; 32] = [
+pub(super) const ASKED_FOR: [&str; 32] = [
     "number",
     "name",
     "reference",

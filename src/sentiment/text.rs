@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::hidden::{Told, hides_data};
 use super::mask;
 use super::numbers::is_cardinal;
 
@@ -114,7 +115,12 @@ pub(super) struct Words {
 impl Words {
     /// Reads a turn's text; time grows with the text's length only up to a cap.
     pub(super) fn of(text: &str) -> Self {
-        let tokens = spoken(text).into_iter().map(|(word, span)| token(word, span));
+        Self::told(text, Told::Unasked)
+    }
+
+    /// The same for a turn of which is known who tells it, and after what: masks may hide data.
+    pub(super) fn told(text: &str, told: Told) -> Self {
+        let tokens = without_masked_data(spoken(text), text, told).into_iter().map(|(word, span)| token(word, span));
         let mut tokens = without_hesitations(tokens.collect());
         let surplus = tokens.len().saturating_sub(MAX_TOKENS);
         tokens.drain(..surplus);
@@ -124,7 +130,7 @@ impl Words {
         Self { tokens }
     }
 
-    /// The words as they were spoken, each with its place in the text.
+    /// The words as they were spoken, each with its place in the text, and [`mask::EXPLETIVE`] for masks of any kind.
     pub(super) fn spoken(text: &str) -> Vec<(String, Range<usize>)> {
         spoken(text)
     }
@@ -174,7 +180,7 @@ fn spoken(text: &str) -> Vec<(String, Range<usize>)> {
     if let Some((start, run)) = open {
         words.extend(spoken_word(text, &run, start..text.len()));
     }
-    without_masked_data(words)
+    words
 }
 
 fn spoken_word(text: &str, run: &str, span: Range<usize>) -> Option<(String, Range<usize>)> {
@@ -182,14 +188,10 @@ fn spoken_word(text: &str, run: &str, span: Range<usize>) -> Option<(String, Ran
     mask::word(run, bracketed).map(|word| (word.into_owned(), span))
 }
 
-/// Masks beside digits or other masks hide data: "**** **** 4421".
-fn without_masked_data(words: Vec<(String, Range<usize>)>) -> Vec<(String, Range<usize>)> {
-    let hides = |at: usize| {
-        words.get(at).is_some_and(|(word, _)| word == mask::EXPLETIVE || word.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    let kept: Vec<bool> = (0..words.len())
-        .map(|at| words[at].0 != mask::EXPLETIVE || !(hides(at + 1) || at.checked_sub(1).is_some_and(hides)))
-        .collect();
+/// The words without those masks that hide data.
+fn without_masked_data(words: Vec<(String, Range<usize>)>, text: &str, told: Told) -> Vec<(String, Range<usize>)> {
+    let hides = |at: usize| words[at].0 == mask::EXPLETIVE && hides_data(&words, at, text, told);
+    let kept: Vec<bool> = (0..words.len()).map(|at| !hides(at)).collect();
     words.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(word, _)| word).collect()
 }
 
