@@ -49,6 +49,10 @@ impl EmbeddedRater {
             // Nothing was said, which is no matter for the model.
             return Ok(heard.rating);
         }
+        if heard.sounds && !matches!(language, Language::Other(_)) {
+            // To the model, a "hello?" after anger is angry.
+            return Ok(heard.rating);
+        }
         let unmasked = unmasked(turn);
         let plain = unmasked.as_ref().unwrap_or(turn);
         let scores = ModelRater.scores(plain)?;
@@ -167,6 +171,82 @@ mod tests {
             ["my card was stolen", "i need to cancel my order", "my father passed away and i need to close his account"]
         {
             assert!(alone(line) >= 4.5, "{line}: {}", alone(line));
+        }
+    }
+
+    fn after_anger(agent: &str, text: &str) -> Rating {
+        let before = |speaker, text: &str, sentiment: Option<f64>| ContextTurn {
+            speaker,
+            text: text.to_owned(),
+            sentiment: sentiment.map(Sentiment::clamped),
+        };
+        let earlier = vec![
+            before(Speaker::Caller, "you people are useless liars, nobody helps", Some(1.3)),
+            before(Speaker::Agent, "One moment.", None),
+            before(Speaker::Caller, "this is the third time i've called and nobody does anything", Some(1.8)),
+            before(Speaker::Agent, agent, None),
+        ];
+        EmbeddedRater.rate_now(&TurnInContext { text: text.to_owned(), lang: None, earlier }).unwrap()
+    }
+
+    #[test]
+    fn sounds_of_listening_are_filler_after_anger_too() {
+        for text in
+            ["mm-hmm", "hm", "hmm", "Hmmm.", "oh", "ah", "sure", "correct", "hello", "hello?", "hi", "bye", "Mm. Okay."]
+        {
+            let rating = after_anger("Let me check that.", text);
+            assert!(rating.filler && rating.sentiment.value() == 5.0, "{text}: {}", rating.sentiment);
+        }
+    }
+
+    #[test]
+    fn curt_hostile_answers_after_anger_are_no_filler() {
+        for text in [
+            "bullshit",
+            "piss off",
+            "oh come on",
+            "same as before",
+            "it's on the screen",
+            "up yours",
+            "third time",
+            "it's in the notes",
+            "you must be joking",
+            "operator",
+            "a human",
+            "oh please",
+            "so what",
+            "oh wow",
+            "so",
+            "I see.",
+            "****",
+        ] {
+            let rating = after_anger("i'm sorry, one moment", text);
+            assert!(!rating.filler, "{text}: {}", rating.sentiment);
+        }
+    }
+
+    #[test]
+    fn masked_data_is_not_anger_and_masked_profanity_is() {
+        let after = |agent: &str, text: &str| {
+            let earlier = vec![ContextTurn { speaker: Speaker::Agent, text: agent.to_owned(), sentiment: None }];
+            let turn = TurnInContext { text: text.to_owned(), lang: None, earlier };
+            EmbeddedRater.rate_now(&turn).unwrap().sentiment.value()
+        };
+        for (agent, text) in [
+            ("Welcome to First Bank. May I have your name?", "My name is *****."),
+            ("And your PIN?", "It's ****."),
+            ("And your mother's maiden name?", "****."),
+            ("How can I help?", "my name is ***** ****** and my date of birth is ********"),
+            ("How can I help?", "hi, my pin is **** and i'd like my balance"),
+        ] {
+            assert!(after(agent, text) >= 4.5, "{text}: {}", after(agent, text));
+        }
+        for (agent, text) in [
+            ("And your PIN?", "what the **** is wrong with you"),
+            ("I understand.", "****"),
+            ("And your PIN?", "not this **** thing again"),
+        ] {
+            assert!(after(agent, text) < 4.0, "{text}: {}", after(agent, text));
         }
     }
 

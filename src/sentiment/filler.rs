@@ -13,6 +13,13 @@ const BACKCHANNEL: [&str; 57] = [
     "sec", "let", "me", "get", "just", "a", "wait", "sir", "maam", "huh", "got", "see",
 ];
 
+/// Sounds of listening and single words of greeting or assent, which say nothing whatever was said before them. "I see",
+/// "so" and "huh" are none: after a useless answer they are a reproach.
+const SOUNDS: [&str; 22] = [
+    "m", "mm", "hm", "hmm", "mhm", "mhmm", "mmhm", "mmhmm", "uhhuh", "ah", "aha", "oh", "hello", "hi", "hey", "bye",
+    "goodbye", "sure", "correct", "okay", "yes", "yeah",
+];
+
 /// Words that surround data when a caller reads it out.
 const DATA: [&str; 88] = [
     "its",
@@ -149,7 +156,7 @@ const REFUSALS: [&str; 24] = [
 ];
 
 /// Words by which an agent asks for a datum.
-const ASKED_FOR: [&str; 32] = [
+pub(super) const ASKED_FOR: [&str; 32] = [
     "number",
     "name",
     "reference",
@@ -208,6 +215,11 @@ pub(super) fn is_filler(words: &Words, asked: Option<&Words>) -> bool {
     let answered = was_asked && tokens.len() <= LONGEST_ANSWER && !telling;
     let a_name = tokens.len() <= 2 && !telling && asked.is_none_or(|_| was_asked);
     read_out || answered || a_name
+}
+
+/// Whether a turn is nothing but sounds of listening.
+pub(super) fn is_sounds(words: &Words) -> bool {
+    !words.tokens.is_empty() && words.tokens.iter().all(|token| is_one_of(token, &SOUNDS))
 }
 
 fn is_one_of(token: &Token, words: &[&str]) -> bool {

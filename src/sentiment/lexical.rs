@@ -4,6 +4,7 @@
 //! that says something down with it, weighs complaints more, and leaves a bare datum alone. Of the agent's words
 //! only a question is looked at, and only to understand a short answer to it.
 
+use super::filler::is_sounds;
 use super::lexicon::{CONFIDENCE, CONTEXT, FRUSTRATION, URGENCY};
 use super::reading::{Reading, carry};
 use super::{
@@ -53,6 +54,8 @@ pub(super) struct Heard<'t> {
     pub(super) rating: Rating,
     /// It says something against us: no filler, however short.
     pub(super) hostile: bool,
+    /// It is filler and nothing but sounds of listening, whatever was said before it.
+    pub(super) sounds: bool,
     /// What the table would rate it without the call so far.
     pub(super) alone: Sentiment,
     earlier: Vec<Earlier<'t>>,
@@ -97,7 +100,8 @@ pub(super) fn heard(turn: &TurnInContext) -> Heard<'_> {
     };
     let carried = if reading.filler { 0.0 } else { by_context(&reading, carry) };
     let alone = Sentiment::clamped(reading.sentiment(0.0));
-    Heard { rating, hostile: reading.hostile, alone, earlier, carried }
+    let sounds = reading.filler && is_sounds(&reading.words);
+    Heard { rating, hostile: reading.hostile, sounds, alone, earlier, carried }
 }
 
 /// Reads the caller's earlier turns that say something, oldest first, rating those that bring no rating; and the

@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::hidden::{Told, hides_data};
 use super::mask::{EXPLETIVE, SOUNDS, is_mask};
-use super::{ContextTurn, TurnInContext};
+use super::{ContextTurn, Speaker, TurnInContext};
+
+/// Stands for data that are masked: a letter, as callers spell.
+const DATUM: &str = "J";
 
 /// The text with masked words written out, as the model knows them; the caller's own text where nothing is masked.
-pub(super) fn written_out(text: &str) -> Cow<'_, str> {
+/// Masks that hide data become a datum.
+pub(super) fn written_out(text: &str, told: Told) -> Cow<'_, str> {
     if !text.contains(|c| is_mask(c) || c == '[') && !SOUNDS.iter().any(|sound| text.contains(sound)) {
         return Cow::Borrowed(text);
     }
@@ -20,7 +25,9 @@ pub(super) fn written_out(text: &str) -> Cow<'_, str> {
             continue;
         }
         let after = words.get(at + 1).map(|(word, _)| word.as_str());
-        let plain = if word == EXPLETIVE {
+        let plain = if word == EXPLETIVE && hides_data(&words, at, text, told) {
+            DATUM
+        } else if word == EXPLETIVE {
             likely(at.checked_sub(1).map(|before| words[before].0.as_str()), after)
         } else {
             word
@@ -56,19 +63,40 @@ fn brackets(text: &str, span: Range<usize>) -> Range<usize> {
 
 /// The same turn with masked words written out in all of it; none where nothing is masked.
 pub(super) fn unmasked(turn: &TurnInContext) -> Option<TurnInContext> {
-    let any = |text: &str| matches!(written_out(text), Cow::Owned(_));
-    if !any(&turn.text) && !turn.earlier.iter().any(|before| any(&before.text)) {
+    let mut asked: Option<&str> = None;
+    let mut earlier: Vec<Cow<'_, str>> = Vec::with_capacity(turn.earlier.len());
+    for before in &turn.earlier {
+        let told = match before.speaker {
+            Speaker::Agent => Told::Agent,
+            Speaker::Caller => Told::after(asked.take()),
+        };
+        if before.speaker == Speaker::Agent {
+            asked = Some(&before.text);
+        }
+        earlier.push(written_out(&before.text, told));
+    }
+    let text = written_out(&turn.text, Told::after(asked));
+    if !std::iter::once(&text).chain(&earlier).any(|text| matches!(text, Cow::Owned(_))) {
         return None;
     }
-    let earlier = turn
-        .earlier
-        .iter()
-        .map(|before| ContextTurn { text: written_out(&before.text).into_owned(), ..before.clone() });
+    let said = turn.earlier.iter().zip(earlier);
     Some(TurnInContext {
-        text: written_out(&turn.text).into_owned(),
+        text: text.into_owned(),
         lang: turn.lang.clone(),
-        earlier: earlier.collect(),
+        earlier: said.map(|(before, text)| ContextTurn { text: text.into_owned(), ..before.clone() }).collect(),
     })
+}
+
+/// Where a text that a caller tells unasked holds masked profanity, in bytes, with the brackets around it.
+pub(crate) fn expletives(text: &str) -> Vec<Range<usize>> {
+    if !text.contains(|c| is_mask(c) || matches!(c, '[' | '(' | '<')) {
+        return Vec::new();
+    }
+    let words = super::text::Words::spoken(text);
+    (0..words.len())
+        .filter(|&at| words[at].0 == EXPLETIVE && !hides_data(&words, at, text, Told::Unasked))
+        .map(|at| brackets(text, words[at].1.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -89,13 +117,14 @@ mod tests {
             ("b******t and you know it", "bullshit and you know it"),
             ("a bleeping joke", "a fucking joke"),
             ("it ends ****4421", "it ends ****4421"),
-            ("it's **** **** **** 4421", "it's **** **** **** 4421"),
+            ("it's **** **** **** 4421", "it's J J J 4421"),
+            ("my name is ****", "my name is J"),
             ("i *really* mean it", "i really mean it"),
             ("* first", "* first"),
             ("it's on [the] sheet", "it's on [the] sheet"),
             ("nothing at all", "nothing at all"),
         ] {
-            let out = written_out(text);
+            let out = written_out(text, Told::Unasked);
             // Only profanity matters; what else has signs may lose them.
             assert_eq!(out.replace('*', ""), plain.replace('*', ""), "{text}");
         }
@@ -104,7 +133,7 @@ mod tests {
     #[test]
     fn any_sign_anywhere_is_read() {
         for text in ["*", "_", "[", "[*", "**é**", "[ ]", "f*", "*f", "____", "[__", "f__k", "\u{2217}\u{2217}"] {
-            let _ = written_out(text);
+            let _ = written_out(text, Told::Unasked);
         }
     }
 }

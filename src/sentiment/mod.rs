@@ -14,12 +14,13 @@ pub mod embedded;
 mod filler;
 #[cfg(test)]
 mod fit;
+mod hidden;
 pub mod lexical;
 mod lexicon;
 pub(crate) mod likeness;
 pub mod llm;
 mod mask;
-mod masked;
+pub(crate) mod masked;
 pub mod model;
 mod numbers;
 mod pattern;

@@ -1,6 +1,6 @@
 //! Patterns of words, as the tables of this folder write them: in the spelling of [`super::text`] (lower case, no
 //! apostrophes, long forms contracted), `a|b` is either word, `word*` any word that starts so, `#` a number, `~` up to two
-//! words in between, `word?` a word that may be missing, `^` the start of the turn and `$` its end.
+//! words in between, `word?` a word that may be missing, `^` the start of the turn, `$` its end and `.` the end of a clause.
 
 use std::ops::Range;
 
@@ -54,6 +54,8 @@ enum Element {
     Start,
     /// The end of the turn.
     End,
+    /// The end of a clause, as punctuation says, or of the turn.
+    ClauseEnd,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +79,7 @@ fn element(part: &'static str) -> Element {
         "~" => Element::Gap,
         "^" => Element::Start,
         "$" => Element::End,
+        "." => Element::ClauseEnd,
         _ => {
             let optional = part.ends_with('?');
             let any = part.trim_end_matches('?').split('|').flat_map(spellings).collect();
@@ -102,6 +105,7 @@ fn ends(elements: &[Element], tokens: &[Token], at: usize) -> Option<usize> {
     match first {
         Element::Start => (at == 0).then(|| ends(rest, tokens, at)).flatten(),
         Element::End => (at == tokens.len()).then_some(at),
+        Element::ClauseEnd => here.is_none_or(|token| token.begins).then(|| ends(rest, tokens, at)).flatten(),
         Element::Number => here.filter(|token| token.number).and_then(|_| ends(rest, tokens, at + 1)),
         Element::Gap => (at..=(at + 2).min(tokens.len())).find_map(|next| ends(rest, tokens, next)),
         Element::Word { any, optional } => here

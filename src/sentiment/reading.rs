@@ -7,6 +7,7 @@ use super::CueKind;
 use super::asks::for_a_human;
 use super::cues::{self, Hit};
 use super::filler::is_filler;
+use super::hidden::Told;
 use super::lexicon::CONTEXT;
 use super::text::Words;
 
@@ -47,7 +48,7 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads a turn. `asked` are the agent's last words, `said` the earlier readings of this caller.
     pub(super) fn of(text: &str, asked: Option<&str>, said: &[&Self]) -> Self {
-        let words = Words::of(text);
+        let words = Words::told(text, Told::after(asked));
         let hits = cues::find(&words);
         let asked = asked.map(Words::of);
         let expected = |hit: &Hit| hit.entry().expected * hit.weight;

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::hidden::{Told, hides_data};
 use super::mask;
 use super::numbers::is_cardinal;
 
@@ -100,6 +101,8 @@ pub(super) struct Token {
     pub(super) span: Range<usize>,
     /// A number in digits or words.
     pub(super) number: bool,
+    /// Punctuation before it says that a clause begins.
+    pub(super) begins: bool,
 }
 
 /// The tokens of one turn.
@@ -112,15 +115,22 @@ pub(super) struct Words {
 impl Words {
     /// Reads a turn's text; time grows with the text's length only up to a cap.
     pub(super) fn of(text: &str) -> Self {
-        let tokens = spoken(text).into_iter().map(|(word, span)| token(word, span));
+        Self::told(text, Told::Unasked)
+    }
+
+    /// The same for a turn of which is known who tells it, and after what: masks may hide data.
+    pub(super) fn told(text: &str, told: Told) -> Self {
+        let tokens = without_masked_data(spoken(text), text, told).into_iter().map(|(word, span)| token(word, span));
         let mut tokens = without_hesitations(tokens.collect());
         let surplus = tokens.len().saturating_sub(MAX_TOKENS);
         tokens.drain(..surplus);
         mark_spoken_zeros(&mut tokens);
-        Self { tokens: without_repeats(contracted(tokens)) }
+        let mut tokens = without_repeats(contracted(tokens));
+        mark_clauses(&mut tokens, text);
+        Self { tokens }
     }
 
-    /// The words as they were spoken, each with its place in the text.
+    /// The words as they were spoken, each with its place in the text, and [`mask::EXPLETIVE`] for masks of any kind.
     pub(super) fn spoken(text: &str) -> Vec<(String, Range<usize>)> {
         spoken(text)
     }
@@ -170,7 +180,7 @@ fn spoken(text: &str) -> Vec<(String, Range<usize>)> {
     if let Some((start, run)) = open {
         words.extend(spoken_word(text, &run, start..text.len()));
     }
-    without_masked_data(words)
+    words
 }
 
 fn spoken_word(text: &str, run: &str, span: Range<usize>) -> Option<(String, Range<usize>)> {
@@ -178,14 +188,10 @@ fn spoken_word(text: &str, run: &str, span: Range<usize>) -> Option<(String, Ran
     mask::word(run, bracketed).map(|word| (word.into_owned(), span))
 }
 
-/// Masks beside digits or other masks hide data: "**** **** 4421".
-fn without_masked_data(words: Vec<(String, Range<usize>)>) -> Vec<(String, Range<usize>)> {
-    let hides = |at: usize| {
-        words.get(at).is_some_and(|(word, _)| word == mask::EXPLETIVE || word.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    let kept: Vec<bool> = (0..words.len())
-        .map(|at| words[at].0 != mask::EXPLETIVE || !(hides(at + 1) || at.checked_sub(1).is_some_and(hides)))
-        .collect();
+/// The words without those masks that hide data.
+fn without_masked_data(words: Vec<(String, Range<usize>)>, text: &str, told: Told) -> Vec<(String, Range<usize>)> {
+    let hides = |at: usize| words[at].0 == mask::EXPLETIVE && hides_data(&words, at, text, told);
+    let kept: Vec<bool> = (0..words.len()).map(|at| !hides(at)).collect();
     words.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(word, _)| word).collect()
 }
 
@@ -197,7 +203,7 @@ fn token(word: String, span: Range<usize>) -> Token {
     let word = unstretched(word);
     let word = TWINS.iter().find(|(twin, _)| *twin == word).map_or(word, |(_, common)| (*common).to_owned());
     let number = is_number(&word);
-    Token { word, span, number }
+    Token { word, span, number, begins: false }
 }
 
 /// "sooo" is "so": three equal letters in a row are one. Digits stay.
@@ -252,6 +258,25 @@ fn mark_spoken_zeros(tokens: &mut [Token]) {
         if tokens[at].word == "oh" && (beside(at.checked_sub(1)) || beside(Some(at + 1))) {
             tokens[at].number = true;
         }
+    }
+}
+
+/// Words that go on after a comma: "she said, put me through".
+const GO_ON: [&str; 5] = ["said", "says", "saying", "to", "want"];
+
+/// Marks the tokens that begin a clause. A hesitation between commas begins none ("I don't, um, want"), and neither does
+/// a pause ("I don't... want").
+fn mark_clauses(tokens: &mut [Token], text: &str) {
+    for at in 1..tokens.len() {
+        let last = &tokens[at - 1];
+        let between = text.get(last.span.end..tokens[at].span.start).unwrap_or_default();
+        let stops = !between.contains("..") && between.contains(['.', '?', '!', ';']);
+        let comma =
+            between.contains(',') && !between.contains(char::is_alphanumeric) && !GO_ON.contains(&last.word.as_str());
+        tokens[at].begins = stops || comma;
+    }
+    if let Some(first) = tokens.first_mut() {
+        first.begins = true;
     }
 }
 
@@ -332,6 +357,21 @@ mod tests {
         let words = Words::of(text);
         assert_eq!(words.iter().collect::<Vec<_>>(), ["well", "i", "dont", "care"]);
         assert_eq!(words.quote(text, 1..4), "I Don't -- I don't CARE");
+    }
+
+    #[test]
+    fn punctuation_begins_clauses_and_hesitations_and_pauses_do_not() {
+        for (text, begin) in [
+            ("That's not good enough, get me one.", "thats get"),
+            ("No. I don't, um, want it", "no i"),
+            ("I don't... want it", "i"),
+            ("she said, put me through! now", "she now"),
+            ("what? it is; fine", "what its fine"),
+        ] {
+            let words = Words::of(text);
+            let begins: Vec<&str> = words.tokens.iter().filter(|t| t.begins).map(|t| t.word.as_str()).collect();
+            assert_eq!(begins.join(" "), begin, "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,9 @@
-//! Marks in a text that nobody said: what was redacted, and what a recogniser or a typist says of the sound.
+//! Marks in a text that nobody said: what was redacted, and what a recogniser or a typist says of the sound. Masked
+//! profanity was said, and stays as it is: the rater knows how to read it.
 
+use std::ops::Range;
+
+use crate::sentiment::masked::expletives;
 use crate::sentiment::sounds::SOUNDS;
 
 /// Longest mark that is taken for one.
@@ -20,10 +24,18 @@ pub(super) fn without_marks(text: &str) -> Spoken {
     let mut kept = String::with_capacity(text.len());
     let mut redacted = false;
     let mut rest = text;
+    let profane = expletives(text);
     while let Some(at) = rest.find(['[', '<', '{', '(']) {
         let (before, from) = rest.split_at(at);
         kept.push_str(before);
         match mark(from) {
+            // A beep alone is a machine's.
+            Some((_, after))
+                if is_said(&profane, text.len() - from.len()..text.len() - after.len()) && !is_beep(text.trim()) =>
+            {
+                kept.push_str(&from[..from.len() - after.len()]);
+                rest = after;
+            }
             Some((mark, after)) => {
                 redacted |= mark == Mark::Redaction;
                 rest = close_up(&mut kept, after);
@@ -36,16 +48,20 @@ pub(super) fn without_marks(text: &str) -> Spoken {
         }
     }
     kept.push_str(rest);
+    let profane = expletives(&kept);
     let mut words = Vec::new();
     for word in kept.split_whitespace() {
-        if is_masked(word) {
+        // A word is a part of the text that it was split from.
+        let at = word.as_ptr() as usize - kept.as_ptr() as usize;
+        if is_masked(word) && !is_said(&profane, at..at + word.len()) {
             redacted = true;
         } else if !word.chars().all(|c| matches!(c, '♪' | '♫')) {
             words.push(word);
         }
     }
     let text = words.join(" ");
-    let text = if text.chars().any(char::is_alphanumeric) { text } else { String::new() };
+    let said = text.chars().any(char::is_alphanumeric) || !expletives(&text).is_empty();
+    let text = if said { text } else { String::new() };
     Spoken { text, redacted }
 }
 
@@ -80,6 +96,15 @@ fn mark(text: &str) -> Option<(Mark, &str)> {
         _ => sound || first_word == "redacted",
     };
     is_mark.then_some((if redaction { Mark::Redaction } else { Mark::Sound }, after))
+}
+
+fn is_beep(text: &str) -> bool {
+    text.trim_matches(|c: char| !c.is_alphabetic()).eq_ignore_ascii_case("beep")
+}
+
+/// Whether masked profanity stands there.
+fn is_said(profane: &[Range<usize>], at: Range<usize>) -> bool {
+    profane.iter().any(|profane| at.start < profane.end && profane.start < at.end)
 }
 
 /// Takes care that no punctuation hangs where a mark was: "Hello. [PII], how" is "Hello. how".
@@ -118,6 +143,7 @@ mod tests {
             ("[PII] hi [PII] I'm [PII] happy", "hi I'm happy"),
             ("Great [PII],", "Great,"),
             ("[silence]", ""),
+            ("[beep].", ""),
             ("I have a question. [crosstalk 00:00:12]", "I have a question."),
             ("[inaudible 00:00:14] happy to help.", "happy to help."),
             ("Hi, <inaudible>.", "Hi,"),
@@ -129,6 +155,19 @@ mod tests {
         ] {
             assert_eq!(without_marks(text).text, spoken, "{text}");
         }
+        for said in [
+            "what the **** is wrong with you",
+            "[expletive] you",
+            "***",
+            "****!",
+            "what the [ __ ] is this",
+            "[EXPLETIVE] thieves",
+            "f*** off (bleep) you",
+        ] {
+            assert_eq!(without_marks(said), Spoken { text: said.to_owned(), redacted: false }, "{said}");
+        }
+        let name = without_marks("my name is **** [PERSON], [noise] you [bleep] thief");
+        assert_eq!((name.text.as_str(), name.redacted), ("my name is you [bleep] thief", true));
         assert!(without_marks("[PII].").redacted && !without_marks("[noise]").redacted);
     }
 }

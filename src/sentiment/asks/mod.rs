@@ -1,10 +1,13 @@
 //! Whether a turn asks for a human: in a sentence ("can I speak to a manager"), in one word ("operator", "agent agent
 //! agent"), or spelt out for a machine that does not listen ("re pre sen ta tive").
 
+mod meant;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use self::meant::is_meant;
 use super::pattern::Pattern;
 use super::text::Words;
 
@@ -25,6 +28,25 @@ macro_rules! anyone {
     };
 }
 
+/// Departments, and whoever sits there.
+macro_rules! desk {
+    () => {
+        "team|teams|department|dept|desk|office|branch|reception|switchboard|billing|fraud|sales|claims|complaints|\
+         cancellations|retentions|accounts|payments|renewals|returns|refunds|loans|mortgages|lettings|repairs|maintenance|\
+         bookings|reservations|collections|admissions|dispatch|security|support|technical|tech|customer|hr|legal|ward|\
+         kitchen|housekeeping|pharmacy|surgery|nurse|doctor|midwife|pharmacist|sergeant|detective|engineer|engineers|\
+         specialist|specialists|expert|adjuster|solicitor|lawyer|banker|broker|teller|clerk|secretary|assistant|director|\
+         owner|chef|duty|senior|oga|extension"
+    };
+}
+/// What may follow a request that is whole: it is made pressing, or something else begins.
+macro_rules! whole {
+    () => {
+        "now|please|immediately|straight|right|asap|already|again|or|and|because|before|then|instead|i|ive|im|id|ill|if|you|\
+         youre|youve|dont|are|we|weve|thanks|thank|god|jesus|so|just"
+    };
+}
+
 /// Words with spaces between them.
 struct List(&'static str);
 
@@ -42,16 +64,25 @@ const ASKS: &[&str] = &[
     concat!("speak|talk|chat|discuss|deal|sort ~ ~ with ~ ", anyone!()),
     concat!("get|be speaking|talking to|with ~ ", anyone!()),
     // To be put through.
-    "put|patch|pass|send me|us|this ~ through|over|on to",
-    "put|patch me|us on|through",
-    "put|patch me|us ~ through",
-    "be|like|want|need put|putting through",
-    "connect me|us",
-    "connect me|us to|with|now|please|$",
-    "transfer me|us",
-    concat!("put|get|have ~ ", anyone!(), " ~ on|to the|this? ~ phone|line|me"),
-    concat!("put ~ ", anyone!(), " on"),
-    concat!("transfer|connect|switch|redirect ~ to ~ ", anyone!()),
+    "put|patch|pass|send me|us straight|directly|right|back? through to",
+    concat!("put|patch|pass|send me|us straight|directly|right|back? over|on to|with ~ ", anyone!(), "|", desk!()),
+    concat!("put|pass|send this|the ~ through|over|on to ~ ", staff!()),
+    "put|patch me|us straight|directly|right|back? through .",
+    concat!("put|patch me|us straight|directly|right|back? through ", whole!()),
+    concat!("put me|us with ~ ", anyone!()),
+    "be|like|want|need put|putting through .",
+    concat!("be|like|want|need put|putting through to|", whole!()),
+    "connect|transfer me|us .",
+    concat!("connect|transfer me|us ", whole!()),
+    concat!("connect|transfer me|us to|with|over|through|back to? ~ ~ ", anyone!(), "|", desk!()),
+    concat!("connect|transfer|redirect me|us|call ~ to|with ~ ", anyone!()),
+    concat!("connect|transfer|redirect|switch to|with ~ ", staff!()),
+    concat!("put|get|have ~ ", anyone!(), " ~ on the|this|your? ~ phone|line"),
+    concat!("put|get|have ~ ", anyone!(), " ~ on to me"),
+    concat!("get|put ~ ", anyone!(), " ~ to the|this? phone"),
+    concat!("get|put ~ ", anyone!(), " on|to me"),
+    concat!("put ~ ", anyone!(), " on ."),
+    concat!("put ~ ", anyone!(), " on who|that|here|to|with|", whole!()),
     // To be given one.
     concat!("get|give|find|bring|fetch|show|put me|us ~ ", anyone!()),
     "put|bring on ~ boss|manager|supervisor|human|person",
@@ -65,7 +96,9 @@ const ASKS: &[&str] = &[
     concat!("can|could|may|might|cant|couldnt ive|weve ~ ", staff!()),
     "can|could|may|might ive|weve ~ somebody|someone else|real|human|senior|proper|who",
     "can|could|may|might|cant|couldnt i|we ~ have|get ~ somebody|someone else|real|human|senior|proper|who",
-    "want|need ~ somebody|someone real|human|else|senior|higher|over|above|who|with|that|alive|proper",
+    "want|need ~ somebody|someone real|human|senior|higher|over|above|who|with|that|alive|proper",
+    "want|need just|a? somebody|someone else .",
+    concat!("want|need just|a? somebody|someone else ", whole!()),
     concat!("have|get|want|need|ask|tell ~ ", anyone!(), " to? call|ring|phone me|us"),
     concat!("please ~ ", staff!(), " $"),
     concat!("real|actual|live|living|human|proper ", staff!(), "|being please|now|$"),
@@ -86,10 +119,22 @@ const ASKS: &[&str] = &[
     concat!(
         "is|isnt|are|arent there|theres ~ ",
         anyone!(),
-        " ~ i|we can|could|to|who|that|else|available|real|human|here|in"
+        " ~ i|we|you can|could|may|might|speak|talk|deal|oughta|should"
     ),
-    concat!("is|isnt|are|arent there a|an|any|no|some|not ~ ", staff!()),
-    "is|isnt there anybody|anyone|somebody|someone i|who|else|real|human",
+    concat!(
+        "is|isnt|are|arent there|theres ~ ",
+        anyone!(),
+        " who|that can|could|will|would|may|might|knows|understands|speaks"
+    ),
+    concat!("is|isnt|are|arent there|theres ~ ", anyone!(), " to speak|talk|help|answer|deal|listen|call"),
+    concat!("is|isnt|are|arent there|theres ~ ", anyone!(), " else? available|real|human|here|there|free|around|about"),
+    concat!("is|isnt|are|arent there|theres ~ ", anyone!(), " ~ in charge|today|there"),
+    concat!("is|isnt|are|arent there no|not|any real|actual|live|living|human|single|one? ", staff!(), "|being"),
+    concat!("is|isnt|are|arent there a|an|any|no|some|not ~ ", staff!(), " ."),
+    concat!("is|isnt|are|arent there a|an|any|no|some|not ~ ", staff!(), " in? ", whole!()),
+    concat!("is|isnt|are|arent there ~ real|actual|live|living|human|breathing ", staff!(), "|being"),
+    "is|isnt there anybody|anyone|somebody|someone real|human",
+    "is|isnt there anybody|anyone|somebody|someone else .",
     "who can i speak|talk to",
     "nobody i can speak|talk",
     // To be taken seriously.
@@ -105,18 +150,6 @@ const NOT_A_MACHINE: &[&str] = &[
     "dont|not ~ want|need ~ bot|robot|machine|computer|recording|chatbot",
     "no|not more|another? bots|robots|machines|bot|robot|machine",
 ];
-
-/// What goes before and makes it another's request, a report, or none.
-const TAKEN_BACK: List = List("dont not didnt never doesnt wouldnt without nor hadnt wasnt");
-const OF_OTHERS: List =
-    List("he she they nobody who hes shes theyre theyd hed shed lady man girl guy colleague husband wife");
-/// "Can you", "if you": what follows is wanted of us.
-const MODAL: List = List("can could will would should if please dont cant wont");
-/// A person of the caller's own, or of another trade.
-const NOT_YOURS: List = List(
-    "my his her their our estate letting travel property project booking insurance sales parking police \
-     probation case loan delivery im",
-);
 
 /// Words of a turn that does nothing but ask.
 const BARE: List = List(
@@ -172,27 +205,6 @@ fn in_a_sentence(words: &Words) -> Option<Range<usize>> {
             (*by_refusal || is_meant(words, at..end)).then_some(at..end)
         })
     })
-}
-
-/// Whether the caller wants it, now, of us.
-fn is_meant(words: &Words, at: Range<usize>) -> bool {
-    let word = |place: usize| words.tokens.get(place).map_or("", |token| token.word.as_str());
-    let before = |back: usize| at.start.checked_sub(back).map_or("", word);
-    // But "why don't you put me through", "you won't let me speak to".
-    let refuses_us = |back: usize| (at.start - back..at.end).any(|place| ["you", "let"].contains(&word(place)));
-    let taken_back = (1..=3).any(|back| TAKEN_BACK.has(before(back)) && !refuses_us(back))
-        || (1..=3).any(|back| before(back + 1) == "no" && before(back) == "need");
-    // "they put me through", "she told me to speak to someone".
-    let of_others = (1..=2).any(|back| OF_OTHERS.has(before(back)))
-        || before(1) == "to" && before(2) == "me" && ["told", "asked", "said", "telling"].contains(&before(3));
-    // "you put me through", but "can you", "if you", "why don't you".
-    let by_us = before(1) == "you" && !(2..=3).any(|back| MODAL.has(before(back)));
-    let not_yours = at.clone().skip(1).any(|place| NOT_YOURS.has(word(place)));
-    // "i want to rep- report".
-    let cut_off = ["want", "need", "wanna"].contains(&word(at.start)) && word(at.end.saturating_sub(2)) == "to";
-    // "you put me through hell".
-    let suffered = word(at.start) == "put" && ["hell", "this", "that", "all", "so", "it"].contains(&word(at.end));
-    !(taken_back || of_others || by_us || not_yours || cut_off || suffered)
 }
 
 /// A turn that says nothing else.
@@ -252,91 +264,4 @@ static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
 });
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asks(text: &str) -> bool {
-        for_a_human(&Words::of(text), None).is_some()
-    }
-
-    #[test]
-    fn every_pattern_starts_with_words_that_find_it() {
-        assert!(
-            COMPILED.patterns.iter().all(|(pattern, _)| pattern.first_words().is_some_and(|words| !words.is_empty()))
-        );
-    }
-
-    #[test]
-    fn asks_are_heard_in_sentences_in_one_word_and_in_pieces() {
-        for text in [
-            "operator",
-            "Agent. Agent. AGENT!",
-            "representative please",
-            "a human",
-            "customer service",
-            "real person real person",
-            "re pre sen ta tive",
-            "op er a tor",
-            "is there any chance of speaking to a human",
-            "can I speak to a manager, please?",
-            "i want to speak to someone who can actually help",
-            "no no please don't cancel i'd just like a person please",
-            "put me through to somebody who knows",
-            "could you transfer me to an adviser",
-            "why won't you let me speak to your supervisor",
-            "why don't you put me through to a person",
-            "i don't want to talk to a machine",
-            "get me your manager",
-            "i have asked for a person a few times now",
-            "so there is no human being in this your company bring your manager now",
-            "i'd rather discuss it with a person",
-            "escalate this",
-            "can someone call me back i need somebody real",
-            "no rep re sen ta tive god",
-            "none of them operator",
-            "agent you daft thing",
-            "hi sorry could i have a human",
-            "may i speak with one of your consultants",
-        ] {
-            assert!(asks(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn reports_refusals_and_others_are_no_asks() {
-        for text in [
-            "no rush at all whenever you get a minute",
-            "i spoke to a manager last week",
-            "they put me through to billing and hung up",
-            "i don't need a person thanks",
-            "i need to speak to my manager first",
-            "she said she'd speak to someone",
-            "you told me to speak to the manager",
-            "i'm a person not a number",
-            "you've put me through hell",
-            "can someone come out and fix the boiler",
-            "i need someone to look at the meter",
-            "talk to me like a human being would",
-            "i work for an estate agent",
-            "the operator was lovely",
-            "no need to put me through",
-            "don't treat me like a machine",
-            "transfer the money to my account",
-            "the agent said it would come on monday",
-            "agent said it would come",
-            "he told me he was an agent",
-            "i'll put me good top on then",
-            "somebody came in with a key",
-        ] {
-            assert!(!asks(text), "{text}: {:?}", for_a_human(&Words::of(text), None));
-        }
-    }
-
-    #[test]
-    fn an_answer_to_who_is_no_ask() {
-        let asked = Words::of("who told you that");
-        assert!(for_a_human(&Words::of("a manager"), Some(&asked)).is_none());
-        let asked = Words::of("sorry who would you like");
-        assert!(for_a_human(&Words::of("i want to speak to a manager"), Some(&asked)).is_some());
-    }
-}
+mod tests;
