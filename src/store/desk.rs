@@ -1,9 +1,10 @@
 //! What people ask of a store, and what they tell it, as [`Store`] answers.
 
 use super::review::{
-    AlertFilter, Attempt, Audited, Claimed, Concern, Forgotten, Kept, LabelledCall, ListedAlert, Rates, SaidVerdict,
+    AlertFilter, Attempt, Audited, Claimed, Concern, Forgotten, Kept, LabelledCall, ListedAlert, Rates, Said,
+    SaidVerdict,
 };
-use super::{Backend, Store, StoreError};
+use super::{Backend, Store, StoreError, StoredSession};
 use crate::alert::outgoing::Outgoing;
 use crate::alert::{Alert, AlertId};
 
@@ -170,13 +171,23 @@ impl Store {
         }
     }
 
-    /// What was said in a call, where that was kept.
+    /// The call of an alert; none where its session has had another one since.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn transcript(&self, session_id: &str, room_name: &str) -> Result<Option<Kept>, StoreError> {
+    pub async fn session_of(&self, alert_id: &AlertId) -> Result<Option<StoredSession>, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.transcript(session_id, room_name).await,
+            Backend::Sqlite(store) => store.session_of(alert_id).await,
+        }
+    }
+
+    /// What was said in the call of an alert, where that was kept, and its session has had no other call since.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn transcript(&self, alert_id: &AlertId) -> Result<Option<Kept>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.transcript(alert_id).await,
         }
     }
 }

@@ -133,8 +133,8 @@ pub struct LabelledCall {
     pub room_name: String,
     /// The session.
     pub session_id: String,
-    /// The recording that was kept, as JSON Lines; none where none was.
-    pub recording: Option<String>,
+    /// What was kept of it; none where nothing was, or where its session has had another call since.
+    pub kept: Option<Kept>,
     /// Its alerts that somebody said something of, first one first.
     pub alerts: Vec<(Alert, Verdict)>,
 }
