@@ -44,8 +44,22 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
     pub async fn say(&self, alert_id: &AlertId, said: &SaidVerdict) -> Result<bool, StoreError> {
+        Ok(self.say_knowing(alert_id, said, None).await? == Said::Kept)
+    }
+
+    /// The same by somebody who knows what was said at `known_ms` (0: that nobody had said anything): it takes the place of
+    /// nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn say_knowing(
+        &self,
+        alert_id: &AlertId,
+        said: &SaidVerdict,
+        known_ms: Option<u64>,
+    ) -> Result<Said, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.say(alert_id, said).await,
+            Backend::Sqlite(store) => store.say(alert_id, said, known_ms).await,
         }
     }
 
@@ -117,6 +131,23 @@ impl Store {
     pub async fn take(&self, alert_id: &AlertId, by: &str, now_ms: u64) -> Result<Option<Claimed>, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.take(alert_id, by, now_ms).await,
+        }
+    }
+
+    /// Gives an alert that somebody looks after to somebody else. Returns who has it; none where nobody has, or there is no such
+    /// alert.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn take_over(
+        &self,
+        alert_id: &AlertId,
+        from: &str,
+        by: &str,
+        now_ms: u64,
+    ) -> Result<Option<Claimed>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.take_over(alert_id, from, by, now_ms).await,
         }
     }
 

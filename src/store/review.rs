@@ -100,6 +100,17 @@ pub struct SaidVerdict {
     pub said_ms: u64,
 }
 
+/// What came of saying something of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// It is kept.
+    Kept,
+    /// Somebody said something else meanwhile, which stays.
+    Meanwhile,
+    /// There is no such alert.
+    NoAlert,
+}
+
 /// An attempt to tell a place of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attempt {

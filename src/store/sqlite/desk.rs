@@ -23,6 +23,23 @@ impl SqliteStore {
         self.claimed(alert_id).await
     }
 
+    pub(in crate::store) async fn take_over(
+        &self,
+        alert_id: &AlertId,
+        from: &str,
+        by: &str,
+        now_ms: u64,
+    ) -> Result<Option<Claimed>, StoreError> {
+        let statement =
+            sqlx::query("UPDATE claims SET claimed_by = ?, claimed_ms = ? WHERE alert_id = ? AND claimed_by = ?")
+                .bind(by)
+                .bind(int(now_ms))
+                .bind(alert_id.as_str())
+                .bind(from);
+        self.execute(&mut *self.conn().await?, statement).await?;
+        self.claimed(alert_id).await
+    }
+
     pub(in crate::store) async fn let_go(&self, alert_id: &AlertId, by: &str) -> Result<bool, StoreError> {
         let statement =
             sqlx::query("DELETE FROM claims WHERE alert_id = ? AND claimed_by = ?").bind(alert_id.as_str()).bind(by);

@@ -12,7 +12,7 @@ use crate::alert::record::WebhookPlan;
 use crate::alert::verdict::Verdict;
 use crate::alert::{Alert, AlertId};
 use crate::clock::unix_ms;
-use crate::store::review::{Attempt, Forgotten, LabelledCall, SaidVerdict};
+use crate::store::review::{Attempt, Forgotten, LabelledCall, Said, SaidVerdict};
 use crate::store::{StoreError, StoreProblem};
 
 /// How many rows are forgotten in one transaction, so that live calls get a turn in between.
@@ -53,22 +53,35 @@ impl SqliteStore {
         .transpose()
     }
 
-    /// Whether the alert is there.
-    pub(in crate::store) async fn say(&self, alert_id: &AlertId, said: &SaidVerdict) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn say(
+        &self,
+        alert_id: &AlertId,
+        said: &SaidVerdict,
+        known_ms: Option<u64>,
+    ) -> Result<Said, StoreError> {
         let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
         let statement = sqlx::query(
             "INSERT INTO verdicts (alert_id, verdict, note, said_by, said_ms, alert_ms) \
-             SELECT alert_id, ?, ?, ?, ?, created_ms FROM alerts WHERE alert_id = ? ON CONFLICT DO UPDATE SET \
+             SELECT alert_id, ?1, ?2, ?3, ?4, created_ms FROM alerts WHERE alert_id = ?5 ON CONFLICT DO UPDATE SET \
              verdict = excluded.verdict, note = excluded.note, said_by = excluded.said_by, said_ms = excluded.said_ms, \
-             alert_ms = excluded.alert_ms",
+             alert_ms = excluded.alert_ms WHERE ?6 IS NULL OR said_ms = ?6 \
+             OR (verdict = excluded.verdict AND note = excluded.note AND said_by = excluded.said_by)",
         )
         .bind(said.verdict.name())
         .bind(&said.note)
         .bind(&said.said_by)
         .bind(int(said.said_ms))
-        .bind(alert_id.as_str());
-        let there = self.execute(&mut tx, statement).await? > 0;
+        .bind(alert_id.as_str())
+        .bind(known_ms.map(int));
+        if self.execute(&mut tx, statement).await? == 0 {
+            let is_there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM alerts WHERE alert_id = ?)")
+                .bind(alert_id.as_str())
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(|error| self.failed(&error))?;
+            return Ok(if is_there { Said::Meanwhile } else { Said::NoAlert });
+        }
         let statement = sqlx::query("UPDATE flags SET review = ?, note = ?, reviewed_ms = ? WHERE alert_id = ?")
             .bind(said.verdict.review())
             .bind(&said.note)
@@ -76,7 +89,7 @@ impl SqliteStore {
             .bind(alert_id.as_str());
         self.execute(&mut tx, statement).await?;
         tx.commit().await.map_err(|error| self.failed(&error))?;
-        Ok(there)
+        Ok(Said::Kept)
     }
 
     pub(in crate::store) async fn attempts(&self, alert_id: &AlertId) -> Result<Vec<Attempt>, StoreError> {
