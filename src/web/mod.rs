@@ -58,6 +58,7 @@ pub async fn serve(listener: TcpListener, mut review: Review, stop: Cancellation
 fn router(review: Arc<Review>) -> Router {
     Router::new()
         .route("/", get(board::page::board))
+        .route("/watch.js", get(board::watch))
         .route("/board.js", get(board::page::script))
         .route("/board/events", get(board::events::events))
         .route("/call.js", get(board::call::script))
