@@ -126,6 +126,12 @@ impl Rule {
             Self::Tool => "tool",
         }
     }
+
+    /// Whether somebody wants a human, whatever the mood: that the caller is calm settles nothing then.
+    #[must_use]
+    pub fn wants_a_human(self) -> bool {
+        matches!(self, Self::HumanRequest | Self::Tool)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

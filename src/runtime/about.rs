@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::mood::Mood;
 use crate::alert::about::About;
 use crate::alert::outcome::Outcome;
 use crate::alert::payload::Caller as Who;
@@ -10,6 +11,7 @@ use crate::call::report::Report;
 use crate::clock::unix_ms;
 use crate::config::settings::{Action, Settings};
 use crate::room::message::{Participant, Role, RoomMessage};
+use crate::store::Left;
 use crate::telemetry::shown::is_unprintable;
 
 /// Longest name, number or id of a caller that an alert tells, in characters.
@@ -25,8 +27,7 @@ pub(super) struct Caller {
     started_ms: Option<u64>,
     /// When each alert was decided: it is written twice, and was decided once.
     decided: HashMap<AlertId, u64>,
-    /// Whether the last turn that counts is below the threshold.
-    low: Option<bool>,
+    mood: Mood,
     /// Whether a human has the caller.
     handed_over: bool,
 }
@@ -66,16 +67,24 @@ impl Caller {
 
     /// Takes note of what the core reports.
     pub(super) fn reported(&mut self, report: &Report) {
-        match report {
-            Report::Turn(turn) if !turn.filler => self.low = Some(turn.low),
-            Report::Outcome { transfer: Some(Outcome::Transferred), .. } => self.handed_over = true,
-            _ => {}
+        self.mood.reported(report);
+        if let Report::Outcome { transfer: Some(Outcome::Transferred), .. } = report {
+            self.handed_over = true;
         }
     }
 
-    /// Whether a call that ends now ends well: a human has the caller, or the caller's last turn was no low one.
-    pub(super) fn went_well(&self) -> bool {
-        self.handed_over || self.low == Some(false)
+    /// How a call that ends now leaves the caller.
+    pub(super) fn left(&self) -> Left {
+        match (self.handed_over, self.mood.is_calm()) {
+            (true, _) => Left::WithHuman,
+            (false, true) => Left::Calm,
+            (false, false) => Left::Unhappy,
+        }
+    }
+
+    /// The caller's mood.
+    pub(super) fn mood(&self) -> &Mood {
+        &self.mood
     }
 
     /// Who calls, as far as the room says.

@@ -138,10 +138,10 @@ impl Edges {
             (report, self.session.clone())
         {
             let (reason, turns, escalated) = (reason.clone(), *turns, *escalated);
-            let went_well = self.caller.went_well();
+            let left = self.caller.left();
             let kept = self.transcript.kept(&room_name, escalated);
             let (id, name) = (session_id.clone(), room_name.clone());
-            let ended = Change::SessionEnded { session_id, room_name, reason, turns, escalated, went_well };
+            let ended = Change::SessionEnded { session_id, room_name, reason, turns, escalated, left };
             self.host.writer.note(ended);
             if let Some((recording, course)) = kept {
                 let course = Box::new(course);

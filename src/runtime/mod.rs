@@ -3,7 +3,7 @@
 //! [`host`] is what a process owns once, [`attachment`] one call in it and its drive loop. `edges` carries out what the core
 //! wants (rate, store, deliver, transfer) and brings the answers back as inputs; [`pool`] is where ratings are computed,
 //! `writer` the one task that writes to the store, `counted` what is counted of calls, `live` the one that tells the board how
-//! calls stand, `sip_agents` who transfers; `about` knows whom a call's alerts are about, `standing` how a call stands, and
+//! calls stand, `sip_agents` who transfers; `about` knows whom a call's alerts are about, `mood` the caller's mood, `standing` how a call stands, and
 //! `transcript` what is kept of what was said. [`journal`] writes inputs and outputs down,
 //! [`worker`] serves many calls as a dispatcher gives them out; [`shutdown`] turns signals into a request to stop.
 
@@ -14,6 +14,7 @@ mod edges;
 pub mod host;
 pub mod journal;
 mod live;
+mod mood;
 pub mod pool;
 pub mod shutdown;
 mod sip_agents;

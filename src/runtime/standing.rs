@@ -90,6 +90,9 @@ impl Standing {
         if self.call.is_none() || !self.changed_by(report) {
             return;
         }
+        if let Some(alert) = self.call.as_mut().and_then(|call| call.alert.as_mut()) {
+            alert.calmed = caller.mood().settles_the_last();
+        }
         self.tell(caller);
     }
 
@@ -117,6 +120,7 @@ impl Standing {
                     shadow: *shadow,
                     state: ActionState::UnderWay { step: None },
                     delivery: DeliveryState::None,
+                    calmed: false,
                 });
             }
             Report::Transfer { alert_id, progress } => {
@@ -206,6 +210,7 @@ mod tests {
     use crate::config::settings::ActionKind;
     use crate::room::message::{CallInfo, Participant, Role};
     use crate::runtime::live::tests::heard;
+    use crate::store::Left;
 
     struct Told {
         standing: Standing,
@@ -248,6 +253,42 @@ mod tests {
             }
             last
         }
+    }
+
+    fn escalation(turn: u32, rule: Rule, shadow: bool) -> Report {
+        Report::Escalation {
+            turn,
+            rule,
+            mean: None,
+            human_requests: None,
+            severity: Severity::High,
+            action: ActionKind::Flag,
+            description: "asks for a human".to_owned(),
+            alert_id: AlertId::from(format!("alert_{turn}")),
+            shadow,
+        }
+    }
+
+    #[test]
+    fn who_has_just_escalated_has_not_calmed_down_and_who_wants_a_human_does_not() {
+        let mut told = Told::new(KeepTranscripts::Escalated);
+        told.report(&turn(1, "I want to speak to a human please", 3.6, 0));
+        assert_eq!(told.caller.left(), Left::Calm);
+        let calmed = |call: Option<LiveCall>| call.unwrap().alert.unwrap().calmed;
+        assert!(!calmed(told.report(&escalation(1, Rule::Streak, false))), "the very turn that escalated");
+        assert_eq!(told.caller.left(), Left::Unhappy);
+        assert!(!calmed(told.report(&turn(1, "I want to speak to a human please", 6.0, 0))), "rated again");
+        assert!(calmed(told.report(&turn(2, "oh, thank you", 7.0, 0))));
+        assert_eq!(told.caller.left(), Left::Calm);
+        assert!(!calmed(told.report(&turn(3, "no, not that", 2.0, 1))));
+        assert!(!calmed(told.report(&turn(2, "oh, thank you", 8.0, 0))), "a turn of before, rated again");
+        for rule in [Rule::HumanRequest, Rule::Tool] {
+            told.report(&escalation(4, rule, false));
+            assert!(!calmed(told.report(&turn(5, "fine, go on", 7.0, 0))), "{rule:?} wants a human");
+        }
+        assert_eq!(told.caller.left(), Left::Calm, "which the store takes for no human");
+        told.report(&escalation(6, Rule::Streak, true));
+        assert_eq!(told.caller.left(), Left::Calm, "what is not done leaves the call as it is");
     }
 
     fn turn(turn: u32, text: &str, sentiment: f64, streak: u32) -> Report {

@@ -52,10 +52,14 @@ macro_rules! behaves {
             of_many_processes_that_race_for_the_last_places_exactly_so_many_get_one
             a_session_is_kept_from_its_start_over_a_take_over_to_its_end
             an_alert_of_another_call_that_had_the_same_session_id_is_known_for_one
+            what_a_session_was_before_its_id_came_again_is_not_told_of_its_next_call
+            a_call_that_escalated_counts_at_once
             changes_made_together_come_each_to_their_own_result
             what_was_told_without_the_store_is_kept_and_not_sent_again
             every_place_has_a_row_of_its_own_that_is_claimed_only_within_reach
             a_call_that_ends_well_resolves_what_was_told_and_only_there
+            only_a_human_or_who_took_it_settles_that_a_human_was_wanted
+            of_calls_with_one_session_id_each_keeps_its_own
             a_resolution_never_overtakes_its_alert
             a_failed_transfer_tells_every_place_its_outcome_and_the_start_of_the_call
             alerts_are_found_by_what_is_looked_for

@@ -92,6 +92,45 @@ pub(super) async fn an_alert_of_another_call_that_had_the_same_session_id_is_kno
     assert_eq!(store.apply(&[started(), decided_on(&alert("t2"))], NOW).await[1], existing, "taken over as well");
 }
 
+pub(super) async fn what_a_session_was_before_its_id_came_again_is_not_told_of_its_next_call(place: impl Fresh) {
+    const DAY: u64 = 86_400_000;
+    let store = place.open().await;
+    let (session_id, room_name) = ("s1".to_owned(), "room".to_owned());
+    let over = Change::SessionOver { session_id, room_name };
+    store.session_started("s1", "room", NOW).await.unwrap();
+    store.session_ended("s1", "room", "hangup", 7, true, NOW + 1).await.unwrap();
+    assert_eq!(store.apply(&[over], NOW + 2).await, [Ok(StoreResult::Written)]);
+    store.session_started("s1", "room", NOW + DAY).await.unwrap();
+    let second =
+        StoredSession { started_ms: NOW + DAY, ended_ms: None, ended_reason: None, turns: 0, escalated: false };
+    assert_eq!(store.session("s1", "room").await.unwrap(), Some(second));
+    store.session_ended("s1", "room", "hangup", 3, false, NOW + DAY + 1).await.unwrap();
+    let all = async || {
+        let rates = store.rates(0, u64::MAX / 2).await.unwrap();
+        (rates.calls, rates.escalated)
+    };
+    assert_eq!(all().await, (2, 1), "two calls, and one of them escalated");
+    store.prune(NOW + DAY / 2).await.unwrap();
+    assert_eq!(all().await, (1, 0), "the first one is old");
+    store.prune(NOW + 3 * DAY).await.unwrap();
+    assert_eq!(all().await, (0, 0));
+}
+
+pub(super) async fn a_call_that_escalated_counts_at_once(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = alert("t1");
+    store.session_started(&alert.session_id, &alert.room_name, NOW).await.unwrap();
+    let escalated = async || store.rates(0, u64::MAX / 2).await.unwrap().escalated;
+    write(&store, &decided(&Alert { shadow: true, ..self::alert("t0") }, WebhookPlan::Send), NOW).await;
+    assert_eq!(escalated().await, 0, "nothing was done");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    assert_eq!(escalated().await, 1, "its process may be killed from now on");
+    // One that takes over without the turns of before knows of no escalation.
+    store.session_ended(&alert.session_id, &alert.room_name, "hangup", 1, false, NOW + 1).await.unwrap();
+    assert_eq!(escalated().await, 1);
+    assert!(store.session(&alert.session_id, &alert.room_name).await.unwrap().unwrap().escalated);
+}
+
 fn change(write: StoreWrite) -> Change {
     Change::Alert { write: Box::new(write), outgoing: Arc::new([outgoing(WebhookDetail::Full)]) }
 }
@@ -115,7 +154,7 @@ pub(super) async fn changes_made_together_come_each_to_their_own_result(place: i
             reason: "hangup".to_owned(),
             turns: 3,
             escalated: true,
-            went_well: true,
+            left: Left::WithHuman,
         },
     ];
     let results = store.apply(&changes, NOW + 1).await;

@@ -6,6 +6,7 @@ use super::behaviour::{Fresh, NOW, all, came_to, decided, outgoing};
 use super::course::Course;
 use super::review::{AlertFilter, DeliveryState, Forgotten, SaidVerdict};
 use super::*;
+use crate::alert::about::About;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outcome::Outcome;
 use crate::alert::payload::tests::{alert, told};
@@ -81,7 +82,7 @@ pub(super) async fn every_place_has_a_row_of_its_own_that_is_claimed_only_within
     assert_eq!((attempts[0].target.as_str(), attempts[0].attempt, attempts[0].status), ("pagerduty", 1, Some(410)));
 }
 
-fn ended(went_well: bool) -> Change {
+fn ended(left: Left) -> Change {
     let alert = alert("t3");
     Change::SessionEnded {
         session_id: alert.session_id,
@@ -89,7 +90,7 @@ fn ended(went_well: bool) -> Change {
         reason: "hangup".to_owned(),
         turns: 5,
         escalated: true,
-        went_well,
+        left,
     }
 }
 
@@ -100,17 +101,80 @@ pub(super) async fn a_call_that_ends_well_resolves_what_was_told_and_only_there(
     for claim in store.claim_due(9, &all(), NOW, NOW).await.unwrap() {
         attempt(&store, &claim, Attempted::Delivered { status: 202 }, NOW).await;
     }
-    store.apply(&[ended(false)], NOW + 1).await;
+    store.apply(&[ended(Left::Unhappy)], NOW + 1).await;
     assert_eq!(store.pending_count().await.unwrap(), 0, "it did not end well");
-    store.apply(&[ended(true)], NOW + 2).await;
+    store.apply(&[ended(Left::Calm)], NOW + 2).await;
     // Said twice, it is told once.
-    store.apply(&[ended(true)], NOW + 3).await;
+    store.apply(&[ended(Left::Calm)], NOW + 3).await;
     let claims = store.claim_due(9, &all(), NOW + 3, NOW + 3).await.unwrap();
     assert_eq!(claims.len(), 1);
     assert_eq!((claims[0].event, claims[0].outgoing.target.as_str()), (NoticeEvent::Resolved, "pagerduty"));
     attempt(&store, &claims[0], Attempted::Delivered { status: 202 }, NOW + 4).await;
     let states = states(&store, &alert.id).await;
     assert!(states.iter().all(|(.., state)| *state == OutboxState::Delivered) && states.len() == 4, "{states:?}");
+}
+
+pub(super) async fn only_a_human_or_who_took_it_settles_that_a_human_was_wanted(place: impl Fresh) {
+    let store = place.open().await;
+    let by = |key: &str, rule| Alert { rule, ..told(key) };
+    let [streak, asked, taken] =
+        [("a", Rule::Streak), ("b", Rule::HumanRequest), ("c", Rule::Tool)].map(|(key, rule)| by(key, rule));
+    for alert in [&streak, &asked, &taken] {
+        write(&store, &decided(alert, WebhookPlan::Send), NOW).await;
+    }
+    store.take(&taken.id, "dana", NOW).await.unwrap();
+    let resolved = async |alert: &Alert| {
+        states(&store, &alert.id).await.iter().any(|(_, event, _)| *event == NoticeEvent::Resolved)
+    };
+    store.apply(&[ended(Left::Calm)], NOW + 1).await;
+    assert_eq!((resolved(&streak).await, resolved(&asked).await, resolved(&taken).await), (true, false, true));
+    store.apply(&[ended(Left::WithHuman)], NOW + 2).await;
+    assert!(resolved(&asked).await);
+}
+
+pub(super) async fn of_calls_with_one_session_id_each_keeps_its_own(place: impl Fresh) {
+    let store = place.open().await;
+    let first = told("t3");
+    let of = |number: &str| Alert {
+        about: first.about.clone().map(|about| Box::new(About { number: Some(number.to_owned()), ..*about })),
+        ..told(number)
+    };
+    let (first, second) = (of("+1111"), of("+2222"));
+    let started = |number: &str| Change::SessionStarted {
+        session_id: first.session_id.clone(),
+        room_name: first.room_name.clone(),
+        caller: Some(number.to_owned()),
+    };
+    let over = || Change::SessionOver { session_id: first.session_id.clone(), room_name: first.room_name.clone() };
+    store.apply(&[started("+1111")], NOW).await;
+    write(&store, &decided(&first, WebhookPlan::Send), NOW).await;
+    store.apply(&[ended(Left::Unhappy), transcript(), over()], NOW + 1).await;
+    assert!(
+        store.transcript(&first.id).await.unwrap().is_some() && store.session_of(&first.id).await.unwrap().is_some()
+    );
+
+    store.apply(&[started("+2222")], NOW + 9).await;
+    write(&store, &decided(&second, WebhookPlan::Send), NOW + 9).await;
+    assert_eq!(store.transcript(&second.id).await.unwrap(), None, "the words of another call");
+    store.apply(&[ended(Left::WithHuman), transcript()], NOW + 10).await;
+    let resolved = async |alert: &Alert| {
+        states(&store, &alert.id).await.iter().any(|(_, event, _)| *event == NoticeEvent::Resolved)
+    };
+    assert_eq!((resolved(&first).await, resolved(&second).await), (false, true));
+    assert_eq!(store.transcript(&first.id).await.unwrap(), None);
+    assert_eq!(store.session_of(&first.id).await.unwrap(), None);
+    assert_eq!(store.session_of(&second.id).await.unwrap().unwrap().started_ms, NOW + 9);
+    assert!(store.transcript(&second.id).await.unwrap().is_some());
+    let said = SaidVerdict { verdict: Verdict::Right, note: String::new(), said_by: "qa".to_owned(), said_ms: NOW };
+    for alert in [&first, &second] {
+        assert!(store.say(&alert.id, &said).await.unwrap());
+    }
+    let labelled = store.labelled(0).await.unwrap();
+    let told: Vec<_> = labelled.iter().map(|call| (call.alerts[0].0.id.clone(), call.kept.is_some())).collect();
+    assert_eq!(told, [(first.id.clone(), false), (second.id.clone(), true)]);
+
+    assert_eq!(store.erase("+2222").await.unwrap(), Forgotten { alerts: 1, sessions: 1 });
+    assert!(store.alert(&first.id).await.unwrap().is_some(), "of another caller");
 }
 
 pub(super) async fn a_resolution_never_overtakes_its_alert(place: impl Fresh) {
@@ -121,7 +185,7 @@ pub(super) async fn a_resolution_never_overtakes_its_alert(place: impl Fresh) {
     let first = store.claim(&alert.id, "pagerduty", &reach, NOW).await.unwrap().unwrap();
     let retry = Attempted::Retry { at_ms: NOW + 9_000, status: Some(500), detail: "500".to_owned() };
     attempt(&store, &first, retry, NOW).await;
-    store.apply(&[ended(true)], NOW + 1).await;
+    store.apply(&[ended(Left::Calm)], NOW + 1).await;
     assert_eq!(store.next_due(&reach, NOW).await.unwrap(), Some(NOW + 9_000));
     assert!(store.claim_due(9, &reach, NOW + 2, NOW + 2).await.unwrap().is_empty());
     let again = store.claim_due(9, &reach, NOW + 9_000, NOW + 9_000).await.unwrap();
@@ -209,12 +273,12 @@ pub(super) async fn a_verdict_is_kept_with_its_alert_and_makes_a_label(place: im
         assert_eq!(store.verdict(&alert.id).await.unwrap(), Some(said(verdict)));
         assert_eq!(store.alert(&alert.id).await.unwrap().unwrap().review, verdict.review());
     }
-    assert_eq!(store.labelled(0).await.unwrap()[0].recording, None);
+    assert_eq!(store.labelled(0).await.unwrap()[0].kept, None);
     store.session_started(&alert.session_id, &alert.room_name, NOW).await.unwrap();
     assert_eq!(store.apply(&[transcript()], NOW).await, [Ok(StoreResult::Written)]);
     let labelled = store.labelled(NOW).await.unwrap();
     assert_eq!((labelled.len(), &labelled[0].alerts), (1, &vec![(alert, Verdict::Late)]));
-    assert!(labelled[0].recording.as_ref().unwrap().contains("room_abc123"));
+    assert!(labelled[0].kept.as_ref().unwrap().recording.contains("room_abc123"));
     assert!(store.labelled(NOW + 1).await.unwrap().is_empty());
 }
 
@@ -247,7 +311,7 @@ pub(super) async fn what_is_old_is_forgotten_with_all_that_belongs_to_it(place: 
     store.session_started(&old.session_id, &old.room_name, NOW).await.unwrap();
     store.session_started(&new.session_id, &new.room_name, NOW).await.unwrap();
     write(&store, &decided(&old, WebhookPlan::Send), NOW).await;
-    store.apply(&[ended(true), transcript()], NOW + 10).await;
+    store.apply(&[ended(Left::Calm), transcript()], NOW + 10).await;
     write(&store, &decided(&new, WebhookPlan::Send), NOW + 1_000).await;
     store.session_ended(&new.session_id, &new.room_name, "hangup", 3, true, NOW + 2_000).await.unwrap();
     let said = SaidVerdict { verdict: Verdict::Right, note: String::new(), said_by: "qa".to_owned(), said_ms: NOW };

@@ -1,9 +1,10 @@
 //! What people ask of a store, and what they tell it, as [`Store`] answers.
 
 use super::review::{
-    AlertFilter, Attempt, Audited, Claimed, Concern, Forgotten, Kept, LabelledCall, ListedAlert, Rates, SaidVerdict,
+    AlertFilter, Attempt, Audited, Claimed, Concern, Forgotten, Kept, LabelledCall, ListedAlert, Rates, Said,
+    SaidVerdict,
 };
-use super::{Backend, Store, StoreError};
+use super::{Backend, Store, StoreError, StoredSession};
 use crate::alert::outgoing::Outgoing;
 use crate::alert::{Alert, AlertId};
 
@@ -43,8 +44,22 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
     pub async fn say(&self, alert_id: &AlertId, said: &SaidVerdict) -> Result<bool, StoreError> {
+        Ok(self.say_knowing(alert_id, said, None).await? == Said::Kept)
+    }
+
+    /// The same by somebody who knows what was said at `known_ms` (0: that nobody had said anything): it takes the place of
+    /// nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn say_knowing(
+        &self,
+        alert_id: &AlertId,
+        said: &SaidVerdict,
+        known_ms: Option<u64>,
+    ) -> Result<Said, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.say(alert_id, said).await,
+            Backend::Sqlite(store) => store.say(alert_id, said, known_ms).await,
         }
     }
 
@@ -119,6 +134,23 @@ impl Store {
         }
     }
 
+    /// Gives an alert that somebody looks after to somebody else. Returns who has it; none where nobody has, or there is no such
+    /// alert.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub async fn take_over(
+        &self,
+        alert_id: &AlertId,
+        from: &str,
+        by: &str,
+        now_ms: u64,
+    ) -> Result<Option<Claimed>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.take_over(alert_id, from, by, now_ms).await,
+        }
+    }
+
     /// Takes an alert back from somebody who has it. Whether they had.
     ///
     /// # Errors
@@ -170,13 +202,23 @@ impl Store {
         }
     }
 
-    /// What was said in a call, where that was kept.
+    /// The call of an alert; none where its session has had another one since.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn transcript(&self, session_id: &str, room_name: &str) -> Result<Option<Kept>, StoreError> {
+    pub async fn session_of(&self, alert_id: &AlertId) -> Result<Option<StoredSession>, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.transcript(session_id, room_name).await,
+            Backend::Sqlite(store) => store.session_of(alert_id).await,
+        }
+    }
+
+    /// What was said in the call of an alert, where that was kept, and its session has had no other call since.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn transcript(&self, alert_id: &AlertId) -> Result<Option<Kept>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.transcript(alert_id).await,
         }
     }
 }

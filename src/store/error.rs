@@ -39,6 +39,12 @@ pub enum StoreProblem {
         /// How long we waited, in ms.
         waited_ms: u64,
     },
+    /// Others read it all the while, so that what was erased is still in the file beside it.
+    #[error("others read it for more than {waited_ms} ms, so that what was erased is still in its -wal file")]
+    StillThere {
+        /// How long we waited, in ms.
+        waited_ms: u64,
+    },
     /// An SQLite file of some other program.
     #[error("it is an SQLite file of another program")]
     NotOurs,
@@ -79,6 +85,9 @@ impl StoreProblem {
             }
             Self::Full => "free space on its disk",
             Self::Locked { .. } => "end the process that holds it (`fuser FILE` names it), or move it to a faster disk",
+            Self::StillThere { .. } => {
+                "try again; where that does not help, end the process that reads it (`fuser FILE` names it)"
+            }
             Self::NotOurs => "name another file with --store",
             Self::TooNew { .. } => "run the newer version, or name another file with --store",
             Self::BadRow { .. } => "the row was changed from outside: mend or delete it with `sqlite3 FILE`",

@@ -100,6 +100,10 @@ pub struct LiveAlert {
     pub state: ActionState,
     /// Where it stands with the places that it goes to.
     pub delivery: DeliveryState,
+    /// Whether the caller has calmed down since: a later turn that counts is not low, and what escalated is the mood. Nobody
+    /// knows of what a process of the version before tells.
+    #[serde(default)]
+    pub calmed: bool,
 }
 
 /// How far an action is.
@@ -292,7 +296,7 @@ impl Need {
         }
         match alert {
             Some(alert) if alert.is_under_way() => Self::Transfer,
-            Some(alert) if matches!(alert.state, ActionState::Failed { .. }) || call.low => Self::Somebody,
+            Some(alert) if matches!(alert.state, ActionState::Failed { .. }) || !alert.calmed => Self::Somebody,
             Some(_) => Self::Recovered,
             None if call.streak > 0 && call.streak + 1 >= call.window => Self::Soon,
             None if call.low => Self::Eye,
@@ -381,6 +385,7 @@ pub(super) mod tests {
             shadow: false,
             state,
             delivery: DeliveryState::None,
+            calmed: false,
         };
         LiveCall { alert: Some(alert), low: true, ..call }
     }
@@ -391,11 +396,14 @@ pub(super) mod tests {
         let calm = call("calm", 5);
         let flagged = |name: &str| alerted(call(name, 5), &id, ActionKind::Flag, ActionState::Done);
         let busy = ActionState::Failed { outcome: Outcome::Busy };
+        let mut calmed = LiveCall { low: false, ..flagged("calmed") };
+        calmed.alert.iter_mut().for_each(|alert| alert.calmed = true);
         let cases = [
             (alerted(calm.clone(), &id, ActionKind::Transfer, busy), true, false, Need::Somebody),
             (flagged("flagged"), true, false, Need::Somebody),
             (flagged("flagged"), true, true, Need::InHand),
-            (LiveCall { low: false, ..flagged("calmed") }, true, false, Need::Recovered),
+            (LiveCall { low: false, ..flagged("was never low") }, true, false, Need::Somebody),
+            (calmed, true, false, Need::Recovered),
             (flagged("flagged"), false, false, Need::Watching),
             (calm.clone(), false, false, Need::Watching),
             (

@@ -34,7 +34,8 @@ pub mod whole;
 pub use self::error::{StoreError, StoreProblem};
 use self::live::{BoardRow, LiveTurn, Standing};
 pub use self::rows::{
-    Attempted, Change, Claim, LEASE_SLACK_MS, Needs, OutboxRow, OutboxState, Parcel, Reach, StoredAlert, StoredSession,
+    Attempted, Change, Claim, LEASE_SLACK_MS, Left, Needs, OutboxRow, OutboxState, Parcel, Reach, StoredAlert,
+    StoredSession,
 };
 use self::sqlite::SqliteStore;
 pub use self::teller::Live;

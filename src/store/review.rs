@@ -100,6 +100,17 @@ pub struct SaidVerdict {
     pub said_ms: u64,
 }
 
+/// What came of saying something of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// It is kept.
+    Kept,
+    /// Somebody said something else meanwhile, which stays.
+    Meanwhile,
+    /// There is no such alert.
+    NoAlert,
+}
+
 /// An attempt to tell a place of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attempt {
@@ -133,8 +144,8 @@ pub struct LabelledCall {
     pub room_name: String,
     /// The session.
     pub session_id: String,
-    /// The recording that was kept, as JSON Lines; none where none was.
-    pub recording: Option<String>,
+    /// What was kept of it; none where nothing was, or where its session has had another call since.
+    pub kept: Option<Kept>,
     /// Its alerts that somebody said something of, first one first.
     pub alerts: Vec<(Alert, Verdict)>,
 }

@@ -64,8 +64,8 @@ pub enum Change {
         turns: u32,
         /// Whether it escalated.
         escalated: bool,
-        /// Whether it ended well: what it alerted of is told to be over, where that can be told.
-        went_well: bool,
+        /// How it left the caller: what is settled by that is told to be over, where that can be told.
+        left: Left,
     },
     /// What was said in a call that was noted before.
     Transcript {
@@ -85,6 +85,17 @@ pub enum Change {
         /// The room.
         room_name: String,
     },
+}
+
+/// How a call that ended left its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// As unhappy as the last alert found them.
+    Unhappy,
+    /// Calm, and without a human: that settles no alert of somebody who wanted one, unless somebody looks after it.
+    Calm,
+    /// With a human: all is settled.
+    WithHuman,
 }
 
 /// How long a transfer counts among those of the hour, in ms.

@@ -17,7 +17,7 @@ use crate::config::settings::ActionKind;
 pub struct Whole {
     /// The alert.
     pub stored: StoredAlert,
-    /// Its call.
+    /// Its call; none where its session has had another one since.
     pub session: Option<StoredSession>,
     /// Where it stands with every place that it goes to.
     pub notices: Vec<OutboxRow>,
@@ -69,12 +69,12 @@ impl Whole {
     pub async fn read(store: &Store, id: &AlertId) -> Result<Option<Self>, StoreError> {
         let Some(stored) = store.alert(id).await? else { return Ok(None) };
         Ok(Some(Self {
-            session: store.session(&stored.alert.session_id, &stored.alert.room_name).await?,
+            session: store.session_of(id).await?,
             notices: store.notices(id).await?,
             attempts: store.attempts(id).await?,
             verdict: store.verdict(id).await?,
             claimed: store.claimed(id).await?,
-            kept: store.transcript(&stored.alert.session_id, &stored.alert.room_name).await?,
+            kept: store.transcript(id).await?,
             stored,
         }))
     }

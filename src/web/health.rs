@@ -12,9 +12,10 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::farewell::until_stopped;
 use crate::store::Store;
 use crate::telemetry::meter::Meter;
 
@@ -76,16 +77,8 @@ impl Health {
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> io::Result<()> {
     let app = router(Arc::new(health));
-    let stopped = stop.clone();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(async move { stopped.cancelled().await });
-    let late = async {
-        stop.cancelled().await;
-        sleep(FAREWELL).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = late => Ok(()),
-    }
+    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    until_stopped(serving.into_future(), &stop, FAREWELL).await
 }
 
 fn router(health: Arc<Health>) -> Router {

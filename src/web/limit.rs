@@ -16,23 +16,21 @@ const ADDRESSES: usize = 10_000;
 pub(super) struct Limit(Mutex<HashMap<IpAddr, (u32, Instant)>>);
 
 impl Limit {
-    /// Whether an address may try another one.
-    pub(super) fn allows(&self, address: IpAddr, now: Instant) -> bool {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&address).is_none_or(|(tries, since)| *tries < TRIES || now.duration_since(*since) >= WITHIN)
-    }
-
-    /// Counts a wrong one.
-    pub(super) fn wrong(&self, address: IpAddr, now: Instant) {
+    /// Counts a wrong one. Whether an address has tried too many.
+    pub(super) fn wrong(&self, address: IpAddr, now: Instant) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= ADDRESSES {
             seen.retain(|_, (_, since)| now.duration_since(*since) < WITHIN);
         }
-        let entry = seen.entry(address).or_insert((0, now));
-        if now.duration_since(entry.1) >= WITHIN {
-            *entry = (0, now);
+        let (tries, since) = seen.entry(address).or_insert((0, now));
+        if now.duration_since(*since) >= WITHIN {
+            (*tries, *since) = (0, now);
         }
-        entry.0 += 1;
+        *tries = tries.saturating_add(1);
+        if *tries == TRIES + 1 {
+            tracing::warn!(%address, "more than {TRIES} wrong tokens came from one address within a minute");
+        }
+        *tries > TRIES
     }
 }
 
@@ -45,12 +43,9 @@ mod tests {
         let (limit, now) = (Limit::default(), Instant::now());
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         for _ in 0..TRIES {
-            assert!(limit.allows(one, now));
-            limit.wrong(one, now);
+            assert!(!limit.wrong(one, now));
         }
-        assert!(!limit.allows(one, now) && limit.allows(other, now));
-        assert!(limit.allows(one, now + WITHIN));
-        limit.wrong(one, now + WITHIN);
-        assert!(limit.allows(one, now + WITHIN));
+        assert!(limit.wrong(one, now) && !limit.wrong(other, now));
+        assert!(!limit.wrong(one, now + WITHIN), "a while later it may again");
     }
 }

@@ -2,12 +2,13 @@
 //! runs the program. [`proxy`] stands between platforms that dial and their apps.
 //!
 //! Pages are made on the server (`pages`) of what the store says; `view` is what they show, and `call` what they show of one call. Only `board`, where calls in
-//! progress are, has scripts, which move it. `api` tells programs the same. [`users`] says who may come in, `session` who has, `limit` how often somebody may try. Whoever reads
+//! progress are, has scripts, which move it. `api` tells programs the same. [`users`] says who may come in, `session` who has, `limit` how often somebody may try, `farewell` how servers end. Whoever reads
 //! what callers said, or changes something, stands in the audit log of the store.
 
 mod api;
 mod board;
 mod call;
+mod farewell;
 pub mod health;
 mod limit;
 mod pages;
@@ -21,6 +22,7 @@ mod visitor;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -30,6 +32,7 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::farewell::until_stopped;
 pub use self::state::{Options, Review};
 
 /// The largest form or body that is taken, in bytes.
@@ -38,19 +41,24 @@ const MAX_BODY: usize = 64 * 1024;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
-/// Serves the pages until `stop` is cancelled; requests in hand are answered.
+/// How long requests in hand may take once the process ends: an alert that is sent again, say.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Serves the pages until `stop` is cancelled; requests in hand are answered within a few seconds.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, mut review: Review, stop: CancellationToken) -> std::io::Result<()> {
     review.stop = stop.clone();
     let app = router(Arc::new(review)).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await
+    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    until_stopped(serving.into_future(), &stop, FAREWELL).await
 }
 
 fn router(review: Arc<Review>) -> Router {
     Router::new()
         .route("/", get(board::page::board))
+        .route("/watch.js", get(board::watch))
         .route("/board.js", get(board::page::script))
         .route("/board/events", get(board::events::events))
         .route("/call.js", get(board::call::script))

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use askama::Template;
 use axum::Form;
@@ -16,12 +15,12 @@ use super::query::{BadField, PAGE, Search};
 use super::session::{COOKIE, LASTS_S};
 use super::state::{NOTE_CHARS, Review};
 use super::view::{Period, Row, class, second};
-use super::visitor::Visitor;
+use super::visitor::{Visitor, Wrong, with_token};
 use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::verdict::Verdict;
 use crate::clock::unix_ms;
-use crate::store::review::{AlertFilter, Concern, SaidVerdict, outcome_names};
+use crate::store::review::{AlertFilter, Concern, Said, SaidVerdict, outcome_names};
 use crate::store::whole::{Happened, Whole};
 use crate::store::{OutboxState, StoreError};
 
@@ -75,6 +74,8 @@ struct AlertPage {
     claimed: Option<(String, bool)>,
     verdict: &'static str,
     note: String,
+    /// When that was said; 0 where nobody has said anything.
+    said_ms: u64,
     undelivered: bool,
 }
 
@@ -104,6 +105,7 @@ pub(super) enum Trouble {
     Role,
     Seal,
     Form(&'static str),
+    Meanwhile { note: String },
 }
 
 impl From<StoreError> for Trouble {
@@ -135,6 +137,15 @@ impl IntoResponse for Trouble {
                 let detail =
                     "The form is not from a page of yours, or you have logged in since. Go back and try again.";
                 (StatusCode::FORBIDDEN, "Not from here", detail.to_owned())
+            }
+            Self::Meanwhile { note } => {
+                let mut detail =
+                    "Yours is not kept, and theirs is: go back, load the page again, and read it.".to_owned();
+                if !note.is_empty() {
+                    detail.push_str(" You wrote: ");
+                    detail.push_str(&note);
+                }
+                (StatusCode::CONFLICT, "Somebody said something else meanwhile", detail)
             }
             Self::Form(detail) => (StatusCode::BAD_REQUEST, "That does not fit", detail.to_owned()),
         };
@@ -184,14 +195,16 @@ pub(super) async fn log_in(
     if is_from_elsewhere(&headers) {
         return Trouble::Seal.into_response();
     }
-    if !review.limit.allows(address.ip(), Instant::now()) {
-        let problem = "Too many wrong tokens from here. Try again in a minute.";
-        return page(StatusCode::TOO_MANY_REQUESTS, &LoginPage { to, problem });
-    }
-    let Some(user) = review.users.with_token(form.token.trim()) else {
-        review.limit.wrong(address.ip(), Instant::now());
-        let problem = "Nobody has this token. Check that it is whole, without spaces.";
-        return page(StatusCode::UNAUTHORIZED, &LoginPage { to, problem });
+    let user = match with_token(&review, form.token.trim(), address.ip(), &headers) {
+        Ok(user) => user,
+        Err(Wrong::TooMany) => {
+            let problem = "Too many wrong tokens from here, and this one is wrong as well. Check that it is whole.";
+            return page(StatusCode::TOO_MANY_REQUESTS, &LoginPage { to, problem });
+        }
+        Err(Wrong::Token) => {
+            let problem = "Nobody has this token. Check that it is whole, without spaces.";
+            return page(StatusCode::UNAUTHORIZED, &LoginPage { to, problem });
+        }
     };
     let now_ms = unix_ms();
     if let Err(error) = review.store.audit(&user.name, "log in", Concern::Many, now_ms).await {
@@ -210,6 +223,10 @@ pub(super) struct SealedForm {
     seal: String,
     verdict: String,
     note: String,
+    /// When what the page shows was said; 0 where nobody had said anything.
+    said_ms: String,
+    /// From whom somebody takes over.
+    from: String,
 }
 
 /// Whether a browser says that another site sent this.
@@ -293,6 +310,7 @@ pub(super) async fn alert(
         claimed: whole.claimed.as_ref().map(|claimed| (claimed.by.clone(), claimed.by == visitor.user.name)),
         verdict: whole.verdict.as_ref().map_or("", |said| said.verdict.name()),
         note: whole.verdict.as_ref().map(|said| said.note.clone()).unwrap_or_default(),
+        said_ms: whole.verdict.as_ref().map_or(0, |said| said.said_ms),
         undelivered: whole.notices.iter().any(undelivered),
     };
     Ok(page(StatusCode::OK, &template))
@@ -317,8 +335,10 @@ pub(super) async fn verdict(
     }
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     let said = SaidVerdict { verdict, note: form.note, said_by: visitor.user.name.clone(), said_ms: now_ms };
-    if !review.store.say(&id, &said).await? {
-        return Err(Trouble::Nothing);
+    match review.store.say_knowing(&id, &said, form.said_ms.parse().ok()).await? {
+        Said::Kept => {}
+        Said::Meanwhile => return Err(Trouble::Meanwhile { note: said.note }),
+        Said::NoAlert => return Err(Trouble::Nothing),
     }
     let what = format!("verdict {}", verdict.name());
     review.store.audit(&visitor.user.name, &what, Concern::Alert(&id), now_ms).await?;
@@ -334,8 +354,17 @@ pub(super) async fn claim(
 ) -> Result<Response, Trouble> {
     may(&review, &visitor, &headers, &form)?;
     let (id, now_ms) = (AlertId::from(id), unix_ms());
-    review.store.take(&id, &visitor.user.name, now_ms).await?.ok_or(Trouble::Nothing)?;
-    review.store.audit(&visitor.user.name, "claim", Concern::Alert(&id), now_ms).await?;
+    let (me, from) = (&visitor.user.name, &form.from);
+    let (claimed, what) = if from.is_empty() {
+        (review.store.take(&id, me, now_ms).await?, "claim".to_owned())
+    } else {
+        (review.store.take_over(&id, from, me, now_ms).await?, format!("take over from {from}"))
+    };
+    let claimed = claimed.ok_or(Trouble::Nothing)?;
+    // Somebody else may have it, or they themselves from before.
+    if claimed.by == *me && claimed.since_ms == now_ms {
+        review.store.audit(me, &what, Concern::Alert(&id), now_ms).await?;
+    }
     Ok(back_to(&id))
 }
 

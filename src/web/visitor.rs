@@ -1,12 +1,12 @@
 //! Who asks: [`Visitor`], from a cookie, a bearer token, or a proxy's header.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -68,6 +68,34 @@ impl Visitor {
     }
 }
 
+/// Why nobody comes in with a token.
+pub(super) enum Wrong {
+    /// Nobody has it.
+    Token,
+    /// The same, and too many wrong ones came from there.
+    TooMany,
+}
+
+/// Who has a token. A right one lets in whatever else came from its address, as behind a proxy all come from one; it is random, so
+/// that nobody finds one by trying.
+pub(super) fn with_token(review: &Review, token: &str, peer: IpAddr, headers: &HeaderMap) -> Result<User, Wrong> {
+    if let Some(user) = review.users.with_token(token) {
+        return Ok(user);
+    }
+    // Only a proxy that is trusted with who somebody is is believed where they are: it writes its peer behind what they sent.
+    let hop = review.options.user_header.as_ref().and_then(|_| last_hop(headers));
+    match review.limit.wrong(hop.unwrap_or(peer), Instant::now()) {
+        true => Err(Wrong::TooMany),
+        false => Err(Wrong::Token),
+    }
+}
+
+/// The address that the nearest proxy writes down.
+fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    last.rsplit(',').next()?.trim().parse().ok()
+}
+
 /// The cookie's value.
 pub(super) fn cookie(parts: &Parts) -> Option<&str> {
     let all = parts.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
@@ -88,14 +116,11 @@ impl FromRequestParts<Arc<Review>> for Visitor {
         let bearer =
             parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         if let Some(token) = bearer.filter(|_| is_api) {
-            let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
-            let address = address.unwrap_or_else(|| [0, 0, 0, 0].into());
-            if !review.limit.allows(address, Instant::now()) {
-                return Err(Stranger::TooMany);
-            }
-            let user = review.users.with_token(token).ok_or_else(|| {
-                review.limit.wrong(address, Instant::now());
-                Stranger::Program
+            let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+            let peer = peer.unwrap_or_else(|| [0, 0, 0, 0].into());
+            let user = with_token(review, token, peer, &parts.headers).map_err(|wrong| match wrong {
+                Wrong::Token => Stranger::Program,
+                Wrong::TooMany => Stranger::TooMany,
             })?;
             return Ok(Self { user, subject: String::new(), by_token: true });
         }
@@ -110,5 +135,21 @@ impl FromRequestParts<Arc<Review>> for Visitor {
             let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
             Stranger::Page { to: if parts.method == axum::http::Method::GET { path } else { "/" }.to_owned() }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_hop_is_what_the_nearest_proxy_wrote() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(last_hop(&headers), None);
+        headers.append("x-forwarded-for", axum::http::HeaderValue::from_static("10.0.0.9"));
+        headers.append("x-forwarded-for", axum::http::HeaderValue::from_static("10.0.0.1, 2001:db8::7"));
+        assert_eq!(last_hop(&headers), "2001:db8::7".parse().ok());
+        headers.append("x-forwarded-for", axum::http::HeaderValue::from_static("unknown"));
+        assert_eq!(last_hop(&headers), None);
     }
 }

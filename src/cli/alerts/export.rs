@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::alert::Alert;
 use crate::alert::verdict::Verdict;
 use crate::cli::ago;
 use crate::cli::exit::{Exit, Failure};
@@ -13,6 +14,7 @@ use crate::clock::unix_ms;
 use crate::recording::expect::{EscalateAt, Expectation};
 use crate::recording::{CutLine, Recording};
 use crate::store::Store;
+use crate::store::course::Course;
 use crate::store::review::LabelledCall;
 
 /// Write what people said of alerts as labels, with the calls: recordings that `tune` and `evaluate` read.
@@ -35,14 +37,14 @@ pub(super) async fn run(args: &ExportArgs, store: &Store) -> Result<Exit, Failur
     make_folder(&args.labels)?;
     let (mut written, mut without) = (0, 0);
     for (at, call) in calls.iter().enumerate() {
-        let Some(text) = &call.recording else {
+        let Some(kept) = &call.kept else {
             without += 1;
             continue;
         };
         let name = format!("{:04}-{}.jsonl", at + 1, file_name(&call.session_id));
         let path = args.labels.join(name);
         let wrong = |error: &dyn std::fmt::Display| Failure::new(Exit::Other, format!("{}: {error}", path.display()));
-        let read = Recording::read(text.as_bytes(), &call.session_id, CutLine::LeaveOut);
+        let read = Recording::read(kept.recording.as_bytes(), &call.session_id, CutLine::LeaveOut);
         let mut recording = read.map_err(|error| wrong(&error))?;
         recording.expectation = Some(expected(call));
         let mut bytes = Vec::new();
@@ -70,13 +72,24 @@ pub(super) async fn run(args: &ExportArgs, store: &Store) -> Result<Exit, Failur
 
 /// What the verdicts on a call's alerts say that should have happened.
 fn expected(call: &LabelledCall) -> Expectation {
+    let course = call.kept.as_ref().and_then(|kept| kept.course.as_ref());
     let wanted = call.alerts.iter().find_map(|(alert, verdict)| match verdict {
         Verdict::Right => Some(alert.turn.max(1)),
-        Verdict::Late => Some(alert.turn.saturating_sub(alert.streak.saturating_sub(1)).max(1)),
+        Verdict::Late => Some(first_low(alert, course)),
         Verdict::Wrong => None,
     });
     let at = wanted.map_or(EscalateAt::Never, EscalateAt::Turn);
     Expectation { escalate_at_turn: Some(at), ..Expectation::default() }
+}
+
+/// The first of the low turns in a row that led to an alert. Between them may lie turns that do not count.
+fn first_low(alert: &Alert, course: Option<&Course>) -> u32 {
+    let counted = |course: &Course| -> Option<u32> {
+        let before = course.turns.iter().rev().filter(|turn| !turn.filler && turn.turn <= alert.turn);
+        before.take_while(|turn| turn.low).take(alert.streak.max(1) as usize).last().map(|turn| turn.turn)
+    };
+    let as_if_all_counted = || alert.turn.saturating_sub(alert.streak.saturating_sub(1));
+    course.and_then(counted).unwrap_or_else(as_if_all_counted).max(1)
 }
 
 /// A session's id as the name of a file.
@@ -100,4 +113,39 @@ fn create(path: &Path) -> std::io::Result<std::fs::File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::ActionKind;
+    use crate::sentiment::Sentiment;
+    use crate::store::course::RatedTurn;
+
+    #[test]
+    fn late_names_the_first_low_turn_whatever_lay_between() {
+        let alert = Alert { turn: 9, streak: 3, ..Alert::test(ActionKind::Flag, 1) };
+        let mut course = Course::default();
+        // Turns 6 and 8 are fillers, and 1 was low in an earlier streak.
+        for (turn, low, filler) in
+            [(1, true, false), (3, false, false), (5, true, false), (6, false, true), (7, true, false), (8, true, true)]
+                .into_iter()
+                .chain([(9, true, false), (10, true, false)])
+        {
+            course.rated(RatedTurn {
+                turn,
+                turn_id: turn.to_string(),
+                at_ms: 0,
+                sentiment: Sentiment::clamped(if low { 2.0 } else { 6.0 }),
+                low,
+                filler,
+                asks_human: false,
+                cues: Vec::new(),
+            });
+        }
+        assert_eq!(first_low(&alert, Some(&course)), 5);
+        assert_eq!(first_low(&Alert { streak: 2, ..alert.clone() }, Some(&course)), 7, "one streak, not all");
+        assert_eq!(first_low(&alert, None), 7, "as if all counted, where nothing else is known");
+        assert_eq!(first_low(&Alert { turn: 3, streak: 0, ..alert }, Some(&course)), 3, "a turn that is not low");
+    }
 }

@@ -183,6 +183,17 @@ impl SqliteStore {
         if changed == 0 {
             return Ok(false);
         }
+        // At once, as a process that is killed does not tell how its call ended.
+        if !alert.shadow {
+            let statement = sqlx::query(
+                "UPDATE sessions SET escalated = 1 WHERE room_name = ?1 AND session_id = ?2 AND escalated = 0 \
+                 AND calls = (SELECT call FROM alerts WHERE alert_id = ?3)",
+            )
+            .bind(&alert.room_name)
+            .bind(&alert.session_id)
+            .bind(alert.id.as_str());
+            self.execute(tx, statement).await?;
+        }
         let statement = sqlx::query("INSERT INTO flags (alert_id, flagged_ms) VALUES (?, ?) ON CONFLICT DO NOTHING")
             .bind(alert.id.as_str())
             .bind(int(now_ms));

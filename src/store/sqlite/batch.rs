@@ -54,12 +54,10 @@ impl SqliteStore {
             Change::SessionStarted { session_id, room_name, caller } => {
                 self.session_started_in(tx, session_id, room_name, caller.as_deref(), now_ms).await?;
             }
-            Change::SessionEnded { session_id, room_name, reason, turns, escalated, went_well } => {
+            Change::SessionEnded { session_id, room_name, reason, turns, escalated, left } => {
                 let (turns, escalated) = (*turns, *escalated);
                 self.session_ended_in(tx, Ended { session_id, room_name, reason, turns, escalated }, now_ms).await?;
-                if *went_well {
-                    self.resolve_in(tx, session_id, room_name, now_ms).await?;
-                }
+                self.resolve_in(tx, session_id, room_name, *left, now_ms).await?;
             }
             Change::Transcript { session_id, room_name, recording, course } => {
                 let kept = Keep { session_id, room_name, recording, course };

@@ -23,6 +23,23 @@ impl SqliteStore {
         self.claimed(alert_id).await
     }
 
+    pub(in crate::store) async fn take_over(
+        &self,
+        alert_id: &AlertId,
+        from: &str,
+        by: &str,
+        now_ms: u64,
+    ) -> Result<Option<Claimed>, StoreError> {
+        let statement =
+            sqlx::query("UPDATE claims SET claimed_by = ?, claimed_ms = ? WHERE alert_id = ? AND claimed_by = ?")
+                .bind(by)
+                .bind(int(now_ms))
+                .bind(alert_id.as_str())
+                .bind(from);
+        self.execute(&mut *self.conn().await?, statement).await?;
+        self.claimed(alert_id).await
+    }
+
     pub(in crate::store) async fn let_go(&self, alert_id: &AlertId, by: &str) -> Result<bool, StoreError> {
         let statement =
             sqlx::query("DELETE FROM claims WHERE alert_id = ? AND claimed_by = ?").bind(alert_id.as_str()).bind(by);
@@ -69,23 +86,22 @@ impl SqliteStore {
         Ok(rows.into_iter().map(|(at, who, what)| Audited { at_ms: uint(at), who, what }).collect())
     }
 
-    pub(in crate::store) async fn transcript(
-        &self,
-        session_id: &str,
-        room_name: &str,
-    ) -> Result<Option<Kept>, StoreError> {
+    pub(in crate::store) async fn transcript(&self, alert_id: &AlertId) -> Result<Option<Kept>, StoreError> {
         let mut conn = self.conn().await?;
-        let row: Option<(String, Option<String>)> =
-            sqlx::query_as("SELECT recording, course FROM transcripts WHERE session_id = ? AND room_name = ?")
-                .bind(session_id)
-                .bind(room_name)
-                .fetch_optional(&mut *conn)
-                .await
-                .map_err(|error| self.failed(&error))?;
-        let kept = |(recording, course): (String, Option<String>)| {
-            let course = course.as_deref().map(serde_json::from_str).transpose();
-            Ok(Kept { recording, course: course.map_err(|error| self.bad_row("course of a call", error))? })
-        };
-        row.map(kept).transpose()
+        let row: Option<(String, Option<String>)> = sqlx::query_as(
+            "SELECT recording, course FROM alerts JOIN sessions USING (room_name, session_id) \
+             JOIN transcripts USING (room_name, session_id) WHERE alert_id = ? AND call = calls",
+        )
+        .bind(alert_id.as_str())
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        row.map(|(recording, course)| self.kept(recording, course.as_deref())).transpose()
+    }
+
+    /// What is kept of what was said in a call, as rows have it.
+    pub(super) fn kept(&self, recording: String, course: Option<&str>) -> Result<Kept, StoreError> {
+        let course = course.map(serde_json::from_str).transpose();
+        Ok(Kept { recording, course: course.map_err(|error| self.bad_row("course of a call", error))? })
     }
 }

@@ -43,6 +43,13 @@ where
     }
 }
 
+/// Moves all that was written into the file itself, so that nothing of before is beside it any more. Whether nobody who reads
+/// was in the way: SQLite says so in a row, not as an error.
+pub(super) async fn emptied_wal(conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let (busy, ..): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(conn).await?;
+    Ok(busy == 0)
+}
+
 /// Makes the file with its folders, for this user only: transcripts are in it. SQLite gives its side files the same mode.
 fn create_private(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

@@ -64,6 +64,12 @@ impl LiveFile {
         Ok(conn)
     }
 
+    /// What was erased is not gone.
+    pub(super) fn still_there(&self) -> StoreError {
+        let problem = StoreProblem::StillThere { waited_ms: millis(BUSY_TIMEOUT) };
+        StoreError { store: StoreUrl::of_file(&self.0), problem }
+    }
+
     pub(super) fn error(&self, error: &sqlx::Error) -> StoreError {
         StoreError { store: StoreUrl::of_file(&self.0), problem: problem_of(error, millis(BUSY_TIMEOUT)) }
     }

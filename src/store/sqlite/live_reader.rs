@@ -3,6 +3,7 @@
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::file::emptied_wal;
 use super::live_file::LiveFile;
 use super::number::int;
 use crate::store::StoreError;
@@ -111,10 +112,13 @@ impl LiveReader {
         let Some(mut open) = self.open().await? else { return Ok(()) };
         let erased = async {
             sqlx::query("DELETE FROM calls WHERE caller = ?").bind(caller).execute(&mut open.conn).await?;
-            sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut open.conn).await
+            emptied_wal(&mut open.conn).await
         };
-        erased.await.map_err(|error| self.file.error(&error))?;
+        let is_gone = erased.await.map_err(|error| self.file.error(&error))?;
         open.keep();
+        if !is_gone {
+            return Err(self.file.still_there());
+        }
         Ok(())
     }
 

@@ -101,19 +101,26 @@ impl SqliteStore {
             .pragma("cache_size", "-256")
             .disable_statement_logging();
         let mut conn = options.connect().await?;
-        if schema::is_current(&mut conn).await? {
-            return Ok(conn);
+        if !schema::is_current(&mut conn).await? {
+            Self::bring_up_to_date(&mut conn).await?;
         }
-        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut conn).await?;
+        // What is deleted or overwritten is gone from the file, not only from the tables: callers' words are in it. They are
+        // overwritten once a call, so that this costs no turn.
+        sqlx::query("PRAGMA secure_delete = ON").execute(&mut conn).await?;
+        Ok(conn)
+    }
+
+    async fn bring_up_to_date(conn: &mut SqliteConnection) -> Result<(), MigrateError> {
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *conn).await?;
         if mode != "wal" {
-            sqlx::query("PRAGMA journal_mode = WAL").execute(&mut conn).await?;
+            sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *conn).await?;
         }
-        let versions = schema::migrate(&mut conn).await?;
+        let versions = schema::migrate(conn).await?;
         if let Some(before) = versions.before.filter(|before| *before != versions.now) {
             let now = versions.now;
             tracing::info!(?before, ?now, "the store was brought up to date; its version and additions");
         }
-        Ok(conn)
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {

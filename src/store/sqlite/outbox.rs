@@ -7,11 +7,11 @@ use sqlx::{AssertSqlSafe, Sqlite, Transaction};
 
 use super::due::{DUE, NEXT_DUE, NEXT_TURN};
 use super::{SqliteStore, count, int, uint};
-use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
+use crate::alert::{AlertId, Rule};
 use crate::store::StoreError;
-use crate::store::rows::{Attempted, Claim, Due, Needs, Noted, OutboxRow, OutboxState, Reach};
+use crate::store::rows::{Attempted, Claim, Due, Left, Needs, Noted, OutboxRow, OutboxState, Reach};
 use crate::store::turn::Turn;
 
 /// Both tables; the same statements fit them.
@@ -341,24 +341,34 @@ impl SqliteStore {
         Ok(next.map(uint))
     }
 
-    /// Tells those places that can be told so that what a call alerted of is over.
+    /// Tells those places that can be told so that what the session's call alerted of is over, as far as that is settled by how
+    /// it left its caller. What calls before alerted of that had the same session id stays as it is.
     pub(super) async fn resolve_in(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         session_id: &str,
         room_name: &str,
+        left: Left,
         now_ms: u64,
     ) -> Result<(), StoreError> {
+        let unsettled: Vec<&str> = match left {
+            Left::Unhappy => return Ok(()),
+            Left::Calm => Rule::ALL.into_iter().filter(|rule| rule.wants_a_human()).map(Rule::name).collect(),
+            Left::WithHuman => Vec::new(),
+        };
         let statement = sqlx::query(
             "INSERT INTO notices (alert_id, target, event, state, format, url, secret, detail, allow, timeout_ms, body, \
              due_ms, created_ms) \
              SELECT alert_id, target, 'resolved', 'pending', format, url, secret, detail, allow, timeout_ms, body, ?1, ?1 \
-             FROM notices JOIN alerts USING (alert_id) WHERE alerts.room_name = ?2 AND alerts.session_id = ?3 \
+             FROM notices JOIN alerts USING (alert_id) JOIN sessions USING (room_name, session_id) \
+             WHERE alerts.room_name = ?2 AND alerts.session_id = ?3 AND alerts.call = sessions.calls \
+             AND (rule NOT IN (SELECT value FROM json_each(?4)) OR alert_id IN (SELECT alert_id FROM claims)) \
              AND format = 'pagerduty' AND event = 'alert' AND state IN ('pending', 'delivered') ON CONFLICT DO NOTHING",
         )
         .bind(int(now_ms))
         .bind(room_name)
-        .bind(session_id);
+        .bind(session_id)
+        .bind(serde_json::json!(unsettled).to_string());
         self.execute(tx, statement).await?;
         Ok(())
     }

@@ -2,8 +2,9 @@
 
 use sqlx::{AssertSqlSafe, Sqlite};
 
+use super::file::emptied_wal;
 use super::outbox::TABLES;
-use super::{SqliteStore, count, int, uint};
+use super::{SqliteStore, count, int, millis, uint};
 use crate::alert::about::About;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
@@ -11,16 +12,16 @@ use crate::alert::record::WebhookPlan;
 use crate::alert::verdict::Verdict;
 use crate::alert::{Alert, AlertId};
 use crate::clock::unix_ms;
-use crate::store::StoreError;
-use crate::store::review::{Attempt, Forgotten, LabelledCall, SaidVerdict};
+use crate::store::review::{Attempt, Forgotten, LabelledCall, Said, SaidVerdict};
+use crate::store::{StoreError, StoreProblem};
 
 /// How many rows are forgotten in one transaction, so that live calls get a turn in between.
 const FORGET_AT_ONCE: u32 = 500;
 
 /// `target, event, attempt, at_ms, status, error`.
 type AttemptRow = (String, String, i64, i64, Option<i64>, Option<String>);
-/// `room_name, session_id, recording, record, verdict`.
-type LabelRow = (String, String, Option<String>, String, String);
+/// `room_name, session_id, call, recording, course, record, verdict`.
+type LabelRow = (String, String, i64, Option<String>, Option<String>, String, String);
 
 impl SqliteStore {
     pub(in crate::store) async fn find(&self, beginning: &str) -> Result<Vec<AlertId>, StoreError> {
@@ -52,22 +53,35 @@ impl SqliteStore {
         .transpose()
     }
 
-    /// Whether the alert is there.
-    pub(in crate::store) async fn say(&self, alert_id: &AlertId, said: &SaidVerdict) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn say(
+        &self,
+        alert_id: &AlertId,
+        said: &SaidVerdict,
+        known_ms: Option<u64>,
+    ) -> Result<Said, StoreError> {
         let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
         let statement = sqlx::query(
             "INSERT INTO verdicts (alert_id, verdict, note, said_by, said_ms, alert_ms) \
-             SELECT alert_id, ?, ?, ?, ?, created_ms FROM alerts WHERE alert_id = ? ON CONFLICT DO UPDATE SET \
+             SELECT alert_id, ?1, ?2, ?3, ?4, created_ms FROM alerts WHERE alert_id = ?5 ON CONFLICT DO UPDATE SET \
              verdict = excluded.verdict, note = excluded.note, said_by = excluded.said_by, said_ms = excluded.said_ms, \
-             alert_ms = excluded.alert_ms",
+             alert_ms = excluded.alert_ms WHERE ?6 IS NULL OR said_ms = ?6 \
+             OR (verdict = excluded.verdict AND note = excluded.note AND said_by = excluded.said_by)",
         )
         .bind(said.verdict.name())
         .bind(&said.note)
         .bind(&said.said_by)
         .bind(int(said.said_ms))
-        .bind(alert_id.as_str());
-        let there = self.execute(&mut tx, statement).await? > 0;
+        .bind(alert_id.as_str())
+        .bind(known_ms.map(int));
+        if self.execute(&mut tx, statement).await? == 0 {
+            let is_there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM alerts WHERE alert_id = ?)")
+                .bind(alert_id.as_str())
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(|error| self.failed(&error))?;
+            return Ok(if is_there { Said::Meanwhile } else { Said::NoAlert });
+        }
         let statement = sqlx::query("UPDATE flags SET review = ?, note = ?, reviewed_ms = ? WHERE alert_id = ?")
             .bind(said.verdict.review())
             .bind(&said.note)
@@ -75,7 +89,7 @@ impl SqliteStore {
             .bind(alert_id.as_str());
         self.execute(&mut tx, statement).await?;
         tx.commit().await.map_err(|error| self.failed(&error))?;
-        Ok(there)
+        Ok(Said::Kept)
     }
 
     pub(in crate::store) async fn attempts(&self, alert_id: &AlertId) -> Result<Vec<Attempt>, StoreError> {
@@ -127,22 +141,30 @@ impl SqliteStore {
     pub(in crate::store) async fn labelled(&self, since_ms: u64) -> Result<Vec<LabelledCall>, StoreError> {
         let mut conn = self.conn().await?;
         let rows: Vec<LabelRow> = sqlx::query_as(
-            "SELECT room_name, session_id, recording, record, verdict FROM verdicts JOIN alerts USING (alert_id) \
-             LEFT JOIN transcripts USING (room_name, session_id) WHERE created_ms >= ? \
-             ORDER BY room_name, session_id, created_ms",
+            "SELECT alerts.room_name, alerts.session_id, call, recording, course, record, verdict \
+             FROM verdicts JOIN alerts USING (alert_id) LEFT JOIN sessions ON sessions.room_name = alerts.room_name \
+             AND sessions.session_id = alerts.session_id AND calls = call LEFT JOIN transcripts \
+             ON transcripts.room_name = sessions.room_name AND transcripts.session_id = sessions.session_id \
+             WHERE created_ms >= ? ORDER BY alerts.room_name, alerts.session_id, call, created_ms",
         )
         .bind(int(since_ms))
         .fetch_all(&mut *conn)
         .await
         .map_err(|error| self.failed(&error))?;
-        let mut calls: Vec<LabelledCall> = Vec::new();
-        for (room_name, session_id, recording, record, verdict) in rows {
+        let (mut calls, mut last): (Vec<LabelledCall>, i64) = (Vec::new(), 0);
+        for (room_name, session_id, which, recording, course, record, verdict) in rows {
             let verdict = Verdict::of(&verdict).ok_or_else(|| self.bad_row("verdict", format!("{verdict:?}")))?;
             let labelled = (self.alert_of(&record)?, verdict);
-            match calls.last_mut().filter(|call| call.room_name == room_name && call.session_id == session_id) {
-                Some(call) => call.alerts.push(labelled),
-                None => calls.push(LabelledCall { room_name, session_id, recording, alerts: vec![labelled] }),
+            let is_same = |call: &&mut LabelledCall| {
+                which == last && call.room_name == room_name && call.session_id == session_id
+            };
+            if let Some(call) = calls.last_mut().filter(is_same) {
+                call.alerts.push(labelled);
+                continue;
             }
+            let kept = recording.map(|recording| self.kept(recording, course.as_deref())).transpose()?;
+            calls.push(LabelledCall { room_name, session_id, kept, alerts: vec![labelled] });
+            last = which;
         }
         Ok(calls)
     }
@@ -160,7 +182,13 @@ impl SqliteStore {
                      LIMIT ?2)";
         self.forget(audit, &before).await?;
         self.forget_turns(&mut *self.conn().await?, unix_ms()).await?;
-        Ok(Forgotten { alerts: self.forget(alerts, &before).await?, sessions: self.forget(sessions, &before).await? })
+        let forgotten =
+            Forgotten { alerts: self.forget(alerts, &before).await?, sessions: self.forget(sessions, &before).await? };
+        // A session that had several calls counts on each one's day, and is forgotten on the last one's.
+        let days = "DELETE FROM days WHERE day IN (SELECT day FROM days WHERE day < ?1 / 86400000 AND NOT EXISTS \
+                    (SELECT 1 FROM sessions WHERE started_ms >= day * 86400000 AND started_ms < (day + 1) * 86400000) LIMIT ?2)";
+        self.forget(days, &before).await?;
+        Ok(forgotten)
     }
 
     pub(in crate::store) async fn erase(&self, caller: &str) -> Result<Forgotten, StoreError> {
@@ -168,28 +196,25 @@ impl SqliteStore {
         if key.is_empty() {
             return Ok(Forgotten::default());
         }
-        self.inner.live.erase(&key).await?;
-        // What is erased is gone from the file, not only from the tables. What processes of the version before told their board
-        // goes as a whole: they tell it again with the next turn.
-        sqlx::raw_sql("PRAGMA secure_delete = ON; DELETE FROM live")
-            .execute(&mut *self.conn().await?)
-            .await
-            .map_err(|error| self.failed(&error))?;
+        // Whatever becomes of that, the rest is erased.
+        let from_board = self.inner.live.erase(&key).await;
+        // What processes of the version before told their board goes as a whole: they tell it again with the next turn.
+        self.execute(&mut *self.conn().await?, sqlx::query("DELETE FROM live")).await?;
         // Who looked at a call of theirs: the room's name may be a number. Those of an alert go with it.
         let looks = "DELETE FROM audit WHERE audit_id IN (SELECT audit_id FROM audit CROSS JOIN sessions \
                      USING (room_name, session_id) WHERE sessions.caller = ?1 LIMIT ?2)";
         self.forget(looks, &key).await?;
         let alerts = "DELETE FROM alerts WHERE alert_id IN (SELECT alert_id FROM alerts WHERE caller = ?1 UNION \
                       SELECT alert_id FROM alerts JOIN sessions USING (room_name, session_id) WHERE sessions.caller = ?1 \
-                      LIMIT ?2)";
+                      AND alerts.caller IS NULL AND call = calls LIMIT ?2)";
         let sessions = "DELETE FROM sessions WHERE (room_name, session_id) IN (SELECT room_name, session_id \
                         FROM sessions WHERE caller = ?1 LIMIT ?2)";
         let forgotten =
             Forgotten { alerts: self.forget(alerts, &key).await?, sessions: self.forget(sessions, &key).await? };
-        sqlx::raw_sql("PRAGMA secure_delete = OFF; PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut *self.conn().await?)
-            .await
-            .map_err(|error| self.failed(&error))?;
+        if !emptied_wal(&mut *self.conn().await?).await.map_err(|error| self.failed(&error))? {
+            return Err(self.error(StoreProblem::StillThere { waited_ms: millis(self.inner.busy_timeout) }));
+        }
+        from_board?;
         Ok(forgotten)
     }
 

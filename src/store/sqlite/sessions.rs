@@ -3,6 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::{SqliteStore, count, int, uint};
+use crate::alert::AlertId;
 use crate::alert::about::About;
 use crate::store::StoreError;
 use crate::store::course::Course;
@@ -35,9 +36,13 @@ impl SqliteStore {
         room_name: &str,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        self.session_started_in(&mut *self.conn().await?, session_id, room_name, None, now_ms).await
+        let mut conn = self.conn().await?;
+        let mut tx = self.begin(&mut conn).await?;
+        self.session_started_in(&mut tx, session_id, room_name, None, now_ms).await?;
+        tx.commit().await.map_err(|error| self.failed(&error))
     }
 
+    /// Notes that a call is attended, within a transaction.
     pub(super) async fn session_started_in(
         &self,
         conn: &mut SqliteConnection,
@@ -46,15 +51,51 @@ impl SqliteStore {
         caller: Option<&str>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
+        self.another_call_in(conn, session_id, room_name, now_ms).await?;
         let statement = sqlx::query(
             "INSERT INTO sessions (session_id, room_name, started_ms, caller) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE \
-             SET ended_ms = NULL, ended_reason = NULL, calls = calls + call_over, call_over = 0, \
-             caller = ifnull(excluded.caller, caller)",
+             SET ended_ms = NULL, ended_reason = NULL, caller = ifnull(excluded.caller, caller)",
         )
         .bind(session_id)
         .bind(room_name)
         .bind(int(now_ms))
         .bind(caller.map(About::key));
+        self.execute(conn, statement).await?;
+        Ok(())
+    }
+
+    /// Where the session's call is over, another one begins under its id: nothing of the one before is told as this one's, and
+    /// both count.
+    async fn another_call_in(
+        &self,
+        conn: &mut SqliteConnection,
+        session_id: &str,
+        room_name: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        // The trigger takes an escalation from the day of the start: it is added there, so that the day before keeps its own.
+        let statement = sqlx::query(
+            "INSERT INTO days (day, calls, escalated) SELECT ?1 / 86400000, 1, escalated FROM sessions \
+             WHERE session_id = ?2 AND room_name = ?3 AND call_over \
+             ON CONFLICT DO UPDATE SET calls = calls + 1, escalated = escalated + excluded.escalated",
+        )
+        .bind(int(now_ms))
+        .bind(session_id)
+        .bind(room_name);
+        if self.execute(&mut *conn, statement).await? == 0 {
+            return Ok(());
+        }
+        let statement = sqlx::query("DELETE FROM transcripts WHERE session_id = ? AND room_name = ?")
+            .bind(session_id)
+            .bind(room_name);
+        self.execute(&mut *conn, statement).await?;
+        let statement = sqlx::query(
+            "UPDATE sessions SET started_ms = ?, turns = 0, escalated = 0, caller = NULL, calls = calls + 1, call_over = 0 \
+             WHERE session_id = ? AND room_name = ?",
+        )
+        .bind(int(now_ms))
+        .bind(session_id)
+        .bind(room_name);
         self.execute(conn, statement).await?;
         Ok(())
     }
@@ -102,7 +143,8 @@ impl SqliteStore {
         let statement = sqlx::query(
             "INSERT INTO sessions (session_id, room_name, started_ms, ended_ms, ended_reason, turns, escalated) \
              VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET ended_ms = excluded.ended_ms, \
-             ended_reason = excluded.ended_reason, turns = excluded.turns, escalated = excluded.escalated",
+             ended_reason = excluded.ended_reason, turns = excluded.turns, \
+             escalated = max(escalated, excluded.escalated)",
         )
         .bind(session_id)
         .bind(room_name)
@@ -134,7 +176,7 @@ impl SqliteStore {
         room_name: &str,
     ) -> Result<Option<StoredSession>, StoreError> {
         let mut conn = self.conn().await?;
-        let row: Option<SessionRow> = sqlx::query_as(
+        let row = sqlx::query_as(
             "SELECT started_ms, ended_ms, ended_reason, turns, escalated FROM sessions \
              WHERE session_id = ? AND room_name = ?",
         )
@@ -143,12 +185,29 @@ impl SqliteStore {
         .fetch_optional(&mut *conn)
         .await
         .map_err(|error| self.failed(&error))?;
-        Ok(row.map(|(started, ended, ended_reason, turns, escalated)| StoredSession {
+        Ok(Self::stored_session(row))
+    }
+
+    pub(in crate::store) async fn session_of(&self, alert_id: &AlertId) -> Result<Option<StoredSession>, StoreError> {
+        let mut conn = self.conn().await?;
+        let row = sqlx::query_as(
+            "SELECT started_ms, ended_ms, ended_reason, turns, escalated FROM sessions \
+             JOIN alerts USING (room_name, session_id) WHERE alert_id = ? AND call = calls",
+        )
+        .bind(alert_id.as_str())
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        Ok(Self::stored_session(row))
+    }
+
+    fn stored_session(row: Option<SessionRow>) -> Option<StoredSession> {
+        row.map(|(started, ended, ended_reason, turns, escalated)| StoredSession {
             started_ms: uint(started),
             ended_ms: ended.map(uint),
             ended_reason,
             turns: count(turns),
             escalated,
-        }))
+        })
     }
 }

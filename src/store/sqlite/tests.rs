@@ -8,13 +8,13 @@ use super::*;
 use crate::alert::Alert;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::payload::tests::alert;
-use crate::alert::record::WebhookPlan;
+use crate::alert::record::{StoreResult, WebhookPlan};
 use crate::config::settings::WebhookDetail;
 use crate::config::targets::NotifyFormat;
 use crate::store::behaviour::{Fresh, NOW, all, behaves, decided, outgoing};
 use crate::store::live::tests::call;
 use crate::store::live::{LiveCall, LiveChange};
-use crate::store::rows::Reach;
+use crate::store::rows::{Change, Reach};
 use crate::store::url::Place;
 
 /// A folder for a store, which goes with it.
@@ -279,6 +279,34 @@ async fn what_is_erased_is_gone_from_the_file() {
     for side in ["", "-wal", "-live", "-live-wal"] {
         assert!(!folder.holds("heliotrope", side), "it is still in store.db{side}");
     }
+}
+
+#[tokio::test]
+async fn what_is_overwritten_is_gone_and_what_others_read_is_not_called_erased() {
+    let (folder, store) = new_store().await;
+    let kept = async |words: &str| {
+        let (session_id, room_name) = ("s".to_owned(), "r".to_owned());
+        let kept = Change::Transcript { session_id, room_name, recording: words.to_owned(), course: Box::default() };
+        assert_eq!(store.apply(&[kept], NOW).await, [Ok(StoreResult::Written)]);
+    };
+    store.session_started("s", "r", NOW).await.unwrap();
+    kept(&"heliotrope ".repeat(2_000)).await;
+    kept("other words").await;
+    store.close().await;
+    assert!(!folder.holds("heliotrope", ""), "it is still on a free page");
+
+    let store = SqliteStore::open_waiting(&folder.file(), Duration::from_millis(200)).await.unwrap();
+    let said = "a sentence that nobody else says: heliotrope";
+    write(&store, &Alert { description: said.to_owned(), ..crate::alert::payload::tests::told("t3") }).await;
+    let mut reader = SqliteConnectOptions::new().filename(folder.file()).connect().await.unwrap();
+    let mut reads = reader.begin().await.unwrap();
+    sqlx::query("SELECT count(*) FROM alerts").fetch_one(&mut *reads).await.unwrap();
+    let error = store.erase("+14155550123").await.unwrap_err();
+    assert_eq!(error.problem, StoreProblem::StillThere { waited_ms: 200 });
+    assert!(folder.holds("heliotrope", "-wal") && error.mend().starts_with("try again"), "{error}");
+    reads.rollback().await.unwrap();
+    store.erase("+14155550123").await.unwrap();
+    assert!(!folder.holds("heliotrope", "") && !folder.holds("heliotrope", "-wal"));
 }
 
 /// A store as the version before made it, with a call in progress in it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -139,7 +139,7 @@ pub(in crate::web) async fn events(
     Path(key): Path<String>,
 ) -> Result<Response, Trouble> {
     looked_at(&review, &visitor, &key).await?;
-    let sse = Sse::new(moves(review, Looks { key, told: None, over: false })).keep_alive(KeepAlive::default());
+    let sse = Sse::new(moves(review, Looks { key, told: None, over: false }));
     Ok(sse.into_response())
 }
 

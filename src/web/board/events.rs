@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -72,5 +72,5 @@ pub(in crate::web) async fn events(
     let page = search.page()?;
     review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;
     let looks = Looks { search, page, told: Told::default() };
-    Ok(Sse::new(moves(review, looks)).keep_alive(KeepAlive::default()).into_response())
+    Ok(Sse::new(moves(review, looks)).into_response())
 }

@@ -14,3 +14,12 @@ mod search;
 mod snapshot;
 
 pub(super) use snapshot::Board;
+
+use axum::response::Response;
+
+use super::pages::javascript;
+
+/// What keeps both pages moving.
+pub(super) async fn watch() -> Response {
+    javascript(include_str!("../pages/watch.js"))
+}

@@ -44,30 +44,15 @@
     }
   };
 
-  let source = null;
-  const watch = () => {
-    // A browser has few connections to a server, and tabs that nobody sees would take them all.
-    source?.close();
-    source = null;
-    if (document.hidden) return;
-    source = new EventSource("/board/events" + location.search);
-    source.addEventListener("board", (event) => {
-      still.hidden = true;
-      show(JSON.parse(event.data));
-    });
-    source.addEventListener("trouble", (event) => stands(event.data));
-    source.addEventListener("error", () => {
-      stands(source?.readyState === EventSource.CLOSED
-        ? "The board stands still. Load the page again; you may have to log in."
-        : "The board stands still: no connection. It goes on by itself.");
-    });
-  };
-
   const stands = (text) => {
     still.hidden = false;
     say(still, text);
   };
 
-  document.addEventListener("visibilitychange", watch);
-  watch();
+  const moved = (event) => {
+    still.hidden = true;
+    show(JSON.parse(event.data));
+  };
+
+  watched("/board/events" + location.search, { board: moved, trouble: (event) => stands(event.data) }, stands);
 })();

@@ -15,18 +15,6 @@
     say(still, text);
   };
 
-  let source = null;
-  const watch = () => {
-    // A browser has few connections to a server, and tabs that nobody sees would take them all.
-    source?.close();
-    source = null;
-    if (document.hidden) return;
-    source = new EventSource(location.pathname + "/events");
-    source.addEventListener("call", stood);
-    for (const kind of ["over", "trouble"]) source.addEventListener(kind, (event) => stands(event.data));
-    source.addEventListener("error", broke);
-  };
-
   const stood = (event) => {
     const { class: kind, says: words, html } = JSON.parse(event.data);
     still.hidden = true;
@@ -40,12 +28,6 @@
     if (at) links.find((link) => link.getAttribute("href") === at)?.focus({ preventScroll: true });
   };
 
-  const broke = () => {
-    stands(source?.readyState === EventSource.CLOSED
-      ? "This stands still: the call is over, or you have to log in. Load the page again."
-      : "This stands still: no connection. It goes on by itself.");
-  };
-
-  document.addEventListener("visibilitychange", watch);
-  watch();
+  const said = (event) => stands(event.data);
+  watched(location.pathname + "/events", { call: stood, over: said, trouble: said }, stands);
 })();

@@ -3,8 +3,9 @@
 use sentiment_sidecar::alert::AlertId;
 use sentiment_sidecar::alert::verdict::Verdict;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::browser::{Browser, ENTER};
 use super::furniture::furnish;
@@ -54,7 +55,57 @@ async fn the_board_moves_while_a_call_goes_on() {
     assert_eq!(browser.run("return window.loaded").await, json!("once"), "nobody loaded the page again");
 
     pages.child.kill().await.unwrap();
-    browser.says("The board stands still").await;
+    browser.says("This stands still").await;
+}
+
+/// A proxy before the pages, which can lose all connections and answer 502 from then on.
+struct Proxy {
+    url: String,
+    away: watch::Sender<bool>,
+}
+
+impl Proxy {
+    async fn before(pages: &Pages) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let behind = pages.url.trim_start_matches("http://").to_owned();
+        let (away, mut is_away) = watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                if *is_away.borrow_and_update() {
+                    let answer = b"HTTP/1.1 502 x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                    stream.write_all(answer).await.ok();
+                    stream.shutdown().await.ok();
+                    continue;
+                }
+                let (behind, mut cut) = (behind.clone(), is_away.clone());
+                tokio::spawn(async move {
+                    let mut other = TcpStream::connect(behind).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut stream, &mut other) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { url, away }
+    }
+}
+
+#[tokio::test]
+async fn a_board_that_is_refused_says_so_and_moves_again_by_itself() {
+    let browser = browser!();
+    let pages = Pages::start().await;
+    let proxy = Proxy::before(&pages).await;
+    browser.go(&proxy.url).await;
+    browser.log_in(TOKEN).await;
+    browser.says("All quiet: there is no call.").await;
+    browser.run("window.loaded = 'once'").await;
+    proxy.away.send(true).unwrap();
+    browser.says("you have to log in, or it is over").await;
+    proxy.away.send(false).unwrap();
+    browser.until("that it moves", "document.getElementById('still').hidden").await;
+    assert_eq!(browser.run("return window.loaded").await, json!("once"), "nobody loaded the page again");
 }
 
 #[tokio::test]
