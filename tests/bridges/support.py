@@ -84,8 +84,8 @@ def own_port() -> int:
 def to_act(action: str, **more: Any) -> Event:
     """Settings of a call that escalates with an action."""
     target = {"sentimentEscalationTarget": TARGET} if action == "transfer" else {}
-    # On a busy machine a turn may wait long for its rating, and an unrated one does not count.
-    patient = {"sentimentRaterDeadlineMs": 30_000}
+    # On a busy machine a turn may wait long for its rating, and an unrated one does not count; so may a sentence until it is heard.
+    patient = {"sentimentRaterDeadlineMs": 30_000, "sentimentSayDeadlineMs": 30_000}
     return {"sentimentEscalationEnabled": True, "sentimentEscalationAction": action, **patient, **target, **more}
 
 

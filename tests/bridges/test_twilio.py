@@ -72,11 +72,14 @@ async def test_a_caller_is_handed_over_between_the_words_of_the_app() -> None:
     async with desk() as at, called(at, settings) as place:
         for words in ANGRY[:-1]:
             assert await place.call.asks(words) == f"I see: {len(words)}."
-        # Whether the app has begun its answer when the last turn is rated is a matter of chance.
+        # Whether the app answers before the last turn is rated, after that, or after the end is a matter of chance.
         await place.call.prompt(ANGRY[-1])
-        assert {await place.call.sentence() for _ in range(2)} == {f"I see: {len(ANGRY[-1])}.", SENTENCE}
-        end = await place.call.message()
-        assert end["type"] == "end"
+        answer, said, end = f"I see: {len(ANGRY[-1])}.", "", None
+        while end is None or answer not in said:
+            message = await place.call.message()
+            said += message.get("token", "")
+            end = message if message["type"] == "end" else end
+        assert SENTENCE in said
         handoff = json.loads(end["handoffData"])
         assert (handoff["callSid"], handoff["reason"]) == ("CA1", "streak")
         escalation = await place.sidecar.event("escalation")

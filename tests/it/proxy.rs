@@ -14,6 +14,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sentiment_sidecar::web::proxy;
 use serde_json::{Value, json};
 use sha1::Sha1;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -262,6 +263,23 @@ async fn without_its_app_a_call_is_refused_and_said() {
     assert!(running.event("warning").await["detail"].as_str().unwrap().contains("the app was not reached"));
 }
 
+#[tokio::test]
+async fn a_refusal_of_the_app_passes_and_is_said() {
+    let (mut program, app) = (Program::new(), Behind::start().await);
+    let (mut running, proxy) = between(&mut program, &app, json!({}), &[]).await;
+    let signature = sign(&format!("wss://{PUBLIC}/relay"));
+    let refusing = async {
+        let (mut stream, _) = app.listener.accept().await.unwrap();
+        stream.read_buf(&mut Vec::new()).await.unwrap();
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        stream
+    };
+    let (refused, _stream) =
+        soon("an answer", async { tokio::join!(dial(proxy, "/relay", Some(&signature)), refusing) }).await;
+    assert!(matches!(&refused, Err(Error::Http(response)) if response.status() == 404), "{refused:?}");
+    assert!(running.event("warning").await["detail"].as_str().unwrap().contains("HTTP 404"));
+}
+
 async fn outcome(proxy: SocketAddr, fields: &[(&str, &str)], signature: Option<String>) -> u16 {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut sorted = fields.to_vec();
@@ -336,8 +354,23 @@ async fn a_caller_is_handed_over_between_the_apps_words_and_the_outcome_comes_ba
     assert_eq!(running.count("escalation"), 1);
 }
 
+async fn told_busy(running: &mut Running, proxy: SocketAddr) {
+    let fields = [("ParentCallSid", "CA3"), ("CallSid", "CA9"), ("CallStatus", "busy")];
+    assert_eq!(outcome(proxy, &fields, None).await, 200);
+    assert_eq!(running.event("outcome").await["transfer"]["outcome"], "busy");
+}
+
 #[tokio::test]
 async fn a_call_that_comes_back_from_a_transfer_is_heard_on() {
+    comes_back(false).await;
+}
+
+#[tokio::test]
+async fn a_call_that_comes_back_after_the_outcome_is_heard_on_as_well() {
+    comes_back(true).await;
+}
+
+async fn comes_back(first_told: bool) {
     let (mut program, behind) = (Program::new(), Behind::start().await);
     let settings = json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
                           "sentimentSayDeadlineMs": 20000, "sentimentTransferDeadlineMs": 60000});
@@ -349,14 +382,17 @@ async fn a_call_that_comes_back_from_a_transfer_is_heard_on() {
     }
     soon("the end of the session", async { while !text(&mut platform).await.contains("handoffData") {} }).await;
     hang_up(platform, app).await;
-    // Nobody answered, which is not yet told; the app's document goes on with another session.
+    // Whether Twilio first tells that nobody answered, or first goes on with the app's document, is a matter of chance.
+    if first_told {
+        told_busy(&mut running, proxy).await;
+    }
     let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), behind.accept());
     let again = setup("CA3", &json!({})).replace("VXCA3", "VXCA3b");
     platform.send(Message::text(again)).await.unwrap();
     text(&mut app).await;
-    let fields = [("ParentCallSid", "CA3"), ("CallSid", "CA9"), ("CallStatus", "busy")];
-    assert_eq!(outcome(proxy, &fields, None).await, 200);
-    assert_eq!(running.event("outcome").await["transfer"]["outcome"], "busy");
+    if !first_told {
+        told_busy(&mut running, proxy).await;
+    }
     platform.send(Message::text(prompt("And now?"))).await.unwrap();
     text(&mut app).await;
     running.event("turn").await;
@@ -365,6 +401,52 @@ async fn a_call_that_comes_back_from_a_transfer_is_heard_on() {
     running.signal("-TERM");
     assert_eq!(running.exit().await, Some(0));
     assert_eq!((running.count("ended"), running.count("escalation")), (1, 1), "{:#?}", running.seen);
+}
+
+#[tokio::test]
+async fn a_transfer_that_failed_holds_no_shutdown_up() {
+    let (mut program, behind) = (Program::new(), Behind::start().await);
+    let settings = json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+                          "sentimentSayDeadlineMs": 20000, "sentimentTransferDeadlineMs": 60000});
+    let (mut running, proxy) = between(&mut program, &behind, settings, &[]).await;
+    let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), behind.accept());
+    for said in [setup("CA3", &json!({}))].into_iter().chain(SEED_TURNS.map(prompt)) {
+        platform.send(Message::text(said)).await.unwrap();
+        text(&mut app).await;
+    }
+    soon("the end of the session", async { while !text(&mut platform).await.contains("handoffData") {} }).await;
+    hang_up(platform, app).await;
+    told_busy(&mut running, proxy).await;
+    running.signal("-TERM");
+    running.event("ended").await;
+    assert_eq!(running.exit().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_call_is_heard_over_its_newest_connection_though_the_one_before_never_ends() {
+    let (mut program, behind) = (Program::new(), Behind::start().await);
+    let (mut running, proxy) = between(&mut program, &behind, json!({}), &[]).await;
+    let (mut platform, (mut app, _)) = tokio::join!(dial_signed(proxy, "/relay"), behind.accept());
+    for said in [setup("CA1", &json!({})), prompt(SEED_TURNS[0])] {
+        platform.send(Message::text(said)).await.unwrap();
+        text(&mut app).await;
+    }
+    running.event("turn").await;
+    // Its network is gone, and nobody is told; Twilio dials again.
+    let (mut again, (mut app_again, _)) = tokio::join!(dial_signed(proxy, "/relay"), behind.accept());
+    for said in [setup("CA1", &json!({})), prompt(SEED_TURNS[1]), prompt(SEED_TURNS[2])] {
+        again.send(Message::text(said)).await.unwrap();
+        text(&mut app_again).await;
+    }
+    running.event("escalation").await;
+    // The app hears that as well.
+    soon("the connection before to end", async { while let Some(Ok(_)) = app.next().await {} }).await;
+    hang_up(again, app_again).await;
+    running.event("ended").await;
+    running.signal("-TERM");
+    assert_eq!(running.exit().await, Some(0));
+    assert_eq!((running.count("ended"), running.count("turn")), (1, 3), "{:#?}", running.seen);
+    drop(platform);
 }
 
 #[tokio::test]

@@ -79,9 +79,10 @@ impl Client {
         let mut lost_at = Instant::now();
         loop {
             let hello = self.hello(dialect);
-            let Patience { connect_timeout, welcome_timeout, .. } = self.patience;
+            let Patience { connect_timeout, welcome_timeout, give_up_after, .. } = self.patience;
+            let left = || give_up_after.saturating_sub(lost_at.elapsed());
             let joining = async {
-                let connection = connections.next(connect_timeout).await?;
+                let connection = connections.next(connect_timeout, left()).await?;
                 greet(connection, hello, dialect, welcome_timeout).await
             };
             let error = match self.meanwhile(joining).await? {
@@ -99,7 +100,11 @@ impl Client {
                 }
                 Err(error) => error,
             };
-            if dialect.is_over(&error) {
+            let left = give_up_after.saturating_sub(lost_at.elapsed());
+            if dialect.is_over(&error) || (left.is_zero() && dialect.is_over_unless_back()) {
+                for heard in dialect.ended() {
+                    self.heard(heard, &mut Writer::default());
+                }
                 let ended = RoomMessage::SessionEnded { seq: None, reason: "the room closed".to_owned() };
                 self.pump.accept(&self.shared, None, Some(RoomEvent::Message(ended)));
                 return None;
@@ -107,7 +112,6 @@ impl Client {
             if self.is_final(dialect, &error) {
                 return Some(RoomEvent::Refused(error));
             }
-            let left = self.patience.give_up_after.saturating_sub(lost_at.elapsed());
             if left.is_zero() {
                 return Some(RoomEvent::GaveUp(error));
             }

@@ -50,12 +50,12 @@ impl Connections {
         }
     }
 
-    /// The next connection, within `limit`.
-    pub(super) async fn next(&mut self, limit: Duration) -> Result<Connection, RoomError> {
+    /// The next connection, within `limit`. One that only whoever carries the call can make is waited for as long as anybody does.
+    pub(super) async fn next(&mut self, limit: Duration, longest: Duration) -> Result<Connection, RoomError> {
         let (socket, calls) = match self {
             Self::Dialled(dialer, calls) => (dialer.dial(limit).await?, Some(Arc::clone(calls))),
             Self::Accepted(connections) => (handed(connections, limit).await?, None),
-            Self::Tapped(taps) => return handed(taps, limit).await.map(Connection::Tap),
+            Self::Tapped(taps) => return handed(taps, longest).await.map(Connection::Tap),
             Self::Joined(joiner) => return joiner.next(limit).await.map(Connection::Participant),
         };
         Ok(Connection::Socket(Box::new(socket), calls))

@@ -193,4 +193,14 @@ pub trait Dialect: Send + 'static {
     fn is_over(&self, _: &RoomError) -> bool {
         false
     }
+
+    /// Whether a call is over, and not lost, when no connection to it comes within [`super::Patience::give_up_after`].
+    fn is_over_unless_back(&self) -> bool {
+        false
+    }
+
+    /// The call is over: what was held back until then.
+    fn ended(&mut self) -> Vec<Heard> {
+        Vec::new()
+    }
 }

@@ -54,10 +54,7 @@ pub(super) enum ServerEvent {
     ResponseDone { response: Response },
     /// The agent is heard.
     #[serde(rename = "output_audio_buffer.started")]
-    SpeechStarted {
-        #[serde(default)]
-        response_id: Option<String>,
-    },
+    SpeechStarted {},
     /// The agent was heard to the end.
     #[serde(rename = "output_audio_buffer.stopped")]
     SpeechStopped {

@@ -20,6 +20,8 @@ const UNHEARD: &str = "[inaudible]";
 struct Known {
     /// Its place; none while nothing was said of it.
     index: Option<u64>,
+    /// The place is a guess, as nobody has said after what it comes.
+    guessed: bool,
     /// Whether the caller spoke it.
     callers: bool,
     /// The transcripts of its parts.
@@ -44,35 +46,39 @@ impl Items {
             let index = self.append();
             self.known.entry(unknown.clone()).or_default().index = Some(index);
         }
-        let fresh = self.known.get(id).is_none_or(|known| known.index.is_none());
-        let index = if fresh { Some(self.after(previous)) } else { None };
+        let before = self.index(id);
+        let is_settled = self.known.get(id).is_some_and(|known| known.index.is_some() && !known.guessed);
+        let index = if is_settled { before } else { Some(self.after(previous, id)) };
         let known = self.known.entry(id.to_owned()).or_default();
         known.callers |= callers;
-        known.index = known.index.or(index);
-        let turn = if fresh && !known.words.is_empty() { self.turn(id) } else { None };
+        (known.index, known.guessed) = (index, false);
+        let turn = if index == before { None } else { self.turn(id) };
         Placed { turn, unknown }
     }
 
     /// What was said in a part of an item. `None` where it was known.
     pub(super) fn said(&mut self, id: &str, part: u32, words: &str) -> Option<TurnEnded> {
-        let index = self.known.get(id).and_then(|known| known.index);
-        // Its place was said before we came, or never will be: it is the latest.
-        let index = index.unwrap_or_else(|| self.append());
-        let known = self.known.entry(id.to_owned()).or_default();
-        known.index = Some(index);
-        known.callers = true;
+        let known = self.spoken(id);
         let before = known.words.insert(part, words.to_owned());
         if before.as_deref() == Some(words) { None } else { self.turn(id) }
     }
 
     /// There will be no words of an item. The turn, where that is new and no words are known.
     pub(super) fn failed(&mut self, id: &str) -> Option<TurnEnded> {
-        let index = self.index(id).unwrap_or_else(|| self.append());
+        let known = self.spoken(id);
+        let new = !std::mem::replace(&mut known.failed, true) && known.words.is_empty();
+        if new { self.turn(id) } else { None }
+    }
+
+    /// An item that the caller spoke. Where its place is not known, that was said before we came, or is still to come: until then
+    /// it is the latest.
+    fn spoken(&mut self, id: &str) -> &mut Known {
+        let guess = if self.index(id).is_none() { Some(self.append()) } else { None };
         let known = self.known.entry(id.to_owned()).or_default();
         known.callers = true;
-        known.index = Some(index);
-        let new = !std::mem::replace(&mut known.failed, true) && known.words.is_empty();
-        new.then(|| turn(CALLER, id, Some(index), UNHEARD.to_owned()))
+        known.guessed |= guess.is_some();
+        known.index = known.index.or(guess);
+        known
     }
 
     /// Takes an item that was asked for, or that came with its words.
@@ -99,14 +105,17 @@ impl Items {
         self.known.get(id)?.index
     }
 
-    /// The index of what comes after `previous`: between it and the next.
-    fn after(&mut self, previous: Option<&str>) -> u64 {
-        let Some(before) = previous.and_then(|previous| self.known.get(previous)).and_then(|known| known.index) else {
-            return self.append();
+    /// The index of an item that comes after `previous`: between it and the next. A guess that stands there is kept.
+    fn after(&mut self, previous: Option<&str>, id: &str) -> u64 {
+        let guess = self.index(id);
+        let Some(before) = previous.and_then(|previous| self.index(previous)) else {
+            return guess.unwrap_or_else(|| self.append());
         };
-        match self.known.values().filter_map(|known| known.index).filter(|index| *index > before).min() {
-            Some(next) => u64::midpoint(before, next),
-            None => self.append(),
+        let others = self.known.iter().filter(|(other, _)| *other != id).filter_map(|(_, known)| known.index);
+        let next = others.filter(|index| *index > before).min();
+        match guess.filter(|guess| before < *guess && next.is_none_or(|next| *guess < next)) {
+            Some(guess) => guess,
+            None => next.map_or_else(|| self.append(), |next| u64::midpoint(before, next)),
         }
     }
 
@@ -117,8 +126,12 @@ impl Items {
 
     fn turn(&self, id: &str) -> Option<TurnEnded> {
         let known = self.known.get(id).filter(|known| known.callers)?;
-        let words: Vec<&str> = known.words.values().map(String::as_str).collect();
-        Some(turn(CALLER, id, known.index, words.join(" ")))
+        let words = match known.words.is_empty() {
+            true if known.failed => UNHEARD.to_owned(),
+            true => return None,
+            false => known.words.values().map(String::as_str).collect::<Vec<_>>().join(" "),
+        };
+        Some(turn(CALLER, id, known.index, words))
     }
 }
 
@@ -169,7 +182,22 @@ mod tests {
         placed(&mut items, "a", None);
         let early = items.said("c", 0, "early").unwrap();
         assert!(early.index > items.index("a"));
-        assert!(placed(&mut items, "b", Some("a")).unknown.is_none());
+        // What came before it was missed.
+        let Placed { turn, unknown } = placed(&mut items, "c", Some("b"));
+        let again = turn.unwrap();
+        assert_eq!(
+            (again.text.as_deref(), again.index, unknown.as_deref()),
+            (Some("early"), items.index("c"), Some("b"))
+        );
+        assert!(items.index("a") < items.index("b") && items.index("b") < items.index("c"));
+        // A place that was said stays, and a turn without words is put right as well.
+        assert!(placed(&mut items, "c", Some("b")).turn.is_none());
+        items.failed("e");
+        let silent = placed(&mut items, "e", Some("d")).turn.unwrap();
+        assert!(silent.text.as_deref() == Some(UNHEARD) && items.index("d") < silent.index);
+        // A good guess is no news.
+        items.said("f", 0, "late");
+        assert!(placed(&mut items, "f", Some("e")).turn.is_none() && items.index("e") < items.index("f"));
     }
 
     #[test]

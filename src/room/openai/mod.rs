@@ -37,6 +37,8 @@ const PROTOCOL_ERROR: u16 = 1002;
 const MAX_FRAME: usize = 4 * 1024 * 1024;
 /// How long the API may take to hand a transfer to its SIP provider.
 const REFER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where the address names the call.
+const CALL_ID: &str = "call_id";
 /// The error of a session that has lasted as long as sessions may.
 const EXPIRED: &str = "session_expired";
 
@@ -44,6 +46,7 @@ const EXPIRED: &str = "session_expired";
 #[derive(Debug)]
 pub struct OpenAi {
     key: Credentials,
+    /// That of the address, where it names one.
     call_id: String,
     /// Whether this call was joined before, by this process.
     again: bool,
@@ -61,9 +64,11 @@ impl OpenAi {
         // Azure's paths begin so; its keys are no bearer tokens.
         let azure = url.path().starts_with("/openai/");
         let key = if azure { Credentials::Header("api-key") } else { Credentials::Bearer };
+        // What is transferred is the call that is heard, whatever else it is called.
+        let call_id = url.query_pairs().find(|(name, _)| name == CALL_ID).map(|(_, id)| id.into_owned());
         Self {
             key,
-            call_id: String::new(),
+            call_id: call_id.unwrap_or_default(),
             again: false,
             items: Items::default(),
             speech: Speech::default(),
@@ -75,8 +80,8 @@ impl OpenAi {
     /// The address of the call's session: `call_id` in its query, where the user has not put one there.
     #[must_use]
     pub fn address(mut url: Url, call_id: &str) -> Url {
-        if !url.query_pairs().any(|(name, _)| name == "call_id") {
-            url.query_pairs_mut().append_pair("call_id", call_id);
+        if !url.query_pairs().any(|(name, _)| name == CALL_ID) {
+            url.query_pairs_mut().append_pair(CALL_ID, call_id);
         }
         url
     }
@@ -106,8 +111,8 @@ impl OpenAi {
                 vec![activity(AgentActivity::Thinking)]
             }
             ServerEvent::ResponseDone { response } => self.answered(&response),
-            ServerEvent::SpeechStarted { response_id } => {
-                self.speech.audio_began(response_id);
+            ServerEvent::SpeechStarted {} => {
+                self.speech.audio_began();
                 vec![activity(AgentActivity::Speaking)]
             }
             ServerEvent::SpeechStopped { response_id } => self.silent(response_id.as_deref(), true),
@@ -253,7 +258,9 @@ impl Dialect for OpenAi {
 
     // The session speaks first.
     fn hello(&mut self, greeting: Greeting<'_>) -> Vec<Written> {
-        greeting.room_name.clone_into(&mut self.call_id);
+        if self.call_id.is_empty() {
+            greeting.room_name.clone_into(&mut self.call_id);
+        }
         self.speech.reconnected();
         self.tools.reconnected();
         Vec::new()
@@ -333,4 +340,26 @@ fn activity(state: AgentActivity) -> Heard {
 fn problem(code: &str, message: &str, reference: Option<String>) -> Heard {
     let (code, message) = (code.to_owned(), message.to_owned());
     said(RoomMessage::Error(ErrorMessage { code, message, reference, retryable: false }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::*;
+
+    #[test]
+    fn the_call_that_is_heard_is_the_one_that_is_transferred() {
+        for (url, right) in [
+            ("wss://api.openai.com/v1/realtime", "rtc_room"),
+            ("wss://api.openai.com/v1/realtime?call_id=rtc_url", "rtc_url"),
+        ] {
+            let url = OpenAi::address(url.parse().unwrap(), "rtc_room");
+            let mut openai = OpenAi::at(&url);
+            openai.hello(Greeting { room_name: "rtc_room", resume: None });
+            let command = CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
+            let [Written::Call(call)] = &openai.command("transfer-1", &command)[..] else { panic!("no call") };
+            assert_eq!((call.path[1].as_str(), url.query()), (right, Some(format!("call_id={right}").as_str())));
+        }
+    }
 }

@@ -28,8 +28,10 @@ pub(super) struct Speech {
     /// Asked for and not yet over, by the id of our event.
     asked: HashMap<String, Wanted>,
     events: u64,
-    /// The answer that is heard.
-    heard: Option<String>,
+    /// Whether the connection tells when audio is heard.
+    tells: bool,
+    /// The answer whose audio was over last, and whether it was heard to its end.
+    over: Option<(String, bool)>,
     /// The answers whose audio is still to be heard to its end, and the commands behind them.
     playing: HashMap<String, String>,
 }
@@ -40,7 +42,7 @@ impl Speech {
         self.active = false;
         self.asked.clear();
         self.playing.clear();
-        self.heard = None;
+        (self.tells, self.over) = (false, None);
     }
 
     /// Sentences that wait are out of date: something else is to be said or done now.
@@ -85,26 +87,34 @@ impl Speech {
     }
 
     /// An answer is over: how the command behind it fared, if there is one. Its words are there before they are heard, and
-    /// a transfer would cut them off: where audio is heard, its end tells.
+    /// a transfer would cut them off: where audio is heard, its end tells, though the answer before may still be heard now.
     pub(super) fn ended(&mut self, response: &Response) -> Option<RoomMessage> {
         self.active = false;
         let Wanted::Sentence { command_id, .. } = self.asked.remove(response.asked_as()?)? else { return None };
-        if response.is_complete() && response.id.is_some() && response.id == self.heard {
-            self.playing.extend(response.id.clone().map(|id| (id, command_id)));
-            return None;
+        let Some(id) = response.id.clone().filter(|_| response.is_complete() && self.tells) else {
+            return Some(said(command_id, response.is_complete()));
+        };
+        match self.over.take_if(|(over, _)| *over == id) {
+            // So short that it was heard before it was whole.
+            Some((_, whole)) => Some(said(command_id, whole)),
+            None => {
+                self.playing.insert(id, command_id);
+                None
+            }
         }
-        Some(said(command_id, response.is_complete()))
     }
 
     /// The audio of an answer begins.
-    pub(super) fn audio_began(&mut self, response_id: Option<String>) {
-        self.heard = response_id;
+    pub(super) fn audio_began(&mut self) {
+        self.tells = true;
     }
 
     /// The audio of an answer is over, heard to its end or not: how the command behind it fared.
     pub(super) fn audio_ended(&mut self, response_id: Option<&str>, whole: bool) -> Option<RoomMessage> {
-        self.heard = None;
-        self.playing.remove(response_id?).map(|command_id| said(command_id, whole))
+        self.tells = true;
+        let id = response_id?;
+        self.over = Some((id.to_owned(), whole));
+        self.playing.remove(id).map(|command_id| said(command_id, whole))
     }
 
     /// An event of ours was refused: how the command behind it fared, if that was the end of it.
@@ -198,12 +208,35 @@ mod tests {
             let mut speech = Speech::default();
             let asked = speech.want(sentence("a")).unwrap();
             speech.began();
-            speech.audio_began(Some("resp".to_owned()));
+            speech.audio_began();
             assert_eq!(result(speech.ended(&done("completed", Some(&asked)))), None);
             assert_eq!(result(speech.audio_ended(Some("another"), true)), None);
             result(speech.audio_ended(Some("resp"), whole)).map(|(_, status)| status)
         };
         assert_eq!((heard(true), heard(false)), (Some(CommandStatus::Done), Some(CommandStatus::Failed)));
+    }
+
+    #[test]
+    fn a_sentence_is_not_said_while_the_answer_before_it_is_heard() {
+        for before_it_is_whole in [false, true] {
+            let mut speech = Speech::default();
+            speech.began();
+            speech.audio_began();
+            assert!(speech.want(sentence("a")).is_none());
+            assert_eq!(result(speech.ended(&done("completed", None))), None);
+            let asked = speech.next().unwrap();
+            speech.began();
+            let heard = Some(("a".to_owned(), CommandStatus::Done));
+            if before_it_is_whole {
+                assert_eq!(result(speech.audio_ended(Some("resp"), true)), None);
+                assert_eq!(result(speech.ended(&done("completed", Some(&asked)))), heard);
+            } else {
+                assert_eq!(result(speech.ended(&done("completed", Some(&asked)))), None);
+                assert_eq!(result(speech.audio_ended(Some("before"), true)), None);
+                speech.audio_began();
+                assert_eq!(result(speech.audio_ended(Some("resp"), true)), heard);
+            }
+        }
     }
 
     #[test]

@@ -21,8 +21,6 @@ pub(super) struct Down<'a, W> {
     injections: Injections,
     /// The app is in the middle of a sentence.
     speaking: bool,
-    /// The app ended the session.
-    ended: bool,
     /// What is to be said, and until when; for ever, where that is beyond all time.
     waiting: VecDeque<(Injection, Option<Instant>)>,
     /// Until then what the app said is heard, by its length.
@@ -39,7 +37,6 @@ impl<'a, W: AsyncWrite + Unpin> Down<'a, W> {
             wire: Wire::default(),
             injections,
             speaking: false,
-            ended: false,
             waiting: VecDeque::new(),
             app_heard: None,
             ours_heard: None,
@@ -72,7 +69,10 @@ impl<'a, W: AsyncWrite + Unpin> Down<'a, W> {
                         }
                     }
                     read = from.read(&mut chunk) => match read {
-                        Ok(0) | Err(_) => break,
+                        Ok(0) | Err(_) => {
+                            self.shared.gone();
+                            break;
+                        }
                         Ok(len) => if self.carry(chunk.get(..len).unwrap_or_default()).await.is_err() { break },
                     },
                 }
@@ -123,15 +123,16 @@ impl<'a, W: AsyncWrite + Unpin> Down<'a, W> {
                 let before = self.app_heard.map_or(now, |heard| heard.max(now));
                 self.app_heard = before.checked_add(speaking_time(token.as_deref().unwrap_or_default()));
             }
-            Ok(FromApp::End) => self.ended = true,
+            Ok(FromApp::End) => self.shared.by_app.store(true, Ordering::Relaxed),
             Ok(FromApp::Other) | Err(_) => {}
         }
     }
 
     /// Whether something of ours may be said here: no message is under way, no sentence of the app's, and the session goes on.
     fn has_room(&self) -> bool {
-        let Shared { code, by_us, .. } = self.shared;
-        let is_over = self.ended || code.load(Ordering::Relaxed) != 0 || by_us.load(Ordering::Relaxed);
+        let Shared { code, by_us, by_app, .. } = self.shared;
+        let is_ended = by_app.load(Ordering::Relaxed) || by_us.load(Ordering::Relaxed);
+        let is_over = is_ended || code.load(Ordering::Relaxed) != 0;
         self.wire.is_between() && !is_over && !self.speaking
     }
 
@@ -201,10 +202,19 @@ mod tests {
 
     use tokio::io::{DuplexStream, duplex};
     use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::room::twilio::relay::{BROKEN, Relayed, relay};
     use crate::room::twilio::tap::{Heard, Spout, Tap};
+
+    async fn relayed(
+        platform: DuplexStream,
+        app: DuplexStream,
+        begun: impl FnOnce(&str, Tap, Spout) + Send,
+    ) -> (Relayed, Spout) {
+        relay(platform, app, (text_frame("{}"), Vec::new()), &CancellationToken::new(), begun).await
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_we_say_waits_until_the_apps_sentence_is_whole() {
@@ -212,7 +222,7 @@ mod tests {
         let (theirs, mut app) = duplex(100_000);
         let (injections, mut wanted) = tokio::sync::mpsc::unbounded_channel();
         let begun = move |_: &str, tap: Tap, _: Spout| injections.send(tap).unwrap();
-        let relaying = tokio::spawn(relay(ours, theirs, (text_frame("{}"), Vec::new()), begun));
+        let relaying = tokio::spawn(relayed(ours, theirs, begun));
         let mut tap = wanted.recv().await.unwrap();
         let say = |token: &str, last: bool| format!(r#"{{"type":"text","token":"{token}","last":{last}}}"#);
         let frames = |texts: &[String]| texts.iter().flat_map(|text| text_frame(text)).collect::<Vec<u8>>();
@@ -254,7 +264,7 @@ mod tests {
         let (theirs, mut app) = duplex(100_000);
         let (taps, mut begun) = tokio::sync::mpsc::unbounded_channel();
         let begin = move |_: &str, tap: Tap, _: Spout| taps.send(tap).unwrap();
-        tokio::spawn(relay(ours, theirs, (text_frame("{}"), Vec::new()), begin));
+        tokio::spawn(relayed(ours, theirs, begin));
         let tap = begun.recv().await.unwrap();
         app.write_all(&text_frame(r#"{"type":"text","token":"One ","last":false}"#)).await.unwrap();
         sleep(Duration::from_millis(10)).await;

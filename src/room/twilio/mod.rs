@@ -27,6 +27,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::frames::{FromApp, FromPlatform, Setup, end, sentence};
+use self::relay::BROKEN;
 use self::seam::{Said, Seam};
 use self::tap::{Injection, Tapped};
 use super::error::RoomError;
@@ -196,12 +197,12 @@ impl Twilio {
             resumed: self.again,
         };
         let mut heard = vec![Heard::Welcome(welcome)];
+        // What was held at a seam before this one would be lost.
+        let held = self.seam.settle();
+        heard.extend(self.callers(held));
+        // Another session says nothing again.
         if self.again && self.setup.session_id() == setup.session_id() {
             self.seam.cut();
-        } else {
-            // Another session says nothing again.
-            let held = self.seam.settle();
-            heard.extend(self.callers(held));
         }
         (self.again, self.setup) = (true, setup);
         heard
@@ -418,13 +419,23 @@ impl Dialect for Twilio {
         })
     }
 
-    /// A connection that was closed is over with its call; one that broke may come again, for a while.
+    /// A connection that was closed is over with its call; one that broke may come again, as long as somebody waits for it.
     fn is_over(&self, error: &RoomError) -> bool {
         match error {
-            RoomError::Closed { code, .. } => *code != 1006,
-            RoomError::Timeout { .. } | RoomError::Unreachable { .. } => self.again,
+            RoomError::Closed { code, .. } => *code != BROKEN,
+            RoomError::Unreachable { .. } => self.again,
             _ => false,
         }
+    }
+
+    /// The platform says nothing of a call that ended in a cut.
+    fn is_over_unless_back(&self) -> bool {
+        self.again
+    }
+
+    fn ended(&mut self) -> Vec<Heard> {
+        let held = self.seam.settle();
+        self.callers(held)
     }
 }
 
@@ -432,6 +443,12 @@ impl Dialect for Twilio {
 #[must_use]
 pub fn is_final(status: &str) -> bool {
     !matches!(status, "queued" | "initiated" | "ringing")
+}
+
+/// Whether a status says that nobody took the call, so that the caller is still there, and may come back to the app.
+#[must_use]
+pub fn has_failed(status: &str) -> bool {
+    is_final(status) && !matches!(status, "completed" | "answered" | "in-progress" | "canceled")
 }
 
 fn said_turn(id: &str, participant: &str, text: String, lang: Option<String>) -> Vec<Heard> {

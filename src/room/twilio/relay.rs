@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::down::Down;
+pub use super::shared::BROKEN;
 use super::shared::{CHUNK, Shared};
 use super::tap::{Spout, Tap, Tapped, tap};
 use super::wire::{Passed, Wire};
 
 /// How long one side may go on after the other has hung up, or said that it will.
 const LINGER: Duration = Duration::from_secs(5);
-/// The code of a connection that broke without a close frame (RFC 6455 section 7.1.5).
-pub const BROKEN: u16 = 1006;
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,13 @@ pub struct Relayed {
 
 /// Carries a call until both sides have hung up. `begun` gets the first message of the platform, with the tap of this call and a
 /// spout to tell it more; without anybody behind the tap everything passes all the same. What came with the handshakes already
-/// stands in `early`: of the platform, and of the app.
+/// stands in `early`: of the platform, and of the app. Once `replaced` is cancelled another connection carries the call, and this one,
+/// which nobody may ever end, is over at once.
 pub async fn relay<P, A>(
     platform: P,
     app: A,
     early: (Vec<u8>, Vec<u8>),
+    replaced: &CancellationToken,
     begun: impl FnOnce(&str, Tap, Spout) + Send,
 ) -> (Relayed, Spout)
 where
@@ -47,12 +49,18 @@ where
     let from_app = Down::new(platform_writer, injections, &shared).run(app_reader, early.1);
     tokio::pin!(from_platform, from_app);
     // One side that hangs up leaves the other some time for its last words.
-    tokio::select! {
-        () = &mut from_platform => drop(timeout(LINGER, from_app).await),
-        () = &mut from_app => drop(timeout(LINGER, from_platform).await),
-        () = shared.closing.notified() => {
-            drop(timeout(LINGER, async { tokio::join!(from_platform, from_app) }).await);
+    let carried = async {
+        tokio::select! {
+            () = &mut from_platform => drop(timeout(LINGER, from_app).await),
+            () = &mut from_app => drop(timeout(LINGER, from_platform).await),
+            () = shared.closing.notified() => {
+                drop(timeout(LINGER, async { tokio::join!(from_platform, from_app) }).await);
+            }
         }
+    };
+    tokio::select! {
+        () = carried => {}
+        () = replaced.cancelled() => {}
     }
     let code = match shared.code.load(Ordering::Relaxed) {
         0 => BROKEN,
@@ -110,6 +118,7 @@ async fn up<F: FnOnce(&str, Tap, Spout)>(
             Ok(len) => chunk.truncate(len),
         }
     }
+    shared.gone();
     let _ = to.shutdown().await;
 }
 
@@ -149,7 +158,8 @@ mod tests {
             }
             let [up, down] = sent.clone();
             let early = (up[..10].to_vec(), down[..10].to_vec());
-            let relaying = relay(ours, theirs, early, |_, _, _| panic!("as its test wants it to"));
+            let replaced = CancellationToken::new();
+            let relaying = relay(ours, theirs, early, &replaced, |_, _, _| panic!("as its test wants it to"));
             let platform_side = async {
                 let (mut reader, mut writer) = split(&mut platform);
                 let mut got = Vec::new();
@@ -175,5 +185,51 @@ mod tests {
             let (_, at_platform, at_app) = tokio::join!(relaying, platform_side, app_side);
             assert!(at_platform == sent[1] && at_app == sent[0], "round {round}");
         }
+    }
+
+    const CLOSE: [u8; 4] = [0x88, 2, 3, 232];
+
+    /// What one side says before it is gone, and the other, which is still read, after that: the code that counts.
+    async fn code(first: (bool, Vec<u8>), then: Vec<u8>) -> u16 {
+        let (mut platform, ours) = duplex(100_000);
+        let (theirs, mut app) = duplex(100_000);
+        let (by_platform, said) = first;
+        let (one, other) = if by_platform { (&mut platform, &mut app) } else { (&mut app, &mut platform) };
+        let replaced = CancellationToken::new();
+        let relaying = relay(ours, theirs, (text_frame("{}"), Vec::new()), &replaced, |_, _, _| {});
+        let sides = async {
+            one.write_all(&said).await.unwrap();
+            one.shutdown().await.unwrap();
+            let mut got = Vec::new();
+            other.read_to_end(&mut got).await.unwrap();
+            other.write_all(&then).await.unwrap();
+            other.shutdown().await.unwrap();
+            let mut passed = Vec::new();
+            one.read_to_end(&mut passed).await.unwrap();
+            assert!(passed.ends_with(&then), "the last words pass: {passed:?}");
+        };
+        let ((relayed, _), ()) = tokio::join!(relaying, sides);
+        relayed.code
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_is_a_cut_whatever_the_other_side_answers() {
+        for by_platform in [true, false] {
+            assert_eq!(code((by_platform, Vec::new()), CLOSE.to_vec()).await, BROKEN, "{by_platform}");
+            assert_eq!(code((by_platform, CLOSE.to_vec()), Vec::new()).await, 1000, "{by_platform}");
+            assert_eq!(code((by_platform, CLOSE.to_vec()), vec![0x88, 2, 3, 233]).await, 1000, "{by_platform}");
+        }
+        // An app that ended the session, and hung up without another word.
+        assert_eq!(code((false, text_frame(r#"{"type":"end"}"#)), CLOSE.to_vec()).await, 1000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_connection_replaces_is_over_at_once() {
+        let (_platform, ours) = duplex(1000);
+        let (theirs, _app) = duplex(1000);
+        let replaced = CancellationToken::new();
+        replaced.cancel();
+        let relaying = relay(ours, theirs, (text_frame("{}"), Vec::new()), &replaced, |_, _, _| {});
+        assert_eq!(timeout(LINGER, relaying).await.unwrap().0, Relayed { code: BROKEN, by_us: false });
     }
 }

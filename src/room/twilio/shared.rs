@@ -10,6 +10,8 @@ use super::wire::Passed;
 
 /// So much is read at a time.
 pub(super) const CHUNK: usize = 16 * 1024;
+/// The code of a connection that broke without a close frame (RFC 6455 section 7.1.5).
+pub const BROKEN: u16 = 1006;
 
 /// What both know.
 pub(super) struct Shared {
@@ -18,6 +20,8 @@ pub(super) struct Shared {
     pub(super) code: AtomicU16,
     /// We ended the session.
     pub(super) by_us: AtomicBool,
+    /// The app ended the session.
+    pub(super) by_app: AtomicBool,
     /// The caller broke in: what the agent was saying is over.
     pub(super) silenced: Notify,
     /// A side said that it hangs up.
@@ -26,8 +30,8 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(spout: Spout) -> Self {
-        let (code, by_us) = (AtomicU16::new(0), AtomicBool::new(false));
-        Self { spout, code, by_us, silenced: Notify::new(), closing: Notify::new() }
+        let (code, by_us, by_app) = (AtomicU16::new(0), AtomicBool::new(false), AtomicBool::new(false));
+        Self { spout, code, by_us, by_app, silenced: Notify::new(), closing: Notify::new() }
     }
 
     /// A frame passed. Nothing that is made of it may harm what passes.
@@ -36,12 +40,23 @@ impl Shared {
             Passed::Text(text) => self.spout.tell(whose(text)),
             Passed::Unread => self.spout.tell(Tapped::Unread),
             Passed::Close(code) => {
-                let code = code.unwrap_or(1005);
-                let _ = self.code.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+                self.closed(code.unwrap_or(1005));
                 self.closing.notify_one();
             }
             Passed::Frame => {}
         }
+    }
+
+    /// A side is gone. Where nobody has said goodbye nor ended the session by then, that is a cut, whatever the other side answers.
+    pub(super) fn gone(&self) {
+        if !self.by_app.load(Ordering::Relaxed) {
+            self.closed(BROKEN);
+        }
+    }
+
+    /// The first code counts.
+    fn closed(&self, code: u16) {
+        let _ = self.code.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Whether the caller broke in.

@@ -1,4 +1,10 @@
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
 use super::*;
+use crate::room::error::RoomEvent;
+use crate::room::{RoomHandle, Target, open};
+use crate::tls::Authorities;
 
 fn twilio() -> Twilio {
     Twilio::new(Platform::Twilio, Handoff::default())
@@ -103,6 +109,70 @@ fn what_is_said_again_after_a_cut_counts_once() {
     setup(&mut twilio);
     assert!(prompt(&mut twilio, "First.").is_empty(), "it is not yet known");
     assert_eq!(said(&app(&mut twilio, "Yes?", true)), [("caller", "First."), ("agent", "Yes?")]);
+}
+
+#[test]
+fn what_is_held_after_a_cut_is_told_at_the_next_one_and_at_the_end() {
+    let mut twilio = twilio();
+    setup(&mut twilio);
+    for text in ["First.", "Second."] {
+        prompt(&mut twilio, text);
+    }
+    setup(&mut twilio);
+    assert!(prompt(&mut twilio, "First.").is_empty());
+    assert_eq!(said(&setup(&mut twilio)), [("caller", "First.")]);
+    assert!(prompt(&mut twilio, "Second.").is_empty());
+    let [Heard::Message { message: Some(RoomMessage::Transcript(last)), .. }, _] = &twilio.ended()[..] else {
+        panic!()
+    };
+    assert_eq!(last.text, "Second.");
+}
+
+/// A connection of a call, with its setup.
+async fn connected(taps: &mpsc::Sender<tap::Tap>) -> tap::Spout {
+    let (tap, spout, _) = tap::tap();
+    taps.send(tap).await.unwrap();
+    spout.tell(Tapped::Platform(json!({"type": "setup", "sessionId": "VX1", "callSid": "CA1"}).to_string()));
+    spout
+}
+
+/// What the call hears next, of all that tells of it.
+async fn next(room: &mut RoomHandle) -> RoomMessage {
+    loop {
+        match room.next().await {
+            RoomEvent::Message(message) => return message,
+            RoomEvent::Lost { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_cut_is_waited_for_and_then_over() {
+    let (taps, connections) = mpsc::channel(4);
+    let mut room = open(Target::tapped(twilio(), connections, "CA1"), &Authorities::default());
+    let spout = connected(&taps).await;
+    assert!(matches!(next(&mut room).await, RoomMessage::Welcome(welcome) if !welcome.resumed));
+    spout.close(BROKEN).await;
+    // Nobody knows how long a platform is away.
+    sleep(Duration::from_secs(100)).await;
+    let spout = connected(&taps).await;
+    assert!(matches!(next(&mut room).await, RoomMessage::Welcome(welcome) if welcome.resumed));
+    let cut = Instant::now();
+    spout.close(BROKEN).await;
+    assert!(matches!(next(&mut room).await, RoomMessage::SessionEnded { .. }));
+    assert!((Duration::from_secs(120)..Duration::from_secs(122)).contains(&cut.elapsed()), "{:?}", cut.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_cut_is_over_when_nobody_waits_for_it_any_more() {
+    let (taps, connections) = mpsc::channel(4);
+    let mut room = open(Target::tapped(twilio(), connections, "CA1"), &Authorities::default());
+    connected(&taps).await.close(BROKEN).await;
+    drop(taps);
+    assert!(matches!(next(&mut room).await, RoomMessage::Welcome(_)));
+    let ended = timeout(Duration::from_secs(5), next(&mut room)).await.unwrap();
+    assert!(matches!(ended, RoomMessage::SessionEnded { .. }), "{ended:?}");
 }
 
 fn write(twilio: &mut Twilio, id: &str, command: CommandKind) -> Vec<Written> {

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
+use super::tuned;
 use crate::tls::Authorities;
 
 /// From TCP to the end of the TLS handshake.
@@ -71,8 +72,7 @@ impl App {
     pub(super) async fn dial(&self) -> io::Result<Line> {
         let dialling = async {
             let stream = TcpStream::connect(format!("{}:{}", self.host, self.port)).await?;
-            // Frames are small and urgent.
-            stream.set_nodelay(true)?;
+            tuned(&stream)?;
             Ok(match &self.tls {
                 None => Line::Plain(stream),
                 Some((connector, name)) => Line::Tls(Box::new(connector.connect(name.clone(), stream).await?)),

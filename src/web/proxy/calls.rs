@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::call::report::Report;
@@ -15,7 +16,7 @@ use crate::room::Target;
 use crate::room::twilio::frames::Setup;
 use crate::room::twilio::relay::BROKEN;
 use crate::room::twilio::tap::{Spout, Tap, Tapped};
-use crate::room::twilio::{Handoff, Platform, Twilio, Why, is_final};
+use crate::room::twilio::{Handoff, Platform, Twilio, Why, has_failed, is_final};
 use crate::runtime::{Attachment, Call, Host};
 use crate::sentiment::Rater;
 
@@ -41,22 +42,42 @@ struct Entry {
     /// That of the newest connection.
     spout: Spout,
     /// What the newest connection waits for.
-    outcome: Arc<Notify>,
+    waits: Arc<Waits>,
     /// Which of those that had this id.
     number: u64,
+}
+
+/// What a connection waits for.
+#[derive(Default)]
+struct Waits {
+    /// The call has another connection.
+    replaced: CancellationToken,
+    /// A transfer came off, or the caller is gone.
+    settled: Notify,
+    /// A transfer did not come off.
+    failed: Notify,
 }
 
 /// A connection of a call, whose transfer may be under way.
 pub(super) struct Connection {
     id: String,
-    outcome: Arc<Notify>,
+    waits: Arc<Waits>,
 }
 
 impl Connection {
-    /// Until the outcome has come, or the call with another connection.
-    pub(super) async fn for_outcome(&self, limit: Duration) {
-        if timeout(limit, self.outcome.notified()).await.is_err() {
-            tracing::info!("the outcome of a transfer did not come");
+    /// Until the call is over, or has another connection: a caller whose human was not to be had may well come back, but to nobody
+    /// who takes no calls any more, as after `stop`.
+    pub(super) async fn for_outcome(&self, limit: Duration, stop: &CancellationToken) {
+        let Waits { replaced, settled, failed } = &*self.waits;
+        let over = async {
+            tokio::select! {
+                () = replaced.cancelled() => {}
+                () = settled.notified() => {}
+                () = async { failed.notified().await; stop.cancelled().await } => {}
+            }
+        };
+        if timeout(limit, over).await.is_err() {
+            tracing::info!("a transfer had no outcome, or its caller did not come back after it");
         }
     }
 }
@@ -115,26 +136,29 @@ impl Calls {
         (self.tell)(&Call { room, session: None }, &Report::Warning { detail });
     }
 
-    /// A connection's first message says which call it is. None where nobody hears it.
-    pub(super) fn begin(&self, first: &str, tap: Tap, spout: Spout) -> Option<Connection> {
+    /// A connection's first message says which call it is. None where nobody hears it. `replaced` is cancelled when the call has
+    /// another connection: the platform has given this one up then, though it may never say so.
+    pub(super) fn begin(&self, first: &str, tap: Tap, spout: Spout, replaced: CancellationToken) -> Option<Connection> {
         let setup = Setup::read(first);
         let Some((setup, id)) = setup.and_then(|setup| setup.call_id().map(str::to_owned).map(|id| (setup, id))) else {
             self.warn("a call passes unheard: its first message is no setup, or names no call".to_owned());
             return None;
         };
+        let waits = Arc::new(Waits { replaced, ..Waits::default() });
         let mut known = lock(&self.known);
         let tap = match known.entries.get_mut(&id) {
-            Some(entry) => match entry.taps.try_send(tap) {
-                Ok(()) => {
-                    // The connection before waits no longer; what comes of a transfer is told to this one.
-                    entry.outcome.notify_one();
-                    entry.spout = spout;
-                    entry.outcome = Arc::default();
-                    return Some(Connection { id, outcome: Arc::clone(&entry.outcome) });
+            Some(entry) => {
+                entry.waits.replaced.cancel();
+                match entry.taps.try_send(tap) {
+                    Ok(()) => {
+                        // What comes of a transfer is told to this one.
+                        (entry.spout, entry.waits) = (spout, Arc::clone(&waits));
+                        return Some(Connection { id, waits });
+                    }
+                    // Whoever heard it is gone.
+                    Err(mpsc::error::TrySendError::Full(tap) | mpsc::error::TrySendError::Closed(tap)) => tap,
                 }
-                // Whoever heard it is gone.
-                Err(mpsc::error::TrySendError::Full(tap) | mpsc::error::TrySendError::Closed(tap)) => tap,
-            },
+            }
             None => tap,
         };
         let (means, odd) = (self.begin)(&setup);
@@ -144,17 +168,17 @@ impl Calls {
         let (taps, connections) = mpsc::channel(4);
         taps.try_send(tap).ok()?;
         known.numbers += 1;
-        let (number, outcome) = (known.numbers, Arc::new(Notify::new()));
+        let number = known.numbers;
         self.attach(id.clone(), number, means?, connections);
-        known.entries.insert(id.clone(), Entry { taps, spout, outcome: Arc::clone(&outcome), number });
-        Some(Connection { id, outcome })
+        known.entries.insert(id.clone(), Entry { taps, spout, waits: Arc::clone(&waits), number });
+        Some(Connection { id, waits })
     }
 
     /// A connection is over, with this close code: that which its link is to be told. A call that goes on over another connection
     /// goes on for the link as well; one that is over is known no longer, so that whoever comes with its id is heard anew.
     pub(super) fn leave(&self, connection: &Connection, code: u16) -> u16 {
         let mut known = lock(&self.known);
-        let newest = known.entries.get(&connection.id).map(|entry| Arc::ptr_eq(&entry.outcome, &connection.outcome));
+        let newest = known.entries.get(&connection.id).map(|entry| Arc::ptr_eq(&entry.waits, &connection.waits));
         match newest {
             Some(true) if code != BROKEN => {
                 known.entries.remove(&connection.id);
@@ -193,9 +217,10 @@ impl Calls {
         });
     }
 
-    /// Until whoever hears the calls has heard what passed.
+    /// Until whoever hears the calls has heard what passed. No connection comes any more, so that no call comes back.
     pub(super) async fn all_heard(&self, limit: Duration) {
         self.heard.close();
+        lock(&self.known).entries.clear();
         if timeout(limit, self.heard.wait()).await.is_err() {
             tracing::warn!("calls that are over were not heard to their end");
         }
@@ -205,11 +230,16 @@ impl Calls {
     pub(super) fn tell(&self, call: &str, tapped: Tapped) -> bool {
         let known = lock(&self.known);
         let Some(entry) = known.entries.get(call) else { return false };
-        let is_outcome = matches!(&tapped, Tapped::Dialled(status) if is_final(status));
+        let Waits { settled, failed, .. } = &*entry.waits;
+        let told = match &tapped {
+            Tapped::Dialled(status) if has_failed(status) => Some(failed),
+            Tapped::Dialled(status) if is_final(status) => Some(settled),
+            _ => None,
+        };
         // Before the connection that waits for it closes, and the tap with it.
         entry.spout.tell(tapped);
-        if is_outcome {
-            entry.outcome.notify_one();
+        if let Some(told) = told {
+            told.notify_one();
         }
         true
     }

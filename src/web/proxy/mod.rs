@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -34,12 +35,16 @@ pub const OUTCOME: &str = "/sentiment-sidecar/outcome";
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// The largest form.
 const MAX_FORM: usize = 64 * 1024;
-/// How long the outcome of a transfer is waited for.
+/// How long the outcome of a transfer is waited for, and, where it did not come off, the call with another connection.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(300);
 /// How long what passed may take to be heard, once all calls are over.
 const HEARD_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait before the next connection is accepted when there was no place for one.
 const NO_PLACE: Duration = Duration::from_millis(100);
+/// A connection that is silent for so long is asked whether it is there, again so long after that, and so often in vain.
+const ASK_AFTER: Duration = Duration::from_secs(30);
+const ASK_EVERY: Duration = Duration::from_secs(10);
+const ASK_TIMES: u32 = 3;
 const SCHEMES: [&str; 2] = ["wss", "ws"];
 const FORM_SCHEMES: [&str; 2] = ["https", "http"];
 
@@ -92,8 +97,7 @@ pub async fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: CancellationT
 
 impl Proxy {
     async fn connection(&self, mut platform: TcpStream, from: SocketAddr, stop: &CancellationToken) {
-        // Frames are small and urgent.
-        let _ = platform.set_nodelay(true);
+        let _ = tuned(&platform);
         let read = timeout(HEAD_LIMIT, Head::read(&mut platform)).await;
         let answer = match read.unwrap_or(Err(BadHead::Short)) {
             Err(error) => {
@@ -105,7 +109,7 @@ impl Proxy {
                 Err(status) => status,
             },
             Ok((head, _)) if head.is_upgrade() && stop.is_cancelled() => "503 Service Unavailable",
-            Ok((head, early)) if head.is_upgrade() => match self.call(&head, early, &mut platform).await {
+            Ok((head, early)) if head.is_upgrade() => match self.call(&head, early, &mut platform, stop).await {
                 Ok(()) => return,
                 Err(status) => status,
             },
@@ -115,7 +119,13 @@ impl Proxy {
     }
 
     /// Carries a call, once it may pass and the app has taken it.
-    async fn call(&self, head: &Head, early: Vec<u8>, platform: &mut TcpStream) -> Result<(), &'static str> {
+    async fn call(
+        &self,
+        head: &Head,
+        early: Vec<u8>,
+        platform: &mut TcpStream,
+        stop: &CancellationToken,
+    ) -> Result<(), &'static str> {
         let path = self.door.opens(head, &[], SCHEMES).map_err(|why| {
             tracing::warn!(%why, "somebody who dialled was not let in");
             "403 Forbidden"
@@ -132,15 +142,16 @@ impl Proxy {
         if answer.line[1] != "101" {
             // What stands in the body is for the app's own log. Nothing more may come this way: it was not signed.
             let [_, status, reason] = &answer.line;
+            self.calls.warn(format!("the app refused a call with HTTP {status}, and it has no agent"));
             let _ = say(platform, &format!("{status} {reason}")).await;
             return Ok(());
         }
         if platform.write_all(&answer.raw).await.is_err() {
             return Ok(());
         }
-        let mut heard = None;
-        let begun = |first: &str, tap, spout| heard = self.calls.begin(first, tap, spout);
-        let (relayed, spout) = relay(&mut *platform, app, (early, said), begun).await;
+        let (mut heard, replaced) = (None, CancellationToken::new());
+        let begun = |first: &str, tap, spout| heard = self.calls.begin(first, tap, spout, replaced.clone());
+        let (relayed, spout) = relay(&mut *platform, app, (early, said), &replaced, begun).await;
         let Some(connection) = heard else {
             spout.close(relayed.code).await;
             return Ok(());
@@ -149,7 +160,7 @@ impl Proxy {
         if relayed.by_us {
             // The platform need not wait for its own call to the human.
             let _ = platform.shutdown().await;
-            connection.for_outcome(OUTCOME_LIMIT).await;
+            connection.for_outcome(OUTCOME_LIMIT, stop).await;
             code = NORMAL;
         }
         spout.close(self.calls.leave(&connection, code)).await;
@@ -204,9 +215,40 @@ fn is_outcome(head: &Head) -> bool {
     method == "POST" && path.split('?').next().is_some_and(|path| path.ends_with(OUTCOME))
 }
 
+/// Frames are small and urgent. A side that is gone without a word, as its network is, is found out within a minute.
+fn tuned(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new().with_time(ASK_AFTER).with_interval(ASK_EVERY).with_retries(ASK_TIMES);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
+}
+
 /// An answer without a body, and the end of the connection.
 async fn say(platform: &mut TcpStream, status: &str) -> io::Result<()> {
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     platform.write_all(answer.as_bytes()).await?;
     platform.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use super::app::Line;
+    use super::*;
+    use crate::tls::Authorities;
+
+    #[tokio::test]
+    async fn both_sides_are_asked_whether_they_are_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let app =
+            App::at(&format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap(), &Authorities::default());
+        let (dialled, accepted) = tokio::join!(app.as_ref().unwrap().dial(), listener.accept());
+        let (Line::Plain(to_app), (from_platform, _)) = (dialled.unwrap(), accepted.unwrap()) else { panic!("no TLS") };
+        tuned(&from_platform).unwrap();
+        for stream in [&to_app, &from_platform] {
+            let socket = SockRef::from(stream);
+            assert!(stream.nodelay().unwrap() && socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), ASK_AFTER);
+        }
+    }
 }
