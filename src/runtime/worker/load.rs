@@ -109,8 +109,9 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_kernel_says_of_the_machine_what_proc_says() {
-        assert_eq!(machine(), labelled(&read("/proc/meminfo").unwrap(), "MemTotal:"));
+    fn the_kernel_says_of_the_machine_what_proc_says_or_more() {
+        // A container's /proc may be a view of its own.
+        assert!(machine() >= labelled(&read("/proc/meminfo").unwrap(), "MemTotal:"));
     }
 
     #[cfg(target_os = "linux")]

@@ -31,7 +31,7 @@ pub enum Prepared {
     Call {
         /// What it is made of.
         attachment: Box<Attachment>,
-        /// Why the settings that its metadata asks for are not used: the process's own are.
+        /// Why the settings or the rater that its metadata asks for are not used: the process's own are.
         problem: Option<String>,
     },
     /// Nothing is to be done, as the settings say.
