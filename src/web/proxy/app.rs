@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
-use super::tuned;
+use super::tcp::tuned;
 use crate::tls::Authorities;
 
 /// From TCP to the end of the TLS handshake.

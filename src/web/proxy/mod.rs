@@ -1,19 +1,19 @@
 //! Between a platform that dials and its app ([`serve`]): who dials is checked, the app is dialled for it, and what passes is heard
 //! on the way. Whatever becomes of the hearing, the call goes on.
 //!
-//! `head` reads HTTP's heads, `door` says who may pass, `app` dials, `calls` knows which calls there are.
+//! `head` reads HTTP's heads, `door` says who may pass, `app` dials, `calls` knows which calls there are, `tcp` tunes sockets.
 
 mod app;
 mod calls;
 mod door;
 mod head;
+mod tcp;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -25,6 +25,7 @@ pub use self::app::{App, BadApp};
 pub use self::calls::{Begin, Calls, Means};
 pub use self::door::Door;
 use self::head::{BadHead, Head};
+use self::tcp::tuned;
 use crate::room::error::close_code::NORMAL;
 use crate::room::twilio::relay::relay;
 use crate::room::twilio::tap::Tapped;
@@ -41,10 +42,6 @@ const OUTCOME_LIMIT: Duration = Duration::from_secs(300);
 const HEARD_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait before the next connection is accepted when there was no place for one.
 const NO_PLACE: Duration = Duration::from_millis(100);
-/// A connection that is silent for so long is asked whether it is there, again so long after that, and so often in vain.
-const ASK_AFTER: Duration = Duration::from_secs(30);
-const ASK_EVERY: Duration = Duration::from_secs(10);
-const ASK_TIMES: u32 = 3;
 const SCHEMES: [&str; 2] = ["wss", "ws"];
 const FORM_SCHEMES: [&str; 2] = ["https", "http"];
 
@@ -215,13 +212,6 @@ fn is_outcome(head: &Head) -> bool {
     method == "POST" && path.split('?').next().is_some_and(|path| path.ends_with(OUTCOME))
 }
 
-/// Frames are small and urgent. A side that is gone without a word, as its network is, is found out within a minute.
-fn tuned(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let probes = TcpKeepalive::new().with_time(ASK_AFTER).with_interval(ASK_EVERY).with_retries(ASK_TIMES);
-    SockRef::from(stream).set_tcp_keepalive(&probes)
-}
-
 /// An answer without a body, and the end of the connection.
 async fn say(platform: &mut TcpStream, status: &str) -> io::Result<()> {
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -233,7 +223,10 @@ async fn say(platform: &mut TcpStream, status: &str) -> io::Result<()> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+    use socket2::SockRef;
+
     use super::app::Line;
+    use super::tcp::ASK_AFTER;
     use super::*;
     use crate::tls::Authorities;
 
