@@ -6,7 +6,7 @@
 //! | streak | consecutive turns below `sentimentThreshold` | at `sentimentWindowTurns` of them |
 //! | sustained | a running mean of the ratings, from 5 | below `sentimentSustainedLevel`, never at the first turn |
 //! | `human_request` | turns that ask for a human | at `sentimentHumanRequests` of them |
-//! | trajectory | consecutive signals of frustration, valence and trend | at `sentimentTrajectorySignals` of them, a critical one at once |
+//! | trajectory | consecutive signals of frustration, valence and trend | at `sentimentTrajectorySignals`, or a critical one |
 //! | tool | nothing | where the agent's score is below `sentimentThreshold` |
 
 use super::trend::Trend;

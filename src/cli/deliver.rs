@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::alerts::open;
 use super::exit::{Exit, Failure};
 use super::health::HealthArgs;
+use super::opened::open;
 use super::raters::authorities;
 use super::secrets;
 use super::settings_args::SourceArgs;

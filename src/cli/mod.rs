@@ -19,6 +19,7 @@ pub mod health;
 pub mod import_args;
 mod live;
 pub mod manual;
+mod opened;
 mod progress;
 pub mod proxy;
 pub mod rate;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::ago;
-use super::alerts::{NoStore, open};
 use super::exit::{Exit, Failure};
+use super::opened::{NoStore, open};
 use crate::clock::unix_ms;
 use crate::store::StoreUrl;
 use crate::store::review::Forgotten;

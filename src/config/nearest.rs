@@ -43,7 +43,7 @@ pub(super) fn advice(key: &str, say: fn(&Row) -> String) -> String {
 }
 
 /// A name less like than this to the nearest key means none.
-const LIKE: f64 = 0.4;
+const LIKE: f64 = 0.5;
 
 const SECRET_WORDS: &[(&str, &str)] = &[
     ("webhooksecret", "SIDECAR_WEBHOOK_SECRET"),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use super::hidden::ASKED_FOR;
 use super::text::{Token, Words};
 
 /// Words of bare agreement, refusal, courtesy and waiting.
@@ -153,42 +154,6 @@ const REFUSALS: [&str; 24] = [
     "pardon",
     "enough",
     "honestly",
-];
-
-/// Words by which an agent asks for a datum.
-pub(super) const ASKED_FOR: [&str; 32] = [
-    "number",
-    "name",
-    "reference",
-    "code",
-    "address",
-    "postcode",
-    "zip",
-    "email",
-    "birth",
-    "date",
-    "id",
-    "digits",
-    "spell",
-    "spelling",
-    "pin",
-    "password",
-    "registration",
-    "reg",
-    "account",
-    "serial",
-    "model",
-    "policy",
-    "confirm",
-    "which",
-    "year",
-    "month",
-    "day",
-    "surname",
-    "invoice",
-    "initials",
-    "amount",
-    "plate",
 ];
 
 /// A data answer is short; longer turns tell something.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::filler::ASKED_FOR;
+use super::list::List;
 use super::mask::{EXPLETIVE, is_mask};
 
 /// Who says a text with masks, and after what.
@@ -24,15 +24,41 @@ impl Told {
     }
 }
 
-/// Words with spaces between them.
-struct List(&'static str);
-
-impl List {
-    fn has(&self, word: &str) -> bool {
-        self.0.split_ascii_whitespace().any(|listed| listed == word)
-    }
-}
-
+/// Words by which an agent asks for a datum.
+pub(super) const ASKED_FOR: [&str; 32] = [
+    "number",
+    "name",
+    "reference",
+    "code",
+    "address",
+    "postcode",
+    "zip",
+    "email",
+    "birth",
+    "date",
+    "id",
+    "digits",
+    "spell",
+    "spelling",
+    "pin",
+    "password",
+    "registration",
+    "reg",
+    "account",
+    "serial",
+    "model",
+    "policy",
+    "confirm",
+    "which",
+    "year",
+    "month",
+    "day",
+    "surname",
+    "invoice",
+    "initials",
+    "amount",
+    "plate",
+];
 /// Beside [`ASKED_FOR`], words by which an agent asks for a datum.
 const ALSO_ASKED_FOR: List = List("who whom speaking called social security phone mobile card live birthday passcode");
 /// An agent asks with one of these, or with a question mark, or in a few words ("and your pin").

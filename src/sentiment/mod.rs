@@ -18,6 +18,7 @@ mod hidden;
 pub mod lexical;
 mod lexicon;
 pub(crate) mod likeness;
+mod list;
 pub mod llm;
 mod mask;
 pub(crate) mod masked;

@@ -199,7 +199,7 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     let (_, nothing, code) = said(program, &["alerts", "resend", id], secrets).await;
     assert!(nothing.contains("there is nothing to send") && code == Some(2), "{nothing}");
     let (_, missing, code) = said(program, &["alerts", "resend", id, "--again"], &[]).await;
-    assert!(missing.contains("SIDECAR_WEBHOOK_SECRET is not set") && code == Some(6), "{missing}");
+    assert!(missing.contains("SIDECAR_SLACK_URL") && code == Some(6), "{missing}");
     let (again, _, code) = said(program, &["alerts", "resend", id, "--again"], secrets).await;
     assert_eq!((again.matches("delivered (202)").count(), code), (6, Some(0)), "{again}");
     assert_eq!(places.got("slack", 2).await.len(), 2);

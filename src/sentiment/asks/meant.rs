@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use super::{List, TITLES};
+use crate::sentiment::list::List;
 use crate::sentiment::text::Words;
 
+/// Titles that nobody says alone but to ask for one.
+pub(super) const TITLES: List = List("operator representative supervisor advisor adviser agent human");
 /// What goes before and makes it another's request, a report, or none.
 const TAKEN_BACK: List = List("dont not didnt never doesnt wouldnt without nor hadnt wasnt no");
 /// Words through which a "not" reaches a request: "i don't really need to", "not sure if i want".

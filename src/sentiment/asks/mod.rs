@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use self::meant::is_meant;
+use self::meant::{TITLES, is_meant};
+use super::list::List;
 use super::pattern::Pattern;
 use super::text::Words;
 
@@ -45,15 +46,6 @@ macro_rules! whole {
         "now|please|immediately|straight|right|asap|already|again|or|and|because|before|then|instead|i|ive|im|id|ill|if|you|\
          youre|youve|dont|are|we|weve|thanks|thank|god|jesus|so|just"
     };
-}
-
-/// Words with spaces between them.
-struct List(&'static str);
-
-impl List {
-    fn has(&self, word: &str) -> bool {
-        self.0.split_ascii_whitespace().any(|listed| listed == word)
-    }
 }
 
 /// Sentences that ask for a human.
@@ -174,8 +166,6 @@ const PIECE: usize = 5;
 /// Words by which an agent asks what or who someone is.
 const WHO: List = List("who whos whose title occupation job profession role relationship capacity");
 
-/// Titles that nobody says alone but to ask for one.
-const TITLES: List = List("operator representative supervisor advisor adviser agent human");
 /// Before a title that ends a turn, these make it part of a sentence.
 const LEADING: List = List(
     "a an the my your his her their our this that another same other different last first by from to of with \
