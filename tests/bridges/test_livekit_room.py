@@ -61,7 +61,8 @@ async def test_who_joins_late_asks_for_what_was_said(tmp_path: Path) -> None:
             await call.caller(angry)
         sidecar = await livekit.attach(at, "room_1", webhook.settings())
         first = await sidecar.event("escalation")
-        assert sidecar.turns() == call.items()
+        # The last ones may be told before those that were said before: each is told again where it belongs.
+        assert dict(sidecar.turns()) == dict(call.items())
         await sidecar.kill()
         again = await livekit.attach(at, "room_1", webhook.settings())
         second = await again.event("escalation")

@@ -325,7 +325,7 @@ impl Livekit {
             Some(Told::Turn(message)) => self.turn(identity, &message, out),
             Some(Told::History(messages)) => {
                 self.missed = false;
-                for message in messages {
+                for message in self.turns.apart(messages) {
                     self.turn(identity, &message, out);
                 }
             }

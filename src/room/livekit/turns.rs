@@ -221,6 +221,23 @@ impl Turns {
         }))
     }
 
+    /// What was said before we came, in the order in which it can be told. Where a turn of it was told already, the agent's come
+    /// first: else two of the caller's would be next to each other, like one that was cut, before the agent's between them is
+    /// there. Their times say where they belong; where any lacks one, the order says it.
+    pub(super) fn apart(&self, mut history: Vec<ChatMessage>) -> Vec<ChatMessage> {
+        let is_timed =
+            |message: &ChatMessage| message.metrics.is_some_and(|metrics| metrics.started_speaking_at.is_some());
+        let mut said = history.iter().filter(|one| Self::is_said(one));
+        if said.clone().any(|one| self.told.contains(&one.id)) && said.all(is_timed) {
+            history.sort_by_key(|message| message.role() == ChatRole::User);
+        }
+        history
+    }
+
+    fn is_said(message: &ChatMessage) -> bool {
+        matches!(message.role(), ChatRole::User | ChatRole::Assistant) && !text(message).trim().is_empty()
+    }
+
     /// The segments that a turn consists of, in their order.
     fn claim(&mut self, who: &str, words: &str) -> Vec<String> {
         let (mut claimed, mut rest) = (Vec::new(), words);
@@ -411,6 +428,31 @@ mod tests {
         assert!(turn(&mut turns, &message("item_2", ChatRole::User, "No.")).is_some(), "said twice");
         assert!(turn(&mut turns, &message("item_3", ChatRole::User, " ")).is_none());
         assert!(turn(&mut turns, &message("item_4", ChatRole::System, "Be kind.")).is_none());
+    }
+
+    #[test]
+    fn what_stands_between_a_turn_that_was_told_and_one_of_before_comes_first() {
+        let mut turns = Turns::default();
+        let at = |id: &str, role, second: Option<i64>| {
+            let started_speaking_at = second.map(|seconds| Timestamp { seconds, nanos: 0 });
+            let metrics = Some(MetricsReport { started_speaking_at, stopped_speaking_at: None });
+            ChatMessage { metrics, ..message(id, role, "Yes?") }
+        };
+        let history = |first: Option<i64>| {
+            vec![
+                message("item_0", ChatRole::System, "Be kind."),
+                at("item_1", ChatRole::User, first),
+                at("item_2", ChatRole::Assistant, Some(2)),
+                at("item_3", ChatRole::User, Some(3)),
+            ]
+        };
+        let ids = |turns: &Turns, first| {
+            turns.apart(history(first)).iter().map(|one| one.id[5..].parse().unwrap()).collect::<Vec<u8>>()
+        };
+        assert_eq!(ids(&turns, Some(1)), [0, 1, 2, 3], "all of it is new");
+        turn(&mut turns, &at("item_3", ChatRole::User, Some(3))).unwrap();
+        assert_eq!(ids(&turns, Some(1)), [0, 2, 1, 3]);
+        assert_eq!(ids(&turns, None), [0, 1, 2, 3], "without times the order says all");
     }
 
     #[test]
