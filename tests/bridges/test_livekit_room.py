@@ -56,9 +56,19 @@ async def test_turns_of_a_session_come_once_with_their_ids_and_escalate(tmp_path
 
 @in_loop
 async def test_who_joins_late_asks_for_what_was_said(tmp_path: Path) -> None:
-    async with place(tmp_path) as (livekit, at), hook() as webhook, going_on(RoomCall(livekit, "room_1")) as call:
+    async with (
+        place(tmp_path) as (livekit, at),
+        desk() as elsewhere,
+        hook() as webhook,
+        going_on(RoomCall(livekit, "room_1")) as call,
+    ):
+        # Somebody else hears it all first, so that nothing of it is still on its way when the late one comes.
+        early = await livekit.attach(elsewhere, "room_1", to_act("flag", sentimentWindowTurns=50))
+        await early.event("attached")
         for angry in ANGRY:
             await call.caller(angry)
+        await rated(early, len(ANGRY))
+        await early.kill()
         sidecar = await livekit.attach(at, "room_1", webhook.settings())
         first = await sidecar.event("escalation")
         # The last ones may be told before those that were said before: each is told again where it belongs.
