@@ -46,13 +46,8 @@ impl About {
             && decoded.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '.' | '(' | ')' | '/'));
         if is_number {
             let digits: String = decoded.chars().filter(char::is_ascii_digit).collect();
-            // What nearly everybody dials before a country code stands for the plus sign (ITU-T E.123).
-            let abroad = digits.strip_prefix("00").filter(|rest| rest.len() >= 7);
-            match abroad {
-                _ if decoded.trim_start().starts_with('+') => format!("+{digits}"),
-                Some(rest) => format!("+{rest}"),
-                None => digits,
-            }
+            let plus = if decoded.trim_start().starts_with('+') { "+" } else { "" };
+            format!("{plus}{digits}")
         } else {
             decoded.to_lowercase()
         }
@@ -82,9 +77,6 @@ mod tests {
             ("sip:+14155550123@sbc.example.com;user=phone", "+14155550123"),
             ("\"Dana\" <sip:%2B14155550123@x>;tag=7", "+14155550123"),
             ("0415 555 0123", "04155550123"),
-            ("00 1 415 555 0123", "+14155550123"),
-            ("4155550123", "4155550123"),
-            ("00100", "00100"),
             ("sip:Alice@example.com", "alice"),
             ("Anonymous", "anonymous"),
             ("", ""),

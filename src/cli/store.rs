@@ -45,8 +45,7 @@ enum What {
     },
     /// Erase all calls of a caller and their alerts, with all that belongs to them, from the file as well.
     Erase {
-        /// Erase those of this number, in any form that has its country code: +1 (415) 555-0123, tel:+14155550123,
-        /// 0014155550123.
+        /// Erase those of this number as the room gives it, however it is spaced: +1 (415) 555-0123, tel:+14155550123.
         #[arg(long, value_name = "NUMBER")]
         caller: String,
     },
@@ -79,8 +78,8 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
             let forgotten = store.erase(&caller).await?;
             if forgotten == Forgotten::default() {
                 anstream::eprintln!(
-                    "the store has no call of this number; where there should be one, write it as the room does, with + and its \
-                     country code"
+                    "the store has no call of this number; where there should be one, write it as the room does, mostly with + \
+                     and its country code"
                 );
             }
             Some(forgotten)
