@@ -162,9 +162,13 @@ impl TurnBook {
     /// Whether a turn tells words of which no piece came before: until now nobody could know that they are being said.
     #[must_use]
     pub fn is_news(&self, ended: &TurnEnded) -> bool {
-        ended.segment_ids.is_empty()
-            && self.find(&ended.turn_id).is_none()
-            && self.pools.get(&ended.participant_id).is_none_or(|pool| pool.segments.is_empty())
+        let who = &ended.participant_id;
+        let no_piece_came = if ended.segment_ids.is_empty() {
+            self.pools.get(who).is_none_or(|pool| pool.segments.is_empty())
+        } else {
+            ended.segment_ids.iter().all(|id| self.stretch_of(who, id).is_none())
+        };
+        no_piece_came && self.find(&ended.turn_id).is_none()
     }
 
     /// The room ended a turn, or revises one that it ended.
@@ -181,7 +185,7 @@ impl TurnBook {
             .unwrap_or_else(|| self.push_turn(Turn::new(who, Part::of_room(ended.turn_id.clone()))));
         self.claim(key, ended);
         if known.is_none() {
-            if self.turns[key.0].segments().next().is_none() {
+            if self.turns[key.0].segments().all(|id| self.stretch_of(who, id).is_none()) {
                 self.speaks(who);
                 self.turns[key.0].stretch = self.stretch;
             }

@@ -338,6 +338,44 @@ fn the_rooms_turn_adopts_one_that_was_closed_here() {
 }
 
 #[test]
+fn what_was_said_before_takes_nothing_of_what_is_being_said() {
+    let told = |id: &str, who: &str, segment: &str, start: u64, text: &str| {
+        json!({"type": "turn.ended", "turn_id": id, "participant_id": who, "segment_ids": [segment], "text": text,
+            "start_ms": start, "end_ms": start + 900})
+    };
+    let mut sim = Sim::new(flag());
+    let unfinished = json!({"type": "transcript", "segment_id": "s3", "rev": 1, "participant_id": "c", "text": "2 I"});
+    sim.room(unfinished);
+    sim.now += 50;
+    sim.room(told("a1", "a", "a1", 2_000, "8 sure"));
+    sim.room(told("a2", "a", "a2", 4_000, "8 of course"));
+    sim.room(told("u1", "c", "u1", 1_000, "2 help"));
+    sim.room(told("u2", "c", "u2", 3_000, "2 no"));
+    sim.room(told("u3", "c", "s3", 5_000, "2 I have had it"));
+    assert_eq!(sim.escalations(), [(3, Rule::Streak, Severity::Medium)]);
+    sim.pass(30_000);
+    sim.say("u4", "2 hello");
+    assert_eq!((sim.last_turn().turn, sim.last_turn().text.as_str()), (4, "2 hello"));
+    assert_eq!(
+        sim.call.book.order().iter().map(|key| sim.call.book.turn(*key).id.as_str()).collect::<Vec<_>>(),
+        ["u1", "a1", "u2", "a2", "u3", "u4"]
+    );
+}
+
+#[test]
+fn a_turn_whose_segments_never_came_stands_in_the_stretch_in_which_it_is_told() {
+    let told = |id: &str, start: u64| {
+        json!({"type": "turn.ended", "turn_id": id, "participant_id": "c", "segment_ids": [format!("s-{id}")],
+            "text": "2 no", "start_ms": start, "end_ms": start + 900})
+    };
+    let mut sim = Sim::new(flag());
+    sim.room(told("u1", 1_000));
+    sim.room(json!({"type": "turn.ended", "turn_id": "a1", "participant_id": "a", "text": "8 sure"}));
+    sim.room(told("u2", 2_000));
+    assert_eq!(sim.last_turn().turn, 2, "the agent spoke between them");
+}
+
+#[test]
 fn turns_order_by_index_not_by_arrival() {
     let mut sim = Sim::new(flag());
     for (index, text) in [(0, "2"), (1, "2"), (3, "2"), (2, "5")] {

@@ -235,7 +235,7 @@ fn the_welcome_says_who_calls_and_what_our_key_opens() {
 fn a_session_tells_turns_by_their_ids_and_its_streams_are_not_counted_besides() {
     let (mut call, _) = Call::begin(vec![phone(), agent()]);
     assert_eq!(call.asked().len(), 1);
-    assert_eq!(told(&call.history("agent-1", vec![user("item_1", "Hello.")])), ["item_1 sip-1: Hello. []"]);
+    assert_eq!(told(&call.history("agent-1", vec![user("item_1", "Hello.")])), [r#"item_1 sip-1: Hello. ["item_1"]"#]);
     assert!(call.said("PA_agent-1", "SG_2", "No.").is_empty());
     assert_eq!(told(&call.added("agent-1", user("item_2", "No."))), ["item_2 sip-1: No. []"]);
     let answer = message("item_3", ChatRole::Assistant, "I am sorry.");
@@ -341,7 +341,7 @@ fn another_agent_tells_what_was_said_when_the_first_one_is_gone() {
     assert_eq!(told(&call.see(&Seen::Participants(vec![gone(agent())]))), ["-agent-1 Agent"]);
     assert_eq!(call.asked()[asked..].iter().map(|(_, whom)| whom.as_str()).collect::<Vec<_>>(), ["agent-2"]);
     let heard = call.history("agent-2", vec![user("item_b", "I want a human.")]);
-    assert_eq!(told(&heard), ["item_b sip-1: I want a human. []"]);
+    assert_eq!(told(&heard), [r#"item_b sip-1: I want a human. ["item_b"]"#]);
 }
 
 #[test]
@@ -409,7 +409,7 @@ fn after_a_rejoin_the_session_goes_on_and_what_was_missed_is_asked_for() {
     assert!(welcome.resumed && welcome.session_id == first.session_id, "{welcome:?}");
     assert!(heard.is_empty(), "a caller who is on the way back has not left: {heard:?}");
     let heard = call.history("agent-1", vec![user("item_1", "Hello."), user("item_2", "Are you there?")]);
-    assert_eq!(told(&heard), ["item_2 sip-1: Are you there? []"]);
+    assert_eq!(told(&heard), [r#"item_2 sip-1: Are you there? ["item_2"]"#]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::act::{self, Desk, Flag, Transfer};
 use super::cast::{Cast, Change, Person, joined_at_ms};
 use super::proto::models::{DataPacket, DisconnectReason, Payload, StreamHeader};
-use super::proto::session::{ChatMessage, ChatRole, FunctionCall};
+use super::proto::session::{ChatRole, FunctionCall};
 use super::seen::{Act, Api, Joined, Seen};
 use super::session::{Sessions, Told};
 use super::streams::{SESSION, Sender, Stream, StreamError, Streams, TRANSCRIPTION};
@@ -322,12 +322,14 @@ impl Livekit {
             return;
         }
         match told {
-            Some(Told::Turn(message)) => self.turn(identity, &message, out),
+            Some(Told::Turn(message)) => {
+                let said = said(&self.cast, identity, message.role());
+                out.extend(self.turns.turn(said, &message).map(Out::Message));
+            }
             Some(Told::History(messages)) => {
                 self.missed = false;
-                for message in self.turns.apart(messages) {
-                    self.turn(identity, &message, out);
-                }
+                let told = self.turns.history(messages, |role| said(&self.cast, identity, role));
+                out.extend(told.into_iter().map(Out::Message));
             }
             Some(Told::State(activity)) => self.agent_is(activity, out),
             Some(Told::Tool(call)) => out.push(Out::Message(tool_call(call))),
@@ -336,14 +338,6 @@ impl Livekit {
         if self.sessions.asks_again(sid) {
             self.ask_history(identity, sid, out);
         }
-    }
-
-    fn turn(&mut self, agent: &str, message: &ChatMessage, out: &mut Vec<Out>) {
-        let said = match message.role() {
-            ChatRole::User => Said::ByCaller(self.cast.caller_identity().unwrap_or(CALLER)),
-            _ => Said::ByAgent(agent),
-        };
-        out.extend(self.turns.turn(said, message).map(Out::Message));
     }
 
     /// What is done about a message.
@@ -411,6 +405,14 @@ impl Livekit {
         let wired: Vec<String> =
             self.cast.agents().filter(|agent| agent.is_wired()).map(|agent| agent.identity().to_owned()).collect();
         wired.iter().map(|agent| self.desk.ask(agent, method, payload, None)).collect()
+    }
+}
+
+/// Who said what an agent tells of.
+fn said<'a>(cast: &'a Cast, agent: &'a str, role: ChatRole) -> Said<'a> {
+    match role {
+        ChatRole::User => Said::ByCaller(cast.caller_identity().unwrap_or(CALLER)),
+        _ => Said::ByAgent(agent),
     }
 }
 

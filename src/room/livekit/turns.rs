@@ -57,12 +57,21 @@ pub(super) enum Said<'a> {
     ByAgent(&'a str),
 }
 
-/// A final segment that was passed on, and that no turn has named.
+impl<'a> Said<'a> {
+    fn who(self) -> &'a str {
+        match self {
+            Self::ByCaller(who) | Self::ByAgent(who) => who,
+        }
+    }
+}
+
+/// A segment that was passed on, and that no turn has named.
 #[derive(Debug)]
 struct Loose {
     who: String,
     segment_id: String,
     words: String,
+    is_final: bool,
 }
 
 /// The conversation, as one agent tells it.
@@ -172,15 +181,13 @@ impl Turns {
         let rev = self.revisions.entry((who.clone(), segment_id.clone())).or_default();
         *rev += 1;
         let rev = *rev;
-        if is_final {
-            self.loose.retain(|loose| loose.who != who || loose.segment_id != segment_id);
-            let words = words(&text);
-            if !words.trim().is_empty() {
-                self.loose.push_back(Loose { who: who.clone(), segment_id: segment_id.clone(), words });
-            }
-            if self.loose.len() > MAX_LOOSE {
-                self.loose.pop_front();
-            }
+        self.loose.retain(|loose| loose.who != who || loose.segment_id != segment_id);
+        let words = words(&text);
+        if !words.trim().is_empty() {
+            self.loose.push_back(Loose { who: who.clone(), segment_id: segment_id.clone(), words, is_final });
+        }
+        if self.loose.len() > MAX_LOOSE {
+            self.loose.pop_front();
         }
         RoomMessage::Transcript(Transcript {
             seq: None,
@@ -199,56 +206,98 @@ impl Turns {
 
     /// A turn of a session, once. What was passed on of it before, by a lesser account, is named as its own.
     pub(super) fn turn(&mut self, said: Said<'_>, message: &ChatMessage) -> Option<RoomMessage> {
-        let (who, role) = match said {
-            Said::ByCaller(who) => (who, ChatRole::User),
-            Said::ByAgent(who) => (who, ChatRole::Assistant),
-        };
-        let text = text(message);
-        if message.role() != role || text.trim().is_empty() || !self.told.insert(message.id.clone()) {
+        if !self.is_new(message) {
             return None;
         }
+        let segment_ids = self.claim(said.who(), &words(&text(message)));
+        Some(self.tell(said, message, segment_ids))
+    }
+
+    /// What was said before we came, each turn once, in the order in which it can be told.
+    ///
+    /// A turn of which nothing was passed on names itself as its segment: naming none, it would take what is being said just
+    /// now. What a lesser account passed on and had not finished is part of the last turn: its end comes by this account.
+    pub(super) fn history<'a>(
+        &mut self,
+        history: Vec<ChatMessage>,
+        said: impl Fn(ChatRole) -> Said<'a>,
+    ) -> Vec<RoomMessage> {
+        let mut new = self.apart(history);
+        let mut ids = HashSet::new();
+        new.retain(|message| self.is_new(message) && ids.insert(message.id.clone()));
+        // What was passed on was said last.
+        let mut claimed: Vec<Vec<String>> = new
+            .iter()
+            .rev()
+            .map(|message| {
+                let who = said(message.role()).who();
+                let mut segment_ids = self.claim(who, &words(&text(message)));
+                segment_ids.extend(self.claim_unfinished(who));
+                if segment_ids.is_empty() {
+                    segment_ids.push(message.id.clone());
+                }
+                segment_ids
+            })
+            .collect();
+        claimed.reverse();
+        let told = new.iter().zip(claimed);
+        told.map(|(message, segment_ids)| self.tell(said(message.role()), message, segment_ids)).collect()
+    }
+
+    fn tell(&mut self, said: Said<'_>, message: &ChatMessage, segment_ids: Vec<String>) -> RoomMessage {
+        self.told.insert(message.id.clone());
         let metrics = message.metrics.unwrap_or_default();
-        Some(RoomMessage::TurnEnded(TurnEnded {
+        RoomMessage::TurnEnded(TurnEnded {
             seq: None,
             turn_id: message.id.clone(),
             index: None,
-            participant_id: who.to_owned(),
-            segment_ids: self.claim(who, &words(&text)),
-            text: Some(text),
+            participant_id: said.who().to_owned(),
+            segment_ids,
+            text: Some(text(message)),
             start_ms: self.ms(metrics.started_speaking_at),
             end_ms: self.ms(metrics.stopped_speaking_at),
             mended: Vec::new(),
-        }))
+        })
     }
 
-    /// What was said before we came, in the order in which it can be told. Where a turn of it was told already, the agent's come
-    /// first: else two of the caller's would be next to each other, like one that was cut, before the agent's between them is
-    /// there. Their times say where they belong; where any lacks one, the order says it.
-    pub(super) fn apart(&self, mut history: Vec<ChatMessage>) -> Vec<ChatMessage> {
+    /// The history, in the order in which it can be told. Where a turn of it was told already, the agent's come first: else two
+    /// of the caller's would be next to each other, like one that was cut, before the agent's between them is there. Their times
+    /// say where they belong; where any lacks one, the order says it.
+    fn apart(&self, mut history: Vec<ChatMessage>) -> Vec<ChatMessage> {
         let is_timed =
             |message: &ChatMessage| message.metrics.is_some_and(|metrics| metrics.started_speaking_at.is_some());
-        let mut said = history.iter().filter(|one| Self::is_said(one));
+        let mut said = history.iter().filter(|one| is_said(one));
         if said.clone().any(|one| self.told.contains(&one.id)) && said.all(is_timed) {
             history.sort_by_key(|message| message.role() == ChatRole::User);
         }
         history
     }
 
-    fn is_said(message: &ChatMessage) -> bool {
-        matches!(message.role(), ChatRole::User | ChatRole::Assistant) && !text(message).trim().is_empty()
+    /// Whether somebody said it, and it was not told yet.
+    fn is_new(&self, message: &ChatMessage) -> bool {
+        is_said(message) && !self.told.contains(&message.id)
     }
 
     /// The segments that a turn consists of, in their order.
     fn claim(&mut self, who: &str, words: &str) -> Vec<String> {
         let (mut claimed, mut rest) = (Vec::new(), words);
         self.loose.retain(|loose| {
-            let at = (loose.who == who).then(|| rest.find(&loose.words)).flatten();
+            let at = (loose.who == who && loose.is_final).then(|| rest.find(&loose.words)).flatten();
             let Some(at) = at else { return true };
             // The space behind it is the one before the next.
             rest = &rest[at + loose.words.len() - 1..];
             claimed.push(loose.segment_id.clone());
             false
         });
+        claimed
+    }
+
+    /// What somebody had not finished.
+    fn claim_unfinished(&mut self, who: &str) -> Vec<String> {
+        let is_unfinished = |loose: &Loose| loose.who == who && !loose.is_final;
+        let unfinished = self.loose.iter().filter(|loose| is_unfinished(loose));
+        let claimed = unfinished.map(|loose| loose.segment_id.clone()).collect();
+        self.loose.retain(|loose| !is_unfinished(loose));
         claimed
     }
 
@@ -266,6 +315,10 @@ struct Piece {
     segment_id: String,
     text: String,
     is_final: bool,
+}
+
+fn is_said(message: &ChatMessage) -> bool {
+    matches!(message.role(), ChatRole::User | ChatRole::Assistant) && !text(message).trim().is_empty()
 }
 
 /// All that was said in a turn.
@@ -453,6 +506,34 @@ mod tests {
         turn(&mut turns, &at("item_3", ChatRole::User, Some(3))).unwrap();
         assert_eq!(ids(&turns, Some(1)), [0, 2, 1, 3]);
         assert_eq!(ids(&turns, None), [0, 1, 2, 3], "without times the order says all");
+    }
+
+    #[test]
+    fn a_history_takes_only_what_was_passed_on_of_it() {
+        let mut turns = Turns::default();
+        for (segment, text, is_final) in [("SG_1", "Hello?", "true"), ("SG_2", "Is any", "false")] {
+            said(&mut turns, stream("PA_1", segment, text, is_final));
+        }
+        let history = vec![
+            message("item_0", ChatRole::System, "Be kind."),
+            message("item_1", ChatRole::User, "Hello?"),
+            message("item_2", ChatRole::Assistant, "Hello."),
+            message("item_3", ChatRole::User, "Hello? Is anybody there?"),
+            message("item_3", ChatRole::User, "Hello? Is anybody there?"),
+        ];
+        let by = |role| if role == ChatRole::User { Said::ByCaller("caller") } else { Said::ByAgent("agent") };
+        let segments = |told: Vec<RoomMessage>| -> Vec<(String, Vec<String>)> {
+            let turns = told.into_iter().map(|one| match one {
+                RoomMessage::TurnEnded(turn) => (turn.turn_id, turn.segment_ids),
+                other => panic!("{other:?}"),
+            });
+            turns.collect()
+        };
+        let told = segments(turns.history(history.clone(), by));
+        let expected = [("item_1", vec!["item_1"]), ("item_2", vec!["item_2"]), ("item_3", vec!["SG_1", "SG_2"])];
+        let expected = expected.map(|(id, ids)| (id.to_owned(), ids.into_iter().map(str::to_owned).collect()));
+        assert_eq!(told, expected);
+        assert!(segments(turns.history(history, by)).is_empty(), "once");
     }
 
     #[test]
