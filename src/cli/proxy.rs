@@ -182,8 +182,18 @@ async fn carry(
         // Whoever waited for it is gone with the process.
         drop(done.send(carried));
     })?;
+    give_way();
     let broke = || Failure::new(Exit::Other, "what carries the calls broke, which is a bug; the log above says where");
     Ok(is_done.await.map_err(|_| broke())??)
+}
+
+/// Lets frames go first where processors are short: this thread, and those that rate, which it starts from now on, are nicer than
+/// the one that carries the calls. Elsewhere niceness is the whole process'.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(5) {
+        tracing::debug!(%error, "ratings compete with frames for the processors");
+    }
 }
 
 fn door(args: &ProxyArgs, secrets: &Secrets) -> Result<(Platform, Door), Failure> {

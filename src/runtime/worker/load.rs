@@ -49,7 +49,8 @@ fn limit(machine: Option<u64>, group: Option<u64>) -> Option<u64> {
 /// The machine's memory, in bytes. The kernel is asked, as a service may see nothing of /proc but its processes.
 #[cfg(target_os = "linux")]
 fn machine() -> Option<u64> {
-    nix::sys::sysinfo::sysinfo().ok().map(|info| info.ram_total())
+    let info = rustix::system::sysinfo();
+    Some(u64::from(info.mem_unit).saturating_mul(u64::from(info.totalram)))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -10,14 +10,16 @@ use sentiment_sidecar::runtime::{Attachment, Call, Host, Means, RatingPool};
 use sentiment_sidecar::sentiment;
 use sentiment_sidecar::store::Store;
 use sentiment_sidecar::tls::Authorities;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::rooms::HUNG_UP;
 
 /// How many calls join at a time: a listener's queue is not endless.
 const JOINING: usize = 64;
 
-/// Attaches to so many rooms, and serves them until stdin closes; tells the board of them or not.
+/// Attaches to so many rooms, to another one for each caller who hangs up, and serves them until stdin closes; tells the board of them or not.
 pub(crate) fn run(url: &str, calls: usize, store: &str, on_board: bool) {
     let stop = CancellationToken::new();
     let closed = stop.clone();
@@ -37,8 +39,16 @@ async fn serve(url: Url, calls: usize, store: &str, on_board: bool, stop: Cancel
     let settings = Arc::new(Settings { enabled: true, ..Settings::default() });
     let rater = RatingPool::of_machine().rater(Arc::new(sentiment::embedded()));
     let joining = Arc::new(Semaphore::new(JOINING));
-    for number in 0..calls {
+    let (hang_up, mut hung_up) = mpsc::unbounded_channel();
+    for number in 0.. {
+        // Whoever hangs up is followed by somebody else.
+        let may_attach = async { number < calls || hung_up.recv().await.is_some() };
+        tokio::select! {
+            true = may_attach => {}
+            () = stop.cancelled() => break,
+        }
         let mut place = Some(Arc::clone(&joining).acquire_owned().await.unwrap());
+        let hang_up = hang_up.clone();
         let attachment = Attachment {
             settings: Arc::clone(&settings),
             room: Target::native(url.clone(), format!("bench-{number}"), None),
@@ -48,11 +58,13 @@ async fn serve(url: Url, calls: usize, store: &str, on_board: bool, stop: Cancel
             journal: None,
         };
         host.attach(attachment, move |_: &Call, report: &Report| {
-            if matches!(report, Report::Attached { .. }) {
-                drop(place.take());
+            match report {
+                Report::Attached { .. } => drop(place.take()),
+                // A host that closes takes nobody.
+                Report::Ended { reason, .. } if reason == HUNG_UP => drop(hang_up.send(())),
+                _ => {}
             }
         });
     }
-    stop.cancelled().await;
     host.close().await;
 }

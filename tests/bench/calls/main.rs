@@ -7,8 +7,8 @@
 //! spawn to attached and the memory of one `attach` no more than before.
 //!
 //! `-- --board` measures what telling the board of them costs: the same calls in one process that does and in one that does
-//! not, in turns. `-- --soak MINUTES` is a busy day: 2,000 calls (`--calls N`) in one process and 50 open boards
-//! (`--boards N`), with the memory of it each minute.
+//! not, in turns. `-- --soak MINUTES` is a busy day: 2,000 calls at any time (`--calls N`) of five minutes each in one process, and
+//! 50 open boards (`--boards N`), with the memory of it each minute.
 //!
 //! `-- --quick` measures few calls, for seconds. The binary of an earlier version is measured beside this one where
 //! `SIDECAR_BENCH_BEFORE` names it:
@@ -92,7 +92,8 @@ fn board(calls: usize) {
 
 fn play(calls: usize, rounds: usize) -> Play {
     let alone = calls == 1;
-    Play { calls, every: if alone { SECOND } else { EVERY }, round: if alone { 5 * SECOND } else { EVERY }, rounds }
+    let (every, round) = if alone { (SECOND, 5 * SECOND) } else { (EVERY, EVERY) };
+    Play { calls, turns: None, every, round, rounds }
 }
 
 fn bench(extent: Extent) {

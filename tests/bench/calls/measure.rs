@@ -85,7 +85,8 @@ pub(crate) fn starts(times: usize) -> Vec<Starts> {
     let before = std::env::var("SIDECAR_BENCH_BEFORE").ok();
     let programs = [("attach", Some(PROGRAM)), ("before", before.as_deref())];
     let programs: Vec<_> = programs.iter().filter_map(|(name, program)| Some((*name, (*program)?))).collect();
-    let nobody_talks = Play { calls: u32::MAX as usize, every: Duration::ZERO, round: Duration::ZERO, rounds: 0 };
+    let nobody_talks =
+        Play { calls: u32::MAX as usize, turns: None, every: Duration::ZERO, round: Duration::ZERO, rounds: 0 };
     let platform = Platform::open(nobody_talks);
     let mut all: Vec<Starts> = programs.iter().map(|(name, _)| Starts { name, all: Vec::new() }).collect();
     for number in 0..times {

@@ -44,10 +44,15 @@ const AGENT: [&str; 4] = [
     "I can send a technician tomorrow, would the afternoon suit you?",
 ];
 
+/// Why a call ends after which another one takes its place.
+pub(crate) const HUNG_UP: &str = "the caller hung up";
+
 /// What is played: so many calls, a caller turn of each so often, in rounds. A round before the first is not counted.
 #[derive(Clone, Copy)]
 pub(crate) struct Play {
     pub(crate) calls: usize,
+    /// After so many turns, the caller's and the agent's, a caller hangs up; none does otherwise.
+    pub(crate) turns: Option<usize>,
     pub(crate) every: Duration,
     pub(crate) round: Duration,
     pub(crate) rounds: usize,
@@ -57,13 +62,15 @@ impl Play {
     pub(crate) fn to_args(self) -> Vec<String> {
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
         let (every, round) = (milliseconds(self.every), milliseconds(self.round));
-        vec!["rooms".to_owned(), self.calls.to_string(), every, round, self.rounds.to_string()]
+        let turns = self.turns.unwrap_or_default().to_string();
+        vec!["rooms".to_owned(), self.calls.to_string(), turns, every, round, self.rounds.to_string()]
     }
 
     pub(crate) fn from_args(args: &[&str]) -> Self {
         let number = |at: usize| -> u32 { args[at].parse().unwrap() };
         let duration = |at| Duration::from_millis(number(at).into());
-        Self { calls: number(0) as usize, every: duration(1), round: duration(2), rounds: number(3) as usize }
+        let turns = Some(number(1) as usize).filter(|turns| *turns > 0);
+        Self { calls: number(0) as usize, turns, every: duration(2), round: duration(3), rounds: number(4) as usize }
     }
 
     /// Which round a moment belongs to; none after the last.
@@ -203,7 +210,9 @@ impl Call {
     async fn run(mut self) -> Option<()> {
         let platform = Arc::clone(&self.platform);
         let mut start = platform.start.subscribe();
-        let mut next = None;
+        // Who takes another's place comes while the others talk.
+        let talks = start.borrow().is_some();
+        let mut next = talks.then(|| Instant::now() + platform.play.every / 2);
         loop {
             tokio::select! {
                 frame = self.socket.next() => match frame?.ok()? {
@@ -216,11 +225,21 @@ impl Call {
                     next = Some(self.first_turn());
                 }
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    if self.has_said_all() {
+                        return self.end(HUNG_UP).await;
+                    }
                     next = self.speak(next?).await?;
                 }
-                () = platform.over.cancelled() => return self.end().await,
+                () = platform.over.cancelled() => return self.end("the bench is over").await,
             }
         }
+    }
+
+    /// The first callers hang up one after the other, and so do those who take their places.
+    fn has_said_all(&self) -> bool {
+        let Play { calls, turns, .. } = self.platform.play;
+        let most = |turns| if self.place < calls { turns * (self.place + 1) / calls } else { turns };
+        turns.is_some_and(|turns| self.turns >= most(turns))
     }
 
     fn started(&self) -> Instant {
@@ -325,9 +344,9 @@ impl Call {
         Some(())
     }
 
-    async fn end(mut self) -> Option<()> {
+    async fn end(mut self, reason: &str) -> Option<()> {
         let seq = self.number();
-        self.send(RoomMessage::SessionEnded { seq, reason: "the bench is over".to_owned() }).await?;
+        self.send(RoomMessage::SessionEnded { seq, reason: reason.to_owned() }).await?;
         self.socket.close(None).await.ok()?;
         while self.socket.next().await?.is_ok() {}
         None

@@ -11,12 +11,14 @@ use crate::show::{megabytes, quantile, short};
 use crate::{EVERY, SECOND};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Both sides of a call say so much: five minutes.
+const TURNS: usize = 60;
 /// It has no worth beyond this host.
 const TOKEN: &str = "of-the-soak";
 
 /// So many calls and open boards, for so many minutes after one that is not counted.
 pub(crate) fn run(minutes: usize, calls: usize, people: usize) {
-    let mut platform = Platform::open(Play { calls, every: EVERY, round: MINUTE, rounds: minutes });
+    let mut platform = Platform::open(Play { calls, turns: Some(TURNS), every: EVERY, round: MINUTE, rounds: minutes });
     let store = platform.store("store.db");
     let host = Process::role(&["host".to_owned(), platform.url.clone(), calls.to_string(), store.clone()]);
     assert!(matches!(platform.rooms.hear(), Said::Attached));
@@ -24,7 +26,7 @@ pub(crate) fn run(minutes: usize, calls: usize, people: usize) {
     let url = review.line().trim_end().rsplit(' ').next().unwrap().trim_end_matches('/').to_owned();
     let mut boards = Process::role(&["boards".to_owned(), url, TOKEN.to_owned(), people.to_string()]);
     assert!(matches!(boards.hear(), Said::Attached), "the boards should be open");
-    println!("{calls} calls with a turn every {EVERY:?}, {people} open boards");
+    println!("{calls} calls with a turn every {EVERY:?}, another one for each after {TURNS}, {people} open boards");
     println!(
         "{:>6} {:>8} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>9}",
         "minute", "host MB", "private", "review MB", "private", "p99, ms", "host", "review", "in vain"
