@@ -295,6 +295,7 @@ pub(super) async fn alert(
     let undelivered = |row: &crate::store::OutboxRow| {
         row.event == NoticeEvent::Alert && matches!(row.state, OutboxState::Pending | OutboxState::GaveUp)
     };
+    let transcript = whole.kept.as_ref().map(|kept| whole_call(&kept.recording, course, alert)).unwrap_or_default();
     let template = AlertPage {
         frame: Frame::of(&visitor, &review),
         id: id.to_string(),
@@ -303,9 +304,9 @@ pub(super) async fn alert(
         said: crate::alert::payload::description(alert),
         // What stands above already is left out.
         facts: whole.facts().into_iter().filter(|(name, _)| !matches!(*name, "what" | "verdict" | "ratings")).collect(),
-        chart: Chart::of(alert, course, &timeline),
+        chart: Chart::of(alert, course, &timeline, &transcript),
         turns: last_turns(alert),
-        transcript: whole.kept.as_ref().map(|kept| whole_call(&kept.recording, course, alert)).unwrap_or_default(),
+        transcript,
         timeline: timeline.iter().map(when).collect(),
         claimed: whole.claimed.as_ref().map(|claimed| (claimed.by.clone(), claimed.by == visitor.user.name)),
         verdict: whole.verdict.as_ref().map_or("", |said| said.verdict.name()),
