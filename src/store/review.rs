@@ -203,6 +203,15 @@ pub struct Rates {
     pub undelivered: u64,
 }
 
+/// How much of an alert is sent again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resent {
+    /// So much is due now.
+    pub due: u64,
+    /// So much waits for the outcome of a transfer, and goes out with it.
+    pub held: u64,
+}
+
 /// How much was forgotten.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Forgotten {

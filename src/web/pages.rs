@@ -106,6 +106,7 @@ pub(super) enum Trouble {
     Seal,
     Form(&'static str),
     Meanwhile { note: String },
+    Held,
 }
 
 impl From<StoreError> for Trouble {
@@ -146,6 +147,10 @@ impl IntoResponse for Trouble {
                     detail.push_str(&note);
                 }
                 (StatusCode::CONFLICT, "Somebody said something else meanwhile", detail)
+            }
+            Self::Held => {
+                let detail = "It waits for the outcome of the transfer, and goes out with it.";
+                (StatusCode::CONFLICT, "Not yet", detail.to_owned())
             }
             Self::Form(detail) => (StatusCode::BAD_REQUEST, "That does not fit", detail.to_owned()),
         };
@@ -293,7 +298,7 @@ pub(super) async fn alert(
     let course = whole.course();
     let when = |one: &Happened| (one.at_ms.map_or_else(String::new, second), one.words.clone());
     let undelivered = |row: &crate::store::OutboxRow| {
-        row.event == NoticeEvent::Alert && matches!(row.state, OutboxState::Pending | OutboxState::GaveUp)
+        row.state == OutboxState::GaveUp || (row.event == NoticeEvent::Alert && row.state == OutboxState::Pending)
     };
     let transcript = whole.kept.as_ref().map(|kept| whole_call(&kept.recording, course, alert)).unwrap_or_default();
     let template = AlertPage {
@@ -393,12 +398,15 @@ pub(super) async fn resend(
 ) -> Result<Response, Trouble> {
     may(&review, &visitor, &headers, &form)?;
     let (id, now_ms) = (AlertId::from(id), unix_ms());
-    let stored = review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
-    review.store.resend(&stored.alert, &review.outgoing, false, now_ms).await?;
+    review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
+    let resent = review.store.resend(&id, &review.outgoing, false, now_ms).await?;
+    if resent.due == 0 && resent.held > 0 {
+        return Err(Trouble::Held);
+    }
     review.store.audit(&visitor.user.name, "resend", Concern::Alert(&id), now_ms).await?;
     for row in review.store.notices(&id).await? {
-        if row.event == NoticeEvent::Alert && row.state == OutboxState::Pending {
-            // What does not go through now stays in the outbox, and the page says so.
+        if row.state == OutboxState::Pending {
+            // That it is over is told behind it, and only then. What does not go through now stays in the outbox, and the page says so.
             review.deliverer.deliver_to(&id, &row.target).await;
         }
     }
