@@ -87,6 +87,7 @@ pub(super) fn ended(left: Left) -> Change {
     Change::SessionEnded {
         session_id: alert.session_id,
         room_name: alert.room_name,
+        caller: None,
         reason: "hangup".to_owned(),
         turns: 5,
         escalated: true,
@@ -259,7 +260,7 @@ pub(super) fn transcript() -> Change {
     let alert = alert("t3");
     let recording = "{\"type\":\"recording\",\"version\":1,\"room_name\":\"room_abc123\"}\n".to_owned();
     let course = Box::new(Course { threshold: 3, ..Course::default() });
-    Change::Transcript { session_id: alert.session_id, room_name: alert.room_name, recording, course }
+    Change::Transcript { session_id: alert.session_id, room_name: alert.room_name, caller: None, recording, course }
 }
 
 pub(super) async fn a_verdict_is_kept_with_its_alert_and_makes_a_label(place: impl Fresh) {
@@ -280,6 +281,38 @@ pub(super) async fn a_verdict_is_kept_with_its_alert_and_makes_a_label(place: im
     assert_eq!((labelled.len(), &labelled[0].alerts), (1, &vec![(alert, Verdict::Late)]));
     assert!(labelled[0].kept.as_ref().unwrap().recording.contains("room_abc123"));
     assert!(store.labelled(NOW + 1).await.unwrap().is_empty());
+}
+
+pub(super) async fn what_is_kept_of_a_call_is_found_by_its_caller_whatever_became_of_its_start(place: impl Fresh) {
+    let store = place.open().await;
+    let caller = || Some("+1 (415) 555-0123".to_owned());
+    let with_caller = |mut changes: Vec<Change>| {
+        for change in &mut changes {
+            if let Change::SessionEnded { caller: of, .. } | Change::Transcript { caller: of, .. } = change {
+                *of = caller();
+            }
+        }
+        changes
+    };
+    let theirs = told("t3");
+    // Its start could not be noted.
+    store.apply(&with_caller(vec![ended(Left::Calm), transcript()]), NOW).await;
+    assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten { alerts: 0, sessions: 1 });
+    // It is erased while it goes on, and what is kept at its end is found once more.
+    let started = || Change::SessionStarted {
+        session_id: theirs.session_id.clone(),
+        room_name: theirs.room_name.clone(),
+        caller: caller(),
+    };
+    store.apply(&[started()], NOW).await;
+    assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten { alerts: 0, sessions: 1 });
+    store.apply(&with_caller(vec![ended(Left::Calm), transcript()]), NOW + 1).await;
+    assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten { alerts: 0, sessions: 1 });
+    // The room told who it is only later, and the end could not be noted.
+    store.session_started(&theirs.session_id, &theirs.room_name, NOW + 2).await.unwrap();
+    store.apply(&with_caller(vec![transcript()]), NOW + 3).await;
+    assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten { alerts: 0, sessions: 1 });
+    assert!(store.session(&theirs.session_id, &theirs.room_name).await.unwrap().is_none());
 }
 
 pub(super) async fn what_is_old_is_forgotten_with_all_that_belongs_to_it(place: impl Fresh) {

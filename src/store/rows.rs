@@ -59,6 +59,8 @@ pub enum Change {
         session_id: String,
         /// The room.
         room_name: String,
+        /// The caller's number or address, so that who asks for what is kept of them finds it whatever became of the start.
+        caller: Option<String>,
         /// Why.
         reason: String,
         /// How many caller turns there were.
@@ -74,6 +76,8 @@ pub enum Change {
         session_id: String,
         /// The room.
         room_name: String,
+        /// As in [`Change::SessionEnded`].
+        caller: Option<String>,
         /// A recording, as JSON Lines.
         recording: String,
         /// How the call went.

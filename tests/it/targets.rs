@@ -214,6 +214,25 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
 }
 
 #[tokio::test]
+async fn what_is_kept_at_the_end_of_a_call_that_was_erased_meanwhile_is_found_by_its_caller() {
+    let (room, program) = (Room::start().await, Program::new());
+    let mut running = program.attach(&room, json!({"sentimentKeepTranscripts": "all"}));
+    let connection = angry_call(&room).await;
+    running.event("escalation").await;
+    let erase = ["store", "erase", "--caller", "+14155550123"];
+    soon("the call to be in the store", async {
+        while !said(&program, &erase, &[]).await.0.contains("forgot 1 call") {}
+    })
+    .await;
+    connection.end(5).await;
+    assert_eq!(running.exit().await, Some(0));
+    let (erased, ..) = said(&program, &erase, &[]).await;
+    assert!(erased.contains("forgot 1 call"), "{erased}");
+    let text = std::fs::read(program.store()).unwrap();
+    assert!(!String::from_utf8_lossy(&text).contains("room_abc123"), "the room is in the file");
+}
+
+#[tokio::test]
 async fn where_no_call_has_made_a_store_there_is_nothing_to_forget_and_a_broken_one_is_a_failure() {
     let program = Program::new();
     let prune = ["store", "prune", "--older-than", "30d"];
