@@ -374,6 +374,45 @@ async fn a_test_alert_goes_to_every_place_and_says_that_it_is_one() {
 }
 
 #[tokio::test]
+async fn a_test_incident_that_stays_open_is_told() {
+    let program = Program::new();
+    let places = Places { server: MockServer::start().await };
+    let resolves = Mock::given(wiremock::matchers::body_string_contains("\"resolve\""));
+    resolves.respond_with(ResponseTemplate::new(429)).with_priority(1).mount(&places.server).await;
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(202)).mount(&places.server).await;
+    let targets = json!([{"format": "pagerduty", "keyEnv": "SIDECAR_PD_KEY", "url": places.url("pagerduty")}]);
+    let agent = json!({"sentimentEscalationEnabled": true, "sentimentEscalationAction": "notify",
+        "sentimentWebhookAllow": ["127.0.0.0/8"], "sentimentNotifyTargets": targets});
+    let file = program.folder.path().join("agent.json");
+    std::fs::write(&file, agent.to_string()).unwrap();
+    let args = ["doctor", "--agent", file.to_str().unwrap(), "--send-test"];
+    let (found, ..) = said(&program, &args, &[("SIDECAR_PD_KEY", KEY.to_owned())]).await;
+    assert!(found.contains("pagerduty took the test alert, but not that it is over"), "{found}");
+}
+
+#[tokio::test]
+async fn a_resend_before_the_outcome_of_a_transfer_waits_for_it() {
+    let (places, room, program) = (Places::start().await, Room::start().await, Program::new());
+    let settings = json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+        "sentimentNotifyWebhook": places.url("seed"), "sentimentWebhookAllow": ["127.0.0.0/8"],
+        "sentimentHandoverSentence": ""});
+    let mut running = program.attach(&room, settings);
+    let (mut connection, _) = room.accept().await;
+    connection.welcome(&["turn_events", "transfer"], false).await;
+    connection.seed_turns(1).await;
+    let id = running.event("escalation").await["alert_id"].as_str().unwrap().to_owned();
+    let command = connection.command("transfer").await;
+    let (_, waits, code) = said(&program, &["alerts", "resend", &id, "--again"], &[]).await;
+    assert!(waits.contains("waits for the outcome of the transfer") && code == Some(2), "{waits}");
+    assert!(places.server.received_requests().await.unwrap().is_empty());
+    connection.result(4, &command, "failed", Some("busy")).await;
+    let told = body(&places.got("seed", 1).await[0]);
+    assert!(told["description"].as_str().unwrap().starts_with("NOT transferred"), "{told}");
+    connection.end(5).await;
+    assert_eq!(running.exit().await, Some(0));
+}
+
+#[tokio::test]
 async fn a_failed_transfer_says_so_first() {
     let (places, room, program) = (Places::start().await, Room::start().await, Program::new());
     let settings = json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
