@@ -49,6 +49,11 @@ fn client() -> reqwest::Client {
 
 impl Pages {
     async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with these arguments besides.
+    async fn start_with(more: &[&str]) -> Self {
         let program = Program::new();
         let receiver = MockServer::start().await;
         Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
@@ -58,7 +63,8 @@ impl Pages {
             {"name": "sam", "role": "supervisor", "token_sha256": OF_SAM}]);
         std::fs::write(&users, viewer.to_string()).unwrap();
         let users = users.display().to_string();
-        let mut command = program.command(&["review", "--listen", "127.0.0.1:0", "--users", &users]);
+        let args = [&["review", "--listen", "127.0.0.1:0", "--users", &users], more].concat();
+        let mut command = program.command(&args);
         command.env("SIDECAR_REVIEW_TOKEN", TOKEN).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -312,6 +318,38 @@ async fn programs_read_the_same_and_judge_with_a_token() {
     schema["components"] = openapi["components"].clone();
     let (_, list) = pages.api("/api/v1/alerts", Some(TOKEN)).await;
     assert!(jsonschema::is_valid(&schema, &list), "{list}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_trusted_says_who_somebody_is_once() {
+    let pages = Pages::start_with(&["--trust-user-header", "X-Forwarded-User"]).await;
+    let get = async |pages: &Pages, path: &str, names: &[&str]| {
+        let mut request = client().get(format!("{}{path}", pages.url));
+        for name in names {
+            request = request.header("X-Forwarded-User", *name);
+        }
+        let response = soon(path, request.send()).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let path = format!("/alerts/{}", pages.id);
+    let (status, page) = get(&pages, &path, &["sam"]).await;
+    assert!(status == 200 && page.contains("<span>sam</span>") && page.contains("I take it"), "{page}");
+    // Whom the file does not name may look.
+    let (status, page) = get(&pages, &path, &["somebody"]).await;
+    assert!(status == 200 && page.contains("<span>somebody</span>") && !page.contains("I take it"), "{page}");
+    for nobody in [&[][..], &[""]] {
+        assert_eq!(get(&pages, &path, nobody).await.0, 303, "{nobody:?}");
+        assert_eq!(get(&pages, "/api/v1/alerts", nobody).await.0, 401, "{nobody:?}");
+    }
+    // The proxy added to what the browser sent.
+    for both in [["sam", "vera"], ["vera", "sam"], ["", "sam"], ["sam", "sam"]] {
+        for path in [&path, "/api/v1/alerts", "/board/events"] {
+            let (status, refused) = get(&pages, path, &both).await;
+            assert!(status == 400 && refused.contains("x-forwarded-user came more than once"), "{path}: {refused}");
+        }
+    }
+    // Where no proxy is trusted, the header says nothing.
+    assert_eq!(get(&Pages::start().await, "/alerts", &["sam"]).await.0, 303);
 }
 
 #[tokio::test]
