@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Form;
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ use super::query::{BadField, PAGE, Search};
 use super::session::{COOKIE, LASTS_S};
 use super::state::{NOTE_CHARS, Review};
 use super::view::{Period, Row, class, second};
-use super::visitor::{Visitor, Wrong, with_token};
+use super::visitor::{Visitor, Wrong, problem, with_token};
 use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::verdict::Verdict;
@@ -52,7 +52,10 @@ struct AlertsPage<'a> {
     frame: Frame,
     search: &'a Search,
     days: u64,
+    period_words: String,
     period: Period,
+    /// Where what is undelivered in it is listed.
+    undelivered: String,
     rows: Vec<Row>,
     next: Option<String>,
     outcomes: [&'static str; 9],
@@ -169,8 +172,11 @@ pub(super) fn javascript(text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-pub(super) async fn nowhere() -> Trouble {
-    Trouble::Nothing
+pub(super) async fn nowhere(uri: Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        return problem(StatusCode::NOT_FOUND, "there is no such address; /api/openapi.json has those that there are");
+    }
+    Trouble::Nothing.into_response()
 }
 
 #[derive(Default, Deserialize)]
@@ -276,6 +282,8 @@ pub(super) async fn alerts(
     let template = AlertsPage {
         frame: Frame::of(&visitor, &review),
         days: search.days()?,
+        period_words: search.period_words()?,
+        undelivered: search.undelivered_too(),
         period: Period::of(&rates),
         rows: listed.iter().map(Row::of).collect(),
         next: next.map(|last| search.after(last.created_ms, &last.alert.id)),

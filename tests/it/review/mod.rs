@@ -353,6 +353,72 @@ async fn a_proxy_that_is_trusted_says_who_somebody_is_once() {
 }
 
 #[tokio::test]
+async fn alerts_are_found_by_their_day_on_the_page_and_by_programs() {
+    let pages = Pages::start().await;
+    let today: String = {
+        let (_, one) = pages.api(&format!("/api/v1/alerts/{}", pages.id), Some(TOKEN)).await;
+        one["created_at"].as_str().unwrap().chars().take(10).collect()
+    };
+    let (cookie, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    for (query, found) in [
+        (format!("from={today}&until={today}"), true),
+        (format!("from={today}"), true),
+        (format!("until={today}&days=1"), true),
+        ("until=2001-01-01".to_owned(), false),
+        ("from=2000-12-31&until=2001-01-01".to_owned(), false),
+    ] {
+        let (status, list) = pages.api(&format!("/api/v1/alerts?{query}"), Some(TOKEN)).await;
+        assert_eq!((status, list["alerts"].as_array().unwrap().len()), (200, usize::from(found)), "{query}");
+        let (status, rates) = pages.api(&format!("/api/v1/rates?{query}"), Some(TOKEN)).await;
+        assert_eq!((status, &rates["rates"]["calls"]), (200, &json!(u8::from(found))), "{query}");
+        let (status, page) = pages.get(&format!("/alerts?{query}"), &cookie).await;
+        assert_eq!((status, page.contains(&pages.id)), (200, found), "{query}");
+    }
+    let (_, page) = pages.get("/alerts?from=2001-01-01&until=2001-01-31", &cookie).await;
+    assert!(page.contains("Alerts from 2001-01-01 to 2001-01-31") && page.contains("value=\"2001-01-31\""), "{page}");
+    let (status, wrong) = pages.api("/api/v1/alerts?from=2001-02-30", Some(TOKEN)).await;
+    assert!(status == 400 && wrong["error"].as_str().unwrap().contains("from must be a day"), "{wrong}");
+    assert_eq!(pages.get("/alerts?until=yesterday", &cookie).await.0, 400);
+}
+
+#[tokio::test]
+async fn programs_are_told_of_what_there_is_not() {
+    let pages = Pages::start().await;
+    let one = format!("/api/v1/alerts/{}?full=yes", pages.id);
+    for (path, status, says) in [
+        ("/api/v1/alert", 404, "/api/openapi.json"),
+        ("/api/v2/alerts", 404, "/api/openapi.json"),
+        ("/api/v1/alerts?serverity=low", 400, "no parameter \"serverity\""),
+        ("/api/v1/rates?days=1&room=a", 400, "there are days, from, until"),
+        ("/api/v1/board?search=x", 400, "there are q, page"),
+        (&one, 400, "no parameter \"full\": there are none here"),
+    ] {
+        let (got, told) = pages.api(path, Some(TOKEN)).await;
+        assert!(got == status && told["error"].as_str().unwrap().contains(says), "{path}: {got} {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_transfer_is_not_sent_from_the_page() {
+    let pages = Pages::start().await;
+    let store = pages.store().await;
+    let held = Alert {
+        id: sentiment_sidecar::alert::AlertId::derive(&["room", "session"], "held"),
+        ..Alert::test(ActionKind::Transfer, unix_ms())
+    };
+    let id = held.id.clone();
+    let allow = vec![AllowEntry::Net("127.0.0.0/8".parse().unwrap())];
+    let outgoing = Outgoing::webhook(pages.receiver.uri().parse().unwrap(), WebhookDetail::Seed, allow, 5_000);
+    let write = StoreWrite::Alert { alert: held, webhook: WebhookPlan::Hold { ms: 600_000 }, transfer_cap: None };
+    store.write(&write, &[outgoing], unix_ms()).await.unwrap();
+    let (cookie, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    let (_, page) = pages.get(&format!("/alerts/{id}"), &cookie).await;
+    let form = [("seal", seal(&page))];
+    assert_eq!(pages.post(&format!("/alerts/{id}/resend"), &cookie, &form, Some("same-origin")).await, 409);
+    assert!(pages.receiver.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn without_anybody_who_may_log_in_it_does_not_start() {
     let program = Program::new();
     let mut command = program.command(&["review", "--listen", "127.0.0.1:0"]);
