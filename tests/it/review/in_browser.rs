@@ -242,7 +242,9 @@ async fn nothing_gets_in_that_should_not() {
     browser.go(&link).await;
     browser.log_in("a-guess").await;
     browser.says("Nobody has this token.").await;
-    browser.log_in("abc").await;
+    // Who may change things has something to lose.
+    browser.log_in(TOKEN).await;
+    browser.says("I take it").await;
     browser.says("Caller angry").await;
     // What a caller says is shown, and does nothing.
     browser.says("<script>alert(1)</script>").await;
