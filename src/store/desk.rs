@@ -195,6 +195,16 @@ impl Store {
         }
     }
 
+    /// What was done since then, the latest first, at most so much.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn audit_log(&self, since_ms: u64, limit: u32) -> Result<Vec<AuditLine>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.audit_log(since_ms, limit).await,
+        }
+    }
+
     /// How often calls escalated since then and before then.
     ///
     /// # Errors

@@ -186,6 +186,23 @@ pub struct Audited {
     pub what: String,
 }
 
+/// A line of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditLine {
+    /// What was done, when and by whom.
+    #[serde(flatten)]
+    pub done: Audited,
+    /// To which alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_id: Option<AlertId>,
+    /// To which call in progress: its room and its session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_name: Option<String>,
+    /// See there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+}
+
 /// How often calls of a period escalated, and how right that was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Rates {

@@ -182,6 +182,18 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     let (_, refused, code) = said(program, &["alerts", "show", "alert_x"], &[]).await;
     assert!(refused.contains("there is no alert alert_x") && code == Some(2), "{refused}");
 
+    for (caller, many) in [("+1 (415) 555-0123", 1), ("+14155550199", 0)] {
+        let (lines, ..) = said(program, &["alerts", "list", "--format", "json", "--caller", caller], &[]).await;
+        assert_eq!(lines.lines().count(), many, "{lines}");
+    }
+    // Who has read enough closes the pipe.
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut list = program.command(&["alerts", "list", "--format", "json"]);
+    let list = list.stdout(closed).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let ended = soon("the command", list.wait_with_output()).await.unwrap();
+    assert!(ended.stderr.is_empty() && ended.status.code() == Some(0), "{ended:?}");
+
     let args = ["alerts", "verdict", id, "right", "--note", "charged twice", "--by", "qa"];
     assert_eq!(said(program, &args, &[]).await.2, Some(0));
     let folder = program.folder.path().join("labels");
@@ -203,6 +215,20 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     let (again, _, code) = said(program, &["alerts", "resend", id, "--again"], secrets).await;
     assert_eq!((again.matches("delivered (202)").count(), code), (6, Some(0)), "{again}");
     assert_eq!(places.got("slack", 2).await.len(), 2);
+    // The incident that this opens again is over all the same.
+    assert!(again.contains("pagerduty: told that it is over (202)"), "{again}");
+    let events = places.got("pagerduty", 4).await;
+    let events: Vec<_> = events.iter().map(|request| body(request)["event_action"].clone()).collect();
+    assert_eq!(events, ["trigger", "resolve", "trigger", "resolve"]);
+
+    let (log, ..) = said(program, &["store", "audit", "--format", "json"], &[]).await;
+    let log: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let done: Vec<_> = log.iter().map(|line| line["what"].as_str().unwrap()).collect();
+    assert_eq!(done, ["resend", "resend", "export", "verdict right", "list", "list", "list", "read", "list", "list"]);
+    assert_eq!((&log[0]["alert_id"], &log[2]["alert_id"]), (&json!(id), &Value::Null));
+    assert!(log.iter().all(|line| line["who"].as_str().unwrap().starts_with("cli:")), "{log:?}");
+    let (table, ..) = said(program, &["store", "audit", "--limit", "1"], &[]).await;
+    assert!(table.contains("resend") && table.contains(id) && table.lines().count() == 1, "{table}");
 
     let (erased, _, code) = said(program, &["store", "erase", "--caller", "+14155550123"], &[]).await;
     assert_eq!((erased.trim_end(), code), ("forgot 1 call and 1 alert", Some(0)));

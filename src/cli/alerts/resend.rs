@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::named::{find, time_of_day};
+use super::named::{audit, find, time_of_day};
 use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
@@ -69,7 +69,8 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
         };
         return Err(Failure::new(Exit::Usage, "there is nothing to send").help(help));
     }
-    let (mut failed, mut waiting) = (0, 0);
+    audit(store, "resend", Concern::Alert(&id)).await?;
+    let (mut failed, mut waiting, mut undelivered) = (0, 0, HashSet::new());
     for row in store.notices(&id).await? {
         // What is over is told behind what it was of, or not yet.
         let follows = row.event == NoticeEvent::Resolved;
