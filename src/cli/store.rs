@@ -7,12 +7,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::ago;
-use super::alerts::named::{Format, printed};
+use super::alerts::named::{Format, audit, printed};
 use super::exit::{Exit, Failure};
 use super::opened::{NoStore, open};
 use crate::clock::{rfc3339_of, unix_ms};
 use crate::store::StoreUrl;
-use crate::store::review::{AuditLine, Forgotten};
+use crate::store::review::{AuditLine, Concern, Forgotten};
 use crate::telemetry::shown::{json_line, shown};
 
 /// Bring the store up to date, forget what is old, erase all of one caller's data, or show who read what.
@@ -93,6 +93,8 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
                 return Err(Failure::new(Exit::Usage, "--caller names nobody; write a number, e.g. +14155550123"));
             }
             let forgotten = store.erase(&caller).await?;
+            // Of whom is not to be found there again.
+            audit(&store, "erase", Concern::Many).await?;
             if forgotten == Forgotten::default() {
                 anstream::eprintln!(
                     "the store has no call of this number; where there should be one, write it as the room does, mostly with + \

@@ -235,6 +235,8 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     let (_, none, code) = said(program, &["store", "erase", "--caller", "4155550123"], &[]).await;
     assert!(none.contains("no call of this number") && none.contains("country code") && code == Some(0), "{none}");
     assert!(said(program, &["alerts", "list"], &[]).await.0.contains("no alert fits"));
+    let (log, ..) = said(program, &["store", "audit"], &[]).await;
+    assert!(log.contains("  erase\n") && !log.contains(id) && !log.contains("555"), "{log}");
     assert_eq!(said(program, &["store", "prune", "--older-than", "30d"], &[]).await.2, Some(0));
     assert_eq!(said(program, &["store", "upgrade"], &[]).await.2, Some(0));
 }

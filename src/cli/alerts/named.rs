@@ -35,7 +35,7 @@ pub(super) async fn find(store: &Store, beginning: &str) -> Result<AlertId, Fail
 }
 
 /// Notes who reads callers' words, or changes what is kept: the user of this system.
-pub(super) async fn audit(store: &Store, what: &str, concern: Concern<'_>) -> Result<(), Failure> {
+pub(in crate::cli) async fn audit(store: &Store, what: &str, concern: Concern<'_>) -> Result<(), Failure> {
     store.audit(&user(), what, concern, unix_ms()).await?;
     Ok(())
 }
