@@ -1,17 +1,21 @@
-//! `store`: upgrades, prunes and erases what the store holds.
+//! `store`: upgrades, prunes and erases what the store holds, and shows who read what.
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::ago;
+use super::alerts::named::{Format, audit, printed};
 use super::exit::{Exit, Failure};
 use super::opened::{NoStore, open};
-use crate::clock::unix_ms;
+use crate::clock::{rfc3339_of, unix_ms};
 use crate::store::StoreUrl;
-use crate::store::review::Forgotten;
+use crate::store::review::{AuditLine, Concern, Forgotten};
+use crate::telemetry::shown::{json_line, shown};
 
-/// Bring the store up to date, forget what is old, or erase all of one caller's data.
+/// Bring the store up to date, forget what is old, erase all of one caller's data, or show who read what.
 #[derive(Debug, Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "\
@@ -19,6 +23,7 @@ Examples:
   sentiment-sidecar store upgrade
   sentiment-sidecar store prune --older-than 30d
   sentiment-sidecar store erase --caller +14155550123
+  sentiment-sidecar store audit --since 7d
 
 Exit codes: 0 ended well, 2 usage, 9 the store cannot be used.")]
 pub struct StoreArgs {
@@ -49,6 +54,18 @@ enum What {
         #[arg(long, value_name = "NUMBER")]
         caller: String,
     },
+    /// Show who read what callers said, and who changed what, the latest first. Times are in UTC.
+    Audit {
+        /// Show what was done within the last 90m, 12h, 30d, 4w, or so.
+        #[arg(long, value_name = "AGO", value_parser = ago::duration)]
+        since: Option<Duration>,
+        /// Show so much at most.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+        /// Print a table, or JSON with one line each.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
 }
 
 /// Runs `store`.
@@ -76,6 +93,8 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
                 return Err(Failure::new(Exit::Usage, "--caller names nobody; write a number, e.g. +14155550123"));
             }
             let forgotten = store.erase(&caller).await?;
+            // Of whom is not to be found there again.
+            audit(&store, "erase", Concern::Many).await?;
             if forgotten == Forgotten::default() {
                 anstream::eprintln!(
                     "the store has no call of this number; where there should be one, write it as the room does, mostly with + \
@@ -84,12 +103,50 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
             }
             Some(forgotten)
         }
+        What::Audit { since, limit, format } => {
+            let since_ms = since.map_or(0, |since| ago::before(unix_ms(), since));
+            let lines = store.audit_log(since_ms, limit).await?;
+            store.close().await;
+            return printed(print(&lines, format));
+        }
     };
     if let Some(Forgotten { alerts, sessions }) = forgotten {
         anstream::println!("forgot {} and {}", many(sessions, "call"), many(alerts, "alert"));
     }
     store.close().await;
     Ok(Exit::Ok)
+}
+
+fn print(lines: &[AuditLine], format: Format) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    for line in lines {
+        match format {
+            Format::Json => write!(out, "{}", json_line(&Told { at: rfc3339_of(line.done.at_ms), line })?)?,
+            Format::Table => writeln!(out, "{}", row(line))?,
+        }
+    }
+    if lines.is_empty() && format == Format::Table {
+        writeln!(out, "nobody read or changed anything")?;
+    }
+    out.flush()
+}
+
+/// A line of the audit log as programs get it.
+#[derive(Serialize)]
+struct Told<'a> {
+    at: String,
+    #[serde(flatten)]
+    line: &'a AuditLine,
+}
+
+fn row(line: &AuditLine) -> String {
+    let when: String = rfc3339_of(line.done.at_ms).replace('T', " ").chars().take(19).collect();
+    let concern = match (&line.alert_id, &line.room_name) {
+        (Some(alert_id), _) => format!("  {alert_id}"),
+        (None, Some(room)) => format!("  room {}", shown(room)),
+        (None, None) => String::new(),
+    };
+    format!("{when}  {:<16}  {}{concern}", shown(&line.done.who), shown(&line.done.what))
 }
 
 fn many(count: u64, what: &str) -> String {

@@ -26,6 +26,25 @@ pub struct Sender {
     http: Http,
 }
 
+/// What a place would not hear of a test.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotTold {
+    /// The alert.
+    #[error("did not take the test alert: {0}")]
+    Alert(String),
+    /// That it is over.
+    #[error("took the test alert, but not that it is over: {0}; resolve the incident there by hand")]
+    Resolved(String),
+}
+
+/// The status of an answer that took what was sent, or what was wrong.
+fn came_to(answer: &Answer) -> Result<u16, String> {
+    match Schedule::default().judge(1, answer, Jitter::clamped(0.5)) {
+        Verdict::Delivered { status } => Ok(status),
+        Verdict::Retry { detail, .. } | Verdict::GiveUp { detail } => Err(detail),
+    }
+}
+
 impl Sender {
     /// Sends to receivers that `authorities` vouch for. Without a signer it sends only what is not signed.
     #[must_use]
@@ -52,17 +71,20 @@ impl Sender {
     ///
     /// # Errors
     /// What happened, without any secret.
-    pub async fn try_out(&self, told: &Told, outgoing: &Outgoing) -> Result<u16, String> {
+    pub async fn try_out(&self, told: &Told, outgoing: &Outgoing) -> Result<u16, NotTold> {
         let parcel = Parcel::Told(Box::new(told.clone()));
         let timeout = Duration::from_millis(outgoing.timeout_ms);
         let answer = self.post(&told.alert.id, &parcel, NoticeEvent::Alert, outgoing, timeout).await;
-        if outgoing.format == NotifyFormat::PagerDuty {
-            self.post(&told.alert.id, &parcel, NoticeEvent::Resolved, outgoing, timeout).await;
-        }
-        match Schedule::default().judge(1, &answer, Jitter::clamped(0.5)) {
-            Verdict::Delivered { status } => Ok(status),
-            Verdict::Retry { detail, .. } | Verdict::GiveUp { detail } => Err(detail),
-        }
+        // Also where nobody knows whether it was opened.
+        let resolved = match outgoing.format {
+            NotifyFormat::PagerDuty => {
+                came_to(&self.post(&told.alert.id, &parcel, NoticeEvent::Resolved, outgoing, timeout).await)
+            }
+            _ => Ok(0),
+        };
+        let status = came_to(&answer).map_err(NotTold::Alert)?;
+        resolved.map_err(NotTold::Resolved)?;
+        Ok(status)
     }
 
     pub(super) async fn post(

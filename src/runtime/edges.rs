@@ -140,12 +140,19 @@ impl Edges {
             let (reason, turns, escalated) = (reason.clone(), *turns, *escalated);
             let left = self.caller.left();
             let kept = self.transcript.kept(&room_name, escalated);
-            let (id, name) = (session_id.clone(), room_name.clone());
-            let ended = Change::SessionEnded { session_id, room_name, reason, turns, escalated, left };
+            let (id, name, caller) = (session_id.clone(), room_name.clone(), self.caller.number());
+            let of = caller.clone();
+            let ended = Change::SessionEnded { session_id, room_name, caller, reason, turns, escalated, left };
             self.host.writer.note(ended);
             if let Some((recording, course)) = kept {
                 let course = Box::new(course);
-                self.host.writer.note(Change::Transcript { session_id: id, room_name: name, recording, course });
+                self.host.writer.note(Change::Transcript {
+                    session_id: id,
+                    room_name: name,
+                    caller: of,
+                    recording,
+                    course,
+                });
             }
         }
     }

@@ -65,6 +65,10 @@ macro_rules! behaves {
             alerts_are_found_by_what_is_looked_for
             a_verdict_is_kept_with_its_alert_and_makes_a_label
             what_was_given_up_is_sent_again_from_the_first_attempt
+            what_waits_for_an_outcome_is_not_sent_again_before_it
+            what_was_not_needed_tells_the_outcome_when_it_is_sent_after_all
+            an_incident_that_is_opened_again_is_resolved_again
+            what_is_kept_of_a_call_is_found_by_its_caller_whatever_became_of_its_start
             what_is_old_is_forgotten_with_all_that_belongs_to_it
             a_callers_data_is_erased_whichever_way_the_number_is_written
             calls_are_counted_by_the_moment_whichever_days_a_period_covers
@@ -87,6 +91,7 @@ macro_rules! behaves {
 }
 pub(super) use super::behaviour_calls::*;
 pub(super) use super::behaviour_live::*;
+pub(super) use super::behaviour_resend::*;
 pub(super) use super::behaviour_review::*;
 pub(super) use super::behaviour_turns::*;
 pub(super) use behaves;

@@ -149,6 +149,7 @@ pub(super) async fn changes_made_together_come_each_to_their_own_result(place: i
         change(decided(&known, WebhookPlan::Send)),
         change(came_to(&new, Outcome::Busy, WebhookPlan::None)),
         Change::SessionEnded {
+            caller: None,
             session_id: id,
             room_name: name,
             reason: "hangup".to_owned(),

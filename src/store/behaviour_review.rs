@@ -22,7 +22,7 @@ pub(super) fn place(name: &str, format: NotifyFormat, secret: Option<&str>) -> O
     Outgoing { target: name.to_owned(), format, secret: secret.map(str::to_owned), ..seed }
 }
 
-fn places() -> [Outgoing; 3] {
+pub(super) fn places() -> [Outgoing; 3] {
     [
         outgoing(WebhookDetail::Seed),
         place("pagerduty", NotifyFormat::PagerDuty, Some("SIDECAR_PAGERDUTY_KEY")),
@@ -30,7 +30,7 @@ fn places() -> [Outgoing; 3] {
     ]
 }
 
-async fn write(store: &Store, write: &StoreWrite, now: u64) {
+pub(super) async fn write(store: &Store, write: &StoreWrite, now: u64) {
     store.write(write, &places(), now).await.unwrap();
 }
 
@@ -39,7 +39,7 @@ async fn states(store: &Store, id: &AlertId) -> Vec<(String, NoticeEvent, Outbox
     rows.into_iter().map(|row| (row.target, row.event, row.state)).collect()
 }
 
-async fn attempt(store: &Store, claim: &Claim, result: Attempted, now: u64) {
+pub(super) async fn attempt(store: &Store, claim: &Claim, result: Attempted, now: u64) {
     assert!(store.attempted(claim, &result, now).await.unwrap());
 }
 
@@ -82,11 +82,12 @@ pub(super) async fn every_place_has_a_row_of_its_own_that_is_claimed_only_within
     assert_eq!((attempts[0].target.as_str(), attempts[0].attempt, attempts[0].status), ("pagerduty", 1, Some(410)));
 }
 
-fn ended(left: Left) -> Change {
+pub(super) fn ended(left: Left) -> Change {
     let alert = alert("t3");
     Change::SessionEnded {
         session_id: alert.session_id,
         room_name: alert.room_name,
+        caller: None,
         reason: "hangup".to_owned(),
         turns: 5,
         escalated: true,
@@ -255,11 +256,11 @@ pub(super) async fn alerts_are_found_by_what_is_looked_for(place: impl Fresh) {
     assert!(store.find("nothing").await.unwrap().is_empty());
 }
 
-fn transcript() -> Change {
+pub(super) fn transcript() -> Change {
     let alert = alert("t3");
     let recording = "{\"type\":\"recording\",\"version\":1,\"room_name\":\"room_abc123\"}\n".to_owned();
     let course = Box::new(Course { threshold: 3, ..Course::default() });
-    Change::Transcript { session_id: alert.session_id, room_name: alert.room_name, recording, course }
+    Change::Transcript { session_id: alert.session_id, room_name: alert.room_name, caller: None, recording, course }
 }
 
 pub(super) async fn a_verdict_is_kept_with_its_alert_and_makes_a_label(place: impl Fresh) {
@@ -282,27 +283,36 @@ pub(super) async fn a_verdict_is_kept_with_its_alert_and_makes_a_label(place: im
     assert!(store.labelled(NOW + 1).await.unwrap().is_empty());
 }
 
-pub(super) async fn what_was_given_up_is_sent_again_from_the_first_attempt(place: impl Fresh) {
+pub(super) async fn what_is_kept_of_a_call_is_found_by_its_caller_whatever_became_of_its_start(place: impl Fresh) {
     let store = place.open().await;
-    let alert = told("t3");
-    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
-    for claim in store.claim_due(9, &all(), NOW, NOW).await.unwrap() {
-        let result = match claim.outgoing.target.as_str() {
-            "" => Attempted::GaveUp { status: Some(410), detail: "gone".to_owned() },
-            _ => Attempted::Delivered { status: 200 },
-        };
-        attempt(&store, &claim, result, NOW).await;
-    }
-    let resend = async |places: &[Outgoing], again| store.resend(&alert, places, again, NOW + 5).await.unwrap();
-    assert_eq!(resend(&[], false).await, 1);
-    let claim = store.claim(&alert.id, "", &all(), NOW + 5).await.unwrap().unwrap();
-    assert_eq!(claim.attempt, 1);
-    assert_eq!(resend(&[], false).await, 0, "it is being sent at this moment");
-    attempt(&store, &claim, Attempted::Delivered { status: 200 }, NOW + 6).await;
-    assert_eq!(resend(&[], false).await, 0);
-    assert_eq!(resend(&[], true).await, 3);
-    let new = super::behaviour_review::place("slack", NotifyFormat::Slack, Some("SIDECAR_SLACK_URL"));
-    assert_eq!(resend(&[new], false).await, 4);
+    let caller = || Some("+1 (415) 555-0123".to_owned());
+    let with_caller = |mut changes: Vec<Change>| {
+        for change in &mut changes {
+            if let Change::SessionEnded { caller: of, .. } | Change::Transcript { caller: of, .. } = change {
+                *of = caller();
+            }
+        }
+        changes
+    };
+    let theirs = told("t3");
+    // Its start could not be noted.
+    store.apply(&with_caller(vec![ended(Left::Calm), transcript()]), NOW).await;
+    assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten { alerts: 0, sessions: 1 });
+    // It is erased while it goes on, and what is kept at its end is found once more.
+    let started = || Change::SessionStarted {
+        session_id: theirs.session_id.clone(),
+        room_name: theirs.room_name.clone(),
+        caller: caller(),
+    };
+    store.apply(&[started()], NOW).await;
+    assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten { alerts: 0, sessions: 1 });
+    store.apply(&with_caller(vec![ended(Left::Calm), transcript()]), NOW + 1).await;
+    assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten { alerts: 0, sessions: 1 });
+    // The room told who it is only later, and the end could not be noted.
+    store.session_started(&theirs.session_id, &theirs.room_name, NOW + 2).await.unwrap();
+    store.apply(&with_caller(vec![transcript()]), NOW + 3).await;
+    assert_eq!(store.erase("+14155550123").await.unwrap(), Forgotten { alerts: 0, sessions: 1 });
+    assert!(store.session(&theirs.session_id, &theirs.room_name).await.unwrap().is_none());
 }
 
 pub(super) async fn what_is_old_is_forgotten_with_all_that_belongs_to_it(place: impl Fresh) {

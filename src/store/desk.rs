@@ -1,12 +1,12 @@
 //! What people ask of a store, and what they tell it, as [`Store`] answers.
 
 use super::review::{
-    AlertFilter, Attempt, Audited, Claimed, Concern, Forgotten, Kept, LabelledCall, ListedAlert, Rates, Said,
-    SaidVerdict,
+    AlertFilter, Attempt, AuditLine, Audited, Claimed, Concern, Forgotten, Kept, LabelledCall, ListedAlert, Rates,
+    Resent, Said, SaidVerdict,
 };
 use super::{Backend, Store, StoreError, StoredSession};
+use crate::alert::AlertId;
 use crate::alert::outgoing::Outgoing;
-use crate::alert::{Alert, AlertId};
 
 impl Store {
     /// Up to `limit` alerts that a filter lets through, the latest first.
@@ -74,20 +74,23 @@ impl Store {
     }
 
     /// Makes due at once, by a schedule that begins anew, what of an alert was not delivered (and what was, if
-    /// `delivered_too`), and queues it for those places of `outgoing` that it was not queued for. What is being attempted
-    /// at this moment is left alone. Returns how much is due.
+    /// `delivered_too`), and queues it for those places of `outgoing` that it was not queued for. What was cancelled tells the
+    /// outcome then. Where a call's end was told, it is told again behind what is sent again.
+    ///
+    /// What is being attempted at this moment is left alone, and so is what waits for a transfer's outcome: sent now, it would
+    /// not tell of a transfer that fails.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
     pub async fn resend(
         &self,
-        alert: &Alert,
+        alert_id: &AlertId,
         outgoing: &[Outgoing],
         delivered_too: bool,
         now_ms: u64,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Resent, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.resend(alert, outgoing, delivered_too, now_ms).await,
+            Backend::Sqlite(store) => store.resend(alert_id, outgoing, delivered_too, now_ms).await,
         }
     }
 
@@ -189,6 +192,16 @@ impl Store {
     pub async fn audited(&self, alert_id: &AlertId) -> Result<Vec<Audited>, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => store.audited(alert_id).await,
+        }
+    }
+
+    /// What was done since then, the latest first, at most so much.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn audit_log(&self, since_ms: u64, limit: u32) -> Result<Vec<AuditLine>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => store.audit_log(since_ms, limit).await,
         }
     }
 

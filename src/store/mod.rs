@@ -16,6 +16,8 @@ mod behaviour_calls;
 #[cfg(test)]
 mod behaviour_live;
 #[cfg(test)]
+mod behaviour_resend;
+#[cfg(test)]
 mod behaviour_review;
 #[cfg(test)]
 mod behaviour_turns;

@@ -186,6 +186,23 @@ pub struct Audited {
     pub what: String,
 }
 
+/// A line of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditLine {
+    /// What was done, when and by whom.
+    #[serde(flatten)]
+    pub done: Audited,
+    /// To which alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_id: Option<AlertId>,
+    /// To which call in progress: its room and its session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_name: Option<String>,
+    /// See there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+}
+
 /// How often calls of a period escalated, and how right that was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Rates {
@@ -201,6 +218,15 @@ pub struct Rates {
     pub late: u64,
     /// Alerts of the period that are not everywhere delivered.
     pub undelivered: u64,
+}
+
+/// How much of an alert is sent again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resent {
+    /// So much is due now.
+    pub due: u64,
+    /// So much waits for the outcome of a transfer, and goes out with it.
+    pub held: u64,
 }
 
 /// How much was forgotten.

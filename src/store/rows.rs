@@ -11,6 +11,7 @@ use crate::alert::notice::{NoticeEvent, Told};
 use crate::alert::outgoing::{BadOutgoing, Outgoing, Texts};
 use crate::alert::record::{StoreWrite, WebhookPlan};
 use crate::alert::{Alert, AlertId, payload};
+use crate::config::settings::WebhookDetail;
 use crate::config::targets::NotifyFormat;
 
 /// An alert as the store has it.
@@ -58,6 +59,8 @@ pub enum Change {
         session_id: String,
         /// The room.
         room_name: String,
+        /// The caller's number or address, so that who asks for what is kept of them finds it whatever became of the start.
+        caller: Option<String>,
         /// Why.
         reason: String,
         /// How many caller turns there were.
@@ -73,6 +76,8 @@ pub enum Change {
         session_id: String,
         /// The room.
         room_name: String,
+        /// As in [`Change::SessionEnded`].
+        caller: Option<String>,
         /// A recording, as JSON Lines.
         recording: String,
         /// How the call went.
@@ -242,11 +247,29 @@ impl Due {
 /// # Errors
 /// Those of JSON, of which an alert gives no cause.
 pub(super) fn body(alert: &Alert, outgoing: &Outgoing) -> serde_json::Result<String> {
-    let link = outgoing.link_of(alert);
-    if outgoing.target.is_empty() {
-        return Ok(payload::body(alert, outgoing.detail, link));
+    body_with(alert, &outgoing.target, outgoing.detail, outgoing.link_of(alert))
+}
+
+/// The same with this link.
+///
+/// # Errors
+/// Those of JSON, of which an alert gives no cause.
+pub(super) fn body_with(
+    alert: &Alert,
+    target: &str,
+    detail: WebhookDetail,
+    link: Option<String>,
+) -> serde_json::Result<String> {
+    if target.is_empty() {
+        return Ok(payload::body(alert, detail, link));
     }
     serde_json::to_string(&Told { alert: alert.clone(), link, test: false })
+}
+
+/// The link in what a row holds, if it tells one.
+pub(super) fn link_in(body: &str) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    body.get("link")?.as_str().map(str::to_owned)
 }
 
 /// What is to be queued for one place.

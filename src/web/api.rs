@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::query::{BadField, PAGE, Search};
@@ -68,19 +69,37 @@ pub(super) async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-/// A search whose query string cannot be read says so in JSON as well.
-type Asked = Result<Query<Search>, axum::extract::rejection::QueryRejection>;
+/// What a list is narrowed by.
+const OF_LIST: &[&str] = &[
+    "days",
+    "from",
+    "until",
+    "room",
+    "caller",
+    "action",
+    "rule",
+    "severity",
+    "outcome",
+    "verdict",
+    "undelivered",
+    "before",
+];
+/// What says of which days rates are.
+const OF_RATES: &[&str] = &["days", "from", "until"];
 
-fn asked(search: Asked) -> Result<Search, Refusal> {
-    search.map(|Query(search)| search).map_err(|error| Refusal::Body(error.body_text()))
+/// What an address asks for by these parameters. One that is none of them, misspelt maybe, is told, as it would ask for nothing.
+pub(super) fn asked<T: DeserializeOwned>(uri: &Uri, known: &[&str]) -> Result<T, Refusal> {
+    let names = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    if let Some((unknown, _)) = names.into_iter().find(|(name, _)| !known.contains(&name.as_ref())) {
+        let allowed =
+            if known.is_empty() { "there are none here".to_owned() } else { format!("there are {}", known.join(", ")) };
+        return Err(Refusal::Body(format!("there is no parameter {unknown:?}: {allowed}")));
+    }
+    Query::try_from_uri(uri).map(|Query(asked)| asked).map_err(|error| Refusal::Body(error.body_text()))
 }
 
-pub(super) async fn alerts(
-    State(review): State<Arc<Review>>,
-    visitor: Visitor,
-    search: Asked,
-) -> Result<Response, Refusal> {
-    let filter = asked(search)?.filter()?;
+pub(super) async fn alerts(State(review): State<Arc<Review>>, visitor: Visitor, uri: Uri) -> Result<Response, Refusal> {
+    let filter = asked::<Search>(&uri, OF_LIST)?.filter()?;
     let listed = review.store.alerts(&filter, PAGE).await?;
     review.store.audit(&visitor.user.name, "list", Concern::Many, unix_ms()).await?;
     let next = listed.last().filter(|_| listed.len() == PAGE as usize);
@@ -91,23 +110,25 @@ pub(super) async fn alerts(
 pub(super) async fn alert(
     State(review): State<Arc<Review>>,
     visitor: Visitor,
+    uri: Uri,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
+    asked::<Nothing>(&uri, &[])?;
     let id = AlertId::from(id);
     let whole = Whole::read(&review.store, &id).await?.ok_or(Refusal::Nothing)?;
     review.store.audit(&visitor.user.name, "read", Concern::Alert(&id), unix_ms()).await?;
     Ok(Json(whole.document()).into_response())
 }
 
-pub(super) async fn rates(
-    State(review): State<Arc<Review>>,
-    _visitor: Visitor,
-    search: Asked,
-) -> Result<Response, Refusal> {
-    let (since_ms, until_ms) = asked(search)?.period()?;
+pub(super) async fn rates(State(review): State<Arc<Review>>, _visitor: Visitor, uri: Uri) -> Result<Response, Refusal> {
+    let (since_ms, until_ms) = asked::<Search>(&uri, OF_RATES)?.period()?;
     let rates = review.store.rates(since_ms, until_ms).await?;
     Ok(Json(json!({"since": rfc3339_of(since_ms), "rates": rates})).into_response())
 }
+
+/// No parameters.
+#[derive(Deserialize)]
+struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,6 +141,7 @@ pub(super) struct Said {
 pub(super) async fn verdict(
     State(review): State<Arc<Review>>,
     visitor: Visitor,
+    uri: Uri,
     Path(id): Path<String>,
     said: Result<Json<Said>, JsonRejection>,
 ) -> Result<Response, Refusal> {
@@ -127,6 +149,7 @@ pub(super) async fn verdict(
     if !visitor.may_change() || !visitor.by_token {
         return Err(Refusal::Role);
     }
+    asked::<Nothing>(&uri, &[])?;
     let Json(said) = said.map_err(|error| Refusal::Body(error.body_text()))?;
     if said.note.chars().count() > NOTE_CHARS {
         return Err(Refusal::Body(format!("note is longer than {NOTE_CHARS} characters")));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Form;
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ use super::query::{BadField, PAGE, Search};
 use super::session::{COOKIE, LASTS_S};
 use super::state::{NOTE_CHARS, Review};
 use super::view::{Period, Row, class, second};
-use super::visitor::{Visitor, Wrong, with_token};
+use super::visitor::{Visitor, Wrong, problem, with_token};
 use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::verdict::Verdict;
@@ -52,7 +52,10 @@ struct AlertsPage<'a> {
     frame: Frame,
     search: &'a Search,
     days: u64,
+    period_words: String,
     period: Period,
+    /// Where what is undelivered in it is listed.
+    undelivered: String,
     rows: Vec<Row>,
     next: Option<String>,
     outcomes: [&'static str; 9],
@@ -106,6 +109,7 @@ pub(super) enum Trouble {
     Seal,
     Form(&'static str),
     Meanwhile { note: String },
+    Held,
 }
 
 impl From<StoreError> for Trouble {
@@ -147,6 +151,10 @@ impl IntoResponse for Trouble {
                 }
                 (StatusCode::CONFLICT, "Somebody said something else meanwhile", detail)
             }
+            Self::Held => {
+                let detail = "It waits for the outcome of the transfer, and goes out with it.";
+                (StatusCode::CONFLICT, "Not yet", detail.to_owned())
+            }
             Self::Form(detail) => (StatusCode::BAD_REQUEST, "That does not fit", detail.to_owned()),
         };
         page(status, &ProblemPage { title, detail: &detail })
@@ -164,8 +172,11 @@ pub(super) fn javascript(text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-pub(super) async fn nowhere() -> Trouble {
-    Trouble::Nothing
+pub(super) async fn nowhere(uri: Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        return problem(StatusCode::NOT_FOUND, "there is no such address; /api/openapi.json has those that there are");
+    }
+    Trouble::Nothing.into_response()
 }
 
 #[derive(Default, Deserialize)]
@@ -271,6 +282,8 @@ pub(super) async fn alerts(
     let template = AlertsPage {
         frame: Frame::of(&visitor, &review),
         days: search.days()?,
+        period_words: search.period_words()?,
+        undelivered: search.undelivered_too(),
         period: Period::of(&rates),
         rows: listed.iter().map(Row::of).collect(),
         next: next.map(|last| search.after(last.created_ms, &last.alert.id)),
@@ -293,8 +306,9 @@ pub(super) async fn alert(
     let course = whole.course();
     let when = |one: &Happened| (one.at_ms.map_or_else(String::new, second), one.words.clone());
     let undelivered = |row: &crate::store::OutboxRow| {
-        row.event == NoticeEvent::Alert && matches!(row.state, OutboxState::Pending | OutboxState::GaveUp)
+        row.state == OutboxState::GaveUp || (row.event == NoticeEvent::Alert && row.state == OutboxState::Pending)
     };
+    let transcript = whole.kept.as_ref().map(|kept| whole_call(&kept.recording, course, alert)).unwrap_or_default();
     let template = AlertPage {
         frame: Frame::of(&visitor, &review),
         id: id.to_string(),
@@ -303,9 +317,9 @@ pub(super) async fn alert(
         said: crate::alert::payload::description(alert),
         // What stands above already is left out.
         facts: whole.facts().into_iter().filter(|(name, _)| !matches!(*name, "what" | "verdict" | "ratings")).collect(),
-        chart: Chart::of(alert, course, &timeline),
+        chart: Chart::of(alert, course, &timeline, &transcript),
         turns: last_turns(alert),
-        transcript: whole.kept.as_ref().map(|kept| whole_call(&kept.recording, course, alert)).unwrap_or_default(),
+        transcript,
         timeline: timeline.iter().map(when).collect(),
         claimed: whole.claimed.as_ref().map(|claimed| (claimed.by.clone(), claimed.by == visitor.user.name)),
         verdict: whole.verdict.as_ref().map_or("", |said| said.verdict.name()),
@@ -392,12 +406,15 @@ pub(super) async fn resend(
 ) -> Result<Response, Trouble> {
     may(&review, &visitor, &headers, &form)?;
     let (id, now_ms) = (AlertId::from(id), unix_ms());
-    let stored = review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
-    review.store.resend(&stored.alert, &review.outgoing, false, now_ms).await?;
+    review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
+    let resent = review.store.resend(&id, &review.outgoing, false, now_ms).await?;
+    if resent.due == 0 && resent.held > 0 {
+        return Err(Trouble::Held);
+    }
     review.store.audit(&visitor.user.name, "resend", Concern::Alert(&id), now_ms).await?;
     for row in review.store.notices(&id).await? {
-        if row.event == NoticeEvent::Alert && row.state == OutboxState::Pending {
-            // What does not go through now stays in the outbox, and the page says so.
+        if row.state == OutboxState::Pending {
+            // That it is over is told behind it, and only then. What does not go through now stays in the outbox, and the page says so.
             review.deliverer.deliver_to(&id, &row.target).await;
         }
     }

@@ -1,6 +1,7 @@
 //! What is looked for: the fields of the search, as pages and programs send them.
 
 use serde::Deserialize;
+use time::{Date, Month};
 
 use crate::alert::verdict::Verdict;
 use crate::alert::{AlertId, Rule, Severity};
@@ -19,6 +20,9 @@ pub(super) const PAGE: u32 = 50;
 #[serde(default)]
 pub(super) struct Search {
     pub(super) days: String,
+    /// The first and the last day, in UTC, as `2026-05-31`.
+    pub(super) from: String,
+    pub(super) until: String,
     pub(super) room: String,
     pub(super) action: String,
     pub(super) rule: String,
@@ -75,15 +79,34 @@ impl Search {
         }
     }
 
-    /// The period, Unix time in ms.
+    /// The period, Unix time in ms: its days by name, or so many back from its last one or from now.
     pub(super) fn period(&self) -> Result<(u64, u64), BadField> {
-        let now_ms = unix_ms();
+        let (from, until) = (day("from", &self.from)?, day("until", &self.until)?);
         // What is being written at this moment belongs to it.
-        Ok((now_ms.saturating_sub(self.days()? * DAY_MS), now_ms + 60_000))
+        let until_ms = until.map_or_else(|| unix_ms() + 60_000, |until| until + DAY_MS);
+        let span_ms = self.days()? * DAY_MS;
+        let last_ms = if until.is_some() { until_ms } else { unix_ms() };
+        let since_ms = from.unwrap_or(last_ms.saturating_sub(span_ms));
+        // A period that ends before it begins has nothing in it.
+        Ok((since_ms, until_ms.max(since_ms)))
+    }
+
+    /// The period in words.
+    pub(super) fn period_words(&self) -> Result<String, BadField> {
+        let days = self.days()?;
+        let many = format!("{days} {}", if days == 1 { "day" } else { "days" });
+        Ok(match (self.from.as_str(), self.until.as_str()) {
+            ("", "") => format!("of the last {many}"),
+            (from, "") => format!("since {from}"),
+            ("", until) => format!("of the {many} up to {until}"),
+            (from, until) if from == until => format!("of {from}"),
+            (from, until) => format!("from {from} to {until}"),
+        })
     }
 
     /// What the store is asked for.
     pub(super) fn filter(&self) -> Result<AlertFilter, BadField> {
+        let (since_ms, until_ms) = self.period()?;
         let some = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
         let verdicts = [("none", None)].into_iter().chain(Verdict::ALL.map(|verdict| (verdict.name(), Some(verdict))));
         let before = match self.before.split_once(',') {
@@ -94,8 +117,9 @@ impl Search {
             _ => return Err(BadField { field: "before", allowed: "what the page before it said".to_owned() }),
         };
         Ok(AlertFilter {
-            since_ms: Some(self.period()?.0),
-            until_ms: None,
+            since_ms: Some(since_ms),
+            // What is written from now on comes first on the next page.
+            until_ms: (!self.until.is_empty()).then_some(until_ms),
             room: some(&self.room),
             action: one_of("action", &self.action, &ActionKind::ALL.map(|action| (action.name(), action)))?,
             rule: one_of("rule", &self.rule, &Rule::ALL.map(|rule| (rule.name(), rule)))?,
@@ -112,8 +136,10 @@ impl Search {
     /// The address of the page after an alert.
     pub(super) fn after(&self, created_ms: u64, id: &AlertId) -> String {
         let before = format!("{created_ms},{id}");
-        let fields = [
+        address([
             ("days", &self.days),
+            ("from", &self.from),
+            ("until", &self.until),
             ("room", &self.room),
             ("action", &self.action),
             ("rule", &self.rule),
@@ -123,13 +149,46 @@ impl Search {
             ("undelivered", &self.undelivered),
             ("caller", &self.caller),
             ("before", &before),
-        ];
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
-            query.append_pair(name, value);
-        }
-        format!("/alerts?{}", query.finish())
+        ])
     }
+
+    /// The address of what is undelivered in the period.
+    pub(super) fn undelivered_too(&self) -> String {
+        let narrow = "true".to_owned();
+        address([("undelivered", &narrow), ("days", &self.days), ("from", &self.from), ("until", &self.until)])
+    }
+}
+
+/// An address with those fields that ask for something.
+fn address<const N: usize>(fields: [(&str, &String); N]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
+        query.append_pair(name, value);
+    }
+    format!("/alerts?{}", query.finish())
+}
+
+/// When a day begins in UTC, Unix time in ms; one before 1970 begins with it.
+fn day(field: &'static str, text: &str) -> Result<Option<u64>, BadField> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || BadField::new(field, "a day, such as 2026-05-31");
+    let digits = text.as_bytes();
+    let as_written = digits.len() == 10
+        && digits.iter().enumerate().all(|(at, byte)| match at {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u16>().ok());
+    let (Some(year), Some(month), Some(day), true) = (number(0..4), number(5..7), number(8..10), as_written) else {
+        return Err(wrong());
+    };
+    let month = u8::try_from(month).ok().and_then(|month| Month::try_from(month).ok()).ok_or_else(wrong)?;
+    let day = u8::try_from(day).map_err(|_| wrong())?;
+    let date = Date::from_calendar_date(i32::from(year), month, day).map_err(|_| wrong())?;
+    let seconds = date.midnight().assume_utc().unix_timestamp();
+    Ok(Some(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000)))
 }
 
 #[cfg(test)]
@@ -158,8 +217,44 @@ mod tests {
             Search { severity: "worst".to_owned(), ..Search::default() },
             Search { days: "0".to_owned(), ..Search::default() },
             Search { before: "x".to_owned(), ..Search::default() },
+            Search { from: "2026-02-30".to_owned(), ..Search::default() },
+            Search { until: "26-02-03".to_owned(), ..Search::default() },
+            Search { until: "2026-2-3\u{e9}".to_owned(), ..Search::default() },
         ] {
             assert!(wrong.filter().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_period_is_days_back_or_days_by_name_in_utc() {
+        let search = |days: &str, from: &str, until: &str| Search {
+            days: days.to_owned(),
+            from: from.to_owned(),
+            until: until.to_owned(),
+            ..Search::default()
+        };
+        // 2026-05-31 began then.
+        const DAY: u64 = 1_780_185_600_000;
+        for (days, from, until, period, words) in [
+            ("", "2026-05-31", "2026-05-31", (DAY, DAY + DAY_MS), "of 2026-05-31"),
+            ("", "2026-05-30", "2026-05-31", (DAY - DAY_MS, DAY + DAY_MS), "from 2026-05-30 to 2026-05-31"),
+            // The page's form sends both.
+            ("7", "2026-05-31", "2026-06-01", (DAY, DAY + 2 * DAY_MS), "from 2026-05-31 to 2026-06-01"),
+            ("2", "", "2026-05-31", (DAY - DAY_MS, DAY + DAY_MS), "of the 2 days up to 2026-05-31"),
+            ("", "0001-01-01", "0001-01-02", (0, DAY_MS), "from 0001-01-01 to 0001-01-02"),
+            ("", "2026-05-31", "2026-05-01", (DAY, DAY), "from 2026-05-31 to 2026-05-01"),
+        ] {
+            let search = search(days, from, until);
+            assert_eq!(search.period().unwrap(), period, "{search:?}");
+            assert_eq!(search.period_words().unwrap(), words);
+            let filter = search.filter().unwrap();
+            assert_eq!((filter.since_ms, filter.until_ms), (Some(period.0), Some(period.1)));
+        }
+        let open = search("", "2026-05-31", "");
+        assert_eq!((open.period().unwrap().0, open.filter().unwrap().until_ms), (DAY, None));
+        assert_eq!(open.period_words().unwrap(), "since 2026-05-31");
+        assert!(open.after(5, &AlertId::from("a".to_owned())).starts_with("/alerts?from=2026-05-31&before="));
+        assert_eq!(search("3", "", "").period_words().unwrap(), "of the last 3 days");
+        assert_eq!(search("1", "", "").period_words().unwrap(), "of the last 1 day");
     }
 }

@@ -123,3 +123,35 @@ pub(super) fn class(severity: Severity) -> &'static str {
         Severity::Low => "calm",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_too_sensitive_or_misses_callers_only_where_its_interval_says_so() {
+        for (escalated, calls, says) in [
+            (0, 0, "no calls yet"),
+            // 20 %, and at the least 16.4 %.
+            (80, 400, "too sensitive: more than 15 % of calls escalate"),
+            // 2 %, and at the most 4.3 %.
+            (6, 300, "missing callers: fewer than 5 % of calls escalate"),
+            (100, 1_000, "within 5 to 15 %, as it should be"),
+            (2, 20, "within 5 to 15 % so far, of too few calls to be sure"),
+            (3, 15, "too few calls to say whether it lies within 5 to 15 %"),
+            (0, 10, "too few calls to say whether it lies within 5 to 15 %"),
+        ] {
+            let period = Period::of(&Rates { calls, escalated, ..Rates::default() });
+            assert_eq!(period.says, says, "{escalated} of {calls}: {}", period.share);
+            assert_eq!(period.share.is_empty(), calls == 0);
+        }
+    }
+
+    #[test]
+    fn verdicts_say_how_many_alerts_were_needed_late_ones_among_them() {
+        let period = Period::of(&Rates { right: 5, wrong: 2, late: 3, ..Rates::default() });
+        assert!(period.precision.starts_with("80.0 % of 10 judged alerts were needed ("), "{}", period.precision);
+        assert!(period.precision.ends_with("), 3 of them late"), "{}", period.precision);
+        assert_eq!(Period::of(&Rates::default()).precision, "no verdicts yet");
+    }
+}

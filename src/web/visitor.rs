@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -32,6 +32,8 @@ pub(super) enum Stranger {
     Program,
     /// Too many wrong tokens.
     TooMany,
+    /// The proxy's header says several times who it is: one of them the browser may have sent.
+    Several { header: HeaderName },
 }
 
 impl IntoResponse for Stranger {
@@ -42,6 +44,11 @@ impl IntoResponse for Stranger {
             }
             Self::Program => problem(StatusCode::UNAUTHORIZED, "log in, or send a token as Authorization: Bearer"),
             Self::TooMany => problem(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens; try again in a minute"),
+            Self::Several { header } => {
+                let detail = format!("{header} came more than once: the proxy must replace it, and not add to it");
+                tracing::warn!("a request was refused: {detail}");
+                problem(StatusCode::BAD_REQUEST, &detail)
+            }
         }
     }
 }
@@ -107,11 +114,16 @@ impl FromRequestParts<Arc<Review>> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, review: &Arc<Review>) -> Result<Self, Stranger> {
         let is_api = parts.uri.path().starts_with("/api/");
-        if let Some(name) = &review.options.user_header
-            && let Some(user) = parts.headers.get(name).and_then(|value| review.users.named(value.to_str().ok()?))
-        {
-            let subject = format!("name {}", user.name);
-            return Ok(Self { user, subject, by_token: false });
+        if let Some(name) = &review.options.user_header {
+            let mut values = parts.headers.get_all(name).into_iter();
+            let first = values.next();
+            if values.next().is_some() {
+                return Err(Stranger::Several { header: name.clone() });
+            }
+            if let Some(user) = first.and_then(|value| review.users.named(value.to_str().ok()?)) {
+                let subject = format!("name {}", user.name);
+                return Ok(Self { user, subject, by_token: false });
+            }
         }
         let bearer =
             parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));

@@ -182,6 +182,18 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     let (_, refused, code) = said(program, &["alerts", "show", "alert_x"], &[]).await;
     assert!(refused.contains("there is no alert alert_x") && code == Some(2), "{refused}");
 
+    for (caller, many) in [("+1 (415) 555-0123", 1), ("+14155550199", 0)] {
+        let (lines, ..) = said(program, &["alerts", "list", "--format", "json", "--caller", caller], &[]).await;
+        assert_eq!(lines.lines().count(), many, "{lines}");
+    }
+    // Who has read enough closes the pipe.
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut list = program.command(&["alerts", "list", "--format", "json"]);
+    let list = list.stdout(closed).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let ended = soon("the command", list.wait_with_output()).await.unwrap();
+    assert!(ended.stderr.is_empty() && ended.status.code() == Some(0), "{ended:?}");
+
     let args = ["alerts", "verdict", id, "right", "--note", "charged twice", "--by", "qa"];
     assert_eq!(said(program, &args, &[]).await.2, Some(0));
     let folder = program.folder.path().join("labels");
@@ -203,14 +215,49 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     let (again, _, code) = said(program, &["alerts", "resend", id, "--again"], secrets).await;
     assert_eq!((again.matches("delivered (202)").count(), code), (6, Some(0)), "{again}");
     assert_eq!(places.got("slack", 2).await.len(), 2);
+    // The incident that this opens again is over all the same.
+    assert!(again.contains("pagerduty: told that it is over (202)"), "{again}");
+    let events = places.got("pagerduty", 4).await;
+    let events: Vec<_> = events.iter().map(|request| body(request)["event_action"].clone()).collect();
+    assert_eq!(events, ["trigger", "resolve", "trigger", "resolve"]);
+
+    let (log, ..) = said(program, &["store", "audit", "--format", "json"], &[]).await;
+    let log: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let done: Vec<_> = log.iter().map(|line| line["what"].as_str().unwrap()).collect();
+    assert_eq!(done, ["resend", "resend", "export", "verdict right", "list", "list", "list", "read", "list", "list"]);
+    assert_eq!((&log[0]["alert_id"], &log[2]["alert_id"]), (&json!(id), &Value::Null));
+    assert!(log.iter().all(|line| line["who"].as_str().unwrap().starts_with("cli:")), "{log:?}");
+    let (table, ..) = said(program, &["store", "audit", "--limit", "1"], &[]).await;
+    assert!(table.contains("resend") && table.contains(id) && table.lines().count() == 1, "{table}");
 
     let (erased, _, code) = said(program, &["store", "erase", "--caller", "+14155550123"], &[]).await;
     assert_eq!((erased.trim_end(), code), ("forgot 1 call and 1 alert", Some(0)));
     let (_, none, code) = said(program, &["store", "erase", "--caller", "4155550123"], &[]).await;
     assert!(none.contains("no call of this number") && none.contains("country code") && code == Some(0), "{none}");
     assert!(said(program, &["alerts", "list"], &[]).await.0.contains("no alert fits"));
+    let (log, ..) = said(program, &["store", "audit"], &[]).await;
+    assert!(log.contains("  erase\n") && !log.contains(id) && !log.contains("555"), "{log}");
     assert_eq!(said(program, &["store", "prune", "--older-than", "30d"], &[]).await.2, Some(0));
     assert_eq!(said(program, &["store", "upgrade"], &[]).await.2, Some(0));
+}
+
+#[tokio::test]
+async fn what_is_kept_at_the_end_of_a_call_that_was_erased_meanwhile_is_found_by_its_caller() {
+    let (room, program) = (Room::start().await, Program::new());
+    let mut running = program.attach(&room, json!({"sentimentKeepTranscripts": "all"}));
+    let connection = angry_call(&room).await;
+    running.event("escalation").await;
+    let erase = ["store", "erase", "--caller", "+14155550123"];
+    soon("the call to be in the store", async {
+        while !said(&program, &erase, &[]).await.0.contains("forgot 1 call") {}
+    })
+    .await;
+    connection.end(5).await;
+    assert_eq!(running.exit().await, Some(0));
+    let (erased, ..) = said(&program, &erase, &[]).await;
+    assert!(erased.contains("forgot 1 call"), "{erased}");
+    let text = std::fs::read(program.store()).unwrap();
+    assert!(!String::from_utf8_lossy(&text).contains("room_abc123"), "the room is in the file");
 }
 
 #[tokio::test]
@@ -352,6 +399,45 @@ async fn a_test_alert_goes_to_every_place_and_says_that_it_is_one() {
     let (found, ..) = said(&program, &args[..3], &secrets).await;
     assert_eq!(found.matches("ok    webhook").count(), 6, "{found}");
     assert_eq!(places.server.received_requests().await.unwrap().len(), before);
+}
+
+#[tokio::test]
+async fn a_test_incident_that_stays_open_is_told() {
+    let program = Program::new();
+    let places = Places { server: MockServer::start().await };
+    let resolves = Mock::given(wiremock::matchers::body_string_contains("\"resolve\""));
+    resolves.respond_with(ResponseTemplate::new(429)).with_priority(1).mount(&places.server).await;
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(202)).mount(&places.server).await;
+    let targets = json!([{"format": "pagerduty", "keyEnv": "SIDECAR_PD_KEY", "url": places.url("pagerduty")}]);
+    let agent = json!({"sentimentEscalationEnabled": true, "sentimentEscalationAction": "notify",
+        "sentimentWebhookAllow": ["127.0.0.0/8"], "sentimentNotifyTargets": targets});
+    let file = program.folder.path().join("agent.json");
+    std::fs::write(&file, agent.to_string()).unwrap();
+    let args = ["doctor", "--agent", file.to_str().unwrap(), "--send-test"];
+    let (found, ..) = said(&program, &args, &[("SIDECAR_PD_KEY", KEY.to_owned())]).await;
+    assert!(found.contains("pagerduty took the test alert, but not that it is over"), "{found}");
+}
+
+#[tokio::test]
+async fn a_resend_before_the_outcome_of_a_transfer_waits_for_it() {
+    let (places, room, program) = (Places::start().await, Room::start().await, Program::new());
+    let settings = json!({"sentimentEscalationAction": "transfer", "sentimentEscalationTarget": "+14155551234",
+        "sentimentNotifyWebhook": places.url("seed"), "sentimentWebhookAllow": ["127.0.0.0/8"],
+        "sentimentHandoverSentence": ""});
+    let mut running = program.attach(&room, settings);
+    let (mut connection, _) = room.accept().await;
+    connection.welcome(&["turn_events", "transfer"], false).await;
+    connection.seed_turns(1).await;
+    let id = running.event("escalation").await["alert_id"].as_str().unwrap().to_owned();
+    let command = connection.command("transfer").await;
+    let (_, waits, code) = said(&program, &["alerts", "resend", &id, "--again"], &[]).await;
+    assert!(waits.contains("waits for the outcome of the transfer") && code == Some(2), "{waits}");
+    assert!(places.server.received_requests().await.unwrap().is_empty());
+    connection.result(4, &command, "failed", Some("busy")).await;
+    let told = body(&places.got("seed", 1).await[0]);
+    assert!(told["description"].as_str().unwrap().starts_with("NOT transferred"), "{told}");
+    connection.end(5).await;
+    assert_eq!(running.exit().await, Some(0));
 }
 
 #[tokio::test]

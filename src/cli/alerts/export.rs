@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::named::audit;
 use crate::alert::Alert;
 use crate::alert::verdict::Verdict;
 use crate::cli::ago;
@@ -15,7 +16,7 @@ use crate::recording::expect::{EscalateAt, Expectation};
 use crate::recording::{CutLine, Recording};
 use crate::store::Store;
 use crate::store::course::Course;
-use crate::store::review::LabelledCall;
+use crate::store::review::{Concern, LabelledCall};
 
 /// Write what people said of alerts as labels, with the calls: recordings that `tune` and `evaluate` read.
 ///
@@ -35,6 +36,7 @@ pub(super) async fn run(args: &ExportArgs, store: &Store) -> Result<Exit, Failur
     let since_ms = args.since.map_or(0, |since| ago::before(unix_ms(), since));
     let calls = store.labelled(since_ms).await?;
     make_folder(&args.labels)?;
+    audit(store, "export", Concern::Many).await?;
     let (mut written, mut without) = (0, 0);
     for (at, call) in calls.iter().enumerate() {
         let Some(kept) = &call.kept else {

@@ -1,13 +1,13 @@
 //! `alerts list`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::named::{Format, short};
+use super::named::{Format, audit, printed, short};
 use crate::alert::payload::FullPayload;
 use crate::alert::verdict::Verdict;
 use crate::alert::{Alert, Rule, Severity};
@@ -16,7 +16,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::clock::{rfc3339_of, unix_ms};
 use crate::config::settings::ActionKind;
 use crate::store::Store;
-use crate::store::review::{AlertFilter, DeliveryState, ListedAlert, outcome_names};
+use crate::store::review::{AlertFilter, Concern, DeliveryState, ListedAlert, outcome_names};
 use crate::telemetry::shown::{json_line, shown};
 
 /// Widest line, in columns.
@@ -37,6 +37,9 @@ pub(super) struct ListArgs {
     /// List those of this room.
     #[arg(long, value_name = "NAME")]
     room: Option<String>,
+    /// List those of this caller: a number as the room gives it, however it is spaced.
+    #[arg(long, value_name = "NUMBER")]
+    caller: Option<String>,
     /// List those with this action.
     #[arg(long, value_enum)]
     action: Option<ActionArg>,
@@ -128,7 +131,7 @@ impl ListArgs {
                 VerdictArg::None => None,
             }),
             undelivered: self.undelivered,
-            caller: None,
+            caller: self.caller.clone(),
             before: None,
         }
     }
@@ -147,21 +150,26 @@ pub(super) struct Line<'a> {
 
 pub(super) async fn run(args: &ListArgs, store: &Store) -> Result<Exit, Failure> {
     let listed = store.alerts(&args.filter(unix_ms()), args.limit).await?;
+    audit(store, "list", Concern::Many).await?;
+    printed(print(args, &listed))
+}
+
+fn print(args: &ListArgs, listed: &[ListedAlert]) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     match args.format {
         Format::Json => {
-            for one in &listed {
-                write!(out, "{}", line(one).map_err(|error| Failure::new(Exit::Other, error))?)?;
+            for one in listed {
+                write!(out, "{}", line(one)?)?;
             }
         }
         Format::Table => {
-            for one in &listed {
+            for one in listed {
                 writeln!(out, "{}", row(one))?;
             }
-            writeln!(out, "{}", summary(&listed, args.limit))?;
+            writeln!(out, "{}", summary(listed, args.limit))?;
         }
     }
-    Ok(Exit::Ok)
+    out.flush()
 }
 
 fn line(one: &ListedAlert) -> serde_json::Result<String> {

@@ -2,7 +2,7 @@
 
 mod export;
 mod list;
-mod named;
+pub(super) mod named;
 mod resend;
 mod show;
 mod verdict;

@@ -1,15 +1,21 @@
 //! How alerts are named, and how they are printed.
 
+use std::io;
+
 use clap::ValueEnum;
 
 use crate::alert::AlertId;
 use crate::cli::exit::{Exit, Failure};
-use crate::clock::rfc3339_of;
+use crate::clock::{rfc3339_of, unix_ms};
 use crate::store::Store;
+use crate::store::review::Concern;
+
+/// Longest name of a user in the audit log, in characters.
+const NAME_CHARS: usize = 64;
 
 /// How it is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(in crate::cli) enum Format {
     /// For people
     Table,
     /// For programs
@@ -25,6 +31,27 @@ pub(super) async fn find(store: &Store, beginning: &str) -> Result<AlertId, Fail
             .help("sentiment-sidecar alerts list shows which there are")),
         (Some(_), false) => Err(Failure::new(Exit::Usage, format!("several alerts begin with {beginning}"))
             .help("give more of its letters; alerts list --format json has them whole")),
+    }
+}
+
+/// Notes who reads callers' words, or changes what is kept: the user of this system.
+pub(in crate::cli) async fn audit(store: &Store, what: &str, concern: Concern<'_>) -> Result<(), Failure> {
+    store.audit(&user(), what, concern, unix_ms()).await?;
+    Ok(())
+}
+
+fn user() -> String {
+    let name =
+        ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    let name: String = name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect();
+    format!("cli:{}", if name.is_empty() { "somebody" } else { &name })
+}
+
+/// What printing came to. Who closes the pipe has read enough.
+pub(in crate::cli) fn printed(result: io::Result<()>) -> Result<Exit, Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(Exit::Ok),
     }
 }
 

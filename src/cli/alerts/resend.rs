@@ -1,10 +1,11 @@
 //! `alerts resend`.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::named::{find, time_of_day};
+use super::named::{audit, find, time_of_day};
 use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
@@ -20,12 +21,14 @@ use crate::config::secret::SecretName;
 use crate::config::target_secrets::TargetSecrets;
 use crate::notify::Deliverer;
 use crate::notify::sign::Signer;
+use crate::store::review::{Concern, Resent};
 use crate::store::{OutboxState, Store, StoreError};
 
 /// Send an alert again, now, to wherever it was not delivered.
 ///
 /// It goes out under the same id as before, so a receiver that dedupes takes it once. Where settings are given, it goes
-/// to those of their places as well that it was not queued for. What fails is tried again by the usual schedule; what waits
+/// to those of their places as well that it was not queued for. What waits for the outcome of a transfer goes out with that, and
+/// what was not needed after one tells it. What fails is tried again by the usual schedule; what waits
 /// for its turn at a place that takes one alert every so often is sent by deliver, or by the next process that looks.
 #[derive(Debug, Args)]
 pub(super) struct ResendArgs {
@@ -55,24 +58,33 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
     }
     let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities)
         .with_secrets(TargetSecrets::of(Env::of_process()));
-    let due = store.resend(&alert, &outgoing, args.again, clock::unix_ms()).await?;
+    let Resent { due, held } = store.resend(&id, &outgoing, args.again, clock::unix_ms()).await?;
     if due == 0 {
-        let help = if store.notices(&id).await?.is_empty() {
+        let help = if held > 0 {
+            "it waits for the outcome of the transfer, and goes out with it, or by itself where none comes in time"
+        } else if store.notices(&id).await?.is_empty() {
             "it was to go nowhere; give the settings that say where, with --agent"
         } else {
             "all have it, or it is being sent at this moment; --again sends it to all"
         };
         return Err(Failure::new(Exit::Usage, "there is nothing to send").help(help));
     }
-    let (mut failed, mut waiting) = (0, 0);
+    audit(store, "resend", Concern::Alert(&id)).await?;
+    let (mut failed, mut waiting, mut undelivered) = (0, 0, HashSet::new());
     for row in store.notices(&id).await? {
-        if row.event != NoticeEvent::Alert || row.state != OutboxState::Pending {
+        // What is over is told behind what it was of, or not yet.
+        let follows = row.event == NoticeEvent::Resolved;
+        if row.state != OutboxState::Pending || (follows && undelivered.contains(&row.target)) {
             continue;
         }
         let name = if row.target.is_empty() { "webhook" } else { &row.target };
         match deliverer.deliver_to(&id, &row.target).await {
+            DeliveryResult::Delivered { status, .. } if follows => {
+                anstream::println!("{name}: told that it is over ({status})");
+            }
             DeliveryResult::Delivered { status, .. } => anstream::println!("{name}: delivered ({status})"),
             DeliveryResult::Retry { detail, .. } | DeliveryResult::GaveUp { detail, .. } => {
+                undelivered.insert(row.target.clone());
                 if let Some(turn_ms) = turn_of(store, &id, &row.target).await? {
                     waiting += 1;
                     anstream::println!("{name}: waits for its turn, next at {} UTC", time_of_day(turn_ms));

@@ -6,10 +6,11 @@ use std::io::Write as _;
 use anstyle::Style;
 use clap::Args;
 
-use super::named::{Format, find, time_of_day};
+use super::named::{Format, audit, find, printed, time_of_day};
 use crate::cli::exit::{Exit, Failure};
 use crate::sentiment::Speaker;
 use crate::store::Store;
+use crate::store::review::Concern;
 use crate::store::whole::Whole;
 use crate::telemetry::shown::{json_line, shown};
 
@@ -36,8 +37,8 @@ pub(super) async fn run(args: &ShowArgs, store: &Store) -> Result<Exit, Failure>
         Format::Json => json_line(&whole.document()).map_err(|error| Failure::new(Exit::Other, error))?,
         Format::Table => text(&whole),
     };
-    write!(anstream::stdout().lock(), "{text}")?;
-    Ok(Exit::Ok)
+    audit(store, "read", Concern::Alert(&id)).await?;
+    printed(write!(anstream::stdout().lock(), "{text}"))
 }
 
 fn text(whole: &Whole) -> String {

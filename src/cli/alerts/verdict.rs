@@ -2,12 +2,12 @@
 
 use clap::{Args, ValueEnum};
 
-use super::named::find;
+use super::named::{audit, find};
 use crate::alert::verdict::Verdict;
 use crate::cli::exit::{Exit, Failure};
 use crate::clock::unix_ms;
 use crate::store::Store;
-use crate::store::review::SaidVerdict;
+use crate::store::review::{Concern, SaidVerdict};
 
 /// Longest note, in characters.
 const NOTE_CHARS: usize = 2_000;
@@ -53,6 +53,7 @@ pub(super) async fn run(args: VerdictArgs, store: &Store) -> Result<Exit, Failur
     if !store.say(&id, &said).await? {
         return Err(Failure::new(Exit::Usage, format!("there is no alert {id}")));
     }
+    audit(store, &format!("verdict {}", verdict.name()), Concern::Alert(&id)).await?;
     anstream::println!("{id} is {}", verdict.name());
     Ok(Exit::Ok)
 }

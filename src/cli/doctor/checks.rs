@@ -204,7 +204,7 @@ pub(super) async fn send_test(
         findings.push(match sender.try_out(&told, &outgoing).await {
             Ok(status) => Check::Test.ok(format!("{name} took the test alert {} ({status})", told.alert.id)),
             Err(problem) => Check::Test.fail(
-                format!("{name} did not take the test alert: {}", plain(&problem)),
+                format!("{name} {}", plain(&problem.to_string())),
                 "look into the receiver's own log, and check its settings and secret",
             ),
         });

@@ -54,13 +54,14 @@ impl SqliteStore {
             Change::SessionStarted { session_id, room_name, caller } => {
                 self.session_started_in(tx, session_id, room_name, caller.as_deref(), now_ms).await?;
             }
-            Change::SessionEnded { session_id, room_name, reason, turns, escalated, left } => {
-                let (turns, escalated) = (*turns, *escalated);
-                self.session_ended_in(tx, Ended { session_id, room_name, reason, turns, escalated }, now_ms).await?;
+            Change::SessionEnded { session_id, room_name, caller, reason, turns, escalated, left } => {
+                let (caller, turns, escalated) = (caller.as_deref(), *turns, *escalated);
+                let ended = Ended { session_id, room_name, caller, reason, turns, escalated };
+                self.session_ended_in(tx, ended, now_ms).await?;
                 self.resolve_in(tx, session_id, room_name, *left, now_ms).await?;
             }
-            Change::Transcript { session_id, room_name, recording, course } => {
-                let kept = Keep { session_id, room_name, recording, course };
+            Change::Transcript { session_id, room_name, caller, recording, course } => {
+                let kept = Keep { session_id, room_name, caller: caller.as_deref(), recording, course };
                 self.keep_transcript_in(tx, kept, now_ms).await?;
             }
             Change::SessionOver { session_id, room_name } => self.session_over_in(tx, session_id, room_name).await?,

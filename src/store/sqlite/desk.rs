@@ -3,7 +3,10 @@
 use super::{SqliteStore, int, uint};
 use crate::alert::AlertId;
 use crate::store::StoreError;
-use crate::store::review::{Audited, Claimed, Concern, Kept};
+use crate::store::review::{AuditLine, Audited, Claimed, Concern, Kept};
+
+/// `at_ms, who, what, alert_id, room_name, session_id`.
+type LogRow = (i64, String, String, Option<String>, Option<String>, Option<String>);
 
 impl SqliteStore {
     pub(in crate::store) async fn take(
@@ -84,6 +87,27 @@ impl SqliteStore {
                 .await
                 .map_err(|error| self.failed(&error))?;
         Ok(rows.into_iter().map(|(at, who, what)| Audited { at_ms: uint(at), who, what }).collect())
+    }
+
+    pub(in crate::store) async fn audit_log(&self, since_ms: u64, limit: u32) -> Result<Vec<AuditLine>, StoreError> {
+        let mut conn = self.conn().await?;
+        // In the order in which it was noted, which needs no index: a clock may have been put back meanwhile.
+        let rows: Vec<LogRow> = sqlx::query_as(
+            "SELECT at_ms, who, what, alert_id, room_name, session_id FROM audit WHERE at_ms >= ? \
+             ORDER BY audit_id DESC LIMIT ?",
+        )
+        .bind(int(since_ms))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(|error| self.failed(&error))?;
+        let line = |(at, who, what, alert_id, room_name, session_id): LogRow| AuditLine {
+            done: Audited { at_ms: uint(at), who, what },
+            alert_id: alert_id.map(AlertId::from),
+            room_name,
+            session_id,
+        };
+        Ok(rows.into_iter().map(line).collect())
     }
 
     pub(in crate::store) async fn transcript(&self, alert_id: &AlertId) -> Result<Option<Kept>, StoreError> {

@@ -19,6 +19,7 @@ mod live_reader;
 mod number;
 mod outbox;
 mod rates;
+mod resend;
 mod review;
 mod schema;
 mod sessions;

@@ -1,16 +1,13 @@
 //! What people ask of the store, and what they tell it.
 
-use sqlx::{AssertSqlSafe, Sqlite};
+use sqlx::Sqlite;
 
 use super::file::emptied_wal;
-use super::outbox::TABLES;
 use super::{SqliteStore, count, int, millis, uint};
+use crate::alert::AlertId;
 use crate::alert::about::About;
 use crate::alert::notice::NoticeEvent;
-use crate::alert::outgoing::Outgoing;
-use crate::alert::record::WebhookPlan;
 use crate::alert::verdict::Verdict;
-use crate::alert::{Alert, AlertId};
 use crate::clock::unix_ms;
 use crate::store::review::{Attempt, Forgotten, LabelledCall, Said, SaidVerdict};
 use crate::store::{StoreError, StoreProblem};
@@ -110,32 +107,6 @@ impl SqliteStore {
             error,
         };
         Ok(rows.into_iter().map(attempt).collect())
-    }
-
-    pub(in crate::store) async fn resend(
-        &self,
-        alert: &Alert,
-        outgoing: &[Outgoing],
-        delivered_too: bool,
-        now_ms: u64,
-    ) -> Result<u64, StoreError> {
-        let mut conn = self.conn().await?;
-        let mut tx = self.begin(&mut conn).await?;
-        let mut again = 0;
-        for table in TABLES {
-            // Attempts count from the first again, and so does the schedule.
-            let text = format!(
-                "UPDATE {table} SET state = 'pending', attempts = 0, due_ms = ?1, settled_ms = NULL, \
-                 claimed_until_ms = NULL, last_error = NULL, last_status = NULL WHERE alert_id = ?2 AND event = 'alert' \
-                 AND ifnull(claimed_until_ms, 0) <= ?1 AND (state <> 'delivered' OR ?3)"
-            );
-            let statement =
-                sqlx::query(AssertSqlSafe(text)).bind(int(now_ms)).bind(alert.id.as_str()).bind(delivered_too);
-            again += self.execute(&mut tx, statement).await?;
-        }
-        again += self.queue(&mut tx, alert, WebhookPlan::Send, outgoing, now_ms).await?;
-        tx.commit().await.map_err(|error| self.failed(&error))?;
-        Ok(again)
     }
 
     pub(in crate::store) async fn labelled(&self, since_ms: u64) -> Result<Vec<LabelledCall>, StoreError> {

@@ -16,6 +16,8 @@ type SessionRow = (i64, Option<i64>, Option<String>, i64, bool);
 pub(super) struct Ended<'a> {
     pub(super) session_id: &'a str,
     pub(super) room_name: &'a str,
+    /// Who called, as the room gives it.
+    pub(super) caller: Option<&'a str>,
     pub(super) reason: &'a str,
     pub(super) turns: u32,
     pub(super) escalated: bool,
@@ -25,6 +27,8 @@ pub(super) struct Ended<'a> {
 pub(super) struct Keep<'a> {
     pub(super) session_id: &'a str,
     pub(super) room_name: &'a str,
+    /// Who called, as the room gives it.
+    pub(super) caller: Option<&'a str>,
     pub(super) recording: &'a str,
     pub(super) course: &'a Course,
 }
@@ -104,9 +108,16 @@ impl SqliteStore {
     pub(super) async fn keep_transcript_in(
         &self,
         conn: &mut SqliteConnection,
-        Keep { session_id, room_name, recording, course }: Keep<'_>,
+        Keep { session_id, room_name, caller, recording, course }: Keep<'_>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
+        // Whatever could not be noted before: no words are kept that their caller's number does not find.
+        let statement =
+            sqlx::query("UPDATE sessions SET caller = ? WHERE session_id = ? AND room_name = ? AND caller IS NULL")
+                .bind(caller.map(About::key))
+                .bind(session_id)
+                .bind(room_name);
+        self.execute(&mut *conn, statement).await?;
         let statement = sqlx::query(
             "INSERT INTO transcripts (session_id, room_name, recording, kept_ms, course) VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT DO UPDATE SET recording = excluded.recording, kept_ms = excluded.kept_ms, \
@@ -130,28 +141,29 @@ impl SqliteStore {
         escalated: bool,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let ended = Ended { session_id, room_name, reason, turns, escalated };
+        let ended = Ended { session_id, room_name, caller: None, reason, turns, escalated };
         self.session_ended_in(&mut *self.conn().await?, ended, now_ms).await
     }
 
     pub(super) async fn session_ended_in(
         &self,
         conn: &mut SqliteConnection,
-        Ended { session_id, room_name, reason, turns, escalated }: Ended<'_>,
+        Ended { session_id, room_name, caller, reason, turns, escalated }: Ended<'_>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let statement = sqlx::query(
-            "INSERT INTO sessions (session_id, room_name, started_ms, ended_ms, ended_reason, turns, escalated) \
-             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET ended_ms = excluded.ended_ms, \
+            "INSERT INTO sessions (session_id, room_name, started_ms, ended_ms, ended_reason, turns, escalated, caller) \
+             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET ended_ms = excluded.ended_ms, \
              ended_reason = excluded.ended_reason, turns = excluded.turns, \
-             escalated = max(escalated, excluded.escalated)",
+             escalated = max(escalated, excluded.escalated), caller = ifnull(excluded.caller, caller)",
         )
         .bind(session_id)
         .bind(room_name)
         .bind(int(now_ms))
         .bind(reason)
         .bind(i64::from(turns))
-        .bind(escalated);
+        .bind(escalated)
+        .bind(caller.map(About::key));
         self.execute(conn, statement).await?;
         Ok(())
     }

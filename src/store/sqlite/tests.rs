@@ -286,7 +286,13 @@ async fn what_is_overwritten_is_gone_and_what_others_read_is_not_called_erased()
     let (folder, store) = new_store().await;
     let kept = async |words: &str| {
         let (session_id, room_name) = ("s".to_owned(), "r".to_owned());
-        let kept = Change::Transcript { session_id, room_name, recording: words.to_owned(), course: Box::default() };
+        let kept = Change::Transcript {
+            session_id,
+            room_name,
+            caller: None,
+            recording: words.to_owned(),
+            course: Box::default(),
+        };
         assert_eq!(store.apply(&[kept], NOW).await, [Ok(StoreResult::Written)]);
     };
     store.session_started("s", "r", NOW).await.unwrap();

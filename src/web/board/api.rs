@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::search::Search;
 use crate::clock::{rfc3339_of, unix_ms};
 use crate::store::live::BoardRow;
 use crate::store::review::Concern;
-use crate::web::api::Refusal;
+use crate::web::api::{Refusal, asked};
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
 
@@ -30,9 +30,9 @@ fn line(row: &BoardRow) -> Value {
 pub(in crate::web) async fn board(
     State(review): State<Arc<Review>>,
     visitor: Visitor,
-    search: Result<Query<Search>, QueryRejection>,
+    uri: Uri,
 ) -> Result<Response, Refusal> {
-    let Query(search) = search.map_err(|error| Refusal::Body(error.body_text()))?;
+    let search: Search = asked(&uri, &["q", "page"])?;
     let wanted = search.page()?;
     let snapshot = review.board.now(&review.store).await?;
     let part = snapshot.part(&search, wanted);

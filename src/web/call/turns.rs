@@ -1,5 +1,6 @@
 //! What both sides said.
 
+use super::spoken::spoken;
 use crate::alert::{Alert, AlertTurn};
 use crate::recording::{CutLine, Recording};
 use crate::room::message::{Participant, Role, RoomMessage};
@@ -52,26 +53,16 @@ pub(in crate::web) fn whole_call(recording: &str, course: Option<&Course>, alert
         return Vec::new();
     };
     let mut people: Vec<Participant> = Vec::new();
-    let mut turns = Vec::new();
-    let by_turns = recording.messages.iter().any(|timed| matches!(&timed.message, RoomMessage::TurnEnded(_)));
-    let rated = |id: &str| course.and_then(|course| course.turns.iter().find(|turn| turn.turn_id == id));
     for timed in &recording.messages {
         match &timed.message {
             RoomMessage::Welcome(welcome) => people.extend(welcome.participants.iter().cloned()),
             RoomMessage::ParticipantJoined { participant, .. } => people.push(participant.clone()),
-            RoomMessage::TurnEnded(ended) => {
-                if let Some(text) = &ended.text {
-                    turns.push(said(&people, &ended.participant_id, text, rated(&ended.turn_id), alert));
-                }
-            }
-            // Where turns have their words themselves, segments only say them first.
-            RoomMessage::Transcript(piece) if !by_turns => {
-                turns.push(said(&people, &piece.participant_id, &piece.text, rated(&piece.segment_id), alert));
-            }
             _ => {}
         }
     }
-    turns
+    let rated = |id: &str| course.and_then(|course| course.turns.iter().find(|turn| turn.turn_id == id));
+    let all = spoken(&recording, |id| rated(id).is_some());
+    all.iter().map(|one| said(&people, &one.who, &one.text(), rated(&one.id), alert)).collect()
 }
 
 fn said(people: &[Participant], id: &str, text: &str, rated: Option<&RatedTurn>, alert: &Alert) -> Turn {
@@ -136,6 +127,28 @@ mod tests {
             asks_human: false,
             cues: cues.iter().map(|cue| Cue::own((*cue).to_owned(), CueKind::Word, -1.0)).collect(),
         }
+    }
+
+    #[test]
+    fn a_turn_whose_words_came_in_a_piece_is_shown_with_its_rating() {
+        let lines = [
+            serde_json::json!({"type": "recording", "version": 1, "room_name": "r"}),
+            serde_json::json!({"at_ms": 0, "type": "welcome", "version": 1, "session_id": "s", "room_name": "r", "call": {},
+                "participants": [{"id": "caller", "role": "caller"}], "capabilities": [], "resumed": false}),
+            serde_json::json!({"at_ms": 1, "type": "transcript", "segment_id": "t1", "rev": 0, "participant_id": "caller",
+                "text": "This is ridiculous.", "final": true}),
+            serde_json::json!({"at_ms": 2, "type": "turn.ended", "turn_id": "t1", "participant_id": "caller",
+                "segment_ids": ["t1"]}),
+        ];
+        let recording: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let course = Course { threshold: 3, turns: vec![turn(&["ridiculous"])], steps: Vec::new() };
+        let alert = Alert { turn: 1, ..Alert::test(crate::config::settings::ActionKind::Notify, 1) };
+        let shown = whole_call(&recording, Some(&course), &alert);
+        let [one] = &shown[..] else { panic!("{shown:?}") };
+        assert_eq!((one.who, one.rating.as_str(), one.anchor.as_str()), ("caller", "2.0", "turn-1"));
+        assert!(one.low && one.decides, "{one:?}");
+        let marked: Vec<_> = one.text.iter().map(|(cue, piece)| (*cue, piece.as_str())).collect();
+        assert_eq!(marked, [(false, "This is "), (true, "ridiculous"), (false, ".")]);
     }
 
     #[test]

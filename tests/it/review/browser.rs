@@ -141,6 +141,13 @@ impl Browser {
         }
     }
 
+    /// Clicks a part of a drawing, which has no text.
+    pub(super) async fn click_drawn(&self, selector: &str) {
+        let all = self.all(selector).await;
+        let one = all.first().unwrap_or_else(|| panic!("no {selector}"));
+        self.ask(&format!("{one}/click"), json!({})).await;
+    }
+
     /// Types into an element, as by keyboard.
     pub(super) async fn type_into(&self, selector: &str, text: &str) {
         let all = self.all(selector).await;

@@ -151,7 +151,7 @@ pub(super) async fn furnish(pages: &Pages) -> (AlertId, Live) {
     store.write(&settled, &[webhook], now - 2 * MINUTE + 9_000).await.unwrap();
     store.session_ended(&session, &room, "caller hung up", 10, true, now - MINUTE).await.unwrap();
     let (recording, course) = (transcript(), Box::new(course(&id, now)));
-    let kept = Change::Transcript { session_id: session, room_name: room, recording, course };
+    let kept = Change::Transcript { session_id: session, room_name: room, caller: None, recording, course };
     assert!(store.apply(&[kept], now).await[0].is_ok());
     for n in 0..14_u64 {
         let name = format!("calm-{n}");

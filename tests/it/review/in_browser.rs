@@ -214,6 +214,9 @@ async fn qa_searches_sends_again_judges_and_exports_labels() {
     assert_eq!(said.verdict, Verdict::Wrong);
     // What was judged is what is tuned by: of the call whose transcript was kept, the first of its three low turns.
     browser.go(&format!("{}/alerts/{kept}", pages.url)).await;
+    browser.click_drawn("svg.chart a:has(.asks)").await;
+    let asks = "document.querySelector(':target')?.innerText.includes('Get me a human, now.')";
+    browser.until("the turn that asks for a human", asks).await;
     browser.click("label", "Yes, and earlier").await;
     browser.click("button", "Save").await;
     browser.says("supervisor says late").await;
@@ -239,7 +242,9 @@ async fn nothing_gets_in_that_should_not() {
     browser.go(&link).await;
     browser.log_in("a-guess").await;
     browser.says("Nobody has this token.").await;
-    browser.log_in("abc").await;
+    // Who may change things has something to lose.
+    browser.log_in(TOKEN).await;
+    browser.says("I take it").await;
     browser.says("Caller angry").await;
     // What a caller says is shown, and does nothing.
     browser.says("<script>alert(1)</script>").await;

@@ -49,6 +49,11 @@ fn client() -> reqwest::Client {
 
 impl Pages {
     async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with these arguments besides.
+    async fn start_with(more: &[&str]) -> Self {
         let program = Program::new();
         let receiver = MockServer::start().await;
         Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
@@ -58,7 +63,8 @@ impl Pages {
             {"name": "sam", "role": "supervisor", "token_sha256": OF_SAM}]);
         std::fs::write(&users, viewer.to_string()).unwrap();
         let users = users.display().to_string();
-        let mut command = program.command(&["review", "--listen", "127.0.0.1:0", "--users", &users]);
+        let args = [&["review", "--listen", "127.0.0.1:0", "--users", &users], more].concat();
+        let mut command = program.command(&args);
         command.env("SIDECAR_REVIEW_TOKEN", TOKEN).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -312,6 +318,104 @@ async fn programs_read_the_same_and_judge_with_a_token() {
     schema["components"] = openapi["components"].clone();
     let (_, list) = pages.api("/api/v1/alerts", Some(TOKEN)).await;
     assert!(jsonschema::is_valid(&schema, &list), "{list}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_trusted_says_who_somebody_is_once() {
+    let pages = Pages::start_with(&["--trust-user-header", "X-Forwarded-User"]).await;
+    let get = async |pages: &Pages, path: &str, names: &[&str]| {
+        let mut request = client().get(format!("{}{path}", pages.url));
+        for name in names {
+            request = request.header("X-Forwarded-User", *name);
+        }
+        let response = soon(path, request.send()).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let path = format!("/alerts/{}", pages.id);
+    let (status, page) = get(&pages, &path, &["sam"]).await;
+    assert!(status == 200 && page.contains("<span>sam</span>") && page.contains("I take it"), "{page}");
+    // Whom the file does not name may look.
+    let (status, page) = get(&pages, &path, &["somebody"]).await;
+    assert!(status == 200 && page.contains("<span>somebody</span>") && !page.contains("I take it"), "{page}");
+    for nobody in [&[][..], &[""]] {
+        assert_eq!(get(&pages, &path, nobody).await.0, 303, "{nobody:?}");
+        assert_eq!(get(&pages, "/api/v1/alerts", nobody).await.0, 401, "{nobody:?}");
+    }
+    // The proxy added to what the browser sent.
+    for both in [["sam", "vera"], ["vera", "sam"], ["", "sam"], ["sam", "sam"]] {
+        for path in [&path, "/api/v1/alerts", "/board/events"] {
+            let (status, refused) = get(&pages, path, &both).await;
+            assert!(status == 400 && refused.contains("x-forwarded-user came more than once"), "{path}: {refused}");
+        }
+    }
+    // Where no proxy is trusted, the header says nothing.
+    assert_eq!(get(&Pages::start().await, "/alerts", &["sam"]).await.0, 303);
+}
+
+#[tokio::test]
+async fn alerts_are_found_by_their_day_on_the_page_and_by_programs() {
+    let pages = Pages::start().await;
+    let today: String = {
+        let (_, one) = pages.api(&format!("/api/v1/alerts/{}", pages.id), Some(TOKEN)).await;
+        one["created_at"].as_str().unwrap().chars().take(10).collect()
+    };
+    let (cookie, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    for (query, found) in [
+        (format!("from={today}&until={today}"), true),
+        (format!("from={today}"), true),
+        (format!("until={today}&days=1"), true),
+        ("until=2001-01-01".to_owned(), false),
+        ("from=2000-12-31&until=2001-01-01".to_owned(), false),
+    ] {
+        let (status, list) = pages.api(&format!("/api/v1/alerts?{query}"), Some(TOKEN)).await;
+        assert_eq!((status, list["alerts"].as_array().unwrap().len()), (200, usize::from(found)), "{query}");
+        let (status, rates) = pages.api(&format!("/api/v1/rates?{query}"), Some(TOKEN)).await;
+        assert_eq!((status, &rates["rates"]["calls"]), (200, &json!(u8::from(found))), "{query}");
+        let (status, page) = pages.get(&format!("/alerts?{query}"), &cookie).await;
+        assert_eq!((status, page.contains(&pages.id)), (200, found), "{query}");
+    }
+    let (_, page) = pages.get("/alerts?from=2001-01-01&until=2001-01-31", &cookie).await;
+    assert!(page.contains("Alerts from 2001-01-01 to 2001-01-31") && page.contains("value=\"2001-01-31\""), "{page}");
+    let (status, wrong) = pages.api("/api/v1/alerts?from=2001-02-30", Some(TOKEN)).await;
+    assert!(status == 400 && wrong["error"].as_str().unwrap().contains("from must be a day"), "{wrong}");
+    assert_eq!(pages.get("/alerts?until=yesterday", &cookie).await.0, 400);
+}
+
+#[tokio::test]
+async fn programs_are_told_of_what_there_is_not() {
+    let pages = Pages::start().await;
+    let one = format!("/api/v1/alerts/{}?full=yes", pages.id);
+    for (path, status, says) in [
+        ("/api/v1/alert", 404, "/api/openapi.json"),
+        ("/api/v2/alerts", 404, "/api/openapi.json"),
+        ("/api/v1/alerts?serverity=low", 400, "no parameter \"serverity\""),
+        ("/api/v1/rates?days=1&room=a", 400, "there are days, from, until"),
+        ("/api/v1/board?search=x", 400, "there are q, page"),
+        (&one, 400, "no parameter \"full\": there are none here"),
+    ] {
+        let (got, told) = pages.api(path, Some(TOKEN)).await;
+        assert!(got == status && told["error"].as_str().unwrap().contains(says), "{path}: {got} {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_transfer_is_not_sent_from_the_page() {
+    let pages = Pages::start().await;
+    let store = pages.store().await;
+    let held = Alert {
+        id: sentiment_sidecar::alert::AlertId::derive(&["room", "session"], "held"),
+        ..Alert::test(ActionKind::Transfer, unix_ms())
+    };
+    let id = held.id.clone();
+    let allow = vec![AllowEntry::Net("127.0.0.0/8".parse().unwrap())];
+    let outgoing = Outgoing::webhook(pages.receiver.uri().parse().unwrap(), WebhookDetail::Seed, allow, 5_000);
+    let write = StoreWrite::Alert { alert: held, webhook: WebhookPlan::Hold { ms: 600_000 }, transfer_cap: None };
+    store.write(&write, &[outgoing], unix_ms()).await.unwrap();
+    let (cookie, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    let (_, page) = pages.get(&format!("/alerts/{id}"), &cookie).await;
+    let form = [("seal", seal(&page))];
+    assert_eq!(pages.post(&format!("/alerts/{id}/resend"), &cookie, &form, Some("same-origin")).await, 409);
+    assert!(pages.receiver.received_requests().await.unwrap().is_empty());
 }
 
 #[tokio::test]
