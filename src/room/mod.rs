@@ -109,6 +109,7 @@
 //! ```
 
 pub mod dispatch;
+pub mod drive;
 pub mod error;
 pub mod link;
 pub mod livekit;
