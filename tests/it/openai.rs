@@ -35,7 +35,7 @@ async fn joined(program: &mut Program, settings: Value) -> Joined {
     args.extend(["--agent", agent.to_str().unwrap()]);
     let mut command = program.command(&args);
     command.env("SIDECAR_LOG", "trace").stderr(File::create(folder.join("log")).unwrap());
-    let mut running = Running::new(command);
+    let running = Running::new(command);
     let (stream, _) = soon("the sidecar to dial", api.accept()).await.unwrap();
     #[expect(clippy::result_large_err, reason = "the library's signature")]
     let look = |request: &Request, response: Response| {
@@ -136,4 +136,25 @@ async fn a_caller_who_hangs_up_before_any_refer_is_gone() {
     call.close().await;
     assert_eq!(call.running.event("outcome").await["transfer"]["outcome"], "caller_gone");
     assert_eq!(call.running.exit().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_caller_that_is_no_line_of_text_is_refused_and_not_shown() {
+    let program = Program::new();
+    let mut command = program.command(&[
+        "attach",
+        "--dialect",
+        "openai",
+        "--room",
+        "rtc_u1",
+        "--room-url",
+        "ws://127.0.0.1:1/v1/realtime",
+        "--set",
+        "sentimentEscalationEnabled=true",
+    ]);
+    command.env("SIDECAR_CALLER", "+14155550123\nBye").stderr(std::process::Stdio::piped());
+    let refused = soon("the end", command.output()).await.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(6) && said.contains("SIDECAR_CALLER: "), "{said}");
+    assert!(!said.contains("5550123"), "{said}");
 }

@@ -17,7 +17,7 @@ async fn all_said(mut running: Running, program: &Program) -> String {
     running.signal("-TERM");
     assert_eq!(running.exit().await, Some(0));
     let log = std::fs::read_to_string(program.folder.path().join("log")).unwrap();
-    assert!(log.contains("TRACE"), "everything is logged: {log}");
+    assert!(log.contains("DEBUG"), "everything is logged: {log}");
     running.seen.iter().map(Value::to_string).chain([log]).collect::<Vec<_>>().join("\n")
 }
 
