@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+/// Who the agent is.
+pub(super) const AGENT: &str = "agent";
 /// So many utterances may still be heard.
 const MOST: usize = 32;
 
@@ -60,7 +62,7 @@ impl Agent {
             return;
         }
         self.turns += 1;
-        self.said.push_back(Utterance { id: format!("{}-{}", super::AGENT, self.turns), text, told: false });
+        self.said.push_back(Utterance { id: format!("{}-{}", AGENT, self.turns), text, told: false });
         self.fresh += 1;
         if self.said.len() > MOST {
             self.said.pop_front();

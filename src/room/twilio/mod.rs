@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use self::agent::{Agent, Told};
+use self::agent::{AGENT, Agent, Told};
 use self::eager::Eager;
 use self::frames::{FromApp, FromPlatform, Setup, end, sentence};
 use self::relay::BROKEN;
@@ -43,7 +43,6 @@ use super::message::{
 };
 
 const CALLER: &str = "caller";
-const AGENT: &str = "agent";
 /// The close code for what breaks WebSocket's rules (RFC 6455 section 7.4.1).
 const PROTOCOL_ERROR: u16 = 1002;
 /// How long a sentence is heard: its first sound, and then each character.
