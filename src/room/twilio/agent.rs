@@ -62,7 +62,7 @@ impl Agent {
             return;
         }
         self.turns += 1;
-        self.said.push_back(Utterance { id: format!("{}-{}", AGENT, self.turns), text, told: false });
+        self.said.push_back(Utterance { id: format!("{AGENT}-{}", self.turns), text, told: false });
         self.fresh += 1;
         if self.said.len() > MOST {
             self.said.pop_front();
