@@ -19,13 +19,12 @@ const FALLBACK_UNTOLD: &str = "I'm sorry, I could not reach a supervisor just no
 const MAX_STEPS: usize = 64;
 
 impl Active {
-    /// Whether a caller who is gone may well be with the human: a SIP peer has taken the REFER, and notifies nothing, or no
-    /// more. One that notifies would have told of a success.
+    /// Whether a caller who is gone may well be with the human: the room says that it cannot tell, or a SIP peer has taken
+    /// the REFER, and notifies nothing, or no more. One that notifies would have told of a success.
     fn may_have_been_handed_over(&self) -> bool {
         let was = |names: &[&str]| self.alert.steps.iter().any(|told| names.contains(&told.step.as_str()));
-        self.over_sip
-            && was(&["accepted"])
-            && (was(&[TERMINATED]) || !was(&["trying", "ringing", "progress", "result"]))
+        let peer_is_silent = was(&[TERMINATED]) || !was(&["trying", "ringing", "progress", "result"]);
+        self.unclear || (self.over_sip && was(&["accepted"]) && peer_is_silent)
     }
 }
 
@@ -105,7 +104,7 @@ impl Call {
         code: Option<&str>,
         detail: Option<&str>,
     ) {
-        let Some(active) = &self.latch.active else { return };
+        let Some(active) = &mut self.latch.active else { return };
         let (name, key) = command_id.split_once('-').unwrap_or((command_id, ""));
         if key != active.key {
             return;
@@ -125,7 +124,9 @@ impl Call {
                 self.conclude(Outcome::Transferred);
             }
             ("transfer", Phase::Transferring | Phase::Settling, CommandStatus::Failed) => {
-                self.conclude(Outcome::from_code(code.unwrap_or("failed"), detail.unwrap_or_default()));
+                let outcome = Outcome::from_code(code.unwrap_or("failed"), detail.unwrap_or_default());
+                active.unclear = outcome == Outcome::Unknown;
+                self.conclude(outcome);
             }
             _ => {}
         }

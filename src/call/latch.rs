@@ -66,6 +66,8 @@ pub(super) struct Active {
     pub(super) phase: Phase,
     pub(super) until: Millis,
     pub(super) over_sip: bool,
+    /// The room says itself that it cannot tell what came of the transfer.
+    pub(super) unclear: bool,
     pub(super) caller_left: bool,
     /// Whether the alert reached the store.
     pub(super) stored: bool,
@@ -241,6 +243,7 @@ impl Call {
             phase: Phase::Storing,
             until: self.now.plus(STORE_PATIENCE_MS),
             over_sip: false,
+            unclear: false,
             caller_left: false,
             stored: false,
             asked_by: None,

@@ -484,6 +484,20 @@ fn a_caller_who_hangs_up_while_it_rings_is_gone() {
 }
 
 #[test]
+fn a_room_that_cannot_tell_where_the_caller_went_does_not_say_that_they_hung_up() {
+    let mut sim = Sim::new(transfer());
+    angry(&mut sim);
+    sim.result("say-u3", "done", None);
+    sim.result("transfer-u3", "accepted", None);
+    sim.room(json!({"type": "participant.left", "participant": {"id": "c", "role": "caller"}}));
+    sim.result("transfer-u3", "failed", Some("unknown"));
+    sim.room(json!({"type": "session.ended", "reason": "the room closed"}));
+    assert_eq!(sim.outcomes(), [(Some(Outcome::Unknown), true)]);
+    assert!(!sim.commands().contains(&"say-fallback-u3"), "nobody is there to hear it");
+    assert!(sim.ended);
+}
+
+#[test]
 fn the_callers_leg_may_go_just_before_the_success() {
     let mut sim = Sim::new(transfer());
     angry(&mut sim);

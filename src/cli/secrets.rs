@@ -2,7 +2,7 @@
 
 use super::exit::{Exit, Failure};
 use crate::config::env::Env;
-use crate::config::secret::{SecretError, SecretName, Secrets, load_secrets};
+use crate::config::secret::{Secret, SecretError, SecretName, Secrets, load_secrets};
 use crate::room::livekit::token::{ApiKey, GivenToken, Key};
 
 /// Reads the secrets that the command uses from the process's environment.
@@ -11,6 +11,26 @@ use crate::room::livekit::token::{ApiKey, GivenToken, Key};
 /// [`Exit::BadSettings`] when one is wrong; none is shown.
 pub(super) fn load(used: &[SecretName]) -> Result<Secrets, Failure> {
     load_secrets(&Env::of_process(), used).map_err(|errors| Failure::new(Exit::BadSettings, errors))
+}
+
+/// Names who calls.
+const CALLER: &str = "SIDECAR_CALLER";
+
+/// Who calls, where the room cannot say: a number is no secret to keep from those who are told of alerts, but nobody else's
+/// business either, so it is no flag, which all users of a machine may read.
+///
+/// # Errors
+/// [`Exit::BadSettings`] when it is no text on one line.
+pub(super) fn caller() -> Result<Option<Secret>, Failure> {
+    let wrong = |problem: &str| {
+        Failure::new(Exit::BadSettings, format!("{CALLER}: {problem}; allowed: characters on one line"))
+    };
+    let env = Env::of_process();
+    let caller = env.get(CALLER).map_err(|error| wrong(&error.to_string()))?.map(str::trim);
+    match caller.filter(|caller| !caller.is_empty()) {
+        Some(caller) if caller.chars().any(char::is_control) => Err(wrong("it holds a control character")),
+        caller => Ok(caller.map(Secret::new)),
+    }
 }
 
 /// What lets us into LiveKit rooms: the API key, which opens everything, or else the room token.

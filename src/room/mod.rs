@@ -109,6 +109,7 @@
 //! ```
 
 pub mod dispatch;
+pub mod drive;
 pub mod error;
 pub mod link;
 pub mod livekit;
@@ -144,7 +145,8 @@ pub enum DialectName {
     Native,
     /// LiveKit: joins as a hidden participant.
     Livekit,
-    /// OpenAI's Realtime API, and Azure's: joins as a sideband of the call; --room is its id.
+    /// OpenAI's Realtime API, and Azure's: joins as a sideband of the call; --room is its id, and SIDECAR_CALLER the number of who
+    /// calls.
     Openai,
 }
 
@@ -184,12 +186,13 @@ impl Target {
         Self::new(dialect, Way::Tap(taps), call_id)
     }
 
-    /// A call of OpenAI's Realtime API at `url` (`wss://…/v1/realtime`), with the API key.
+    /// A call of OpenAI's Realtime API at `url` (`wss://…/v1/realtime`), with the API key; `caller` is the number or address of
+    /// who calls, where it is known.
     #[must_use]
-    pub fn openai(url: Url, call_id: impl Into<String>, key: Option<Secret>) -> Self {
+    pub fn openai(url: Url, call_id: impl Into<String>, key: Option<Secret>, caller: Option<Secret>) -> Self {
         let call_id = call_id.into();
         let url = OpenAi::address(url, &call_id);
-        Self::new(OpenAi::at(&url), Way::Dial { url, token: key }, call_id)
+        Self::new(OpenAi::at(&url).of_caller(caller), Way::Dial { url, token: key }, call_id)
     }
 }
 

@@ -153,6 +153,22 @@ async def test_a_sentence_waits_for_the_answer_in_progress_and_a_transfer_goes_b
 
 
 @in_loop
+async def test_a_call_that_leaves_after_a_refer_is_unknown_and_somebody_is_told() -> None:
+    async with api() as of_call, desk() as at, hook() as receiver:
+        somebody: Event = {"sentimentNotifyWebhook": receiver.url, "sentimentWebhookAllow": ["127.0.0.1"]}
+        settings = to_act("transfer", sentimentHandoverSentence="", **somebody)
+        async with attached(at, of_call, settings) as sidecar:
+            await angry(of_call)
+            assert (await sidecar.event("transfer"))["progress"]["step"] == "accepted"
+            await of_call.hang_up()
+            outcome = await sidecar.event("outcome")
+            assert (outcome["transfer"], outcome["fallback"]) == ({"outcome": "unknown"}, True)
+            await sidecar.event("delivery")
+        ((_, body),) = receiver.came
+        assert body["description"].startswith("Transfer unclear. ")
+
+
+@in_loop
 async def test_a_refused_transfer_says_why() -> None:
     async with api() as of_call, desk() as at, attached(at, of_call, to_act("transfer")) as sidecar:
         of_call.refer_status = 400

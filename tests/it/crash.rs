@@ -19,17 +19,17 @@ use tokio::net::TcpSocket;
 use crate::support::{Connection, Hook, Program, Room, Running};
 
 /// Holds the store's write lock, so that the program cannot write until it is let go.
-struct Lock(SqliteConnection);
+pub(crate) struct Lock(SqliteConnection);
 
 impl Lock {
-    async fn take(program: &Program) -> Self {
+    pub(crate) async fn take(program: &Program) -> Self {
         let mut connection = SqliteConnection::connect(&format!("sqlite://{}", program.store())).await.unwrap();
         sqlx::query("PRAGMA busy_timeout = 10000").execute(&mut connection).await.unwrap();
         sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
         Self(connection)
     }
 
-    async fn release(mut self) {
+    pub(crate) async fn release(mut self) {
         sqlx::query("ROLLBACK").execute(&mut self.0).await.unwrap();
         self.0.close().await.unwrap();
     }

@@ -10,12 +10,9 @@ use sentiment_sidecar::config::{AgentFile, Layers, Loaded, load};
 use sentiment_sidecar::recording::CutLine;
 use sentiment_sidecar::recording::import::{self, Format, Options};
 use sentiment_sidecar::replay::engine::replay;
-use sentiment_sidecar::room::link::dialect::{Dialect, Greeting, Heard, Received};
-use sentiment_sidecar::room::message::RoomMessage;
-use sentiment_sidecar::room::openai::OpenAi;
+use sentiment_sidecar::room::drive;
+use sentiment_sidecar::room::message::{FrameError, RoomMessage};
 use sentiment_sidecar::room::samples::room_messages;
-use sentiment_sidecar::room::twilio::tap::Tapped;
-use sentiment_sidecar::room::twilio::{Handoff, Platform, Twilio};
 use sentiment_sidecar::sentiment::lexical::LexicalRater;
 use serde_json::{Value, json};
 
@@ -98,44 +95,31 @@ fn frames_made_by_chance_are_refused_in_a_line_or_can_be_written_again() {
     });
 }
 
-/// What Twilio and an app say to each other, and what OpenAI's API says.
-const DIALECTS: [&str; 12] = [
-    r#"{"type":"setup","sessionId":"VX1","callSid":"CA1","from":"+14155550123","customParameters":{"a":"b"}}"#,
-    r#"{"type":"prompt","voicePrompt":"Nobody seems to care.","lang":"en-US","last":true}"#,
-    r#"{"type":"interrupt","utteranceUntilInterrupt":"One mo","durationUntilInterruptMs":460}"#,
-    r#"{"type":"info","name":"agentSpeaking","value":"off"}"#,
-    r#"{"type":"text","token":"One moment.","last":true}"#,
-    r#"{"type":"text","token":"One ","last":false}"#,
-    r#"{"type":"session.created","session":{"audio":{"input":{"transcription":{"model":"m"}}},"tools":[]}}"#,
-    r#"{"type":"conversation.item.added","previous_item_id":null,"item":{"id":"i1","type":"message","role":"user"}}"#,
-    r#"{"type":"conversation.item.input_audio_transcription.completed","item_id":"i1","content_index":0,"transcript":"no"}"#,
-    r#"{"type":"response.created","response":{"id":"r1"}}"#,
-    r#"{"type":"response.done","response":{"id":"r1","status":"completed","output":[]}}"#,
-    r#"{"type":"error","error":{"code":"c","message":"m","event_id":"sidecar_1"}}"#,
-];
+/// The corpus of a fuzz target.
+fn fuzzed(target: &str) -> Vec<Vec<u8>> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // What a fuzzer adds has no name, only a number in hex.
+    paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains('-')));
+    paths.sort();
+    assert!(paths.len() > 5);
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
 
 #[test]
-fn what_dialects_hear_made_by_chance_is_heard_or_refused_in_a_line() {
-    let corpus: Vec<Vec<u8>> = (0..DIALECTS.len()).map(|n| DIALECTS[n..].join("\n").into_bytes()).collect();
-    let change = |bytes: &mut Vec<u8>, rng: &mut Rng| change_lines(bytes, &corpus, rng);
-    chance::many("dialects' lines", &corpus, 5_000, change, |bytes| {
-        let url = "wss://api.openai.com/v1/realtime?call_id=rtc_1".parse().unwrap();
-        let (mut openai, mut twilio) = (OpenAi::at(&url), Twilio::new(Platform::Twilio, Handoff::default()));
-        openai.hello(Greeting { room_name: "rtc_1", resume: None });
-        for line in String::from_utf8_lossy(bytes).lines() {
-            let (from_platform, from_app) = (Tapped::Platform(line.to_owned()), Tapped::App(line.to_owned()));
-            let heard = [
-                openai.read(Received::Text(line)),
-                twilio.read(Received::Tapped(&from_platform)),
-                twilio.read(Received::Tapped(&from_app)),
-            ];
-            for heard in heard.into_iter().flatten() {
-                if let Heard::Bad { error, .. } = heard {
-                    assert_printable(&error, 1);
-                }
-            }
+fn what_dialects_hear_and_say_made_by_chance_passes_or_is_refused_in_a_line() {
+    type Drive = fn(&[u8]) -> Vec<FrameError>;
+    let targets: [(&str, Drive); 2] = [("realtime", drive::realtime), ("relayed", drive::relayed)];
+    for (target, drive) in targets {
+        let corpus = fuzzed(target);
+        for bytes in &corpus {
+            drive(bytes).iter().for_each(|error| assert_printable(error, 1));
         }
-    });
+        let change = |bytes: &mut Vec<u8>, rng: &mut Rng| change_lines(bytes, &corpus, rng);
+        chance::many(target, &corpus, 5_000, change, |bytes| {
+            drive(bytes).iter().for_each(|error| assert_printable(error, 1));
+        });
+    }
 }
 
 #[test]

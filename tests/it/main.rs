@@ -20,6 +20,7 @@ mod livekit;
 mod llm;
 mod manual;
 mod metrics;
+mod openai;
 mod proxy;
 mod rate;
 mod readme;

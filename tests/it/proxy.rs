@@ -3,6 +3,9 @@
 
 mod killed;
 mod many;
+mod sides;
+mod silent;
+mod store;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -16,6 +19,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -25,7 +29,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::sip::sipp::free_port;
 use crate::support::{Hook, Program, Running, SEED_TURNS, soon};
 
-const TOKEN: &str = "12345";
+const TOKEN: &str = "an-auth-token-of-twilio";
 const PUBLIC: &str = "voice.example";
 
 type Dialled = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -124,6 +128,12 @@ fn free_address() -> SocketAddr {
 
 /// The program between both.
 async fn between(program: &mut Program, app: &Behind, settings: Value, more: &[&str]) -> (Running, SocketAddr) {
+    let (command, address) = command_between(program, app, settings, more);
+    (listening(command, address).await, address)
+}
+
+/// What starts it, and where it will listen.
+fn command_between(program: &mut Program, app: &Behind, settings: Value, more: &[&str]) -> (Command, SocketAddr) {
     let mut agent = json!({"sentimentEscalationEnabled": true, "sentimentRaterDeadlineMs": 30000});
     agent.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
     let file = program.folder.path().join("agent.json");
@@ -137,14 +147,19 @@ async fn between(program: &mut Program, app: &Behind, settings: Value, more: &[&
     if !more.contains(&"--dialect") {
         args.extend(["--dialect", "twilio"]);
     }
-    let running = program.run(&args);
+    (program.command(&args), address)
+}
+
+/// The program, once it listens.
+async fn listening(command: Command, address: SocketAddr) -> Running {
+    let running = Running::new(command);
     soon("the proxy to listen", async {
         while TcpStream::connect(address).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
-    (running, address)
+    running
 }
 
 fn notify(hook: &Hook) -> Value {

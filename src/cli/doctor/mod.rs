@@ -110,7 +110,7 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
             (dialect, room) => {
                 let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
                 let target = room.map(|(url, name)| match dialect {
-                    DialectName::Openai => Target::openai(url, name, token),
+                    DialectName::Openai => Target::openai(url, name, token, None),
                     DialectName::Native | DialectName::Livekit => Target::native(url, name, token),
                 });
                 vec![checks::room(target, secrets.as_ref(), &authorities, checks::MEND_ROOM).await]

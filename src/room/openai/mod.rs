@@ -30,6 +30,7 @@ use super::message::{
     AgentActivity, CallInfo, CommandKind, CommandStatus, ErrorMessage, FrameError, Participant, Role, RoomMessage,
     SidecarMessage, TurnEnded, VERSION, Welcome, capability,
 };
+use crate::config::secret::Secret;
 
 /// The close code for what breaks WebSocket's rules (RFC 6455 section 7.4.1).
 const PROTOCOL_ERROR: u16 = 1002;
@@ -55,6 +56,10 @@ pub struct OpenAi {
     tools: Tools,
     /// The commands that were carried out: after a cut they may be given again.
     begun: HashSet<String>,
+    /// The transfer that was asked for and not refused.
+    transfer: Option<String>,
+    /// Who calls, where whoever took the call has told us: the API does not.
+    caller: Option<Secret>,
 }
 
 impl OpenAi {
@@ -74,7 +79,16 @@ impl OpenAi {
             speech: Speech::default(),
             tools: Tools::default(),
             begun: HashSet::new(),
+            transfer: None,
+            caller: None,
         }
+    }
+
+    /// The number or address of who calls.
+    #[must_use]
+    pub fn of_caller(mut self, caller: Option<Secret>) -> Self {
+        self.caller = caller;
+        self
     }
 
     /// The address of the call's session: `call_id` in its query, where the user has not put one there.
@@ -134,10 +148,12 @@ impl OpenAi {
             version: VERSION,
             session_id: self.call_id.clone(),
             room_name: self.call_id.clone(),
-            call: CallInfo { id: self.call_id.clone(), ..CallInfo::default() },
-            participants: [(CALLER, Role::Caller), (AGENT, Role::Agent)]
-                .map(|(id, role)| Participant { id: id.to_owned(), role, name: None })
-                .to_vec(),
+            call: CallInfo {
+                id: self.call_id.clone(),
+                from: self.caller.as_ref().map(|caller| caller.expose().to_owned()),
+                ..CallInfo::default()
+            },
+            participants: vec![participant(CALLER, Role::Caller), participant(AGENT, Role::Agent)],
             capabilities: [capability::TURN_EVENTS, capability::SAY, capability::TRANSFER, capability::TOOLS]
                 .map(str::to_owned)
                 .to_vec(),
@@ -191,7 +207,8 @@ impl OpenAi {
 
     fn refused(&mut self, error: ApiError) -> Vec<Heard> {
         if error.code.as_deref() == Some(EXPIRED) {
-            return vec![said(RoomMessage::SessionEnded { seq: None, reason: error.message })];
+            let ended = said(RoomMessage::SessionEnded { seq: None, reason: error.message });
+            return self.left().into_iter().chain([ended]).collect();
         }
         if let Some(result) = self.speech.refused(&error) {
             return vec![said(result)];
@@ -213,33 +230,49 @@ impl OpenAi {
                 let wanted = Wanted::Sentence { command_id: command_id.to_owned(), text: text.clone() };
                 self.speech.want(wanted).map(frame).into_iter().collect()
             }
-            CommandKind::Transfer { target, .. } => vec![Written::Call(Call {
-                id: command_id.to_owned(),
-                path: ["calls", &self.call_id, "refer"].map(str::to_owned).to_vec(),
-                body: json!({ "target_uri": format!("tel:{target}") }),
-                timeout: REFER_TIMEOUT,
-            })],
+            CommandKind::Transfer { target, .. } => {
+                self.transfer = Some(command_id.to_owned());
+                vec![Written::Call(Call {
+                    id: command_id.to_owned(),
+                    path: ["calls", &self.call_id, "refer"].map(str::to_owned).to_vec(),
+                    body: json!({ "target_uri": format!("tel:{target}") }),
+                    timeout: REFER_TIMEOUT,
+                })]
+            }
             CommandKind::SetFlag { .. } | CommandKind::Hangup {} => Vec::new(),
         }
     }
-}
 
-/// What came of asking for a transfer. That the API took it says nothing of the human's phone, and no event follows: the
-/// call's end settles it, or the deadline.
-fn referred(command_id: &str, answer: &Answer) -> Option<Heard> {
-    let (status, code, detail) = match answer {
-        Answer::Status(200..=299) => (CommandStatus::Accepted, None, None),
-        Answer::Status(status) => {
-            let detail = "the API refused to transfer the call".to_owned();
-            (CommandStatus::Failed, Some(format!("http_{status}")), Some(detail))
-        }
-        // It may have been asked for all the same.
-        Answer::None { problem } => {
-            tracing::warn!(%problem, "whether the API transfers the call is not known");
-            return None;
-        }
-    };
-    Some(said(RoomMessage::CommandResult { seq: None, command_id: command_id.to_owned(), status, code, detail }))
+    /// What came of asking for a transfer. That the API took it says nothing of the human's phone, and no event follows: the
+    /// call's end settles it, or the deadline.
+    fn referred(&mut self, command_id: &str, answer: &Answer) -> Option<Heard> {
+        let (status, code, detail) = match answer {
+            Answer::Status(200..=299) => (CommandStatus::Accepted, None, None),
+            Answer::Status(status) => {
+                self.transfer.take_if(|transfer| transfer == command_id);
+                let detail = "the API refused to transfer the call".to_owned();
+                (CommandStatus::Failed, Some(format!("http_{status}")), Some(detail))
+            }
+            // It may have been asked for all the same.
+            Answer::None { problem } => {
+                tracing::warn!(%problem, "whether the API transfers the call is not known");
+                return None;
+            }
+        };
+        Some(said(RoomMessage::CommandResult { seq: None, command_id: command_id.to_owned(), status, code, detail }))
+    }
+
+    /// The call is over here. One that was to be transferred leaves the session as one that was hung up does: nobody tells
+    /// which it was. The answer to the asking may be late, so it is not waited for.
+    fn left(&mut self) -> Vec<Heard> {
+        let Some(command_id) = self.transfer.take() else { return Vec::new() };
+        let left = RoomMessage::ParticipantLeft { seq: None, participant: participant(CALLER, Role::Caller) };
+        let (code, detail) =
+            ("unknown".to_owned(), "the call has left the session, and the API tells no more".to_owned());
+        let (code, detail, status) = (Some(code), Some(detail), CommandStatus::Failed);
+        let result = RoomMessage::CommandResult { seq: None, command_id, status, code, detail };
+        vec![said(left), said(result)]
+    }
 }
 
 impl Dialect for OpenAi {
@@ -274,13 +307,17 @@ impl Dialect for OpenAi {
                 // serde's words may repeat the caller's.
                 Err(error) => bad(format!("an event that cannot be read at column {}", error.column())),
             },
-            Received::Answered { id, answer } => referred(id, answer).into_iter().collect(),
+            Received::Answered { id, answer } => self.referred(id, answer).into_iter().collect(),
             _ => bad("no text frame, where only those are spoken".to_owned()),
         }
     }
 
     fn is_over(&self, error: &RoomError) -> bool {
         is_over(error, self.again)
+    }
+
+    fn ended(&mut self) -> Vec<Heard> {
+        self.left()
     }
 
     fn write(&mut self, message: &SidecarMessage) -> Result<Vec<Written>, Unsayable> {
@@ -311,6 +348,10 @@ fn is_over(error: &RoomError, again: bool) -> bool {
             RoomError::Http { status } => matches!(status, 404 | 410),
             _ => false,
         }
+}
+
+fn participant(id: &str, role: Role) -> Participant {
+    Participant { id: id.to_owned(), role, name: None }
 }
 
 fn frame(event: Value) -> Written {
@@ -360,6 +401,70 @@ mod tests {
             let command = CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
             let [Written::Call(call)] = &openai.command("transfer-1", &command)[..] else { panic!("no call") };
             assert_eq!((call.path[1].as_str(), url.query()), (right, Some(format!("call_id={right}").as_str())));
+        }
+    }
+
+    fn transferring() -> OpenAi {
+        let mut openai = OpenAi::at(&"wss://api.openai.com/v1/realtime?call_id=rtc_1".parse().unwrap());
+        let command = CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
+        assert_eq!(openai.command("transfer-1", &command).len(), 1);
+        openai
+    }
+
+    /// What is heard, as the native dialect would say it.
+    fn told(heard: Vec<Heard>) -> Vec<Value> {
+        let message = |heard| match heard {
+            Heard::Message { message, .. } => serde_json::to_value(message).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        heard.into_iter().map(message).collect()
+    }
+
+    #[test]
+    fn a_call_that_leaves_after_a_refer_went_nobody_knows_where() {
+        let expired = r#"{"type":"error","error":{"code":"session_expired","message":"60 minutes"}}"#;
+        // The call may be gone before the answer is there.
+        for answer in [Some(Answer::Status(200)), Some(Answer::None { problem: "reset".to_owned() }), None] {
+            for expires in [true, false] {
+                let mut openai = transferring();
+                let read = |openai: &mut OpenAi, answer| openai.read(Received::Answered { id: "transfer-1", answer });
+                let accepted = answer.as_ref().map(|answer| told(read(&mut openai, answer)));
+                let is_accepted = accepted.into_iter().flatten().any(|said| said["status"] == "accepted");
+                assert_eq!(is_accepted, answer == Some(Answer::Status(200)));
+                let ended = if expires { openai.read(Received::Text(expired)) } else { openai.ended() };
+                let ended = told(ended);
+                assert_eq!(
+                    (&ended[0]["type"], &ended[0]["participant"]["role"]),
+                    (&json!("participant.left"), &json!("caller"))
+                );
+                assert_eq!(
+                    (&ended[1]["command_id"], &ended[1]["status"], &ended[1]["code"]),
+                    (&json!("transfer-1"), &json!("failed"), &json!("unknown"))
+                );
+                assert_eq!(ended.get(2).map(|said| &said["type"]), expires.then_some(&json!("session.ended")));
+                assert!(openai.ended().is_empty(), "it is said once");
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_that_leaves_without_a_transfer_was_hung_up() {
+        let mut openai = transferring();
+        let refused = told(openai.read(Received::Answered { id: "transfer-1", answer: &Answer::Status(404) }));
+        assert_eq!(refused[0]["code"], "http_404");
+        assert!(openai.ended().is_empty());
+        assert!(OpenAi::at(&"wss://api.openai.com/v1/realtime".parse().unwrap()).ended().is_empty());
+    }
+
+    #[test]
+    fn the_caller_is_whom_we_are_told_of_and_no_debug_shows_the_number() {
+        let created = r#"{"type":"session.created","session":{"audio":{"input":{"transcription":{"model":"m"}}}}}"#;
+        for caller in [Some("sip:+14155550123@carrier.example"), None] {
+            let openai = OpenAi::at(&"wss://api.openai.com/v1/realtime?call_id=rtc_1".parse().unwrap());
+            let mut openai = openai.of_caller(caller.map(Secret::new));
+            assert!(!format!("{openai:?}").contains("5550123"));
+            let [Heard::Welcome(welcome), ..] = &openai.read(Received::Text(created))[..] else { panic!("no welcome") };
+            assert_eq!(welcome.call.from.as_deref(), caller);
         }
     }
 }

@@ -17,6 +17,12 @@ pub(super) enum FromPlatform {
         lang: Option<String>,
         #[serde(default)]
         last: Option<bool>,
+        /// Telnyx: it may not be over after all.
+        #[serde(default)]
+        eager_end_of_turn: Option<Value>,
+        /// Telnyx: it is not over, after all.
+        #[serde(default)]
+        turn_resumed: Option<Value>,
     },
     /// The caller broke in; so much of what the agent says was heard.
     Interrupt {

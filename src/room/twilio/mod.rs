@@ -2,12 +2,15 @@
 //!
 //! - [`relay`] carries the frames, unchanged, and `down` puts what we say between those of the app; `wire` sees where messages end, and
 //!   `shared` is what both ways know. [`tap`] lies between them and the link, which is as slow as it likes.
-//! - This file is the translator. `frames` is what goes over the wire; `seam` knows what a platform says again after a cut.
+//! - This file is the translator. `frames` is what goes over the wire; `agent` knows how much of what the app says is heard, `seam`
+//!   what a platform says again after a cut, and `eager` which ends of turns are not sure.
 //! - [`sign`] checks who dialled us.
 //!
 //! The caller's turns are prompts; the agent's are the app's texts up to the last piece, cut where the caller broke in.
 
+mod agent;
 mod down;
+mod eager;
 pub mod frames;
 pub mod relay;
 mod seam;
@@ -26,6 +29,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use self::agent::{AGENT, Agent, Told};
+use self::eager::Eager;
 use self::frames::{FromApp, FromPlatform, Setup, end, sentence};
 use self::relay::BROKEN;
 use self::seam::{Said, Seam};
@@ -38,7 +43,6 @@ use super::message::{
 };
 
 const CALLER: &str = "caller";
-const AGENT: &str = "agent";
 /// The close code for what breaks WebSocket's rules (RFC 6455 section 7.4.1).
 const PROTOCOL_ERROR: u16 = 1002;
 /// How long a sentence is heard: its first sound, and then each character.
@@ -87,21 +91,6 @@ pub enum Platform {
     Telnyx,
 }
 
-/// What the agent says.
-#[derive(Debug, Default)]
-struct Utterance {
-    text: String,
-    /// The id of the turn that it is, or was.
-    id: Option<String>,
-}
-
-/// Turns are counted by who spoke: whatever else a process has heard, it counts what the platform says again as another did.
-#[derive(Debug, Default)]
-struct Turns {
-    caller: u64,
-    agent: u64,
-}
-
 /// A sentence of ours on its way to the caller.
 #[derive(Debug)]
 struct Playing {
@@ -119,9 +108,11 @@ pub struct Twilio {
     /// Whether this call was joined before, by this process.
     again: bool,
     seam: Seam,
-    /// How many turns each of the two has had.
-    turns: Turns,
-    agent: Utterance,
+    eager: Eager,
+    /// How many turns the caller has had. They are counted by who spoke: whatever else a process has heard, it counts what the
+    /// platform says again as another did.
+    turns: u64,
+    agent: Agent,
     /// The commands that were carried out: after a cut they may be given again.
     begun: HashSet<String>,
     /// The commands that this connection has been given.
@@ -144,8 +135,9 @@ impl Twilio {
             setup: Setup::default(),
             again: false,
             seam: Seam::default(),
-            turns: Turns::default(),
-            agent: Utterance::default(),
+            eager: Eager::default(),
+            turns: 0,
+            agent: Agent::default(),
             begun: HashSet::new(),
             given: HashSet::new(),
             sentence: None,
@@ -157,15 +149,15 @@ impl Twilio {
     fn platform(&mut self, message: FromPlatform) -> Vec<Heard> {
         match message {
             FromPlatform::Setup(setup) => self.joined(setup),
-            FromPlatform::Prompt { voice_prompt, lang, last } => match voice_prompt {
-                Some(text) if last.unwrap_or(true) && !text.trim().is_empty() => {
-                    let mut heard = self.agent_is_done();
-                    let new = self.seam.prompt(Said { text, lang });
-                    heard.extend(self.callers(new));
-                    heard
+            FromPlatform::Prompt { voice_prompt, lang, last, eager_end_of_turn, turn_resumed } => {
+                if turn_resumed == Some(Value::Bool(true)) {
+                    self.eager.resumed();
                 }
-                _ => Vec::new(),
-            },
+                let unsure = eager_end_of_turn == Some(Value::Bool(true));
+                let said = voice_prompt.filter(|text| last.unwrap_or(true) && !text.trim().is_empty());
+                let said = said.and_then(|text| self.eager.prompt(Said { text, lang }, unsure));
+                said.map(|said| self.prompted(said)).unwrap_or_default()
+            }
             FromPlatform::Interrupt { utterance_until_interrupt } => {
                 self.agent_was_cut(utterance_until_interrupt.as_deref())
             }
@@ -197,9 +189,8 @@ impl Twilio {
             resumed: self.again,
         };
         let mut heard = vec![Heard::Welcome(welcome)];
-        // What was held at a seam before this one would be lost.
-        let held = self.seam.settle();
-        heard.extend(self.callers(held));
+        // What was held before this would be lost.
+        heard.extend(self.settled());
         // Another session says nothing again.
         if self.again && self.setup.session_id() == setup.session_id() {
             self.seam.cut();
@@ -208,30 +199,38 @@ impl Twilio {
         heard
     }
 
-    fn callers(&mut self, said: Vec<Said>) -> Vec<Heard> {
-        said.into_iter().flat_map(|Said { text, lang }| self.turn(CALLER, text, lang).1).collect()
+    /// The caller's turn is over.
+    fn prompted(&mut self, said: Said) -> Vec<Heard> {
+        let mut heard = self.agent_is_done();
+        self.agent.is_answered();
+        let new = self.seam.prompt(said);
+        heard.extend(self.callers(new));
+        heard
     }
 
-    /// A turn that was said whole, with its id.
-    fn turn(&mut self, participant: &str, text: String, lang: Option<String>) -> (String, Vec<Heard>) {
-        let turns = if participant == CALLER { &mut self.turns.caller } else { &mut self.turns.agent };
-        *turns += 1;
-        let id = format!("{participant}-{turns}");
-        let heard = said_turn(&id, participant, text, lang);
-        (id, heard)
+    /// What the caller said and was held is in doubt no longer.
+    fn settled(&mut self) -> Vec<Heard> {
+        let unsure = self.eager.settle();
+        let mut heard = unsure.map(|said| self.prompted(said)).unwrap_or_default();
+        let held = self.seam.settle();
+        heard.extend(self.callers(held));
+        heard
+    }
+
+    fn callers(&mut self, said: Vec<Said>) -> Vec<Heard> {
+        let turn = |Said { text, lang }| {
+            self.turns += 1;
+            said_turn(&format!("{CALLER}-{}", self.turns), CALLER, text, lang)
+        };
+        said.into_iter().flat_map(turn).collect()
     }
 
     fn app(&mut self, message: FromApp) -> Vec<Heard> {
         match message {
             FromApp::Text { token, last } => {
-                let mut heard = Vec::new();
-                if self.agent.id.take().is_some() {
-                    self.agent.text.clear();
-                }
-                // Who answers has heard: what was held at the seam is no longer in doubt.
-                let held = self.seam.settle();
-                heard.extend(self.callers(held));
-                self.agent.text.push_str(token.as_deref().unwrap_or_default());
+                // Who answers has heard.
+                let mut heard = self.settled();
+                self.agent.says(token.as_deref().unwrap_or_default());
                 if last.unwrap_or(false) {
                     heard.extend(self.agent_is_done());
                 }
@@ -243,33 +242,17 @@ impl Twilio {
 
     /// What the agent said so far is its turn.
     fn agent_is_done(&mut self) -> Vec<Heard> {
-        if self.agent.id.is_some() || self.agent.text.trim().is_empty() {
-            return Vec::new();
-        }
-        let (id, heard) = self.turn(AGENT, self.agent.text.clone(), None);
-        self.agent.id = Some(id);
-        heard
+        self.agent.is_done().map(agent_turn).unwrap_or_default()
     }
 
-    /// The caller heard no more than that of the agent's turn.
+    /// The caller heard no more than that of what the agent said.
     fn agent_was_cut(&mut self, until: Option<&str>) -> Vec<Heard> {
         let broken = self.heard_until(|_| true);
         let failed = broken.map(|id| result(id, CommandStatus::Failed, None, Some("the caller broke in")));
         let mut heard: Vec<Heard> = failed.into_iter().collect();
-        let Some(until) = until.map(str::trim).filter(|until| !until.is_empty()) else {
-            heard.extend(self.agent_is_done());
-            return heard;
-        };
-        match self.agent.id.clone() {
-            // Said whole, and heard in part: the turn is revised.
-            Some(id) if self.agent.text.contains(until) && self.agent.text.trim() != until => {
-                heard.push(Heard::Message { seq: None, message: Some(turn_ended(&id, AGENT, Some(until.to_owned()))) });
-            }
-            Some(_) => {}
-            None => {
-                until.clone_into(&mut self.agent.text);
-                heard.extend(self.agent_is_done());
-            }
+        match until.map(str::trim).filter(|until| !until.is_empty()) {
+            Some(until) => heard.extend(self.agent.is_cut(until).into_iter().flat_map(agent_turn)),
+            None => heard.extend(self.agent_is_done()),
         }
         heard
     }
@@ -434,8 +417,16 @@ impl Dialect for Twilio {
     }
 
     fn ended(&mut self) -> Vec<Heard> {
-        let held = self.seam.settle();
-        self.callers(held)
+        let mut heard = self.settled();
+        // The call has left the app for the human, and whether they met nobody has told.
+        if let Some(id) = self.transfer.take_if(|id| self.begun.contains(id)) {
+            let participant = Participant { id: CALLER.to_owned(), role: Role::Caller, name: None };
+            let left = RoomMessage::ParticipantLeft { seq: None, participant };
+            heard.push(Heard::Message { seq: None, message: Some(left) });
+            let why = "the platform did not tell how its call to the human went";
+            heard.push(result(id, CommandStatus::Failed, Some("unknown"), Some(why)));
+        }
+        heard
     }
 }
 
@@ -449,6 +440,13 @@ pub fn is_final(status: &str) -> bool {
 #[must_use]
 pub fn has_failed(status: &str) -> bool {
     is_final(status) && !matches!(status, "completed" | "answered" | "in-progress" | "canceled")
+}
+
+fn agent_turn(Told { id, text, revised }: Told) -> Vec<Heard> {
+    match revised {
+        true => vec![Heard::Message { seq: None, message: Some(turn_ended(&id, AGENT, Some(text))) }],
+        false => said_turn(&id, AGENT, text, None),
+    }
 }
 
 fn said_turn(id: &str, participant: &str, text: String, lang: Option<String>) -> Vec<Heard> {

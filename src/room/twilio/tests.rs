@@ -98,6 +98,44 @@ fn an_interrupt_cuts_what_the_agent_says_where_it_was_cut() {
 }
 
 #[test]
+fn what_the_app_said_beyond_the_interrupt_was_not_heard() {
+    let mut twilio = twilio();
+    setup(&mut twilio);
+    let ids = ["One two three four.", "Five six."].map(|text| app(&mut twilio, text, true)[0]["segment_id"].clone());
+    let cut = platform(&mut twilio, json!({"type": "interrupt", "utteranceUntilInterrupt": "One two"}));
+    let revised: Vec<_> = cut.iter().map(|one| (&one["turn_id"], &one["text"])).collect();
+    assert_eq!(revised, [(&ids[0], &json!("One two")), (&ids[1], &json!(""))]);
+    // What is said after that is another turn.
+    assert_eq!(said(&prompt(&mut twilio, "Stop!")), [("caller", "Stop!")]);
+    assert_eq!(app(&mut twilio, "Sorry.", true)[0]["segment_id"], "agent-3");
+}
+
+#[test]
+fn an_end_of_a_turn_that_is_not_sure_is_no_turn_of_its_own() {
+    let mut telnyx = Twilio::new(Platform::Telnyx, Handoff::default());
+    setup(&mut telnyx);
+    let flux = |text: &str, flags: Value| {
+        let mut prompt = json!({"type": "prompt", "voicePrompt": text, "lang": "en", "last": true});
+        prompt.as_object_mut().unwrap().extend(flags.as_object().unwrap().clone());
+        prompt
+    };
+    let (eager, sure) = (json!({"eagerEndOfTurn": true}), json!({"eagerEndOfTurn": false}));
+    assert!(platform(&mut telnyx, flux("I want", eager.clone())).is_empty());
+    let resumed = json!({"type": "prompt", "voicePrompt": "I want a", "last": false, "turnResumed": true});
+    assert!(platform(&mut telnyx, resumed).is_empty());
+    assert!(platform(&mut telnyx, flux("I want a human.", eager.clone())).is_empty());
+    assert_eq!(said(&platform(&mut telnyx, flux("I want a human.", sure.clone()))), [("caller", "I want a human.")]);
+    // An app that answers at once, before it is sure.
+    assert!(platform(&mut telnyx, flux("Now!", eager.clone())).is_empty());
+    assert_eq!(said(&app(&mut telnyx, "Yes.", true)), [("caller", "Now!"), ("agent", "Yes.")]);
+    assert!(platform(&mut telnyx, flux("Now!", sure)).is_empty());
+    // Nothing is lost with the call's end, nor of a form that nobody knows.
+    assert_eq!(said(&platform(&mut telnyx, flux("Hm.", json!({"turnResumed": {"at": 1}})))), [("caller", "Hm.")]);
+    assert!(platform(&mut telnyx, flux("Bye.", eager)).is_empty());
+    assert_eq!(telnyx.ended().len(), 2);
+}
+
+#[test]
 fn what_is_said_again_after_a_cut_counts_once() {
     let mut twilio = twilio();
     setup(&mut twilio);
@@ -245,6 +283,34 @@ fn what_a_cut_kept_from_being_said_is_said_after_it() {
     let failed = heard(&mut twilio, &Tapped::Expired("transfer-1".to_owned()));
     assert_eq!((&failed[0]["command_id"], &failed[0]["status"]), (&json!("transfer-1"), &json!("failed")));
     assert!(heard(&mut twilio, &Tapped::Dialled("completed".to_owned())).is_empty(), "nobody was dialled for us");
+}
+
+#[test]
+fn a_call_that_ends_after_its_handover_went_nobody_knows_where() {
+    let transfer = || CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
+    for (injected, dialled) in [(true, false), (false, false), (true, true)] {
+        let mut twilio = twilio();
+        setup(&mut twilio);
+        assert_eq!(write(&mut twilio, "transfer-1", transfer()).len(), 1);
+        if injected {
+            heard(&mut twilio, &Tapped::Injected("transfer-1".to_owned()));
+        }
+        if dialled {
+            assert_eq!(heard(&mut twilio, &Tapped::Dialled("completed".to_owned()))[0]["status"], "done");
+        }
+        let told: Vec<Value> = twilio
+            .ended()
+            .into_iter()
+            .map(|heard| match heard {
+                Heard::Message { message, .. } => serde_json::to_value(message).unwrap(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let right =
+            if injected && !dialled { vec![json!("participant.left"), json!("command.result")] } else { vec![] };
+        assert_eq!(told.iter().map(|one| one["type"].clone()).collect::<Vec<_>>(), right, "{injected} {dialled}");
+        assert!(told.last().is_none_or(|result| result["code"] == "unknown"), "{told:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The calls that pass, and who hears them ([`Calls`]).
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -144,6 +145,23 @@ impl Calls {
             self.warn("a call passes unheard: its first message is no setup, or names no call".to_owned());
             return None;
         };
+        let beginning = AssertUnwindSafe(|| self.begin_call(&setup, id.clone(), tap, spout, replaced));
+        catch_unwind(beginning).unwrap_or_else(|_| {
+            // Whoever is told must not be what broke: then the relay takes it for unheard.
+            let detail = "a call passes unheard: this program broke as it began, which is a bug; the log says where";
+            self.warn_of(id, detail.to_owned());
+            None
+        })
+    }
+
+    fn begin_call(
+        &self,
+        setup: &Setup,
+        id: String,
+        tap: Tap,
+        spout: Spout,
+        replaced: CancellationToken,
+    ) -> Option<Connection> {
         let waits = Arc::new(Waits { replaced, ..Waits::default() });
         let mut known = lock(&self.known);
         let tap = match known.entries.get_mut(&id) {
@@ -161,7 +179,7 @@ impl Calls {
             }
             None => tap,
         };
-        let (means, odd) = (self.begin)(&setup);
+        let (means, odd) = (self.begin)(setup);
         if let Some(odd) = odd {
             self.warn_of(id.clone(), odd);
         }

@@ -1,4 +1,4 @@
-//! Any lines as events of OpenAI's Realtime API.
+//! Any lines as a call of OpenAI's Realtime API: its events, what we say to it, and what came of calls; `room::drive` says how.
 //!
 //! In the repository's root, with a nightly toolchain and cargo-fuzz:
 //!
@@ -8,15 +8,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sentiment_sidecar::room::link::dialect::{Dialect, Greeting, Received};
-use sentiment_sidecar::room::openai::OpenAi;
-use url::Url;
+use sentiment_sidecar::room::drive::realtime;
 
-fuzz_target!(|bytes: &[u8]| {
-    let Ok(url) = Url::parse("wss://api.openai.com/v1/realtime?call_id=rtc_1") else { return };
-    let mut openai = OpenAi::at(&url);
-    openai.hello(Greeting { room_name: "rtc_1", resume: None });
-    for line in String::from_utf8_lossy(bytes).lines() {
-        openai.read(Received::Text(line)).into_iter().for_each(drop);
-    }
-});
+fuzz_target!(|bytes: &[u8]| drop(realtime(bytes)));
