@@ -92,6 +92,8 @@ pub(super) struct Call {
     pub(super) turns_as_they_stand: bool,
     /// What people have said of it.
     pub(super) labels: Option<Labels>,
+    /// How many of its times are in no form that can be read.
+    pub(super) unread_times: usize,
     /// What was odd about it.
     pub(super) warnings: Vec<String>,
 }
