@@ -38,6 +38,7 @@ mod notices;
 mod open;
 mod places;
 mod plain;
+mod post_call;
 mod realtime;
 mod retell;
 mod rev;
