@@ -16,6 +16,17 @@ impl Fault {
     pub(super) fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { path: path.into(), problem: problem.into() }
     }
+
+    /// The same within the part of a file that its path begins with, and the line of that part; `lines` has those of all
+    /// parts.
+    pub(super) fn on_line(self, lines: &[u64]) -> (Self, Option<u64>) {
+        let part = self.path.strip_prefix('[').and_then(|path| path.split_once(']'));
+        let found = part.and_then(|(at, path)| Some((*lines.get(at.parse::<usize>().ok()?)?, path)));
+        match found {
+            Some((line, path)) => (Self::new(path.trim_start_matches('.'), self.problem.clone()), Some(line)),
+            None => (self, None),
+        }
+    }
 }
 
 /// What a speaker is, as far as a file says so.
