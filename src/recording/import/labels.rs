@@ -129,8 +129,8 @@ const MAX_HEAD: usize = 80;
 
 /// `Agent - text`, `Caller > text`, `Agent -> text`: a role set apart by something else than a colon.
 fn dashed(line: &str) -> Option<Label<'_>> {
-    let apart =
-        [" - ", " – ", " — ", " > ", " -> ", " => ", " | ", "\t"].iter().filter_map(|sign| line.split_once(sign));
+    let signs = [" - ", " – ", " — ", " > ", "> ", " -> ", " => ", " | ", "\t"].iter();
+    let apart = signs.filter_map(|sign| line.split_once(sign)).filter(|(name, _)| !name.trim().is_empty());
     let (name, rest) = apart.min_by_key(|(name, _)| name.len())?;
     let is_role = party(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ')).is_some();
     (is_role && !rest.trim().is_empty()).then(|| Label { name: name.trim(), rest: rest.trim(), at: None, sure: true })
@@ -381,6 +381,7 @@ mod tests {
             ("Agent [ID: 4711]: Hi.", "Agent [ID: 4711]"),
             ("Mme. Duval (conseillère): Hi.", "Mme. Duval (conseillère)"),
             ("Agent -> Hi.", "Agent"),
+            ("AGENT> Hi.", "AGENT"),
             ("12. Agent: Hi.", "Agent"),
         ] {
             assert_eq!(told(line), Some((name, "Hi.", None)), "{line}");

@@ -17,7 +17,8 @@ pub(super) fn stamp(line: &str) -> Option<(i64, &str)> {
             let (inner, rest) = line.get(1..)?.split_once(close)?;
             // A stretch alone says how long nobody spoke.
             let begins = |_: &i64| !rest.trim().is_empty();
-            let at = spoken(inner).filter(begins).or_else(|| Some(time(inner.trim())?.0))?;
+            let at = spoken(inner).filter(begins).or_else(|| span(inner));
+            let at = at.or_else(|| Some(time(inner.trim())?.0))?;
             Some((at, rest.trim_start_matches(':').trim_start()))
         }
         None => {
@@ -43,8 +44,15 @@ pub(super) fn trailing_stamp(head: &str) -> Option<(&str, i64)> {
         }
         _ => head.rsplit_once(char::is_whitespace)?,
     };
-    let (at, rest) = time(stamp.trim())?;
+    let (at, rest) = span(stamp).map(|at| (at, "")).or_else(|| time(stamp.trim()))?;
     rest.is_empty().then(|| (name.trim_end_matches(['-', '–', '|', ' ', '\t', ',']), at))
+}
+
+/// When a span begins: `00:01 - 00:04`, `0.52s - 3.10s`.
+fn span(text: &str) -> Option<i64> {
+    let at = |text: &str| spoken(text).or_else(|| time(text).filter(|(_, rest)| rest.is_empty()).map(|(at, _)| at));
+    let (begin, end) = [" - ", " – ", " --> "].iter().find_map(|sign| text.split_once(sign))?;
+    at(begin).filter(|_| at(end).is_some())
 }
 
 /// The time that a text begins with, and the rest: a clock, in twelve hours too, with or without a date before it.
@@ -214,6 +222,10 @@ mod tests {
         assert_eq!(read("5 apples"), None);
         assert_eq!(stamp("( 1m 32s ) Visitor: Hi."), Some((92_000, "Visitor: Hi.")));
         assert_eq!(stamp("(2s)"), None);
+        assert_eq!(stamp("[0.52s - 3.10s] Hi."), Some((520, "Hi.")));
+        assert_eq!(trailing_stamp("SPEAKER_00 (0.52s - 3.10s)"), Some(("SPEAKER_00", 520)));
+        assert_eq!(trailing_stamp("Dana [00:01 - 00:04]"), Some(("Dana", 1000)));
+        assert_eq!(trailing_stamp("Pause (2s)"), None);
     }
 
     #[test]

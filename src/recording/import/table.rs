@@ -133,7 +133,7 @@ fn headless(rows: &[Vec<String>]) -> Option<Columns> {
         return None;
     }
     let column = |at: usize| rows.iter().filter_map(move |row| row.get(at)).filter(|cell| !cell.is_empty());
-    // "Agent: Yes, of course." is no row of two cells, but a line that somebody says, and so is "Agent (Dana, sales): Yes."
+    // "Agent: Yes, of course." is no row of two cells, but a line that somebody says; so is "Agent (Dana, sales): Yes."
     let is_whole = |cell: &String| cell.matches(['(', '[']).count() == cell.matches([')', ']']).count();
     let is_party = |cell: &String| !cell.contains(':') && is_whole(cell) && party_of_label(cell).is_some();
     let speaker = (0..width).find(|at| column(*at).next().is_some() && column(*at).all(is_party))?;

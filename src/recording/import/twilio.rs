@@ -1,5 +1,5 @@
-//! Twilio Conversational Intelligence: pages of `sentences[]`, or these alone, in seconds as strings or numbers. Who is on which channel
-//! stands in another answer, the transcript itself; a file may hold that as well.
+//! Twilio Conversational Intelligence: pages of `sentences[]`, or these alone, in seconds as strings or numbers. Who is on
+//! which channel stands in another answer, the transcript itself; a file may hold that as well.
 
 use super::call::{Call, Fault, Party};
 use super::json::Json;
