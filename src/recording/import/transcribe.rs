@@ -1,5 +1,6 @@
-//! Amazon Transcribe batch answers (`results.audio_segments[]`, else `results.items[]`, seconds as strings), logs of its
-//! streaming (`Transcript.Results[]`, seconds; `UtteranceEvent`, ms), and Bedrock Data Automation (`audio_segments[]`, ms).
+//! Amazon Transcribe batch answers (`results.audio_segments[]`, else `results.items[]`, seconds as strings), logs of
+//! its streaming (`Transcript.Results[]`, seconds; `UtteranceEvent`, ms), and Bedrock Data Automation
+//! (`audio_segments[]`, ms).
 
 use std::collections::{BTreeMap, BTreeSet};
 
