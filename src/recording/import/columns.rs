@@ -452,8 +452,11 @@ mod tests {
         assert_eq!(Columns::of(["direction", "transcript"]), None);
     }
 
-    /// The parties and times of rows, what could not be read of them, and how many rows there were.
-    fn said(header: &[&str], rows: &[&[&str]]) -> (Vec<(Option<Party>, Option<i64>)>, usize) {
+    /// Who says a row, and when.
+    type Row = (Option<Party>, Option<i64>);
+
+    /// What is said in rows, and how many of their times could not be read.
+    fn said(header: &[&str], rows: &[&[&str]]) -> (Vec<Row>, usize) {
         let columns = Columns::of(header.iter().copied()).unwrap();
         let mut call = Call::default();
         for row in rows {
