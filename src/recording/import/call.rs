@@ -16,6 +16,17 @@ impl Fault {
     pub(super) fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { path: path.into(), problem: problem.into() }
     }
+
+    /// The same within the part of a file that its path begins with, and the line of that part; `lines` has those of all
+    /// parts.
+    pub(super) fn on_line(self, lines: &[u64]) -> (Self, Option<u64>) {
+        let part = self.path.strip_prefix('[').and_then(|path| path.split_once(']'));
+        let found = part.and_then(|(at, path)| Some((*lines.get(at.parse::<usize>().ok()?)?, path)));
+        match found {
+            Some((line, path)) => (Self::new(path.trim_start_matches('.'), self.problem.clone()), Some(line)),
+            None => (self, None),
+        }
+    }
 }
 
 /// What a speaker is, as far as a file says so.
@@ -92,6 +103,8 @@ pub(super) struct Call {
     pub(super) turns_as_they_stand: bool,
     /// What people have said of it.
     pub(super) labels: Option<Labels>,
+    /// How many of its times are in no form that can be read.
+    pub(super) unread_times: usize,
     /// What was odd about it.
     pub(super) warnings: Vec<String>,
 }

@@ -2,9 +2,9 @@
 
 use super::call::{Call, Party};
 use super::json::Json;
-use super::labels::time;
 use super::roles::{party, party_of_label};
-use super::times::{micros, millis, seconds, written};
+use super::stamps::{is_date, joined, unitless, when};
+use super::times::{micros, millis, seconds};
 
 /// What a number in a column counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,12 @@ pub(super) struct Columns {
     pub(super) speaker: Option<usize>,
     /// Other columns that may say what the speaker is.
     roles: Vec<usize>,
+    /// Whether the speaker is which way a message went.
+    directed: bool,
+    /// The column of channels: what these are, such as SMS, is no system that writes.
+    channel: Option<usize>,
+    /// A column of days, beside one of clocks.
+    date: Option<usize>,
     /// Columns that hold the words of one side each, with that side's name; the other columns of words mean nothing then.
     sides: Vec<(usize, String)>,
     pub(super) text: usize,
@@ -38,7 +44,7 @@ pub(super) struct Columns {
 }
 
 // In each list the best name first.
-const TEXTS: [&str; 25] = [
+const TEXTS: [&str; 30] = [
     "human transcript",
     "text",
     "transcript",
@@ -49,6 +55,8 @@ const TEXTS: [&str; 25] = [
     "content",
     "body",
     "message text",
+    "message body",
+    "message content",
     "transcription",
     "sentence",
     "phrase",
@@ -57,6 +65,9 @@ const TEXTS: [&str; 25] = [
     "said",
     "line",
     "snippet",
+    "comment",
+    "comments",
+    "comment body",
     "nachricht",
     "aussage",
     "äußerung",
@@ -101,10 +112,12 @@ const SPEAKERS: [&str; 34] = [
     "locuteur",
     "spreker",
 ];
-const CALLS: [&str; 22] = [
+const CALLS: [&str; 24] = [
     "contact id",
     "call id",
+    "call sid",
     "conversation id",
+    "conversation sid",
     "interaction id",
     "callid",
     "contactid",
@@ -125,7 +138,7 @@ const CALLS: [&str; 22] = [
     "llamada",
     "appel",
 ];
-const STARTS: [&str; 22] = [
+const STARTS: [&str; 29] = [
     "start",
     "start time",
     "start offset",
@@ -143,14 +156,51 @@ const STARTS: [&str; 22] = [
     "message time",
     "date time",
     "datetime",
+    "phrase start time",
+    "utterance start time",
+    "segment start time",
+    "message timestamp",
+    "event time",
+    "time stamp",
     "beginn",
     "von",
     "inicio",
     "début",
     "zeit",
+    "uhrzeit",
 ];
-const ENDS: [&str; 10] =
-    ["end", "end time", "end offset", "stop", "end timestamp", "to time", "ende", "bis", "fin", "einde"];
+/// Columns of times that many a table has which holds no call: they mean something beside a speaker only.
+const SENT: [&str; 12] = [
+    "sent",
+    "sent at",
+    "sent time",
+    "sent date",
+    "date sent",
+    "created at",
+    "created",
+    "created time",
+    "created date",
+    "date created",
+    "zeitstempel",
+    "hora",
+];
+/// Columns of days.
+const DATES: [&str; 6] = ["date", "datum", "fecha", "day", "tag", "start date"];
+const ENDS: [&str; 13] = [
+    "end",
+    "end time",
+    "end offset",
+    "stop",
+    "end timestamp",
+    "to time",
+    "phrase end time",
+    "utterance end time",
+    "segment end time",
+    "ende",
+    "bis",
+    "fin",
+    "einde",
+];
 const DURATIONS: [&str; 3] = ["duration", "length", "dauer"];
 
 /// A column's name in plain words, and the unit that it names: `Start Offset (s)`, `start_ms`, `beginOffsetMillis`.
@@ -172,6 +222,8 @@ fn plain(name: &str) -> (String, Option<Unit>) {
         match word {
             "ms" | "millis" | "msec" | "milliseconds" | "millisecond" => unit = Some(Unit::Millis),
             "us" | "usec" | "micros" | "microseconds" => unit = Some(Unit::Micros),
+            // Which zone it is says nothing of a call's own clock.
+            "utc" | "gmt" => {}
             "s" | "sec" | "secs" | "seconds" if spaced.trim() != "seconds from start" => unit = Some(Unit::Seconds),
             word => words.push(word),
         }
@@ -195,23 +247,33 @@ impl Columns {
         };
         let text = best(&TEXTS)?;
         let other = |found: Option<usize>| found.filter(|at| *at != text);
+        let (speaker, direction) = (other(best(&SPEAKERS)), best(&["direction", "message direction"]));
+        let (start, date) = (time(&STARTS), best(&DATES));
+        let sent = || time(&SENT).or(date.map(|at| TimeColumn { at, unit: None }));
+        // Whole calls have a direction as well; of messages it tells who sent them.
+        let is_message = names.get(text).is_some_and(|(name, _)| name.starts_with("message"));
+        let speaks = speaker.or(direction.filter(|_| is_message));
         let roles = names.iter().enumerate().filter(|(at, (name, _))| *at != text && SPEAKERS.contains(&name.as_str()));
         let columns = Self {
             call: other(best(&CALLS)),
-            speaker: other(best(&SPEAKERS)),
+            speaker: speaks,
+            directed: speaker.is_none(),
+            channel: best(&["channel"]),
+            date: date.filter(|_| start.is_some()),
             roles: roles.map(|(at, _)| at).collect(),
             sides: Vec::new(),
             text,
-            start: time(&STARTS),
+            start: start.or_else(|| sent().filter(|_| speaks.is_some())),
             end: time(&ENDS),
             duration: time(&DURATIONS),
         };
         (columns.speaker.is_some() || columns.start.is_some()).then_some(columns)
     }
 
-    /// Columns by what stands in them, without names: one of speakers and one of words.
-    pub(super) fn unnamed(speaker: usize, text: usize) -> Self {
-        Self { speaker: Some(speaker), text, ..Self::default() }
+    /// Columns by what stands in them, without names: one of speakers and one of words, and one of times.
+    pub(super) fn unnamed(speaker: usize, text: usize, start: Option<usize>) -> Self {
+        let start = start.map(|at| TimeColumn { at, unit: None });
+        Self { speaker: Some(speaker), text, start, ..Self::default() }
     }
 
     /// Columns of which each has the words of one side, such as `customer` and `agent_text`; both sides must be there.
@@ -228,7 +290,7 @@ impl Columns {
             return None;
         }
         let find = |known: &[&str]| names.iter().position(|(name, _)| known.contains(&name.as_str()));
-        let start = find(&STARTS).map(|at| TimeColumn { at, unit: names[at].1 });
+        let start = find(&STARTS).or_else(|| find(&SENT)).map(|at| TimeColumn { at, unit: names[at].1 });
         let sides: Vec<(usize, String)> = sides.into_iter().map(|(at, _, name)| (at, name)).collect();
         let is_side = |at: &usize| sides.iter().any(|(side, _)| side == at);
         Some(Self { call: find(&CALLS).filter(|at| !is_side(at)), start, sides, ..Self::default() })
@@ -260,22 +322,37 @@ impl Columns {
         self
     }
 
+    /// Whether a system wrote the row: one of its columns says so, and none says anything else.
+    fn is_systems<'a>(&self, cell: impl Fn(usize) -> &'a Json) -> bool {
+        let roles = || self.roles.iter().filter(|at| self.channel != Some(**at));
+        let parties = || roles().filter_map(|at| cell(*at).text().and_then(party));
+        parties().any(|party| party == Party::Nobody) && parties().all(|party| party == Party::Nobody)
+    }
+
     /// Says a row of a call; `cell` gives the value of a column. False where the row has no words.
     pub(super) fn say<'a>(&self, call: &mut Call, cell: impl Fn(usize) -> &'a Json) -> bool {
         let at = |column: Option<TimeColumn>| {
             let column = column?;
-            let value = cell(column.at);
-            let stamp = || time(value.text()?).filter(|(_, rest)| rest.is_empty()).map(|(at, _)| at);
-            written(value).or_else(stamp).or_else(|| match column.unit {
+            when(cell(column.at), |value| match column.unit {
                 Some(Unit::Seconds) => seconds(value),
                 Some(Unit::Millis) => millis(value),
                 Some(Unit::Micros) => micros(value),
-                // A moment too late for seconds can only be one in a smaller unit.
-                None => seconds(value).or_else(|| millis(value)).or_else(|| micros(value)),
+                None => unitless(value),
             })
         };
+        let on_its_day = |column: Option<TimeColumn>| {
+            let (at, date) = (at(column)?, self.date.and_then(|date| cell(date).text()));
+            let is_clock = column.and_then(|column| cell(column.at).text()).is_some_and(|text| text.contains(':'));
+            Some(date.filter(|_| is_clock).map_or(at, |date| joined(date, at)))
+        };
         let words = |at: usize| cell(at).text().filter(|text| !text.trim().is_empty());
-        let start = at(self.start);
+        if self.is_systems(&cell) {
+            return false;
+        }
+        let start = on_its_day(self.start);
+        let is_unread =
+            |column: TimeColumn| words(column.at).is_some_and(|text| !is_date(text.trim())) && start.is_none();
+        call.unread_times += usize::from(self.start.is_some_and(is_unread));
         if !self.sides.is_empty() {
             let mut said = false;
             for (at, name) in &self.sides {
@@ -287,11 +364,12 @@ impl Columns {
             return said;
         }
         let Some(text) = words(self.text) else { return false };
-        let end = at(self.end).or_else(|| start.zip(at(self.duration)).map(|(start, long)| start + long));
+        let end = on_its_day(self.end).or_else(|| start.zip(at(self.duration)).map(|(start, long)| start + long));
         let roles = || self.roles.iter().filter(|at| cell(**at).text().and_then(party_of_label).is_some());
-        let name = self.speaker.or_else(|| roles().next().copied()).and_then(|at| cell(at).name());
+        let name = self.speaker.and_then(|at| cell(at).name());
+        let name = name.or_else(|| roles().next().and_then(|at| cell(*at).name()));
         // A column of names may stand beside one of roles.
-        let said = name.as_deref().and_then(party_of_label);
+        let said = name.as_deref().and_then(|name| if self.directed { sender(name) } else { party_of_label(name) });
         let role = || roles().find_map(|at| party_of_label(cell(*at).text()?));
         let party = said.or_else(role);
         let speaker = name.map(|name| {
@@ -303,6 +381,16 @@ impl Columns {
         });
         call.say(speaker, text, start, end);
         true
+    }
+}
+
+/// Who sends what goes this way.
+fn sender(direction: &str) -> Option<Party> {
+    let first = direction.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase();
+    match first.as_str() {
+        "in" | "inbound" | "incoming" | "received" => Some(Party::Caller),
+        "out" | "outbound" | "outgoing" | "sent" => Some(Party::Agent),
+        _ => None,
     }
 }
 
@@ -355,5 +443,56 @@ mod tests {
         assert_eq!(columns.start, Some(TimeColumn { at: 0, unit: Some(Unit::Millis) }));
         assert_eq!(Columns::of(["Sprecher", "Beginn", "Text"]).unwrap().speaker, Some(0));
         assert_eq!(Columns::of(["Agent: Good afternoon", " Reed Insurance."]), None);
+        let columns = Columns::of(["start_time_utc", "speaker", "Message Body"]).unwrap();
+        assert_eq!((columns.start.map(|start| start.at), columns.text), (Some(0), 2));
+        let columns = Columns::of(["Phrase Start Time (ms)", "who", "Comment"]).unwrap();
+        assert_eq!(columns.start, Some(TimeColumn { at: 0, unit: Some(Unit::Millis) }));
+        // What any list may have says nothing of a call.
+        assert_eq!(Columns::of(["created_at", "text"]), None);
+        assert_eq!(Columns::of(["direction", "transcript"]), None);
+    }
+
+    /// Who says a row, and when.
+    type Row = (Option<Party>, Option<i64>);
+
+    /// What is said in rows, and how many of their times could not be read.
+    fn said(header: &[&str], rows: &[&[&str]]) -> (Vec<Row>, usize) {
+        let columns = Columns::of(header.iter().copied()).unwrap();
+        let mut call = Call::default();
+        for row in rows {
+            let row: Vec<Json> = row.iter().map(|cell| Json::Text((*cell).to_owned())).collect();
+            columns.say(&mut call, |at| &row[at]);
+        }
+        let party = |speaker: Option<usize>| speaker.and_then(|at| call.speakers[at].party);
+        (call.pieces.iter().map(|piece| (party(piece.speaker), piece.start)).collect(), call.unread_times)
+    }
+
+    #[test]
+    fn rows_of_a_system_are_nobodys_words() {
+        let header = ["Sender Type", "Sender", "Channel", "Message"];
+        let rows: [&[&str]; 3] =
+            [&["End User", "", "SMS", "Hi."], &["System", "", "SMS", "left"], &["System", "Workflow", "SMS", "ended"]];
+        assert_eq!(said(&header, &rows).0, [(Some(Party::Caller), None)]);
+    }
+
+    #[test]
+    fn which_way_a_message_went_tells_who_sent_it() {
+        let rows: [&[&str]; 2] = [&["inbound", "Hi."], &["Outbound-API", "Hello."]];
+        let told = said(&["Direction", "Message Body"], &rows).0;
+        assert_eq!(told, [(Some(Party::Caller), None), (Some(Party::Agent), None)]);
+    }
+
+    #[test]
+    fn days_and_clocks_in_two_columns_are_moments_and_what_is_no_time_is_counted() {
+        let rows: [&[&str]; 3] = [
+            &["05.03.2026", "23:59:58", "agent", "a"],
+            &["06.03.2026", "00:00:04", "user", "b"],
+            &["", "x", "user", "c"],
+        ];
+        let (told, unread) = said(&["Datum", "Uhrzeit", "Sprecher", "Text"], &rows);
+        assert_eq!(told[1].1.zip(told[0].1).map(|(later, at)| later - at), Some(6000));
+        assert_eq!((told[2].1, unread), (None, 1));
+        let (told, unread) = said(&["Date", "Speaker", "Text"], &[&["2026-03-05", "agent", "a"]]);
+        assert_eq!((told[0].1, unread), (None, 0), "a day alone is no time in a call");
     }
 }

@@ -55,7 +55,9 @@ fn say(call: &mut Call, item: &Json, participants: &Json) {
         }
         speaker
     });
-    let start = millis(item.get("BeginOffsetMillis")).or_else(|| written(item.get("AbsoluteTime")));
+    let start = millis(item.get("BeginOffsetMillis"))
+        .or_else(|| written(item.get("AbsoluteTime")))
+        .or_else(|| written(item.at(&["Time", "AbsoluteTime"])));
     call.say(speaker, text, start, millis(item.get("EndOffsetMillis")));
 }
 

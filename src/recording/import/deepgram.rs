@@ -20,6 +20,13 @@ pub(super) fn read(value: &Json) -> Result<Vec<Call>, Fault> {
     let mut call = Call::default();
     for utterance in utterances {
         let Some(text) = utterance.get("transcript").text() else { continue };
+        // A second voice may be heard in it.
+        let heard = utterance.get("words").list();
+        let of_two = heard.windows(2).any(|pair| pair[0].get("speaker") != pair[1].get("speaker"));
+        if !many && of_two && heard.len() >= words::count(text) {
+            say_words(&mut call, heard, None);
+            continue;
+        }
         let channel = utterance.get("channel").name().unwrap_or_else(|| "0".to_owned());
         let speaker = speaker(&mut call, many.then_some(&channel), utterance.get("speaker"));
         call.say(speaker, text, seconds(utterance.get("start")), seconds(utterance.get("end")));
@@ -45,14 +52,7 @@ fn alternative(call: &mut Call, alternative: &Json, channel: Option<&String>, ti
     let text = alternative.get("transcript").text().unwrap_or_default();
     let heard = alternative.get("words").list();
     if heard.len() >= words::count(text) && !heard.is_empty() {
-        let mut said = Vec::with_capacity(heard.len());
-        for word in heard {
-            let Some(text) = word.any(&["punctuated_word", "word"]).text() else { continue };
-            let speaker = speaker(call, channel, word.get("speaker"));
-            let (start, end) = (seconds(word.get("start")), seconds(word.get("end")));
-            said.push(Word { text, start, end, speaker, glued: false });
-        }
-        words::say(call, said);
+        say_words(call, heard, channel);
     } else if let [_, ..] = alternative.at(&["paragraphs", "paragraphs"]).list() {
         paragraphs(call, alternative.at(&["paragraphs", "paragraphs"]).list(), channel);
     } else if !text.trim().is_empty() {
@@ -61,6 +61,17 @@ fn alternative(call: &mut Call, alternative: &Json, channel: Option<&String>, ti
         let (start, end) = times.map_or((first, None), |(start, end)| (Some(start), Some(end)));
         call.say(speaker, text, start, end);
     }
+}
+
+fn say_words(call: &mut Call, heard: &[Json], channel: Option<&String>) {
+    let mut said = Vec::with_capacity(heard.len());
+    for word in heard {
+        let Some(text) = word.any(&["punctuated_word", "word"]).text() else { continue };
+        let speaker = speaker(call, channel, word.get("speaker"));
+        let (start, end) = (seconds(word.get("start")), seconds(word.get("end")));
+        said.push(Word { text, start, end, speaker, glued: false });
+    }
+    words::say(call, said);
 }
 
 /// Sentences by the paragraphs that they stand in, each of one voice.

@@ -4,8 +4,8 @@ use super::call::{Call, Fault};
 use super::json::Json;
 use super::{
     assemblyai, azure, contact_lens, deepgram, elevenlabs, genesys, google, labelled, livekit, messages, plain,
-    realtime, retell, rev, rows, segments, speechmatics, strings, subtitles, table, transcribe, twilio, vapi, vcon,
-    within, zoom,
+    post_call, realtime, retell, rev, rows, segments, speechmatics, strings, subtitles, table, transcribe, twilio,
+    vapi, vcon, within, zoom,
 };
 
 /// A format that transcripts come in.
@@ -94,7 +94,7 @@ const fn parts(
 }
 
 /// Every format, the most specific first.
-pub(super) static IMPORTERS: [Importer; 46] = [
+pub(super) static IMPORTERS: [Importer; 48] = [
     Importer { name: "recording", about: "recordings of this program (JSON Lines)", reads: Reads::Native },
     calls("labelled", "labelled calls: {\"turns\":[{\"role\":…,\"text\":…}]}", labelled::looks, labelled::read),
     calls("vcon", "vCon, signed or not", vcon::looks, vcon::read),
@@ -107,7 +107,15 @@ pub(super) static IMPORTERS: [Importer; 46] = [
         contact_lens::is_segments,
         contact_lens::read_realtime,
     ),
+    calls("post-call-analytics", "Amazon Transcribe Post-Call Analytics", post_call::looks, post_call::read),
     calls("transcribe", "Amazon Transcribe", transcribe::looks, transcribe::read),
+    parts(
+        "transcribe-live",
+        "Amazon Transcribe streaming log",
+        transcribe::looks_live,
+        transcribe::is_heard,
+        transcribe::read_live,
+    ),
     calls("bedrock", "Amazon Bedrock Data Automation", transcribe::looks_bedrock, transcribe::read_bedrock),
     calls("deepgram", "Deepgram, recorded", deepgram::looks, deepgram::read),
     parts("deepgram-live", "Deepgram live log", deepgram::looks_live, deepgram::is_final, deepgram::read_live),

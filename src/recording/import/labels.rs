@@ -5,17 +5,22 @@
 use std::collections::BTreeMap;
 
 use super::roles::{party, party_of_label};
-use super::times::{clock, moment};
+use super::stamps::{stamp, time, trailing_stamp};
 
 /// Longest name, in characters and in words.
 const MAX_NAME: (usize, usize) = (40, 5);
 
 /// Lines that come before a transcript and look as if somebody spoke.
-pub(super) const HEADINGS: [&str; 28] = [
+pub(super) const HEADINGS: [&str; 33] = [
     "call",
     "call id",
     "case",
     "case id",
+    "chat ended",
+    "chat id",
+    "chat origin",
+    "chat started",
+    "chat transferred",
     "conversation",
     "conversation id",
     "date",
@@ -66,6 +71,9 @@ pub(super) struct Label<'a> {
 /// The speaker that a line may begin with.
 pub(super) fn label(line: &str) -> Option<Label<'_>> {
     let line = line.trim();
+    if let Some(label) = listed(line) {
+        return Some(label);
+    }
     let (before, line) = match stamp(line) {
         Some((at, rest)) => (Some(at), rest.trim_start_matches(['-', '–', '—', '|', '>']).trim_start()),
         None => (None, line),
@@ -98,6 +106,15 @@ pub(super) fn label(line: &str) -> Option<Label<'_>> {
     Some(Label { name, rest, at, sure: at.is_some() && is_sure(name) })
 }
 
+/// `1. Agent: text`: a role in a numbered list.
+fn listed(line: &str) -> Option<Label<'_>> {
+    let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let said = rest.strip_prefix(". ").or_else(|| rest.strip_prefix(") ")).filter(|_| rest.len() < line.len())?;
+    // Numbers before numbers are no list.
+    let said = Some(said).filter(|said| !said.starts_with(|c: char| c.is_ascii_digit()))?;
+    label(said).filter(|label| party_of_label(label.name).is_some() || is_numbered(label.name))
+}
+
 /// `SPEAKER: S1` with the words below or after another colon, as Speechmatics has it.
 fn numbered_apart<'a>(head: &str, rest: &'a str) -> Option<(&'a str, &'a str)> {
     let (id, said) = rest.split_once(':').unwrap_or((rest, ""));
@@ -110,9 +127,10 @@ fn numbered_apart<'a>(head: &str, rest: &'a str) -> Option<(&'a str, &'a str)> {
 /// Longest that a name and its stamp are, in characters.
 const MAX_HEAD: usize = 80;
 
-/// `Agent - text`, `Caller > text`: a role set apart by something else than a colon.
+/// `Agent - text`, `Caller > text`, `Agent -> text`: a role set apart by something else than a colon.
 fn dashed(line: &str) -> Option<Label<'_>> {
-    let apart = [" - ", " – ", " — ", " > ", " | ", "\t"].iter().filter_map(|sign| line.split_once(sign));
+    let signs = [" - ", " – ", " — ", " > ", "> ", " -> ", " => ", " | ", "\t"].iter();
+    let apart = signs.filter_map(|sign| line.split_once(sign)).filter(|(name, _)| !name.trim().is_empty());
     let (name, rest) = apart.min_by_key(|(name, _)| name.len())?;
     let is_role = party(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ')).is_some();
     (is_role && !rest.trim().is_empty()).then(|| Label { name: name.trim(), rest: rest.trim(), at: None, sure: true })
@@ -148,19 +166,28 @@ fn is_sure(name: &str) -> bool {
     is_proper(name) || party_of_label(name).is_some() || is_numbered(name)
 }
 
-/// The colon that ends a name: not one within a stamp, nor one that an address has.
+/// The colon that ends a name: not one within a stamp or within brackets, nor one that an address has.
 pub(super) fn colon(line: &str) -> Option<(&str, &str)> {
     let in_stamp = |at: usize| {
         let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
         digit(line.as_bytes().get(at + 1)) && digit(at.checked_sub(1).and_then(|at| line.as_bytes().get(at)))
     };
-    let at = line.match_indices([':', '：']).map(|(at, colon)| (at, colon.len())).find(|(at, _)| !in_stamp(*at));
+    let in_brackets = |at: usize| {
+        let (before, after) = line.split_at(at);
+        let opens = |open: char, close: char| before.matches(open).count() > before.matches(close).count();
+        (opens('(', ')') && after.contains(')')) || (opens('[', ']') && after.contains(']'))
+    };
+    let colons = line.match_indices([':', '：']).map(|(at, colon)| (at, colon.len()));
+    let at = colons.take(MOST_COLONS).find(|(at, _)| !in_stamp(*at) && !in_brackets(*at));
     let (at, len) = at?;
     let (name, rest) = (line.get(..at)?, line.get(at + len..)?);
     (!rest.starts_with("//")).then_some((name, rest))
 }
 
-/// `[SPEAKER_00]: text`, `[Dana] text`, `<Dana> text`.
+/// In how many colons the one is looked for that ends a name.
+const MOST_COLONS: usize = 16;
+
+/// `[SPEAKER_00]: text`, `[Dana] text`, `<Dana> text`, `[Agent - 00:02] text`; `[Agent] 00:02` has its words below.
 fn bracketed(line: &str) -> Option<Label<'_>> {
     let close = match line.chars().next()? {
         '[' => ']',
@@ -170,12 +197,17 @@ fn bracketed(line: &str) -> Option<Label<'_>> {
     };
     let (name, rest) = line.get(1..)?.split_once(close)?;
     let colon = rest.trim_start().strip_prefix(':').filter(|_| close != ')');
+    let (name, within) = trailing_stamp(name).map_or((name, None), |(name, at)| (name, Some(at)));
+    let (after, rest) = match time(rest.trim()).filter(|(_, rest)| rest.is_empty() && within.is_none()) {
+        Some((at, _)) => (Some(at), ""),
+        None => (within, rest),
+    };
     // A mark such as [silence] stands in brackets as well.
     let is_speaker = party_of_label(name).is_some() || is_numbered(name) || colon.is_some();
     (is_name(name) && is_speaker).then(|| Label {
         name: name.trim(),
         rest: colon.unwrap_or(rest).trim(),
-        at: None,
+        at: after,
         sure: true,
     })
 }
@@ -197,106 +229,33 @@ pub(super) fn person(name: &str) -> Option<String> {
     parts.filter(is_person).find(|part| part.chars().count() > 2).map(str::to_owned)
 }
 
-/// The stamp that a line begins with, and the rest: `[00:00:02]`, `(00:02)`, `00:00:02.5`, `[00:01 - 00:04]`.
-pub(super) fn stamp(line: &str) -> Option<(i64, &str)> {
-    let close = match line.chars().next()? {
-        '[' => Some(']'),
-        '(' => Some(')'),
-        '{' => Some('}'),
-        _ => None,
-    };
-    match close {
-        Some(close) => {
-            let (inner, rest) = line.get(1..)?.split_once(close)?;
-            Some((time(inner.trim())?.0, rest.trim_start_matches(':').trim_start()))
-        }
-        None => {
-            let (at, rest) = time(line)?;
-            // `00:01 --> 00:04`: when it ends says nothing more.
-            let end = rest.trim_start_matches(['-', '–', '>']);
-            let rest =
-                time_of_day(end.trim_start(), false).filter(|_| end.len() < rest.len()).map_or(rest, |(_, rest)| rest);
-            Some((at, rest.trim_start_matches(':').trim_start()))
-        }
-    }
-}
-
-/// The time that a text begins with, and the rest: a clock, in twelve hours too, with or without a date before it.
-pub(super) fn time(text: &str) -> Option<(i64, &str)> {
-    let token = |text: &'_ str| -> (usize, usize) {
-        let begin = text.len() - text.trim_start().len();
-        (begin, text[begin..].find(char::is_whitespace).map_or(text.len(), |at| begin + at))
-    };
-    let (begin, end) = token(text);
-    let (first, rest) = (text.get(begin..end)?, text.get(end..)?);
-    if let Some(at) = moment(first.trim_end_matches([',', ':'])) {
-        return Some((at, rest.trim_start()));
-    }
-    let date = first.trim_end_matches(',');
-    if is_date(date) {
-        let (at, after) = time_of_day(rest.trim_start(), true)?;
-        // Dates whose order nobody knows only part a stamp from its day.
-        return Some((moment(&format!("{date} 00:00")).unwrap_or(0) + at, after));
-    }
-    time_of_day(&text[begin..], false)
-}
-
-/// Three numbers with signs between them.
-fn is_date(text: &str) -> bool {
-    let parts: Vec<&str> = text.split(['-', '/', '.']).collect();
-    parts.len() == 3
-        && parts.iter().all(|part| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// A clock, in ms since its zero, with `AM` or `PM` if it has one. `10:59` is of a day when a date or a half says so, else
-/// of a call.
-fn time_of_day(text: &str, dated: bool) -> Option<(i64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(text.len());
-    let (first, rest) = text.split_at(end);
-    let first = first.trim_end_matches([':', ',', '.']);
-    let at = clock(first)?;
-    let of_day = if first.matches(':').count() == 1 { at * 60 } else { at };
-    let rest = rest.trim_start();
-    let half = rest.get(..2).filter(|half| half.eq_ignore_ascii_case("am") || half.eq_ignore_ascii_case("pm"));
-    let ends = |rest: &str| rest.chars().next().is_none_or(|c| !c.is_alphanumeric());
-    match half.filter(|_| ends(&rest[2..]) && of_day < 13 * HOUR_MS) {
-        Some(half) => {
-            let noon = if half.eq_ignore_ascii_case("pm") { 12 * HOUR_MS } else { 0 };
-            Some((of_day % (12 * HOUR_MS) + noon, rest[2..].trim_start()))
-        }
-        None => Some((if dated { of_day } else { at }, rest)),
-    }
-}
-
-pub(super) const HOUR_MS: i64 = 3_600_000;
-
-/// The stamp that ends a heading, and the name before it.
-fn trailing_stamp(head: &str) -> Option<(&str, i64)> {
-    let head = head.trim_end();
-    let (name, stamp) = match head.chars().last()? {
-        ')' => head.strip_suffix(')')?.rsplit_once('(')?,
-        ']' => head.strip_suffix(']')?.rsplit_once('[')?,
-        'M' | 'm' => {
-            let at = head.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ').rfind(char::is_whitespace)?;
-            head.split_at(at)
-        }
-        _ => head.rsplit_once(char::is_whitespace)?,
-    };
-    let (at, rest) = time(stamp.trim())?;
-    rest.is_empty().then(|| (name.trim_end_matches(['-', '–', '|', ' ', '\t', ',']), at))
-}
-
 pub(super) fn is_name(name: &str) -> bool {
     let name = name.trim();
     if LEVELS.iter().any(|level| level.eq_ignore_ascii_case(name)) {
         return false;
     }
+    // What stands in brackets may be anything: `Agent (Dr. Lee)`, `Dana (Agent, Billing)`.
+    let name = bare(name);
     let first = name.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '+');
     let (characters, words) = (name.chars().count(), name.split_whitespace().count());
     first && characters <= MAX_NAME.0 && words <= MAX_NAME.1 && !name.contains(['.', '?', '!', ',', ';', '"', '“', ':'])
         || (party(name).is_some() && !name.is_empty())
         || is_abbreviated(name) && characters <= MAX_NAME.0 && words <= MAX_NAME.1
 }
+
+/// A name without what stands in brackets after it; all of it where nothing stands before them.
+fn bare(name: &str) -> &str {
+    let open = match name.chars().last() {
+        Some(')') => '(',
+        Some(']') => '[',
+        _ => return name,
+    };
+    let before = name.find(open).map_or(name, |at| name[..at].trim_end());
+    if before.is_empty() { name } else { before }
+}
+
+/// Titles that are cut short and longer than an initial.
+const TITLES: [&str; 6] = ["Mrs.", "Mme.", "Mlle.", "Prof.", "Sra.", "Dra."];
 
 /// `Dr. Cole`, `Dana C.`, `Cole, Dana`.
 fn is_abbreviated(name: &str) -> bool {
@@ -306,16 +265,19 @@ fn is_abbreviated(name: &str) -> bool {
     let words: Vec<&str> = name.split_whitespace().collect();
     (2..=3).contains(&words.len())
         && words.iter().all(|word| plain(word))
-        && words.iter().any(|word| ends(word) && word.len() <= 3 || word.ends_with(','))
+        && words.iter().any(|word| ends(word) && word.len() <= 3 || word.ends_with(',') || TITLES.contains(word))
 }
 
-/// A heading with a stamp, its words below: `Dana Cole  0:49`, `Speaker 1 (00:03)`, `00:00:05 Dana Cole`.
+/// A heading with a stamp, its words below: `Dana Cole  0:49`, `Speaker 1 (00:03)`, `00:00:05 Dana Cole`,
+/// `0:05 - Dana Cole`, `[Dana Cole] 09:15:02`.
 pub(super) fn heading(line: &str) -> Option<Label<'_>> {
     let line = line.trim();
     let (name, at) = match trailing_stamp(line) {
         Some(found) => found,
         None => stamp(line).map(|(at, name)| (name, at))?,
     };
+    let name = name.trim_start_matches(['-', '–', '—', '|', '>']).trim();
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     (is_name(name) && is_sure(name)).then_some(Label { name: name.trim(), rest: "", at: Some(at), sure: true })
 }
 
@@ -376,7 +338,7 @@ impl Names {
 /// Whether each word of a name begins with a capital, a digit or a plus.
 pub(super) fn is_proper(name: &str) -> bool {
     let begins = |word: &str| {
-        word.trim_start_matches(['(', '*'])
+        word.trim_start_matches(['(', '[', '*'])
             .chars()
             .next()
             .is_some_and(|c| c.is_uppercase() || c.is_ascii_digit() || c == '+')
@@ -411,6 +373,26 @@ mod tests {
         assert_eq!(told("Wireless Caller (5***1): Hi."), Some(("Wireless Caller (5***1)", "Hi.", None)));
         assert_eq!(told("3/1/26, 12:30 PM - Dana: Hi."), Some(("Dana", "Hi.", Some(45_000_000))));
         assert_eq!(told("00:05 From Dana Cole to Everyone: Hi."), Some(("Dana Cole", "Hi.", Some(5000))));
+        for (line, name) in [
+            ("Agent (Dr. Lee): Hi.", "Agent (Dr. Lee)"),
+            ("Dana (Agent, Billing): Hi.", "Dana (Agent, Billing)"),
+            ("Agent (on behalf of Acme Inc.): Hi.", "Agent (on behalf of Acme Inc.)"),
+            ("Customer (Ann Cole, +1 555 0100): Hi.", "Customer (Ann Cole, +1 555 0100)"),
+            ("Agent [ID: 4711]: Hi.", "Agent [ID: 4711]"),
+            ("Mme. Duval (conseillère): Hi.", "Mme. Duval (conseillère)"),
+            ("Agent -> Hi.", "Agent"),
+            ("AGENT> Hi.", "AGENT"),
+            ("12. Agent: Hi.", "Agent"),
+        ] {
+            assert_eq!(told(line), Some((name, "Hi.", None)), "{line}");
+        }
+        assert_eq!(told("[Agent - 00:02] Hi."), Some(("Agent", "Hi.", Some(2000))));
+        assert_eq!(told("[0.52s] Agent: Hi."), Some(("Agent", "Hi.", Some(520))));
+        assert_eq!(told("[Agent] 09:15:02"), Some(("Agent", "", Some(33_302_000))));
+        assert_eq!(told("[Dana Cole] 09:15:02"), Some(("Dana Cole", "", Some(33_302_000))));
+        assert_eq!(told("0:05 - Dana Cole"), Some(("Dana Cole", "", Some(5000))));
+        assert_eq!(told("1. The bill: too high."), None);
+        assert_eq!(told("I told him (again, see: here) no."), None);
         assert_eq!(told("2026-03-01 10:00:00 WARN: slow"), None);
         assert_eq!(told("see https://example.com"), None);
         assert_eq!(told("[silence]"), None);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::call::{Call, Fault, Labels, Party, Piece};
 use super::caller::{self, Voices};
 use super::labels;
+use super::midnight;
 use super::source::Source;
 use super::titles;
 use super::turns::{Turn, as_they_stand, joined};
@@ -77,10 +78,20 @@ fn recording(room_name: &str, turns: impl IntoIterator<Item = Said>) -> Recordin
 /// whether other calls are in it, `caller` is whom `--caller` names.
 ///
 /// # Errors
-/// A [`Fault`] when nothing was said in it, or when `caller` is nobody in it.
+/// A [`Fault`] when nothing was said in it, or nothing that may be read, or when `caller` is nobody in it.
 pub(super) fn source(mut call: Call, file: &str, many: bool, caller: Option<&str>) -> Result<Source, Fault> {
     if !call.pieces.iter().any(|piece| !piece.text.trim().is_empty()) {
         return Err(Fault::new("", "has no words that anybody said"));
+    }
+    if !call.turns_as_they_stand {
+        midnight::pass(&mut call.pieces);
+    }
+    if call.unread_times > 0 {
+        let (times, are) = if call.unread_times == 1 { ("time", "is") } else { ("times", "are") };
+        call.warnings.push(format!(
+            "{} {times} {are} in no form that can be read, so the file's order stands in their place",
+            call.unread_times
+        ));
     }
     match caller::voices(&call, caller) {
         Voices::None => call.warnings.push(format!("it names no speakers, {ALL_ONE}")),
@@ -97,6 +108,9 @@ pub(super) fn source(mut call: Call, file: &str, many: bool, caller: Option<&str
     titles::settle(&mut call, &mut parties);
     let pieces = std::mem::take(&mut call.pieces);
     let turns = if call.turns_as_they_stand { as_they_stand(pieces, &parties) } else { joined(pieces, &parties) };
+    if turns.is_empty() {
+        return Err(Fault::new("", "has no words left that anybody said; all of it is redacted, sounds or a system's"));
+    }
     let labels = call.labels.map(|labels| with_gold(labels, &turns));
     let call_id = call.id.clone().filter(|_| many);
     let name = call_id.as_ref().map_or_else(|| file.to_owned(), |id| format!("{file}#{id}"));

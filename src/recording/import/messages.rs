@@ -5,7 +5,7 @@ use super::call::{Call, Fault, Party};
 use super::json::Json;
 use super::roles::party;
 use super::rows;
-use super::times::written;
+use super::stamps::{unitless, when};
 
 pub(super) fn looks_chat(value: &Json) -> bool {
     let messages = value.get("messages");
@@ -51,10 +51,19 @@ fn said(messages: &[Json], path: &str) -> Result<Call, Fault> {
             continue;
         }
         let speaker = call.speaker(role, Some(party));
-        call.say(Some(speaker), &content(message.get("content")), written(message.get("timestamp")), None);
+        call.say(Some(speaker), &content(message.get("content")), time(message), None);
     }
     Ok(call)
 }
+
+/// When a message was sent. A small number may count anything; a large one can only be a moment.
+fn time(message: &Json) -> Option<i64> {
+    let moment = |value: &Json| value.number().filter(|number| *number > EARLIEST).and_then(|_| unitless(value));
+    when(message.any(&["timestamp", "created_at", "createdAt"]), moment)
+}
+
+/// The year 2001 in seconds since 1970.
+const EARLIEST: f64 = 1e9;
 
 /// The words of a content: a string, or parts of which only texts and transcripts are words.
 pub(super) fn content(value: &Json) -> String {

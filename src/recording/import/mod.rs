@@ -7,7 +7,7 @@
 //! - `bytes`: gzip, byte order marks, UTF-16; `documents`: one JSON or many, without holding them all;
 //! - `caller`: who of the speakers is the caller; `roles`: what role words mean;
 //! - `turns`: pieces in order of time, joined until somebody else takes over; `marks`: what nobody said;
-//! - `open`: calls whose rows are still coming;
+//! - `open`: calls whose rows are still coming; `reports`: calls that a log tells of more than once;
 //! - `made`: the recording, on a clock of its own where the file has none.
 //!
 //! A file may hold many calls. They are read one by one, so that its size bounds no memory. To add a format, add a
@@ -33,10 +33,14 @@ mod livekit;
 mod made;
 mod marks;
 mod messages;
+mod midnight;
+mod notices;
 mod open;
 mod places;
 mod plain;
+mod post_call;
 mod realtime;
+mod reports;
 mod retell;
 mod rev;
 mod roles;
@@ -44,6 +48,7 @@ mod rows;
 mod segments;
 mod source;
 mod speechmatics;
+mod stamps;
 mod strings;
 mod subtitles;
 mod table;
@@ -68,6 +73,7 @@ use self::documents::{Document, Documents};
 use self::formats::{IMPORTERS, Importer, Reads, importer_of};
 use self::json::{Json, Keys};
 use self::places::{Batch, Places, Ready};
+use self::reports::Reports;
 use self::rows::Rows;
 use crate::recording::problem::{Problem, RecordingError};
 use crate::recording::{CutLine, Recording};
@@ -213,6 +219,7 @@ struct JsonCalls<'a> {
     many: bool,
     /// Rows on their way, with the importer, the line of the first and the array that they stand in.
     rows: Option<(Rows, &'static Importer, u64, Option<u64>)>,
+    reports: Reports,
     ready: Ready,
     /// Nothing more of the file is worth reading.
     over: bool,
@@ -229,6 +236,7 @@ impl<'a> JsonCalls<'a> {
             places,
             many: false,
             rows: None,
+            reports: Reports::default(),
             ready: Ready::default(),
             over: false,
             most_held: Keys::MOST_HELD,
@@ -236,7 +244,15 @@ impl<'a> JsonCalls<'a> {
     }
 
     fn take(&mut self, document: Document) {
+        let is_event = reports::is_event(&document.value);
+        if is_event && !reports::is_report(&document.value) {
+            return;
+        }
         let Some(importer) = self.forced.or_else(|| importer_of(&document.value)) else {
+            // Of a call that goes on there is nothing yet to tell.
+            if is_event {
+                return;
+            }
             // A log of something else would be an error on each of its lines.
             self.over = self.places.calls == 0;
             self.places.calls += 1;
@@ -247,6 +263,10 @@ impl<'a> JsonCalls<'a> {
         let (line, element, format) = (document.line, document.element, importer.name);
         let at = element.map_or_else(String::new, |(_, at)| format!("[{at}]"));
         let batch = match importer.reads {
+            Reads::Calls { read, .. } if is_event => {
+                let Some(calls) = self.reports.take(read(&document.value), line, format) else { return };
+                Batch { calls, format, line, at, many: self.many }
+            }
             Reads::Calls { read, .. } => {
                 let own = document.value.is_object() && format == "labelled";
                 let calls = read(&document.value);
@@ -255,8 +275,14 @@ impl<'a> JsonCalls<'a> {
                 self.many |= own || element.is_some() || self.documents.peek().is_some_and(Result::is_ok);
                 Batch { calls, format, line, at, many: self.many }
             }
-            Reads::Parts { keep, read, .. } => match self.parts(document, keep).map(|parts| read(&parts)) {
-                Ok(calls) => Batch { calls, format, line, at: String::new(), many: self.many },
+            Reads::Parts { keep, read, .. } => match self.parts(document, keep) {
+                Ok((parts, lines)) => {
+                    // Where each part has a line of its own, that is its place.
+                    let calls = read(&parts).map_err(|fault| fault.on_line(&lines));
+                    let line = calls.as_ref().err().and_then(|(_, line)| *line).unwrap_or(line);
+                    let calls = calls.map_err(|(fault, _)| fault);
+                    Batch { calls, format, line, at: String::new(), many: self.many }
+                }
                 Err(error) => return self.ready.wrong(error),
             },
             // A list within a list is a call by itself.
@@ -295,7 +321,11 @@ impl<'a> JsonCalls<'a> {
                     rows.take(next.value).map_err(|fault| self.places.fault(fault, importer.name, next.line, ""))
                 }
                 Some(Ok(_)) => Ok(()),
-                Some(Err(error)) => Err(error),
+                Some(Err(error)) => {
+                    // What follows would be read as calls that begin in the middle.
+                    self.over = true;
+                    Err(error)
+                }
                 None => break,
             };
             if let Err(error) = taken {
@@ -314,17 +344,26 @@ impl<'a> JsonCalls<'a> {
         self.ready.next(&mut self.places)
     }
 
-    /// The document and those that go with it: the rest of its array, or all that stand by themselves.
-    fn parts(&mut self, first: Document, keep: fn(&Json) -> bool) -> Result<Vec<Json>, RecordingError> {
+    /// A call out of the log of a platform's messages.
+    fn reported(&mut self, (call, line, format): reports::Reported) -> Result<Source, RecordingError> {
+        let many = self.many || self.reports.many || self.places.calls > 0;
+        self.places.source(call, format, line, "", many)
+    }
+
+    /// The document and those that go with it: the rest of its array, or all that stand by themselves; with the lines of
+    /// these.
+    fn parts(&mut self, first: Document, keep: fn(&Json) -> bool) -> Result<(Vec<Json>, Vec<u64>), RecordingError> {
         // A list within a list is a call by itself.
         if first.value.is_list() {
             self.many = true;
-            return Ok(vec![first.value]);
+            return Ok((vec![first.value], Vec::new()));
         }
         let array = first.element.map(|(array, _)| array);
-        let (mut parts, mut held) = (Vec::new(), 0);
+        let own_lines = array.is_none();
+        let (mut parts, mut lines, mut held) = (Vec::new(), Vec::new(), 0);
         if keep(&first.value) {
             held += first.held;
+            lines.push(first.line);
             parts.push(first.value);
         }
         let belongs = |next: &Result<Document, RecordingError>| match next {
@@ -332,21 +371,23 @@ impl<'a> JsonCalls<'a> {
             Err(_) => true,
         };
         while let Some(next) = self.documents.next_if(belongs) {
-            let next = next?;
+            // What follows would be read as a call that begins in the middle.
+            let next = next.inspect_err(|_| self.over = true)?;
             if keep(&next.value) {
                 // Each may be small; the call is all of them.
-                held += next.held;
+                held += next.held + size_of::<u64>();
                 if held > self.most_held {
                     // What follows would be read as a call that begins in the middle.
                     self.over = true;
                     self.places.calls += 1;
                     return Err(Problem::TooLarge { limit: self.most_held as u64 }.at(&self.places.file, next.line));
                 }
+                lines.push(next.line);
                 parts.push(next.value);
             }
         }
         self.many |= self.documents.peek().is_some();
-        Ok(parts)
+        Ok((parts, if own_lines { lines } else { Vec::new() }))
     }
 }
 
@@ -361,9 +402,18 @@ impl Iterator for JsonCalls<'_> {
             if let Some(source) = self.next_of_rows() {
                 return Some(source);
             }
+            if let Some(reported) = self.reports.overdue() {
+                return Some(self.reported(reported));
+            }
             match self.documents.next().filter(|_| !self.over) {
                 Some(Ok(document)) => self.take(document),
-                Some(Err(error)) => return Some(Err(error)),
+                Some(Err(error)) => {
+                    self.places.calls += 1;
+                    return Some(Err(error));
+                }
+                None if !self.reports.is_empty() => {
+                    return self.reports.oldest().map(|reported| self.reported(reported));
+                }
                 None if self.places.calls == 0 => {
                     self.places.calls += 1;
                     return Some(Err(Problem::NothingSaid.at(&self.places.file, 0)));

@@ -30,7 +30,7 @@ const CALLER: [&str; 26] = [
     "klant",
     "callee",
 ];
-const AGENT: [&str; 45] = [
+const AGENT: [&str; 46] = [
     "agent",
     "assistant",
     "bot",
@@ -61,6 +61,7 @@ const AGENT: [&str; 45] = [
     "mitarbeiterin",
     "agente",
     "conseiller",
+    "conseillère",
     "medewerker",
     "call center agent",
     "call centre agent",

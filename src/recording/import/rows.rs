@@ -10,7 +10,9 @@ static NULL: Json = Json::Null;
 
 /// The rows of an object that has a call's in one of its lists, whatever it is called.
 fn wrapped(value: &Json) -> Option<&Json> {
-    let lists = value.fields().iter().map(|(_, value)| value).filter(|value| value.is_list() && looks(value));
+    // What a recogniser found in the words is not them.
+    let named = value.fields().iter().filter(|(key, _)| !key.to_lowercase().contains("entities"));
+    let lists = named.map(|(_, value)| value).filter(|value| value.is_list() && looks(value));
     lists.max_by_key(|list| list.list().len())
 }
 
@@ -54,8 +56,10 @@ pub(super) fn looks(value: &Json) -> bool {
 /// The columns of a row whose words are words.
 fn columns(row: &Json) -> Option<Columns> {
     let columns = Columns::of(row.keys())?;
-    let words = row.fields().get(columns.text).map(|(_, value)| value);
-    words.is_some_and(|words| words.text().is_some() || words.is_null()).then_some(columns)
+    let (key, words) = row.fields().get(columns.text)?;
+    // What people remark on a call is none; a table's column of comments has a chat's words.
+    let is_remark = key.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("comment"));
+    (!is_remark && (words.text().is_some() || words.is_null())).then_some(columns)
 }
 
 pub(super) fn read(rows: &[Json]) -> Result<Vec<Call>, Fault> {

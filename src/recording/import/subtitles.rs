@@ -16,7 +16,14 @@ pub(super) fn looks_srt(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     let second = lines.next().unwrap_or_default();
-    timing(first).is_some() || (first.bytes().all(|b| b.is_ascii_digit()) && timing(second).is_some())
+    is_timing(first) || (first.bytes().all(|b| b.is_ascii_digit()) && is_timing(second))
+}
+
+/// Whether a line is the times of a cue and how it is shown: with words after them it is a line of text.
+fn is_timing(line: &str) -> bool {
+    let is_setting = |word: &str| word.split_once(':').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty());
+    let after = line.split_once("-->").map_or("", |(_, after)| after);
+    timing(line).is_some() && after.split_whitespace().skip(1).all(is_setting)
 }
 
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ use super::open::{Open, SCATTERED};
 use super::places::{Batch, Places, Ready};
 use super::roles::party_of_label;
 use super::source::Source;
+use super::stamps::when;
 use super::{bytes, plain};
 use crate::recording::problem::{Problem, RecordingError};
 
@@ -132,11 +133,16 @@ fn headless(rows: &[Vec<String>]) -> Option<Columns> {
         return None;
     }
     let column = |at: usize| rows.iter().filter_map(move |row| row.get(at)).filter(|cell| !cell.is_empty());
-    // "Agent: Yes, of course." is no row of two cells, but a line that somebody says.
-    let is_party = |cell: &String| !cell.contains(':') && party_of_label(cell).is_some();
+    // "Agent: Yes, of course." is no row of two cells, but a line that somebody says; so is "Agent (Dana, sales): Yes."
+    let is_whole = |cell: &String| cell.matches(['(', '[']).count() == cell.matches([')', ']']).count();
+    let is_party = |cell: &String| !cell.contains(':') && is_whole(cell) && party_of_label(cell).is_some();
     let speaker = (0..width).find(|at| column(*at).next().is_some() && column(*at).all(is_party))?;
     let text = (0..width).filter(|at| *at != speaker).max_by_key(|at| column(*at).map(String::len).sum::<usize>())?;
-    Some(Columns::unnamed(speaker, text))
+    // A plain number may be anything.
+    let is_time = |cell: &String| when(&Json::Text(cell.clone()), |_| None).is_some();
+    let is_times = |at: &usize| column(*at).next().is_some() && column(*at).all(is_time);
+    let start = (0..width).filter(|at| ![speaker, text].contains(at)).find(is_times);
+    Some(Columns::unnamed(speaker, text, start))
 }
 
 pub(super) fn looks(head: &str) -> bool {

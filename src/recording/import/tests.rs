@@ -144,7 +144,9 @@ fn one_json_an_array_of_it_and_one_on_each_line_hold_the_same_calls() {
         if value.is_array() {
             continue;
         }
-        let twice = [once.clone(), once].concat();
+        // A log of messages may tell of one call more than once.
+        let again = !json::parse(&bytes).is_ok_and(|value| reports::is_event(&value));
+        let twice = if again { [once.clone(), once].concat() } else { once };
         let array = serde_json::to_vec_pretty(&serde_json::json!([value, value])).unwrap();
         assert_eq!(turns(&array), twice, "{}", path.display());
         assert_eq!(turns(format!("{value}\n{value}\n").as_bytes()), twice, "{}", path.display());

@@ -1,10 +1,12 @@
-//! Amazon Transcribe batch answers (`results.audio_segments[]`, else `results.items[]`, seconds as strings) and Bedrock
-//! Data Automation (`audio_segments[]`, ms).
+//! Amazon Transcribe batch answers (`results.audio_segments[]`, else `results.items[]`, seconds as strings), logs of
+//! its streaming (`Transcript.Results[]`, seconds; `UtteranceEvent`, ms), and Bedrock Data Automation
+//! (`audio_segments[]`, ms).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::call::{Call, Fault};
 use super::json::Json;
+use super::roles::party;
 use super::times::{millis, seconds};
 use super::words::{self, Word};
 
@@ -72,6 +74,48 @@ fn spoken<'a>(call: &mut Call, items: &'a [Json], label: impl Fn(&'a Json) -> Op
         said.push(Word { text, start, end, speaker, glued });
     }
     words::say(call, said);
+}
+
+/// What an event of a stream holds, whichever of its envelopes stand around it.
+fn event(value: &Json) -> &Json {
+    let envelopes = ["TranscriptResultStream", "CallAnalyticsTranscriptResultStream", "TranscriptEvent"];
+    envelopes.iter().fold(value, |value, envelope| if value.has(envelope) { value.get(envelope) } else { value })
+}
+
+pub(super) fn looks_live(value: &Json) -> bool {
+    let event = event(value);
+    event.at(&["Transcript", "Results"]).is_list() || event.has("UtteranceEvent") || event.has("CategoryEvent")
+}
+
+pub(super) fn is_heard(value: &Json) -> bool {
+    !heard(value).is_empty()
+}
+
+/// The results and utterances of an event that are no guess any more.
+fn heard(value: &Json) -> Vec<&Json> {
+    let event = event(value);
+    let utterance = Some(event.get("UtteranceEvent")).filter(|utterance| utterance.is_object());
+    let results = event.at(&["Transcript", "Results"]).list().iter().chain(utterance);
+    results.filter(|result| result.get("IsPartial").flag() != Some(true)).collect()
+}
+
+pub(super) fn read_live(events: &[Json]) -> Result<Vec<Call>, Fault> {
+    let mut call = Call::default();
+    for result in events.iter().flat_map(heard) {
+        let best = result.get("Alternatives").first().get("Transcript");
+        let Some(text) = best.text().or_else(|| result.get("Transcript").text()) else { continue };
+        let role = result.get("ParticipantRole").text();
+        let name = role.or_else(|| result.get("ChannelId").text());
+        let speaker = name.map(|name| call.speaker(name, role.and_then(party)));
+        let time = |seconds_key: &str, millis_key: &str| {
+            seconds(result.get(seconds_key)).or_else(|| millis(result.get(millis_key)))
+        };
+        call.say(speaker, text, time("StartTime", "BeginOffsetMillis"), time("EndTime", "EndOffsetMillis"));
+    }
+    if call.pieces.is_empty() {
+        return Err(Fault::new("IsPartial", "is true in all of its results, so nothing is sure to have been said"));
+    }
+    Ok(vec![call])
 }
 
 pub(super) fn looks_bedrock(value: &Json) -> bool {

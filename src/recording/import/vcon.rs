@@ -5,6 +5,8 @@
 //! `parties`. The standard has no roles, but many write `role` or `meta.role`. A signed vCon (JWS) is unwrapped without
 //! checking its signature; an encrypted one (JWE) cannot be read.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -155,33 +157,58 @@ fn without_tags(html: &str) -> String {
     subtitles::entities(&text.join(" "))
 }
 
-/// Kinds of analyses that hold a transcript, the one with the most in it first.
+/// Kinds of analyses that hold a transcript, the one with the most in it first where they tell as many voices apart.
 const TRANSCRIPTS: [&str; 4] = ["wtf_transcription", "transcript", "transcription", "diarized"];
 
 fn say_analyses(call: &mut Call, value: &Json, began: i64) -> Result<(), Fault> {
-    let analyses = value.get("analysis").list();
-    let mut told: Vec<Option<usize>> = Vec::new();
+    // Of each dialog the transcript that tells most voices apart; the first of equals.
+    let mut best: Vec<(Option<usize>, usize, Vec<Call>)> = Vec::new();
+    let mut wrong = None;
     for kind in TRANSCRIPTS {
-        for (at, analysis) in analyses.iter().enumerate() {
-            let dialog = index(analysis.get("dialog"));
-            if analysis.get("type").text() != Some(kind) || told.contains(&dialog) {
+        for (at, analysis) in value.get("analysis").list().iter().enumerate() {
+            if analysis.get("type").text() != Some(kind) {
                 continue;
             }
-            let wrong = |problem: String| Fault::new(format!("analysis[{at}].body"), problem);
-            let body = body(analysis).map_err(wrong)?;
-            let recorded = dialog.and_then(|at| value.get("dialog").list().get(at)).and_then(start);
-            let offset = recorded.map_or(0, |start| start - began);
-            for inner in transcript(&body)
-                .map_err(|fault| Fault::new(format!("analysis[{at}].body.{}", fault.path), fault.problem))?
-            {
-                if inner.pieces.iter().any(|piece| !piece.text.trim().is_empty()) {
-                    told.push(dialog);
-                    merge(call, inner, offset);
+            let calls = match analysed(analysis, at) {
+                Ok(calls) => calls,
+                Err(fault) => {
+                    wrong = wrong.or(Some(fault));
+                    continue;
                 }
+            };
+            let (dialog, voices) = (index(analysis.get("dialog")), calls.iter().map(voices).max());
+            match (best.iter_mut().find(|(of, ..)| *of == dialog), voices) {
+                (_, None) => {}
+                (Some((_, most, kept)), Some(voices)) if voices > *most => (*most, *kept) = (voices, calls),
+                (Some(_), _) => {}
+                (None, Some(voices)) => best.push((dialog, voices, calls)),
             }
         }
     }
+    match wrong {
+        Some(fault) if best.is_empty() => return Err(fault),
+        _ => {}
+    }
+    for (dialog, _, calls) in best {
+        let recorded = dialog.and_then(|at| value.get("dialog").list().get(at)).and_then(start);
+        let offset = recorded.map_or(0, |start| start - began);
+        calls.into_iter().for_each(|inner| merge(call, inner, offset));
+    }
     Ok(())
+}
+
+/// What an analysis has of words.
+fn analysed(analysis: &Json, at: usize) -> Result<Vec<Call>, Fault> {
+    let body = body(analysis).map_err(|problem| Fault::new(format!("analysis[{at}].body"), problem))?;
+    let mut calls =
+        transcript(&body).map_err(|fault| Fault::new(format!("analysis[{at}].body.{}", fault.path), fault.problem))?;
+    calls.retain(|call| call.pieces.iter().any(|piece| !piece.text.trim().is_empty()));
+    Ok(calls)
+}
+
+/// How many voices are heard in a call.
+fn voices(call: &Call) -> usize {
+    call.pieces.iter().filter_map(|piece| piece.speaker).collect::<BTreeSet<_>>().len()
 }
 
 /// A transcript in an analysis, in whichever form.
