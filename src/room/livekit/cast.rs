@@ -88,8 +88,9 @@ impl Person {
         self.attribute("sip.callStatus").is_none_or(|status| status == "active")
     }
 
+    /// Whether they can be heard. Apps publish a microphone that is muted of whoever only listens.
     fn speaks(&self) -> bool {
-        self.info.tracks.iter().any(|track| track.r#type() == TrackType::Audio)
+        self.info.tracks.iter().any(|track| track.r#type() == TrackType::Audio && !track.muted)
     }
 }
 
@@ -379,8 +380,11 @@ impl Cast {
     }
 }
 
-/// Beside the caller: a human who helps, once they can be heard.
+/// Beside the caller: a human who helps, once they can be heard, and from then on.
 fn helper(person: &Person) -> Role {
+    if person.told == Some(Role::Supervisor) {
+        return Role::Supervisor;
+    }
     let heard = if person.is_phone() { person.is_on_the_line() } else { person.speaks() };
     if heard { Role::Supervisor } else { Role::Observer }
 }
@@ -415,7 +419,13 @@ mod tests {
     }
 
     fn speaking(mut info: ParticipantInfo) -> ParticipantInfo {
-        info.tracks.push(TrackInfo { sid: "TR_1".to_owned(), r#type: TrackType::Audio.into() });
+        info.tracks.push(TrackInfo { sid: "TR_1".to_owned(), r#type: TrackType::Audio.into(), muted: false });
+        info.version += 1;
+        info
+    }
+
+    fn muted(mut info: ParticipantInfo) -> ParticipantInfo {
+        info.tracks.iter_mut().for_each(|track| track.muted = true);
         info.version += 1;
         info
     }
@@ -466,6 +476,22 @@ mod tests {
         assert_eq!(told(&changes), [("desk", Role::Observer), ("sip-1", Role::Caller)]);
         assert_eq!(told(&cast.updated(&[speaking(watcher)])), [("desk", Role::Supervisor)]);
         assert_eq!(cast.caller_by_sip().unwrap().identity(), "sip-1");
+    }
+
+    #[test]
+    fn who_publishes_a_muted_microphone_watches_and_who_mutes_it_in_between_still_helps() {
+        let mut cast = Cast::default();
+        let watcher = muted(speaking(person("desk", ParticipantKind::Standard)));
+        cast.joined([&phone("sip-1"), &watcher].into_iter(), false);
+        assert_eq!(roles(&cast), [("sip-1".to_owned(), Role::Caller), ("desk".to_owned(), Role::Observer)]);
+        let unmuted = ParticipantInfo { version: watcher.version + 1, tracks: Vec::new(), ..watcher };
+        let unmuted = speaking(unmuted);
+        assert_eq!(told(&cast.updated(&[unmuted.clone()])), [("desk", Role::Supervisor)]);
+        assert!(told(&cast.updated(&[muted(unmuted)])).is_empty(), "they only listen for a moment");
+        let mut cast = Cast::new(Some("sip-1".to_owned()));
+        let helper = speaking(person("desk", ParticipantKind::Standard));
+        cast.joined([&phone("sip-1"), &helper].into_iter(), false);
+        assert!(told(&cast.updated(&[muted(helper)])).is_empty(), "also where the caller is named");
     }
 
     #[test]
