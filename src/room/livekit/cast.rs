@@ -214,6 +214,12 @@ impl Cast {
         self.caller().map(Person::identity).or(self.last_caller.as_deref())
     }
 
+    /// Whether somebody is a caller, or was the last one.
+    pub(super) fn is_caller(&self, identity: &str) -> bool {
+        let person = self.person(identity);
+        person.map_or(self.last_caller.as_deref() == Some(identity), |person| self.role(person) == Role::Caller)
+    }
+
     /// Whether there was a caller, and is none any more.
     pub(super) fn caller_has_left(&self) -> bool {
         self.last_caller.is_some() && self.caller().is_none()

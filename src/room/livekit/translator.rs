@@ -184,7 +184,9 @@ impl Livekit {
         if self.turns.source().is_none_or(|source| source.sid != sid) {
             return;
         }
-        self.turns.forget(sid);
+        for piece in self.turns.forget(sid, |who| self.cast.is_caller(who)) {
+            self.piece(piece, out);
+        }
         for (identity, sid) in self.agents() {
             self.ask_history(&identity, &sid, out);
         }
