@@ -87,6 +87,8 @@ impl Ending {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Ended { .. } => "ended",
+            Self::Refused(error) if error.is_superseded() => "superseded",
+            Self::Refused(RoomError::PutOut { .. }) => "removed",
             Self::Refused(_) => "refused",
             Self::Lost(_) => "lost",
             Self::Broke => "broke",
@@ -357,5 +359,19 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
             tracing::error!(%error, "the journal failed and ends here");
             self.journal = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_put_out_of_a_room_was_not_refused_by_it() {
+        let name = |error| Ending::Refused(error).name();
+        assert_eq!(name(RoomError::Superseded), "superseded");
+        assert_eq!(name(RoomError::Closed { code: 4409, reason: String::new() }), "superseded");
+        assert_eq!(name(RoomError::PutOut { reason: "we were removed from it" }), "removed");
+        assert_eq!(name(RoomError::Http { status: 401 }), "refused");
     }
 }

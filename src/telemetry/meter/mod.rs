@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use series::{Counter, Gauge, Head, Histogram, Label};
 
 /// How a call ended for its sidecar.
-const ENDINGS: &[Label] = &[("ending", &["ended", "refused", "lost", "broke"])];
+const ENDINGS: &[Label] = &[("ending", &["ended", "superseded", "removed", "refused", "lost", "broke"])];
 const SOURCES: &[Label] = &[("source", &["embedded", "llm", "blend"])];
 const UNRATED: &[Label] = &[("reason", &["deadline", "language", "unheard", "failed"])];
 const ESCALATIONS: &[Label] = &[
@@ -187,7 +187,7 @@ impl Meter {
         self.started.add(&[], 1);
     }
 
-    /// A call is over: `ended`, `refused`, `lost` or `broke`.
+    /// A call is over: `ended`, `superseded`, `removed`, `refused`, `lost` or `broke`.
     pub fn call_ended(&self, ending: &str) {
         self.calls.add(-1);
         self.endings.add(&[ending], 1);
