@@ -254,10 +254,16 @@ impl<L: Listener> Worker<L> {
     }
 
     fn unwanted(&self, job: &Job, problem: Option<String>) {
+        self.settings_of(job, problem);
+        self.listener.disabled(&call_of(job));
+    }
+
+    /// What a job says of settings or rater cannot be used, where there is a problem.
+    fn settings_of(&self, job: &Job, problem: Option<String>) {
         if let Some(problem) = problem {
+            self.host.meter.settings_refused();
             self.warn(job, problem);
         }
-        self.listener.disabled(&call_of(job));
     }
 
     fn warn(&self, job: &Job, detail: String) {
@@ -291,9 +297,7 @@ impl<L: Listener> Worker<L> {
                 return self.dispatcher.order(Order::Finished { job, how: Finish::Failed { error: problem } });
             }
         };
-        if let Some(problem) = problem {
-            self.warn(&job, problem);
-        }
+        self.settings_of(&job, problem);
         let (stop, listener) = (self.host.stop_of_call(), self.listener.clone());
         let tell = move |call: &Call, report: &Report| listener.report(call, report);
         let attached = self.host.attach_until(attachment, tell, stop.clone());
