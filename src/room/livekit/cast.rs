@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::act::{OUTCOME, TAKEN, TOLD};
 use super::proto::models::{ParticipantInfo, ParticipantKind, ParticipantState, TrackType};
 use super::turns::Standing;
-use crate::room::message::{Participant, Role};
+use crate::room::message::{Participant, Role, TakenAlert};
 
 /// Agents that carry out what we ask for say so.
 pub(super) const WIRED: &str = "sentiment-sidecar";
@@ -91,6 +92,16 @@ impl Person {
     /// Whether they can be heard. Apps publish a microphone that is muted of whoever only listens.
     fn speaks(&self) -> bool {
         self.info.tracks.iter().any(|track| track.r#type() == TrackType::Audio && !track.muted)
+    }
+
+    /// The alerts that are marked at them.
+    fn taken_alerts(&self) -> impl Iterator<Item = TakenAlert> {
+        let ids = self.info.attributes.keys().filter_map(|name| name.strip_prefix(TAKEN));
+        ids.map(|id| TakenAlert {
+            alert_id: id.to_owned(),
+            outcome: self.attribute(&format!("{OUTCOME}{id}")).map(str::to_owned),
+            told: self.attribute(&format!("{TOLD}{id}")).is_some(),
+        })
     }
 }
 
@@ -202,6 +213,11 @@ impl Cast {
     /// Everyone as the core knows them.
     pub(super) fn participants(&self) -> Vec<Participant> {
         self.people().map(|person| self.participant(person)).collect()
+    }
+
+    /// The alerts that were taken up by whoever had the call before us.
+    pub(super) fn taken_alerts(&self) -> Vec<TakenAlert> {
+        self.people().filter(|one| self.role(one) == Role::Caller).flat_map(Person::taken_alerts).collect()
     }
 
     /// The caller that turns are of where nobody says of which one: the first.
@@ -498,6 +514,22 @@ mod tests {
         let helper = speaking(person("desk", ParticipantKind::Standard));
         cast.joined([&phone("sip-1"), &helper].into_iter(), false);
         assert!(told(&cast.updated(&[muted(helper)])).is_empty(), "also where the caller is named");
+    }
+
+    #[test]
+    fn alerts_are_known_by_the_caller_s_attributes() {
+        let mut cast = Cast::default();
+        let caller = with(phone("sip-1"), "sentiment-sidecar.alert.a1", "1");
+        let caller = with(caller, "sentiment-sidecar.alert.a2", "1");
+        let caller = with(caller, "sentiment-sidecar.outcome.a2", "no_answer");
+        let caller = with(caller, "sentiment-sidecar.told.a2", "1");
+        let another = with(person("desk", ParticipantKind::Standard), "sentiment-sidecar.alert.a3", "1");
+        cast.joined([&caller, &another].into_iter(), false);
+        let taken = |id: &str, outcome: Option<&str>| {
+            let (alert_id, told) = (id.to_owned(), outcome.is_some());
+            TakenAlert { alert_id, outcome: outcome.map(str::to_owned), told }
+        };
+        assert_eq!(cast.taken_alerts(), [taken("a1", None), taken("a2", Some("no_answer"))]);
     }
 
     #[test]
