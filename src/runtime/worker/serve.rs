@@ -396,7 +396,7 @@ mod tests {
     use crate::room::dispatch::Standing;
     use crate::runtime::host::Means;
     use crate::runtime::pool::RatingPool;
-    use crate::runtime::worker::Limits;
+    use crate::runtime::worker::state::Limits;
     use crate::store::Store;
     use crate::telemetry::meter::Meter;
     use crate::tls::Authorities;
