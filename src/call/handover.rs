@@ -47,8 +47,8 @@ impl Call {
     }
 
     /// An earlier process of this call was to transfer the caller, and nobody knows how far it came. A room that transfers is
-    /// asked again under the same id, and answers with what came of the first asking; over SIP a second phone might ring, so
-    /// what the room sees is waited for as long as the first one may.
+    /// asked again under the same id, and answers with what came of the first asking; over SIP, and where the room only keeps
+    /// that it was begun, a second phone might ring, so what the room sees is waited for as long as the first one may.
     pub(super) fn take_over_transfer(&mut self) {
         let Some(active) = &self.latch.active else { return };
         if active.alert.shadow {
@@ -59,8 +59,8 @@ impl Call {
         }
         let mode = self.settings.sip.mode;
         match self.welcome.as_ref().and_then(|welcome| choose_route(welcome, mode)) {
-            None | Some(Route::RoomCommand) => self.start_transfer(),
-            Some(_) => self.enter(Phase::Settling, self.settings.transfer_deadline_ms + SETTLE_MS),
+            None | Some(Route::RoomCommand) if self.taken().is_none() => self.start_transfer(),
+            _ => self.enter(Phase::Settling, self.settings.transfer_deadline_ms + SETTLE_MS),
         }
     }
 
@@ -225,6 +225,7 @@ impl Call {
         let transferred = outcome == Outcome::Transferred;
         let fallback = !transferred && self.settings.webhook.is_set() && !self.settings.webhook.always;
         self.latch.handed_over = transferred;
+        self.take_up(&alert.id, Some(outcome.name()));
         if !transferred && !caller_left && outcome != Outcome::CallerGone {
             let team_knows = stored || self.settings.webhook.is_set();
             self.comfort(&key, &outcome, team_knows);

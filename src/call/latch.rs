@@ -253,7 +253,11 @@ impl Call {
 
     fn store_alert(&mut self) {
         let Some(active) = &self.latch.active else { return };
-        let (alert, webhook, transfer_cap) = (active.alert.clone(), self.webhook_plan(), self.transfer_cap());
+        let alert = active.alert.clone();
+        let (webhook, transfer_cap) = match self.taken() {
+            Some(taken) => (self.webhook_of_taken(taken), None),
+            None => (self.webhook_plan(), self.transfer_cap()),
+        };
         self.out.push_back(Output::Store { write: StoreWrite::Alert { alert, webhook, transfer_cap } });
     }
 
@@ -370,8 +374,10 @@ impl Call {
             }
             self.tell_escalation();
         }
+        let is_stored = !matches!(result, StoreResult::Failed { .. });
+        let result = if phase == Phase::Storing { self.as_the_room_knows(result) } else { result };
         match (phase, result) {
-            (Phase::Storing, StoreResult::Existing { outcome }) => self.take_over(outcome),
+            (Phase::Storing, StoreResult::Existing { outcome }) => self.take_over(outcome, is_stored),
             (Phase::Storing, StoreResult::Written) => self.act(true),
             (Phase::Storing, StoreResult::AtCap { cap }) => self.refuse_at_cap(cap),
             (Phase::Storing, StoreResult::Failed { .. }) => self.act(false),
@@ -383,13 +389,16 @@ impl Call {
     }
 
     /// An earlier process of this call escalated already and died: nothing is done twice.
-    fn take_over(&mut self, outcome: Option<Outcome>) {
+    fn take_over(&mut self, outcome: Option<Outcome>, is_stored: bool) {
         self.report(Report::Warning {
             detail: "an earlier process of this call escalated here already; it is not done twice".to_owned(),
         });
         let Some(active) = &mut self.latch.active else { return };
-        active.stored = true;
-        match (active.alert.action, outcome) {
+        active.stored = is_stored;
+        let action = active.alert.action;
+        let is_ours = self.taken().is_none();
+        self.deliver_taken();
+        match (action, outcome) {
             (ActionKind::Transfer, None) => self.take_over_transfer(),
             (ActionKind::Transfer, Some(Outcome::Transferred)) => {
                 self.latch.handed_over = true;
@@ -397,7 +406,10 @@ impl Call {
             }
             (ActionKind::Transfer, Some(_)) => self.unlatch(),
             (ActionKind::Notify | ActionKind::Flag, _) => {
-                self.deliver();
+                // An earlier process of this machine may have died before it sent what it had queued.
+                if is_ours {
+                    self.deliver();
+                }
                 self.unlatch();
             }
         }
@@ -419,6 +431,7 @@ impl Call {
         let Some(active) = &mut self.latch.active else { return };
         active.stored = stored;
         let (alert_id, key, shadow) = (active.alert.id.clone(), active.key.clone(), active.alert.shadow);
+        self.take_up(&alert_id, None);
         if self.webhook_plan() == WebhookPlan::Send {
             self.deliver();
         }
@@ -440,6 +453,8 @@ impl Call {
     fn refuse_at_cap(&mut self, cap: u32) {
         let Some(active) = &mut self.latch.active else { return };
         active.stored = true;
+        let alert_id = active.alert.id.clone();
+        self.take_up(&alert_id, None);
         if self.webhook_plan() == WebhookPlan::Send {
             self.deliver();
         }
@@ -518,7 +533,10 @@ impl Call {
             Phase::Storing => {
                 self.report(Report::Warning { detail: format!("the store gave no answer in {STORE_PATIENCE_MS} ms") });
                 self.tell_escalation();
-                self.act(false);
+                match self.taken_outcome() {
+                    Some(outcome) => self.take_over(outcome, false),
+                    None => self.act(false),
+                }
             }
             Phase::Announcing => self.start_transfer(),
             Phase::Transferring if active.caller_left || self.ending.is_some() => self.give_up(),

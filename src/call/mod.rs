@@ -6,7 +6,7 @@
 //! # Layout
 //! [`book`] makes [`turn`]s from segments, whatever the stream is like (`segment`, `ends`, `late_segments`, `outburst`, `restart`, `odd`),
 //! `speakers` knows who is who and `echo` whom a turn is not of, [`tracker`] folds ratings into how the call stands ([`trend`]), [`policy`] has what each rule counts and decides, [`latch`] carries
-//! one escalation from its decision to its outcome (`handover` the part of it that transfers), [`tool`] answers the agent's own call, [`tone`] instructs the
+//! one escalation from its decision to its outcome (`handover` the part of it that transfers, `taken` what a process before did of it), [`tool`] answers the agent's own call, [`tone`] instructs the
 //! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told.
 
 pub mod book;
@@ -28,6 +28,7 @@ mod restart;
 pub mod route;
 mod segment;
 mod speakers;
+mod taken;
 pub mod tone;
 pub mod tool;
 pub mod tracker;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use crate::clock::Millis;
 use serde_json::Value;
 
+use crate::alert::record::DeliveryResult;
 use crate::config::settings::Settings;
 use crate::room::message::tool::escalate_sentiment;
 use crate::room::message::{AgentActivity, Participant, Role, RoomMessage, SidecarMessage, Welcome, capability};
@@ -172,7 +174,12 @@ impl Call {
             Input::Stored { alert_id, result } => self.stored(&alert_id, result),
             Input::TransferProgress { alert_id, progress } => self.transfer_progress(&alert_id, progress),
             Input::TransferDone { alert_id, outcome } => self.transfer_done(&alert_id, outcome),
-            Input::Delivery { alert_id, result, target } => self.report(Report::Delivery { alert_id, result, target }),
+            Input::Delivery { alert_id, result, target } => {
+                if matches!(result, DeliveryResult::Delivered { .. }) {
+                    self.told(&alert_id);
+                }
+                self.report(Report::Delivery { alert_id, result, target });
+            }
             Input::Shutdown => self.end("shutdown"),
             Input::RoomGone { reason } => self.end(&reason),
             Input::Tick => {}

@@ -12,7 +12,7 @@ use super::secrets;
 use crate::clock::unix_ms;
 use crate::config::secret::{Secret, SecretName};
 use crate::recording::{CutLine, Recording};
-use crate::room::message::{CommandKind, RoomMessage, SidecarMessage};
+use crate::room::message::{CommandKind, RoomMessage, SidecarMessage, TakenAlert};
 use crate::room::script::{Script, Speed};
 use crate::room::server::{RoomServer, ServerEvent};
 use crate::telemetry::shown::shown;
@@ -177,6 +177,10 @@ fn heard(message: &SidecarMessage) -> String {
                 CommandKind::Hangup {} => "hangup".to_owned(),
             };
             format!("command {command_id} within {deadline_ms} ms: {what}")
+        }
+        SidecarMessage::Alert(TakenAlert { alert_id, outcome, told }) => {
+            let what = outcome.as_deref().unwrap_or(if *told { "told" } else { "taken up" });
+            format!("alert {alert_id}: {what}")
         }
         SidecarMessage::ToolResult { call_id, ok, output } => {
             format!("tool.result {call_id} {}: {output}", if *ok { "ok" } else { "not ok" })

@@ -238,5 +238,6 @@ fn made_welcome(recording: &Recording) -> Welcome {
         participants,
         capabilities,
         resumed: false,
+        alerts: Vec::new(),
     }
 }

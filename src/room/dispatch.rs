@@ -145,7 +145,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Of a task that tells `events` and takes `orders`, and ends when nobody gives any more.
-    pub(super) fn new(
+    pub(crate) fn new(
         events: mpsc::Receiver<Event>,
         orders: mpsc::UnboundedSender<Order>,
         task: JoinHandle<()>,

@@ -191,7 +191,9 @@ pub enum RoomEvent {
     },
     /// The room sent something unusable; it was told so, and the connection goes on.
     BadFrame(FrameError),
-    /// Nothing more will come: the session ended, or one of the two failures above was told. Said again whenever
+    /// The task that keeps the connection broke, which is a bug. Nothing follows but [`RoomEvent::Over`].
+    Broke,
+    /// Nothing more will come: the session ended, or one of the failures above was told. Said again whenever
     /// asked again.
     Over,
 }

@@ -56,6 +56,7 @@
 //!                     participants: vec![Participant { id: "caller".to_owned(), role: Role::Caller, name: None }],
 //!                     capabilities: vec![capability::TURN_EVENTS.to_owned(), capability::SAY.to_owned()],
 //!                     resumed: false,
+//!                     alerts: Vec::new(),
 //!                 })],
 //!                 None => {
 //!                     self.turns += 1;

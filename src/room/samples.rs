@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::message::{
     About, AgentActivity, CallInfo, CommandKind, CommandStatus, ErrorMessage, Participant, Resume, Role, RoomMessage,
-    SidecarMessage, SipDialog, Transcript, TurnEnded, VERSION, Welcome, capability,
+    SidecarMessage, SipDialog, TakenAlert, Transcript, TurnEnded, VERSION, Welcome, capability,
 };
 use crate::room::message::tool::escalate_sentiment;
 
@@ -38,8 +38,14 @@ fn welcome() -> Welcome {
     };
     let call =
         CallInfo { id: s("call-7"), from: some("+14155550100"), to: some("+14155550199"), sip: Some(Box::new(dialog)) };
-    let capabilities =
-        [capability::TURN_EVENTS, capability::TRANSFER, capability::SAY, capability::SET_FLAG, capability::TOOLS];
+    let capabilities = [
+        capability::TURN_EVENTS,
+        capability::TRANSFER,
+        capability::SAY,
+        capability::SET_FLAG,
+        capability::TOOLS,
+        capability::ALERTS,
+    ];
     Welcome {
         version: VERSION,
         session_id: s("session-1"),
@@ -48,6 +54,7 @@ fn welcome() -> Welcome {
         participants: vec![caller(), Participant { id: s("p-agent"), role: Role::Agent, name: some("Ava") }],
         capabilities: capabilities.map(str::to_owned).to_vec(),
         resumed: false,
+        alerts: vec![TakenAlert { alert_id: s("alert_1f0c"), outcome: some("no_answer"), told: true }],
     }
 }
 
@@ -174,6 +181,7 @@ pub fn sidecar_messages() -> Vec<SidecarMessage> {
             },
         ),
         command("alert_1f0c-hangup", CommandKind::Hangup {}),
+        SidecarMessage::Alert(TakenAlert { alert_id: s("alert_1f0c"), outcome: None, told: false }),
         SidecarMessage::ToolResult {
             call_id: s("tool-1"),
             ok: true,

@@ -63,6 +63,7 @@ impl Script {
             participants: participants.unwrap_or_default(),
             capabilities: capabilities.unwrap_or_else(|| usual_capabilities(&messages)),
             resumed: false,
+            alerts: Vec::new(),
         });
         let mut messages: Vec<_> =
             messages.into_iter().filter(|(_, message)| !matches!(message, RoomMessage::Welcome(_))).collect();

@@ -25,6 +25,9 @@ use crate::room::message::RoomMessage;
 use crate::room::{RoomHandle, Target, open};
 use crate::sentiment::Rater;
 
+/// What is told of a call that ends by a bug.
+const BROKE: &str = "this program broke";
+
 /// Everything that one live call needs beside its host.
 pub struct Attachment {
     /// Checked settings.
@@ -84,6 +87,8 @@ impl Ending {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Ended { .. } => "ended",
+            Self::Refused(error) if error.is_superseded() => "superseded",
+            Self::Refused(RoomError::PutOut { .. }) => "removed",
             Self::Refused(_) => "refused",
             Self::Lost(_) => "lost",
             Self::Broke => "broke",
@@ -137,7 +142,7 @@ impl Tally {
 
     fn broke(&self) -> Report {
         let Self { turns, at_turn } = *self;
-        let (reason, escalated) = ("this program broke".to_owned(), at_turn.is_some());
+        let (reason, escalated) = (BROKE.to_owned(), at_turn.is_some());
         Report::Ended { reason, turns, unrated: 0, doubt: None, escalated, at_turn }
     }
 }
@@ -238,6 +243,10 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
             RoomEvent::BadFrame(error) => self.warn(format!("unusable frame from the room: {error}")),
             RoomEvent::Refused(error) => self.fail(Ending::Refused(error)),
             RoomEvent::GaveUp(error) => self.fail(Ending::Lost(error)),
+            RoomEvent::Broke => {
+                tracing::error!("the connection to the room broke, which is a bug");
+                self.fail(Ending::Broke)
+            }
             RoomEvent::Over => {
                 self.over = true;
                 self.input(Input::Shutdown)
@@ -255,7 +264,8 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
         let reason = match &ending {
             Ending::Refused(error) => format!("refused: {error}"),
             Ending::Lost(error) => format!("lost: {error}"),
-            Ending::Ended { .. } | Ending::Broke => "shutdown".to_owned(),
+            Ending::Broke => BROKE.to_owned(),
+            Ending::Ended { .. } => "shutdown".to_owned(),
         };
         self.failed = Some(ending);
         self.over = true;
@@ -349,5 +359,19 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
             tracing::error!(%error, "the journal failed and ends here");
             self.journal = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_put_out_of_a_room_was_not_refused_by_it() {
+        let name = |error| Ending::Refused(error).name();
+        assert_eq!(name(RoomError::Superseded), "superseded");
+        assert_eq!(name(RoomError::Closed { code: 4409, reason: String::new() }), "superseded");
+        assert_eq!(name(RoomError::PutOut { reason: "we were removed from it" }), "removed");
+        assert_eq!(name(RoomError::Http { status: 401 }), "refused");
     }
 }

@@ -117,6 +117,11 @@ impl Host {
         self.stop.child_token()
     }
 
+    /// What asks all calls to finish.
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
     /// The same as [`Host::attach`], with a [`Host::stop_of_call`] of the caller's.
     pub fn attach_until(
         self: &Arc<Self>,

@@ -233,6 +233,7 @@ mod tests {
                 participants: vec![dana],
                 capabilities: Vec::new(),
                 resumed: false,
+                alerts: Vec::new(),
             };
             told.caller.heard(&RoomMessage::Welcome(welcome.clone()));
             told.standing.joined(&welcome, &told.caller);

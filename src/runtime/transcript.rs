@@ -143,6 +143,7 @@ mod tests {
             participants: vec![caller],
             capabilities: Vec::new(),
             resumed: false,
+            alerts: Vec::new(),
         })
     }
 

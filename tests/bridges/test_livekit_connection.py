@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -143,6 +144,27 @@ async def test_every_sentence_is_heard_once_and_the_call_ends_with_the_room(tmp_
         assert await sidecar.exit() == 0
         assert listener.heard() == numbers(50)
         assert sidecar.of("warning") == []
+
+
+@in_loop
+async def test_who_stands_still_while_words_flow_hears_them_all_in_their_order_afterwards(tmp_path: Path) -> None:
+    async with place(tmp_path) as (livekit, at), going_on(Publisher(livekit, "room_1")) as caller:
+        listener = Listener(at, livekit)
+        sidecar = await listener.attach("room_1")
+        await sidecar.event("attached")
+        await caller.say(20)
+        await listener.has_heard(20)
+        sidecar.child.send_signal(signal.SIGSTOP)
+        try:
+            await caller.say(300)
+        finally:
+            sidecar.child.send_signal(signal.SIGCONT)
+        await listener.has_heard(320)
+        await caller.say(1)
+        await listener.has_heard(321)
+        await caller.end()
+        assert await sidecar.exit() == 0
+        assert listener.heard() == numbers(321)
 
 
 @in_loop

@@ -8,8 +8,9 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from livekit_room import RoomCall, Worker
-from support import ANGRY, Event, Hook, going_on, hook, in_loop, soon, until
+from livekit import api
+from livekit_room import CALLER, RoomCall, Server, Worker
+from support import ANGRY, Event, Hook, desk, going_on, hook, in_loop, soon, until
 from test_livekit_connection import is_there, place
 
 
@@ -41,6 +42,47 @@ async def test_a_job_that_is_given_out_twice_does_no_harm(tmp_path: Path) -> Non
             worker.drain()
             assert await worker.exit() == 0
         assert len({alert for alert, _ in webhook.came}) == 1
+
+
+async def is_marked(livekit: Server, room: str, mark: str) -> None:
+    """Waits until the caller has an attribute of ours that begins so."""
+    async with livekit.api() as server_api:
+        while True:
+            listed = await server_api.room.list_participants(api.ListParticipantsRequest(room=room))
+            marks = [name for who in listed.participants if who.identity == CALLER for name in who.attributes]
+            if any(name.startswith(f"sentiment-sidecar.{mark}.") for name in marks):
+                return
+            await asyncio.sleep(0.05)
+
+
+@in_loop
+async def test_what_a_worker_has_acted_on_is_not_done_again_on_another_machine(tmp_path: Path) -> None:
+    async with (
+        place(tmp_path) as (livekit, at),
+        # A store of its own, as on another machine.
+        desk() as elsewhere,
+        hook() as webhook,
+        going_on(RoomCall(livekit, "room_1")) as call,
+    ):
+        first = await livekit.worker(at, settings(webhook))
+        await livekit.dispatch("room_1")
+        await first.told("attached", room="room_1")
+        for angry in ANGRY:
+            await call.caller(angry)
+        escalation = await first.told("escalation", room="room_1")
+        await soon("the alert to be marked", is_marked(livekit, "room_1", "alert"))
+        await soon("its webhook to be marked", is_marked(livekit, "room_1", "told"))
+        second = await livekit.worker(elsewhere, settings(webhook))
+        await first.kill()
+        again = await second.told("escalation", room="room_1")
+        assert again["alert_id"] == escalation["alert_id"]
+        await call.caller("Thank you, that is all.")
+        await second.told("turn", room="room_1", turn=len(ANGRY) + 1)
+        second.drain()
+        await call.end()
+        assert await second.exit() == 0
+        assert [alert for alert, _ in webhook.came] == [escalation["alert_id"]], "nobody is told twice"
+        assert any("not done twice" in event["detail"] for event in second.of("warning", room="room_1"))
 
 
 def rooms_of(worker: Worker) -> set[str]:

@@ -196,6 +196,7 @@ async def test_the_metadata_of_a_call_has_its_settings_and_never_its_target(tmp_
         assert set(warnings) == {"outside", "target", "none"}, "each is told, and its call goes on"
         told = len(worker.of("warning"))
         assert await metric(address, "sentiment_sidecar_warnings_total") >= told
+        assert await metric(address, "sentiment_sidecar_call_settings_refused_total") == len(warnings)
         assert "sentimentEscalationTarget is not set here" in warnings["target"] and "4155559999" not in str(worker.seen)
         assert SIDECAR not in await who_is_there(livekit, "off")
 

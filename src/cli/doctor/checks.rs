@@ -307,6 +307,7 @@ pub(super) async fn room(
             RoomEvent::Refused(error) | RoomEvent::GaveUp(error) => {
                 break Check::Room.fail(plain(&error.to_string()), mend);
             }
+            RoomEvent::Broke => break Check::Room.fail("this program broke, which is a bug", mend),
             RoomEvent::Over => break Check::Room.fail("the room ended before it said welcome", mend),
         }
     };

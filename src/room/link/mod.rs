@@ -115,7 +115,8 @@ pub(super) fn keep(
     let (events, incoming) = mpsc::channel(1);
     let close_timeout = patience.close_timeout;
     let client = Client::new(dialect.limits(), room_name, patience, Arc::clone(&shared), events);
-    RoomHandle { shared, incoming, task: tokio::spawn(client.run(dialect, way, authorities)), close_timeout }
+    let task = Some(tokio::spawn(client.run(dialect, way, authorities)));
+    RoomHandle { shared, incoming, task, close_timeout }
 }
 
 /// The runtime's end of a room connection. Dropping it cuts the connection; [`RoomHandle::close`] says goodbye.
@@ -123,14 +124,22 @@ pub(super) fn keep(
 pub struct RoomHandle {
     shared: Arc<Shared>,
     incoming: mpsc::Receiver<RoomEvent>,
-    task: JoinHandle<()>,
+    /// None once it has ended, and was heard of.
+    task: Option<JoinHandle<()>>,
     close_timeout: Duration,
 }
 
 impl RoomHandle {
     /// The next event; cancel-safe. After the last one, [`RoomEvent::Over`] for ever.
     pub async fn next(&mut self) -> RoomEvent {
-        self.incoming.recv().await.unwrap_or(RoomEvent::Over)
+        if let Some(event) = self.incoming.recv().await {
+            return event;
+        }
+        // Who drops its end of the channel is about to end, one way or another.
+        let Some(task) = &mut self.task else { return RoomEvent::Over };
+        let ended = task.await;
+        self.task = None;
+        if ended.is_err_and(|error| error.is_panic()) { RoomEvent::Broke } else { RoomEvent::Over }
     }
 
     /// Says something to the room. Never blocks; while there is no connection, commands, tool results and the latest
@@ -152,7 +161,8 @@ impl RoomHandle {
         // Tells the task that nobody takes events any more.
         self.incoming.close();
         self.shared.closing.cancel();
-        if timeout(self.close_timeout, &mut self.task).await.is_err() {
+        let Some(task) = &mut self.task else { return };
+        if timeout(self.close_timeout, task).await.is_err() {
             tracing::debug!("the connection to the room did not close in time");
         }
     }
@@ -160,6 +170,30 @@ impl RoomHandle {
 
 impl Drop for RoomHandle {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handle(task: impl FnOnce(mpsc::Sender<RoomEvent>) + Send + 'static) -> RoomHandle {
+        let (events, incoming) = mpsc::channel(1);
+        let task = Some(tokio::spawn(async move { task(events) }));
+        RoomHandle { shared: Arc::default(), incoming, task, close_timeout: Duration::from_secs(2) }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_off_by_a_bug_is_not_over() {
+        let mut broken = handle(|_events| panic!("on purpose"));
+        assert!(matches!(broken.next().await, RoomEvent::Broke));
+        assert!(matches!(broken.next().await, RoomEvent::Over), "nothing follows");
+        broken.close().await;
+        let mut over = handle(drop);
+        assert!(matches!(over.next().await, RoomEvent::Over));
+        over.close().await;
     }
 }

@@ -15,7 +15,7 @@ use super::proto::api::{
     TransferSipParticipantResponse, UpdateParticipantRequest, UpdateRoomMetadataRequest,
 };
 use super::seen::{Act, ApiCall, ApiError, ApiMethod};
-use crate::room::message::{CommandStatus, RoomMessage, Tool};
+use crate::room::message::{CommandStatus, RoomMessage, TakenAlert, Tool};
 
 /// Says a sentence: `{"text"}`; answered when it has been said.
 pub(super) const SAY: &str = "sentiment-sidecar.say";
@@ -27,9 +27,17 @@ pub(super) const TOOLS: &str = "sentiment-sidecar.tools";
 pub(super) const TOOL_RESULT: &str = "sentiment-sidecar.tool_result";
 /// The name of ours among attributes and in a room's metadata.
 const OURS: &str = "sentiment-sidecar";
+/// Attributes of the caller that begin so, with an alert's id behind it, say that it was taken up.
+pub(super) const TAKEN: &str = "sentiment-sidecar.alert.";
+/// Those that begin so say what came of its transfer. They are others, as what is set at a time may come in any order.
+pub(super) const OUTCOME: &str = "sentiment-sidecar.outcome.";
+/// Those that begin so say that a webhook of it was delivered.
+pub(super) const TOLD: &str = "sentiment-sidecar.told.";
 
 /// How long what nobody waits for may take.
 const USUAL: Duration = Duration::from_secs(10);
+/// How long what is to be done waits for the word that it will be.
+const MARKING: Duration = Duration::from_secs(2);
 /// How long the answer may be on its way, beside what was to be done.
 const SLACK: Duration = Duration::from_secs(2);
 /// How often others may wipe our flag from a room's metadata before it is left so.
@@ -64,6 +72,8 @@ pub(super) struct Transfer {
 enum Asked {
     Command(String),
     Transfer(String),
+    /// The mark of an alert that is taken up: what is done about it waits for that.
+    Mark,
     /// Something that nobody waits for.
     Aside(&'static str),
 }
@@ -76,6 +86,8 @@ pub(super) struct Desk {
     open: HashMap<String, Asked>,
     /// The room's metadata, as it was seen last.
     metadata: String,
+    /// What is to be done once alerts are marked that are taken up.
+    held: Vec<Act>,
     /// Our flag in the room's metadata, and how often it was restored.
     flag: Option<(Value, u8)>,
 }
@@ -130,6 +142,44 @@ impl Desk {
         self.call(asked, ApiMethod::PerformRpc, request.encode_to_vec(), patience + SLACK)
     }
 
+    /// Marks an alert at the caller, for whoever takes the call over: it is about to be acted on, its transfer has an outcome, or
+    /// it was told to somebody.
+    pub(super) fn mark(&mut self, alert: &TakenAlert, caller: &str) -> Act {
+        let TakenAlert { alert_id, outcome, told } = alert;
+        let (asked, prefix, value) = match outcome {
+            Some(outcome) => (Asked::Aside("an alert's outcome"), OUTCOME, outcome.as_str()),
+            None if *told => (Asked::Aside("that an alert was told"), TOLD, "1"),
+            None => (Asked::Mark, TAKEN, "1"),
+        };
+        let timeout = if asked == Asked::Mark { MARKING } else { USUAL };
+        self.set_attributes(asked, caller, BTreeMap::from([(format!("{prefix}{alert_id}"), value.to_owned())]), timeout)
+    }
+
+    /// What can be done now: what must not be done twice waits until alerts are marked that are taken up.
+    pub(super) fn after_marks(&mut self, act: Act) -> Option<Act> {
+        if self.open.values().any(|asked| *asked == Asked::Mark) {
+            self.held.push(act);
+            return None;
+        }
+        Some(act)
+    }
+
+    /// What waited for marks that are set by now, or cannot be.
+    pub(super) fn released(&mut self) -> Vec<Act> {
+        if self.open.values().any(|asked| *asked == Asked::Mark) { Vec::new() } else { std::mem::take(&mut self.held) }
+    }
+
+    fn set_attributes(
+        &mut self,
+        asked: Asked,
+        caller: &str,
+        attributes: BTreeMap<String, String>,
+        timeout: Duration,
+    ) -> Act {
+        let request = UpdateParticipantRequest { room: self.room.clone(), identity: caller.to_owned(), attributes };
+        self.call(asked, ApiMethod::UpdateParticipant, request.encode_to_vec(), timeout)
+    }
+
     /// Sets a flag: as attributes of the caller, which the server merges; in the room's metadata, merged by us, where no caller
     /// is there.
     pub(super) fn flag(&mut self, command_id: &str, flag: &Flag, caller: Option<&str>, patience: Duration) -> Act {
@@ -141,8 +191,7 @@ impl Desk {
             attribute("severity", &flag.severity),
             attribute("description", &flag.description),
         ]);
-        let request = UpdateParticipantRequest { room: self.room.clone(), identity: caller.to_owned(), attributes };
-        self.call(asked, ApiMethod::UpdateParticipant, request.encode_to_vec(), patience)
+        self.set_attributes(asked, caller, attributes, patience)
     }
 
     fn flag_room(&mut self, command_id: &str, flag: &Flag, patience: Duration) -> Act {
@@ -193,7 +242,11 @@ impl Desk {
     /// What came of a call: the result of a command, where it was one.
     pub(super) fn answered(&mut self, id: &str, result: Result<&[u8], &ApiError>) -> Option<RoomMessage> {
         let (command_id, failed) = match (self.open.remove(id)?, result) {
-            (Asked::Aside(_), Ok(_)) => return None,
+            (Asked::Aside(_) | Asked::Mark, Ok(_)) => return None,
+            (Asked::Mark, Err(error)) => {
+                tracing::warn!(%error, "whoever takes the call over will not know that an alert was taken up");
+                return None;
+            }
             (Asked::Aside(what), Err(error)) => {
                 tracing::warn!(%error, what, "the room did not take it");
                 return None;

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::act::{OUTCOME, TAKEN, TOLD};
 use super::proto::models::{ParticipantInfo, ParticipantKind, ParticipantState, TrackType};
 use super::turns::Standing;
-use crate::room::message::{Participant, Role};
+use crate::room::message::{Participant, Role, TakenAlert};
 
 /// Agents that carry out what we ask for say so.
 pub(super) const WIRED: &str = "sentiment-sidecar";
@@ -88,8 +89,19 @@ impl Person {
         self.attribute("sip.callStatus").is_none_or(|status| status == "active")
     }
 
+    /// Whether they can be heard. Apps publish a microphone that is muted of whoever only listens.
     fn speaks(&self) -> bool {
-        self.info.tracks.iter().any(|track| track.r#type() == TrackType::Audio)
+        self.info.tracks.iter().any(|track| track.r#type() == TrackType::Audio && !track.muted)
+    }
+
+    /// The alerts that are marked at them.
+    fn taken_alerts(&self) -> impl Iterator<Item = TakenAlert> {
+        let ids = self.info.attributes.keys().filter_map(|name| name.strip_prefix(TAKEN));
+        ids.map(|id| TakenAlert {
+            alert_id: id.to_owned(),
+            outcome: self.attribute(&format!("{OUTCOME}{id}")).map(str::to_owned),
+            told: self.attribute(&format!("{TOLD}{id}")).is_some(),
+        })
     }
 }
 
@@ -203,6 +215,11 @@ impl Cast {
         self.people().map(|person| self.participant(person)).collect()
     }
 
+    /// The alerts that were taken up by whoever had the call before us.
+    pub(super) fn taken_alerts(&self) -> Vec<TakenAlert> {
+        self.people().filter(|one| self.role(one) == Role::Caller).flat_map(Person::taken_alerts).collect()
+    }
+
     /// The caller that turns are of where nobody says of which one: the first.
     pub(super) fn caller(&self) -> Option<&Person> {
         self.people().find(|person| self.role(person) == Role::Caller)
@@ -211,6 +228,12 @@ impl Cast {
     /// The same, or who was it last.
     pub(super) fn caller_identity(&self) -> Option<&str> {
         self.caller().map(Person::identity).or(self.last_caller.as_deref())
+    }
+
+    /// Whether somebody is a caller, or was the last one.
+    pub(super) fn is_caller(&self, identity: &str) -> bool {
+        let person = self.person(identity);
+        person.map_or(self.last_caller.as_deref() == Some(identity), |person| self.role(person) == Role::Caller)
     }
 
     /// Whether there was a caller, and is none any more.
@@ -379,8 +402,11 @@ impl Cast {
     }
 }
 
-/// Beside the caller: a human who helps, once they can be heard.
+/// Beside the caller: a human who helps, once they can be heard, and from then on.
 fn helper(person: &Person) -> Role {
+    if person.told == Some(Role::Supervisor) {
+        return Role::Supervisor;
+    }
     let heard = if person.is_phone() { person.is_on_the_line() } else { person.speaks() };
     if heard { Role::Supervisor } else { Role::Observer }
 }
@@ -415,7 +441,13 @@ mod tests {
     }
 
     fn speaking(mut info: ParticipantInfo) -> ParticipantInfo {
-        info.tracks.push(TrackInfo { sid: "TR_1".to_owned(), r#type: TrackType::Audio.into() });
+        info.tracks.push(TrackInfo { sid: "TR_1".to_owned(), r#type: TrackType::Audio.into(), muted: false });
+        info.version += 1;
+        info
+    }
+
+    fn muted(mut info: ParticipantInfo) -> ParticipantInfo {
+        info.tracks.iter_mut().for_each(|track| track.muted = true);
         info.version += 1;
         info
     }
@@ -466,6 +498,38 @@ mod tests {
         assert_eq!(told(&changes), [("desk", Role::Observer), ("sip-1", Role::Caller)]);
         assert_eq!(told(&cast.updated(&[speaking(watcher)])), [("desk", Role::Supervisor)]);
         assert_eq!(cast.caller_by_sip().unwrap().identity(), "sip-1");
+    }
+
+    #[test]
+    fn who_publishes_a_muted_microphone_watches_and_who_mutes_it_in_between_still_helps() {
+        let mut cast = Cast::default();
+        let watcher = muted(speaking(person("desk", ParticipantKind::Standard)));
+        cast.joined([&phone("sip-1"), &watcher].into_iter(), false);
+        assert_eq!(roles(&cast), [("sip-1".to_owned(), Role::Caller), ("desk".to_owned(), Role::Observer)]);
+        let unmuted = ParticipantInfo { version: watcher.version + 1, tracks: Vec::new(), ..watcher };
+        let unmuted = speaking(unmuted);
+        assert_eq!(told(&cast.updated(&[unmuted.clone()])), [("desk", Role::Supervisor)]);
+        assert!(told(&cast.updated(&[muted(unmuted)])).is_empty(), "they only listen for a moment");
+        let mut cast = Cast::new(Some("sip-1".to_owned()));
+        let helper = speaking(person("desk", ParticipantKind::Standard));
+        cast.joined([&phone("sip-1"), &helper].into_iter(), false);
+        assert!(told(&cast.updated(&[muted(helper)])).is_empty(), "also where the caller is named");
+    }
+
+    #[test]
+    fn alerts_are_known_by_the_caller_s_attributes() {
+        let mut cast = Cast::default();
+        let caller = with(phone("sip-1"), "sentiment-sidecar.alert.a1", "1");
+        let caller = with(caller, "sentiment-sidecar.alert.a2", "1");
+        let caller = with(caller, "sentiment-sidecar.outcome.a2", "no_answer");
+        let caller = with(caller, "sentiment-sidecar.told.a2", "1");
+        let another = with(person("desk", ParticipantKind::Standard), "sentiment-sidecar.alert.a3", "1");
+        cast.joined([&caller, &another].into_iter(), false);
+        let taken = |id: &str, outcome: Option<&str>| {
+            let (alert_id, told) = (id.to_owned(), outcome.is_some());
+            TakenAlert { alert_id, outcome: outcome.map(str::to_owned), told }
+        };
+        assert_eq!(cast.taken_alerts(), [taken("a1", None), taken("a2", Some("no_answer"))]);
     }
 
     #[test]

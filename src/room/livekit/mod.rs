@@ -8,7 +8,7 @@
 //! - `participant` is the connection: `door` is the way in, `signal` the WebSocket behind it, `peer` one WebRTC connection
 //!   over `wires` to a `candidate`, `peers` those of a session, `stay` the task that keeps them, with a `line` that may be away
 //!   and `calls` of the server's API, `received` what of data has come.
-//! - `api` calls the server's HTTP API, with what [`token`] makes; [`probe`] asks whether callers may be transferred.
+//! - `api` calls the server's HTTP API, with what [`token`] makes, or somebody else made ([`given`]); [`probe`] asks whether callers may be transferred.
 //! - [`agent`] is how the server gives out calls to workers.
 
 mod act;
@@ -19,6 +19,7 @@ mod candidate;
 mod cast;
 mod dialect;
 mod door;
+pub mod given;
 mod line;
 pub(in crate::room) mod participant;
 mod peer;

@@ -18,7 +18,7 @@ use super::proto::session::{
 use super::seen::{Act, Api, ApiCall, ApiError, ApiMethod, Joined, Seen};
 use super::translator::{Livekit, Out};
 use crate::room::message::{
-    CommandKind, CommandStatus, Role, RoomMessage, SidecarMessage, Welcome, tool::escalate_sentiment,
+    CommandKind, CommandStatus, Role, RoomMessage, SidecarMessage, TakenAlert, Welcome, tool::escalate_sentiment,
 };
 
 const ALL: Api = Api { room: true, sip: true };
@@ -226,7 +226,7 @@ fn the_welcome_says_who_calls_and_what_our_key_opens() {
     assert_eq!((welcome.session_id.as_str(), welcome.room_name.as_str()), ("RM_1", "room_1"));
     assert_eq!((welcome.call.from.as_deref(), welcome.call.to.as_deref()), (Some("+15550111"), Some("+15550122")));
     assert_eq!(welcome.participants.iter().map(|one| one.role).collect::<Vec<_>>(), [Role::Caller, Role::Agent]);
-    assert_eq!(welcome.capabilities, ["say", "set_flag", "tools", "transfer"]);
+    assert_eq!(welcome.capabilities, ["say", "set_flag", "tools", "alerts", "transfer"]);
     let (_, welcome) = Call::begin_with(Livekit::default(), vec![phone()], Api::default());
     assert!(welcome.capabilities.is_empty());
 }
@@ -539,6 +539,63 @@ fn the_caller_is_transferred_and_flagged_and_nobody_else() {
     let Act::Decline { error, .. } = &declined[0] else { panic!("{declined:?}") };
     assert_eq!(*error, ApiError::Nobody("no caller in the room came by SIP"));
     assert_eq!(super::tests::call(&call.command("set_flag-2", flag)).method, ApiMethod::UpdateRoomMetadata);
+}
+
+#[test]
+fn the_last_words_that_an_agent_heard_and_did_not_tell_are_told_once_it_is_gone() {
+    let (mut call, _) = Call::begin(vec![phone(), agent()]);
+    call.added("agent-1", user("item_1", "Hello."));
+    assert!(call.said("PA_agent-1", "SG_1", "Is anybody there?").is_empty());
+    let heard = call.see(&Seen::Participants(vec![gone(agent())]));
+    assert_eq!(told(&heard), ["-agent-1 Agent", "SG_1.1 sip-1: Is anybody there?"]);
+}
+
+#[test]
+fn an_alert_is_marked_at_the_caller_before_anything_is_done_and_known_to_whoever_joins_later() {
+    let (mut call, welcome) = Call::begin(vec![phone(), wired()]);
+    assert!(welcome.capabilities.iter().any(|offered| offered == "alerts") && welcome.alerts.is_empty());
+    let alert = |outcome: Option<&str>| {
+        let (alert_id, outcome) = ("a1".to_owned(), outcome.map(str::to_owned));
+        SidecarMessage::Alert(TakenAlert { alert_id, outcome, told: false })
+    };
+    let attributes = |asked: &ApiCall| {
+        let request = UpdateParticipantRequest::decode(asked.body.as_slice()).unwrap();
+        assert_eq!((request.identity.as_str(), request.attributes.len()), ("sip-1", 1));
+        request.attributes.into_iter().next().unwrap()
+    };
+    let mark = super::tests::call(&call.livekit.act(&alert(None)));
+    let mut later = phone();
+    later.attributes.extend([attributes(&mark)]);
+    let say = || CommandKind::Say { text: "One moment.".to_owned() };
+    for result in [Ok(Vec::new()), Err(ApiError::Timeout { after_ms: 2_000 })] {
+        let mark = super::tests::call(&call.livekit.act(&alert(None)));
+        call.acts.clear();
+        assert!(call.command("say-1", say()).is_empty(), "it waits for the mark");
+        assert!(call.command("say-1", say()).is_empty(), "asked for again after a cut, it waits once");
+        assert!(call.see(&Seen::Answered { id: mark.id, result }).is_empty());
+        assert!(call.acts.is_empty(), "another alert is to be marked, too");
+    }
+    call.see(&Seen::Answered { id: mark.id, result: Ok(Vec::new()) });
+    let said = super::tests::call(&call.acts);
+    assert_eq!(rpc(&said).1, "sentiment-sidecar.say");
+    let outcome = super::tests::call(&call.livekit.act(&alert(Some("no_answer"))));
+    assert_eq!(super::tests::call(&call.command("say-2", say())).method, ApiMethod::PerformRpc, "nothing waits for it");
+    let (_, welcome) = Call::begin(vec![later.clone(), wired()]);
+    let known = |outcome: Option<&str>| {
+        [TakenAlert { alert_id: "a1".to_owned(), outcome: outcome.map(str::to_owned), told: false }]
+    };
+    assert_eq!(welcome.alerts, known(None));
+    later.attributes.extend([attributes(&outcome)]);
+    assert_eq!(Call::begin(vec![later, wired()]).1.alerts, known(Some("no_answer")));
+}
+
+#[test]
+fn without_a_caller_or_the_right_to_nothing_is_marked() {
+    let alert = SidecarMessage::Alert(TakenAlert { alert_id: "a1".to_owned(), outcome: None, told: false });
+    let (mut call, _) = Call::begin(vec![wired()]);
+    assert!(call.livekit.act(&alert).is_empty());
+    let (mut call, welcome) = Call::begin_with(Livekit::default(), vec![phone()], Api::default());
+    assert!(call.livekit.act(&alert).is_empty() && welcome.capabilities.is_empty());
 }
 
 #[test]

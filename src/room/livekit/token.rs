@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::Sha256;
 
+use super::given::{Lack, read};
 use super::seen::Api;
 use crate::config::secret::Secret;
 
@@ -43,7 +44,7 @@ impl GivenToken {
     /// For the server's API: the one that we began with, as the server leaves what it grants of SIP out of those that it makes;
     /// the newest, once that one has run out.
     fn for_api(&self, now_unix_s: u64) -> Secret {
-        let runs_out = read(&self.given).map_or(u64::MAX, |given| given.exp);
+        let runs_out = read(&self.given).map_or(u64::MAX, |given| given.runs_out());
         if now_unix_s < runs_out { self.given.clone() } else { self.newest() }
     }
 
@@ -81,6 +82,15 @@ impl Key {
         }
     }
 
+    /// What it lacks for our work in a room. Tokens that we make lack nothing.
+    #[must_use]
+    pub fn lacks(&self, room: &str, now_unix_s: u64) -> Vec<Lack> {
+        match self {
+            Self::Api(_) => Vec::new(),
+            Self::Token(given) => Lack::of(&given.given, room, now_unix_s),
+        }
+    }
+
     /// What of the server's API it opens. A token is read, not verified: the server says in the end what it allows.
     #[must_use]
     pub fn opens(&self) -> Api {
@@ -91,38 +101,6 @@ impl Key {
                 .unwrap_or_default(),
         }
     }
-}
-
-/// What a token says of itself, as far as it matters here.
-#[derive(Deserialize)]
-struct Given {
-    #[serde(default = "never")]
-    exp: u64,
-    #[serde(default)]
-    video: GivenVideo,
-    #[serde(default)]
-    sip: GivenSip,
-}
-
-fn never() -> u64 {
-    u64::MAX
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct GivenVideo {
-    room_admin: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct GivenSip {
-    call: bool,
-}
-
-fn read(token: &Secret) -> Option<Given> {
-    let claims = token.expose().split('.').nth(1)?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
 }
 
 /// An API key of a LiveKit server, with its secret.

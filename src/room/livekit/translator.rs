@@ -77,7 +77,10 @@ impl Livekit {
             }
             Seen::Room(room) => out.extend(self.desk.metadata_is(&room.metadata).map(Out::Do)),
             Seen::Packet(packet) => self.packet(packet.clone(), &mut out),
-            Seen::Answered { id, result } => out.extend(self.desk.answered(id, result.as_deref()).map(Out::Message)),
+            Seen::Answered { id, result } => {
+                out.extend(self.desk.answered(id, result.as_deref()).map(Out::Message));
+                out.extend(self.desk.released().into_iter().map(Out::Do));
+            }
             Seen::Left(reason) => out.extend(ended(*reason).map(Out::Message)),
         }
         out
@@ -132,7 +135,7 @@ impl Livekit {
         let number = |of: fn(&Person) -> Option<&str>| caller.and_then(of).map(str::to_owned);
         let mut capabilities = Vec::new();
         if self.api.room {
-            capabilities.extend([capability::SAY, capability::SET_FLAG, capability::TOOLS]);
+            capabilities.extend([capability::SAY, capability::SET_FLAG, capability::TOOLS, capability::ALERTS]);
         }
         // Whose caller is transferred is a matter of the room, too.
         if self.api.room && self.api.sip {
@@ -152,6 +155,7 @@ impl Livekit {
             participants: self.cast.participants(),
             capabilities: capabilities.into_iter().map(str::to_owned).collect(),
             resumed,
+            alerts: self.cast.taken_alerts(),
         }
     }
 
@@ -184,7 +188,9 @@ impl Livekit {
         if self.turns.source().is_none_or(|source| source.sid != sid) {
             return;
         }
-        self.turns.forget(sid);
+        for piece in self.turns.forget(sid, |who| self.cast.is_caller(who)) {
+            self.piece(piece, out);
+        }
         for (identity, sid) in self.agents() {
             self.ask_history(&identity, &sid, out);
         }
@@ -348,7 +354,8 @@ impl Livekit {
                 if self.desk.is_open(command_id) {
                     return Vec::new();
                 }
-                vec![self.command(command_id, command, Duration::from_millis(*deadline_ms))]
+                let act = self.command(command_id, command, Duration::from_millis(*deadline_ms));
+                self.desk.after_marks(act).into_iter().collect()
             }
             SidecarMessage::ToolsRegister { tools } => {
                 self.tools.clone_from(tools);
@@ -358,6 +365,10 @@ impl Livekit {
                 let tone = json!({"label": label, "instruction": instruction});
                 self.tone = Some(tone.clone());
                 self.tell_agents(act::TONE, &tone)
+            }
+            SidecarMessage::Alert(alert) => {
+                let caller = self.cast.caller().filter(|_| self.api.room).map(Person::identity);
+                caller.map(|caller| self.desk.mark(alert, caller)).into_iter().collect()
             }
             SidecarMessage::ToolResult { call_id, ok, output } => {
                 self.tell_agents(act::TOOL_RESULT, &json!({"call_id": call_id, "ok": ok, "output": output}))

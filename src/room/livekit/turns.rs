@@ -83,6 +83,9 @@ pub(super) struct Turns {
     /// How often each segment was passed on.
     revisions: HashMap<(String, String), u32>,
     loose: VecDeque<Loose>,
+    /// What a session whose account is believed told by streams besides, and by no turn yet: where it breaks off, nobody else
+    /// has these words.
+    untold: VecDeque<Piece>,
     /// The turns that were passed on, by their ids.
     told: HashSet<String>,
     /// When the call began, in ms since 1970.
@@ -120,6 +123,7 @@ impl Turns {
         };
         if is_better {
             let before = self.source.replace(Source { way, sid: sid.to_owned() });
+            self.untold.clear();
             if current == Standing::Unknown {
                 self.passed.extend(before.map(|before| before.sid).filter(|before| before != sid));
                 if self.passed.len() > MAX_PASSED {
@@ -130,11 +134,50 @@ impl Turns {
         is_better
     }
 
-    /// Somebody is gone: another one's account may be believed.
-    pub(super) fn forget(&mut self, sid: &str) {
-        if self.source.as_ref().is_some_and(|source| source.sid == sid) {
-            self.source = None;
+    /// Somebody is gone: another one's account may be believed. What the caller said, and they had not told as a turn, is told
+    /// now, in pieces.
+    pub(super) fn forget(&mut self, sid: &str, is_caller: impl Fn(&str) -> bool) -> Vec<RoomMessage> {
+        if self.source.as_ref().is_none_or(|source| source.sid != sid) {
+            return Vec::new();
         }
+        self.source = None;
+        let untold = std::mem::take(&mut self.untold);
+        untold.into_iter().filter(|piece| is_caller(&piece.who)).map(|piece| self.piece(piece)).collect()
+    }
+
+    /// Keeps what a session tells by streams besides.
+    fn keep(&mut self, piece: Piece) {
+        self.untold.retain(|kept| kept.who != piece.who || kept.segment_id != piece.segment_id);
+        if !piece.is_final || words(&piece.text).trim().is_empty() {
+            return;
+        }
+        self.untold.push_back(piece);
+        if self.untold.len() > MAX_LOOSE {
+            self.untold.pop_front();
+        }
+    }
+
+    /// A turn was told that has these words: so is what was kept of it, and what was said before that. Who tells what they
+    /// never heard so has changed the words: then all of it was told.
+    fn settle(&mut self, who: &str, of_turn: &str, is_last: bool) {
+        let (mut rest, mut last) = (of_turn, None);
+        for (at, kept) in self.untold.iter().enumerate().filter(|(_, kept)| kept.who == who) {
+            let words = words(&kept.text);
+            if let Some(found) = rest.find(&words) {
+                rest = &rest[found + words.len() - 1..];
+                last = Some(at);
+            }
+        }
+        let told = match last {
+            Some(at) => at + 1,
+            None if is_last => self.untold.len(),
+            None => 0,
+        };
+        let mut at = 0;
+        self.untold.retain(|kept| {
+            at += 1;
+            at > told || kept.who != who
+        });
     }
 
     /// A stream of transcript.
@@ -143,7 +186,9 @@ impl Turns {
         stream: Stream,
         standing: impl Fn(&str) -> Standing,
     ) -> Result<Option<RoomMessage>, &'static str> {
-        if !self.believes(Way::Streams, &stream.sender.sid, standing) {
+        let besides = |source: &Source| source.way == Way::Session && source.sid == stream.sender.sid;
+        let besides = self.source.as_ref().is_some_and(besides);
+        if !besides && !self.believes(Way::Streams, &stream.sender.sid, standing) {
             return Ok(None);
         }
         let Ok(text) = String::from_utf8(stream.content) else { return Err("its text is not UTF-8") };
@@ -153,6 +198,10 @@ impl Turns {
         // Where nothing is said of it, all that is said is there.
         let is_final = stream.attributes.get(FINAL).is_none_or(|value| value != "false");
         let piece = Piece { who: stream.sender.identity, segment_id: segment_id.clone(), text, is_final };
+        if besides {
+            self.keep(piece);
+            return Ok(None);
+        }
         Ok(Some(self.piece(piece)))
     }
 
@@ -209,7 +258,9 @@ impl Turns {
         if !self.is_new(message) {
             return None;
         }
-        let segment_ids = self.claim(said.who(), &words(&text(message)));
+        let words = words(&text(message));
+        self.settle(said.who(), &words, true);
+        let segment_ids = self.claim(said.who(), &words);
         Some(self.tell(said, message, segment_ids))
     }
 
@@ -225,6 +276,9 @@ impl Turns {
         let mut new = self.apart(history);
         let mut ids = HashSet::new();
         new.retain(|message| self.is_new(message) && ids.insert(message.id.clone()));
+        for message in &new {
+            self.settle(said(message.role()).who(), &words(&text(message)), false);
+        }
         // What was passed on was said last.
         let mut claimed: Vec<Vec<String>> = new
             .iter()
@@ -310,6 +364,7 @@ impl Turns {
 }
 
 /// A piece of transcript.
+#[derive(Debug)]
 struct Piece {
     who: String,
     segment_id: String,
@@ -421,9 +476,9 @@ mod tests {
             said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none(),
             "another agent hears the same caller"
         );
-        turns.forget("PA_2");
+        turns.forget("PA_2", |_| true);
         assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none());
-        turns.forget("PA_1");
+        turns.forget("PA_1", |_| true);
         assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_some(), "the first agent is gone");
         assert!(turns.believes(Way::Session, "PA_3", there));
         assert!(
@@ -534,6 +589,68 @@ mod tests {
         let expected = expected.map(|(id, ids)| (id.to_owned(), ids.into_iter().map(str::to_owned).collect()));
         assert_eq!(told, expected);
         assert!(segments(turns.history(history, by)).is_empty(), "once");
+    }
+
+    /// What is told once the agent of a session is gone.
+    fn left_behind(turns: &mut Turns, sid: &str) -> Vec<String> {
+        let told = turns.forget(sid, |who| who == "caller");
+        told.into_iter()
+            .map(|one| match one {
+                RoomMessage::Transcript(piece) if piece.is_final => piece.segment_id,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_a_session_heard_and_did_not_tell_is_told_when_it_breaks_off() {
+        let mut turns = Turns::default();
+        assert!(turns.believes(Way::Session, "PA_1", there));
+        let hear = |turns: &mut Turns, segment, text, is_final| {
+            assert!(said(turns, stream("PA_1", segment, text, is_final)).is_none(), "its turns are told");
+        };
+        hear(&mut turns, "SG_1", "I have been waiting", "true");
+        hear(&mut turns, "SG_2", "for an hour!", "true");
+        hear(&mut turns, "SG_3", "Hello?", "true");
+        let told = message("item_1", ChatRole::User, "I have been waiting. For an hour.");
+        assert!(turn(&mut turns, &told).unwrap().segment_ids.is_empty(), "the core never heard of them");
+        hear(&mut turns, "SG_4", "Is any", "false");
+        hear(&mut turns, "SG_5", "Is anybody the", "true");
+        hear(&mut turns, "SG_5", "Is anybody there?", "true");
+        let agents = Stream {
+            sender: Sender { identity: "bot".to_owned(), sid: "PA_1".to_owned() },
+            ..stream("", "SG_6", "Yes.", "true")
+        };
+        assert!(turns.stream(agents, there).unwrap().is_none());
+        assert!(said(&mut turns, stream("PA_2", "SG_9", "Hello?", "true")).is_none(), "another agent hears it, too");
+        assert_eq!(left_behind(&mut turns, "PA_2"), [""; 0]);
+        assert_eq!(left_behind(&mut turns, "PA_1"), ["SG_3", "SG_5"]);
+        assert_eq!(left_behind(&mut turns, "PA_1"), [""; 0], "once");
+        // Whoever takes the agent's place may know it.
+        let history = vec![message("item_2", ChatRole::User, "Hello? Is anybody there?")];
+        let told = turns.history(history, |_| Said::ByCaller("caller"));
+        let [RoomMessage::TurnEnded(known)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(known.segment_ids, ["SG_3", "SG_5"]);
+    }
+
+    #[test]
+    fn what_a_session_told_in_other_words_is_not_told_again() {
+        let mut turns = Turns::default();
+        assert!(turns.believes(Way::Session, "PA_1", there));
+        said(&mut turns, stream("PA_1", "SG_1", "my number is five five five", "true"));
+        turn(&mut turns, &message("item_1", ChatRole::User, "My number is 555.")).unwrap();
+        assert_eq!(left_behind(&mut turns, "PA_1"), [""; 0]);
+        assert!(turns.believes(Way::Session, "PA_1", there));
+        said(&mut turns, stream("PA_1", "SG_2", "Hello?", "true"));
+        let history =
+            vec![message("item_0", ChatRole::User, "Good morning."), message("item_2", ChatRole::User, "Hello?")];
+        assert_eq!(turns.history(history, |_| Said::ByCaller("caller")).len(), 2);
+        assert_eq!(left_behind(&mut turns, "PA_1"), [""; 0]);
+        assert!(turns.believes(Way::Session, "PA_1", there));
+        for n in 0..2 * MAX_LOOSE {
+            said(&mut turns, stream("PA_1", &format!("SG_{n}"), "Hello?", "true"));
+        }
+        assert_eq!(left_behind(&mut turns, "PA_1").len(), MAX_LOOSE);
     }
 
     #[test]

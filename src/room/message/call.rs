@@ -90,6 +90,19 @@ pub struct CallInfo {
     pub sip: Option<Box<SipDialog>>,
 }
 
+/// An alert that was taken up: whoever has the call later does not act on it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TakenAlert {
+    /// The alert.
+    pub alert_id: String,
+    /// The outcome of its transfer, by name; absent as long as there is none, and where nobody is transferred.
+    #[serde(default, skip_serializing_if = "none")]
+    pub outcome: Option<String>,
+    /// Whether a webhook of it was delivered.
+    #[serde(default)]
+    pub told: bool,
+}
+
 /// What a room offers beyond transcripts. Named in `welcome.capabilities`.
 pub mod capability {
     /// The room sends `turn.ended` for every turn: turns are never closed by silence.
@@ -102,4 +115,6 @@ pub mod capability {
     pub const SET_FLAG: &str = "set_flag";
     /// The room registers tools for its agent.
     pub const TOOLS: &str = "tools";
+    /// The room keeps which alerts were taken up, and names them to whoever takes the call over.
+    pub const ALERTS: &str = "alerts";
 }

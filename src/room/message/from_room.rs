@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::call::{CallInfo, Participant};
+use super::call::{CallInfo, Participant, TakenAlert};
 use super::{ErrorMessage, none};
 
 /// The room's answer to `hello`.
@@ -22,12 +22,15 @@ pub struct Welcome {
     /// Who is there.
     #[serde(default)]
     pub participants: Vec<Participant>,
-    /// What the room offers: `turn_events`, `say`, `transfer`, `set_flag`, `tools`; unknown ones are ignored.
+    /// What the room offers: `turn_events`, `say`, `transfer`, `set_flag`, `tools`, `alerts`; unknown ones are ignored.
     #[serde(default)]
     pub capabilities: Vec<String>,
     /// Whether the session goes on after `last_seq`; otherwise all of its messages follow, from the first.
     #[serde(default)]
     pub resumed: bool,
+    /// The alerts of this session that were taken up before, on whatever machine; of a room that offers `alerts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<TakenAlert>,
 }
 
 /// One piece of transcript.

@@ -18,7 +18,7 @@ pub mod tool;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::call::{CallInfo, Participant, Role, SipDialog, capability};
+pub use self::call::{CallInfo, Participant, Role, SipDialog, TakenAlert, capability};
 pub use self::from_room::{AgentActivity, CommandStatus, RoomMessage, Transcript, TurnEnded, Welcome};
 pub use self::parse::FrameError;
 pub use self::to_room::{About, CommandKind, Resume, SidecarMessage, Tool};

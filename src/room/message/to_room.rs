@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::call::TakenAlert;
 use super::{ErrorMessage, none};
 
 /// Where a session left off.
@@ -131,6 +132,10 @@ pub enum SidecarMessage {
         /// How long we wait, in ms.
         deadline_ms: u64,
     },
+    /// An alert is about to be acted on, its transfer has an outcome, or it was told to somebody. All that is said so of one
+    /// alert, together, is for the `welcome` of whoever takes the call over.
+    #[serde(rename = "alert")]
+    Alert(TakenAlert),
     /// The answer to a tool call.
     #[serde(rename = "tool.result")]
     ToolResult {

@@ -158,6 +158,7 @@ impl OpenAi {
                 .map(str::to_owned)
                 .to_vec(),
             resumed: self.again,
+            alerts: Vec::new(),
         };
         self.again = true;
         let mut heard = vec![Heard::Welcome(welcome)];

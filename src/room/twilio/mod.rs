@@ -187,6 +187,7 @@ impl Twilio {
                 .to_vec(),
             capabilities: capabilities.into_iter().map(str::to_owned).collect(),
             resumed: self.again,
+            alerts: Vec::new(),
         };
         let mut heard = vec![Heard::Welcome(welcome)];
         // What was held before this would be lost.

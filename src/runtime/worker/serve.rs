@@ -130,8 +130,10 @@ impl<L: Listener> Worker<L> {
     /// # Errors
     /// Why the dispatcher does not want us.
     pub async fn run(mut self, drain: CancellationToken) -> Result<(), RoomError> {
+        let stop = self.host.stop().clone();
         let mut tell = interval(TELL_EVERY);
         tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopped = false;
         let ended = loop {
             if self.state.is_draining() && self.tasks.len() == 0 && self.preparing.is_empty() {
                 break Ok(());
@@ -145,6 +147,8 @@ impl<L: Listener> Worker<L> {
                 },
                 Some(prepared) = self.preparing.join_next() => match prepared {
                     Ok((job, prepared, given)) => self.prepared(job, prepared, given),
+                    // The worker was stopped.
+                    Err(error) if error.is_cancelled() => {}
                     Err(error) => tracing::error!(%error, "a call could not be made ready"),
                 },
                 Some(over) = self.over.1.recv() => self.over(over),
@@ -153,16 +157,29 @@ impl<L: Listener> Worker<L> {
                     self.stands();
                 }
                 () = sleep_until(self.seek_at.into()), if may_seek => self.seek(),
-                () = drain.cancelled(), if !self.state.is_draining() => {
-                    self.state.drain();
-                    self.listener.news(&News::Draining { calls: self.tasks.calls() });
-                    self.stands();
+                () = drain.cancelled(), if !self.state.is_draining() => self.drain(),
+                () = stop.cancelled(), if !stopped => {
+                    stopped = true;
+                    self.drain();
+                    // Nobody is waited for but the calls, which end by themselves now.
+                    self.tasks.forget_asked(None);
+                    self.preparing.abort_all();
                 }
             }
         };
         self.state.drain();
         self.dispatcher.close().await;
         ended
+    }
+
+    /// Takes no more calls.
+    fn drain(&mut self) {
+        if self.state.is_draining() {
+            return;
+        }
+        self.state.drain();
+        self.listener.news(&News::Draining { calls: self.tasks.calls() });
+        self.stands();
     }
 
     /// Tells the dispatcher how we stand.
@@ -254,10 +271,16 @@ impl<L: Listener> Worker<L> {
     }
 
     fn unwanted(&self, job: &Job, problem: Option<String>) {
+        self.settings_of(job, problem);
+        self.listener.disabled(&call_of(job));
+    }
+
+    /// What a job says of settings or rater cannot be used, where there is a problem.
+    fn settings_of(&self, job: &Job, problem: Option<String>) {
         if let Some(problem) = problem {
+            self.host.meter.settings_refused();
             self.warn(job, problem);
         }
-        self.listener.disabled(&call_of(job));
     }
 
     fn warn(&self, job: &Job, detail: String) {
@@ -291,9 +314,7 @@ impl<L: Listener> Worker<L> {
                 return self.dispatcher.order(Order::Finished { job, how: Finish::Failed { error: problem } });
             }
         };
-        if let Some(problem) = problem {
-            self.warn(&job, problem);
-        }
+        self.settings_of(&job, problem);
         let (stop, listener) = (self.host.stop_of_call(), self.listener.clone());
         let tell = move |call: &Call, report: &Report| listener.report(call, report);
         let attached = self.host.attach_until(attachment, tell, stop.clone());
@@ -365,7 +386,99 @@ fn call_of(job: &Job) -> Call {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use std::num::NonZeroUsize;
+
+    use tokio::time::timeout;
+
     use super::*;
+    use crate::room::dispatch::Standing;
+    use crate::runtime::host::Means;
+    use crate::runtime::pool::RatingPool;
+    use crate::runtime::worker::state::Limits;
+    use crate::store::Store;
+    use crate::telemetry::meter::Meter;
+    use crate::tls::Authorities;
+
+    #[derive(Clone)]
+    struct Nobody;
+
+    impl Listener for Nobody {
+        fn report(&self, _: &Call, _: &Report) {}
+        fn disabled(&self, _: &Call) {}
+        fn news(&self, _: &News) {}
+    }
+
+    /// A worker of a dispatcher that a test plays.
+    struct Played {
+        worker: Worker<Nobody>,
+        events: mpsc::Sender<Event>,
+        orders: mpsc::UnboundedReceiver<Order>,
+        stop: CancellationToken,
+        meter: Arc<Meter>,
+        folder: tempfile::TempDir,
+    }
+
+    async fn played(prepare: Preparing) -> Played {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store.db").to_str().unwrap().parse().unwrap()).await.unwrap();
+        let (meter, stop) = (Arc::new(Meter::new()), CancellationToken::new());
+        let authorities = Authorities::default();
+        let means = Means { store, deliverer: None, sip_password: None, authorities, meter: Arc::clone(&meter) };
+        let host = Host::start(means, stop.clone());
+        let limits = Limits { calls: 2, rating: Duration::from_secs(2) };
+        let state = WorkerState::new(limits, RatingPool::new(NonZeroUsize::MIN));
+        let (events, heard) = mpsc::channel(8);
+        let (said, mut taken) = mpsc::unbounded_channel();
+        let (pass_on, orders) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            while let Some(order) = taken.recv().await {
+                let _ = pass_on.send(order);
+            }
+        });
+        let worker = Worker::new(host, state, Dispatcher::new(heard, said, task), prepare, Nobody);
+        Played { worker, events, orders, stop, meter, folder }
+    }
+
+    fn job() -> Job {
+        let [id, room, session, metadata] = ["AJ_1", "room_1", "RM_1", "{"].map(str::to_owned);
+        Job { id, room, session, metadata }
+    }
+
+    #[tokio::test]
+    async fn who_is_stopped_waits_for_no_call_that_has_not_begun() {
+        let Played { worker, events, mut orders, stop, folder: _folder, .. } =
+            played(Arc::new(|_| Box::pin(std::future::pending()))).await;
+        tokio::time::pause();
+        let drain = CancellationToken::new();
+        let running = tokio::spawn(worker.run(drain.clone()));
+        events.send(Event::Asked(job())).await.unwrap();
+        let stands = |order: &Order, calls, full| matches!(order, Order::Standing(Standing { calls: c, full: f, .. }) if (*c, *f) == (calls, full));
+        while !stands(&orders.recv().await.unwrap(), 1, false) {}
+        drain.cancel();
+        while !stands(&orders.recv().await.unwrap(), 1, true) {}
+        assert!(!running.is_finished(), "the call may begin yet");
+        stop.cancel();
+        let ended = timeout(Duration::from_secs(9), running).await;
+        assert!(matches!(ended, Ok(Ok(Ok(())))), "sooner than the job is given up");
+    }
+
+    #[tokio::test]
+    async fn settings_of_a_call_that_cannot_be_used_are_counted() {
+        let nothing = || Prepared::Nothing { problem: Some("it is no JSON".to_owned()) };
+        let Played { worker, events, mut orders, meter, folder: _folder, .. } =
+            played(Arc::new(move |_| Box::pin(std::future::ready(nothing())))).await;
+        let running = tokio::spawn(worker.run(CancellationToken::new()));
+        events.send(Event::Asked(job())).await.unwrap();
+        let unwanted = Order::Answer { id: "AJ_1".to_owned(), answer: Answer::Unwanted };
+        while orders.recv().await.unwrap() != unwanted {}
+        let text = meter.text(None);
+        for sample in ["sentiment_sidecar_call_settings_refused_total 1", "sentiment_sidecar_warnings_total 1"] {
+            assert!(text.lines().any(|line| line == sample), "{sample} in\n{text}");
+        }
+        running.abort();
+    }
 
     #[test]
     fn a_room_that_needs_somebody_else_is_not_said_to_be_done() {

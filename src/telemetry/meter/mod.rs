@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use series::{Counter, Gauge, Head, Histogram, Label};
 
 /// How a call ended for its sidecar.
-const ENDINGS: &[Label] = &[("ending", &["ended", "refused", "lost", "broke"])];
+const ENDINGS: &[Label] = &[("ending", &["ended", "superseded", "removed", "refused", "lost", "broke"])];
 const SOURCES: &[Label] = &[("source", &["embedded", "llm", "blend"])];
 const UNRATED: &[Label] = &[("reason", &["deadline", "language", "unheard", "failed"])];
 const ESCALATIONS: &[Label] = &[
@@ -89,6 +89,7 @@ pub struct Meter {
     reconnects: Counter,
     cuts: Counter,
     warnings: Counter,
+    settings_refused: Counter,
     store: Histogram,
     store_failures: Counter,
     /// When the last write failed, in ms since it began, plus 1; 0 where none did, or one worked since.
@@ -160,6 +161,11 @@ impl Meter {
                 &[],
             ),
             warnings: counter("sentiment_sidecar_warnings_total", "Warnings among the events of calls.", &[]),
+            settings_refused: counter(
+                "sentiment_sidecar_call_settings_refused_total",
+                "Calls whose own settings could not be used, so that they have the usual ones.",
+                &[],
+            ),
             store: Histogram::new(
                 "sentiment_sidecar_store_write_duration_seconds",
                 "From the wish to write something to the store until it is on disk.",
@@ -187,7 +193,7 @@ impl Meter {
         self.started.add(&[], 1);
     }
 
-    /// A call is over: `ended`, `refused`, `lost` or `broke`.
+    /// A call is over: `ended`, `superseded`, `removed`, `refused`, `lost` or `broke`.
     pub fn call_ended(&self, ending: &str) {
         self.calls.add(-1);
         self.endings.add(&[ending], 1);
@@ -253,6 +259,11 @@ impl Meter {
         self.warnings.add(&[], 1);
     }
 
+    /// A call has the usual settings, as its own could not be used.
+    pub fn settings_refused(&self) {
+        self.settings_refused.add(&[], 1);
+    }
+
     /// An event was dropped.
     pub fn event_lost(&self) {
         self.events_lost.add(&[], 1);
@@ -316,6 +327,7 @@ impl Meter {
             counter.write(&mut text);
         }
         self.warnings.write(&mut text);
+        self.settings_refused.write(&mut text);
         self.store.write(&mut text);
         self.store_failures.write(&mut text);
         self.events_lost.write(&mut text);

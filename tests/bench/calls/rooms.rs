@@ -324,6 +324,7 @@ impl Call {
                         .map(str::to_owned)
                         .into(),
                     resumed: false,
+                    alerts: Vec::new(),
                 };
                 self.send(RoomMessage::Welcome(welcome)).await?;
             }

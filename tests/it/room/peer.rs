@@ -154,6 +154,7 @@ pub(crate) async fn brief(room: &mut RoomHandle) -> String {
         RoomEvent::GaveUp(error) => format!("gave up: {error}"),
         RoomEvent::HistoryMissing { first } => format!("begins with {first}"),
         RoomEvent::BadFrame(error) => format!("bad: {error}"),
+        RoomEvent::Broke => "broke".to_owned(),
         RoomEvent::Over => "over".to_owned(),
     }
 }

@@ -75,6 +75,9 @@ pub struct TrackInfo {
     /// What it is.
     #[prost(enumeration = "TrackType", tag = "2")]
     pub r#type: i32,
+    /// It is published and silent.
+    #[prost(bool, tag = "4")]
+    pub muted: bool,
 }
 
 /// What a track carries.
