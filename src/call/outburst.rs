@@ -20,7 +20,9 @@ impl TurnBook {
     fn goes_on(&self, first: TurnKey, second: TurnKey, silence_ms: u64) -> bool {
         let (one, two) = (&self.turns[first.0], &self.turns[second.0]);
         let (Some(end), Some(start)) = (one.end_ms(), two.start_ms()) else { return false };
-        one.participant_id == two.participant_id
+        !one.is_whole()
+            && !two.is_whole()
+            && one.participant_id == two.participant_id
             && one.stretch == two.stretch
             && one.index().is_none()
             && two.index().is_none()

@@ -341,17 +341,17 @@ fn the_rooms_turn_adopts_one_that_was_closed_here() {
 fn what_was_said_before_takes_nothing_of_what_is_being_said() {
     let told = |id: &str, who: &str, segment: &str, start: u64, text: &str| {
         json!({"type": "turn.ended", "turn_id": id, "participant_id": who, "segment_ids": [segment], "text": text,
-            "start_ms": start, "end_ms": start + 900})
+            "start_ms": start, "end_ms": start + 900, "whole": segment != "s3"})
     };
     let mut sim = Sim::new(flag());
     let unfinished = json!({"type": "transcript", "segment_id": "s3", "rev": 1, "participant_id": "c", "text": "2 I"});
     sim.room(unfinished);
     sim.now += 50;
-    sim.room(told("a1", "a", "a1", 2_000, "8 sure"));
-    sim.room(told("a2", "a", "a2", 4_000, "8 of course"));
-    sim.room(told("u1", "c", "u1", 1_000, "2 help"));
-    sim.room(told("u2", "c", "u2", 3_000, "2 no"));
     sim.room(told("u3", "c", "s3", 5_000, "2 I have had it"));
+    sim.room(told("u1", "c", "u1", 1_000, "2 help"));
+    sim.room(told("a1", "a", "a1", 2_000, "8 sure"));
+    sim.room(told("u2", "c", "u2", 3_000, "2 no"));
+    sim.room(told("a2", "a", "a2", 4_000, "8 of course"));
     assert_eq!(sim.escalations(), [(3, Rule::Streak, Severity::Medium)]);
     sim.pass(30_000);
     sim.say("u4", "2 hello");

@@ -38,6 +38,8 @@ pub(super) struct Part {
     pub(super) from_room: bool,
     pub(super) room_text: Option<String>,
     pub(super) segments: Vec<String>,
+    /// Whether it is known to be no part of a longer turn.
+    pub(super) whole: bool,
 }
 
 impl Part {
@@ -48,13 +50,23 @@ impl Part {
 
     /// What the room did not end.
     pub(super) fn closed_here(id: String, segments: Vec<String>) -> Self {
-        Self { id, index: None, start_ms: None, end_ms: None, from_room: false, room_text: None, segments }
+        Self {
+            id,
+            index: None,
+            start_ms: None,
+            end_ms: None,
+            from_room: false,
+            room_text: None,
+            segments,
+            whole: false,
+        }
     }
 
     /// Takes what the room says of it; `segments` are those that it consists of.
     pub(super) fn take(&mut self, ended: &TurnEnded, segments: Vec<String>) {
         self.id.clone_from(&ended.turn_id);
         self.from_room = true;
+        self.whole |= ended.whole;
         self.index = ended.index.or(self.index);
         self.start_ms = ended.start_ms.or(self.start_ms);
         self.end_ms = ended.end_ms.or(self.end_ms);
@@ -116,6 +128,11 @@ impl Turn {
     /// Whether the room named it, or a part of it.
     pub(super) fn ended_by_room(&self) -> bool {
         self.parts.iter().any(|part| part.from_room)
+    }
+
+    /// Whether it is known to be no part of a longer one.
+    pub(super) fn is_whole(&self) -> bool {
+        self.parts.iter().any(|part| part.whole)
     }
 
     pub(super) fn segments(&self) -> impl Iterator<Item = &String> {

@@ -69,6 +69,7 @@
 //!                         segment_ids: Vec::new(),
 //!                         start_ms: None,
 //!                         end_ms: None,
+//!                         whole: false,
 //!                         mended: Vec::new(),
 //!                     };
 //!                     vec![Heard::Message { seq: turn.seq, message: Some(RoomMessage::TurnEnded(turn)) }]

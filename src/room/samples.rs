@@ -84,6 +84,7 @@ fn turn_ended() -> TurnEnded {
         segment_ids: vec![s("seg-1")],
         start_ms: Some(1_200),
         end_ms: Some(3_900),
+        whole: false,
         mended: Vec::new(),
     }
 }

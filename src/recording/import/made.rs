@@ -66,6 +66,7 @@ fn recording(room_name: &str, turns: impl IntoIterator<Item = Said>) -> Recordin
             segment_ids: Vec::new(),
             start_ms: Some(start),
             end_ms: Some(end),
+            whole: false,
             mended: Vec::new(),
         };
         messages.push(Timed { at: Millis(at), message: RoomMessage::TurnEnded(ended) });

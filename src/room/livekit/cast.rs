@@ -508,7 +508,7 @@ mod tests {
         assert_eq!(roles(&cast), [("sip-1".to_owned(), Role::Caller), ("desk".to_owned(), Role::Observer)]);
         let unmuted = ParticipantInfo { version: watcher.version + 1, tracks: Vec::new(), ..watcher };
         let unmuted = speaking(unmuted);
-        assert_eq!(told(&cast.updated(&[unmuted.clone()])), [("desk", Role::Supervisor)]);
+        assert_eq!(told(&cast.updated(std::slice::from_ref(&unmuted))), [("desk", Role::Supervisor)]);
         assert!(told(&cast.updated(&[muted(unmuted)])).is_empty(), "they only listen for a moment");
         let mut cast = Cast::new(Some("sip-1".to_owned()));
         let helper = speaking(person("desk", ParticipantKind::Standard));

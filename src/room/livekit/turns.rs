@@ -261,10 +261,11 @@ impl Turns {
         let words = words(&text(message));
         self.settle(said.who(), &words, true);
         let segment_ids = self.claim(said.who(), &words);
-        Some(self.tell(said, message, segment_ids))
+        Some(RoomMessage::TurnEnded(self.tell(said, message, segment_ids)))
     }
 
-    /// What was said before we came, each turn once, in the order in which it can be told.
+    /// What was said before we came, each turn once. Those between two of somebody else are whole: where what follows was told
+    /// already, the next one of the same speaker is a neighbour until the other's between them is told.
     ///
     /// A turn of which nothing was passed on names itself as its segment: naming none, it would take what is being said just
     /// now. What a lesser account passed on and had not finished is part of the last turn: its end comes by this account.
@@ -273,17 +274,29 @@ impl Turns {
         history: Vec<ChatMessage>,
         said: impl Fn(ChatRole) -> Said<'a>,
     ) -> Vec<RoomMessage> {
-        let mut new = self.apart(history);
         let mut ids = HashSet::new();
-        new.retain(|message| self.is_new(message) && ids.insert(message.id.clone()));
-        for message in &new {
+        let history: Vec<ChatMessage> =
+            history.into_iter().filter(|message| is_said(message) && ids.insert(message.id.clone())).collect();
+        let others = |message: &ChatMessage, other: Option<&ChatMessage>| other.map(|o| o.role() != message.role());
+        let is_whole = |at: usize| {
+            let neighbour = |at: Option<usize>| at.and_then(|at| history.get(at));
+            let before = others(&history[at], neighbour(at.checked_sub(1))) != Some(false);
+            before && others(&history[at], neighbour(Some(at + 1))) == Some(true)
+        };
+        let new: Vec<(&ChatMessage, bool)> = history
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| self.is_new(one))
+            .map(|(at, one)| (one, is_whole(at)))
+            .collect();
+        for (message, _) in &new {
             self.settle(said(message.role()).who(), &words(&text(message)), false);
         }
         // What was passed on was said last.
         let mut claimed: Vec<Vec<String>> = new
             .iter()
             .rev()
-            .map(|message| {
+            .map(|(message, _)| {
                 let who = said(message.role()).who();
                 let mut segment_ids = self.claim(who, &words(&text(message)));
                 segment_ids.extend(self.claim_unfinished(who));
@@ -295,13 +308,17 @@ impl Turns {
             .collect();
         claimed.reverse();
         let told = new.iter().zip(claimed);
-        told.map(|(message, segment_ids)| self.tell(said(message.role()), message, segment_ids)).collect()
+        told.map(|((message, whole), segment_ids)| {
+            let turn = self.tell(said(message.role()), message, segment_ids);
+            RoomMessage::TurnEnded(TurnEnded { whole: *whole, ..turn })
+        })
+        .collect()
     }
 
-    fn tell(&mut self, said: Said<'_>, message: &ChatMessage, segment_ids: Vec<String>) -> RoomMessage {
+    fn tell(&mut self, said: Said<'_>, message: &ChatMessage, segment_ids: Vec<String>) -> TurnEnded {
         self.told.insert(message.id.clone());
         let metrics = message.metrics.unwrap_or_default();
-        RoomMessage::TurnEnded(TurnEnded {
+        TurnEnded {
             seq: None,
             turn_id: message.id.clone(),
             index: None,
@@ -310,21 +327,9 @@ impl Turns {
             text: Some(text(message)),
             start_ms: self.ms(metrics.started_speaking_at),
             end_ms: self.ms(metrics.stopped_speaking_at),
+            whole: false,
             mended: Vec::new(),
-        })
-    }
-
-    /// The history, in the order in which it can be told. Where a turn of it was told already, the agent's come first: else two
-    /// of the caller's would be next to each other, like one that was cut, before the agent's between them is there. Their times
-    /// say where they belong; where any lacks one, the order says it.
-    fn apart(&self, mut history: Vec<ChatMessage>) -> Vec<ChatMessage> {
-        let is_timed =
-            |message: &ChatMessage| message.metrics.is_some_and(|metrics| metrics.started_speaking_at.is_some());
-        let mut said = history.iter().filter(|one| is_said(one));
-        if said.clone().any(|one| self.told.contains(&one.id)) && said.all(is_timed) {
-            history.sort_by_key(|message| message.role() == ChatRole::User);
         }
-        history
     }
 
     /// Whether somebody said it, and it was not told yet.
@@ -539,28 +544,25 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_a_turn_that_was_told_and_one_of_before_comes_first() {
+    fn turns_of_a_history_between_two_of_somebody_else_are_whole() {
         let mut turns = Turns::default();
-        let at = |id: &str, role, second: Option<i64>| {
-            let started_speaking_at = second.map(|seconds| Timestamp { seconds, nanos: 0 });
-            let metrics = Some(MetricsReport { started_speaking_at, stopped_speaking_at: None });
-            ChatMessage { metrics, ..message(id, role, "Yes?") }
-        };
-        let history = |first: Option<i64>| {
-            vec![
-                message("item_0", ChatRole::System, "Be kind."),
-                at("item_1", ChatRole::User, first),
-                at("item_2", ChatRole::Assistant, Some(2)),
-                at("item_3", ChatRole::User, Some(3)),
-            ]
-        };
-        let ids = |turns: &Turns, first| {
-            turns.apart(history(first)).iter().map(|one| one.id[5..].parse().unwrap()).collect::<Vec<u8>>()
-        };
-        assert_eq!(ids(&turns, Some(1)), [0, 1, 2, 3], "all of it is new");
-        turn(&mut turns, &at("item_3", ChatRole::User, Some(3))).unwrap();
-        assert_eq!(ids(&turns, Some(1)), [0, 2, 1, 3]);
-        assert_eq!(ids(&turns, None), [0, 1, 2, 3], "without times the order says all");
+        let history = vec![
+            message("item_0", ChatRole::System, "Be kind."),
+            message("item_1", ChatRole::User, "Hello?"),
+            message("item_2", ChatRole::Assistant, "Hello."),
+            message("item_3", ChatRole::User, "I have been"),
+            message("item_4", ChatRole::User, "waiting."),
+            message("item_5", ChatRole::Assistant, "Sorry."),
+            message("item_6", ChatRole::User, "No."),
+        ];
+        turn(&mut turns, &history[6]).unwrap();
+        let by = |role| if role == ChatRole::User { Said::ByCaller("caller") } else { Said::ByAgent("agent") };
+        let told = turns.history(history, by).into_iter().map(|one| match one {
+            RoomMessage::TurnEnded(turn) => (turn.turn_id, turn.whole),
+            other => panic!("{other:?}"),
+        });
+        let expected = [("item_1", true), ("item_2", true), ("item_3", false), ("item_4", false), ("item_5", true)];
+        assert_eq!(told.collect::<Vec<_>>(), expected.map(|(id, whole)| (id.to_owned(), whole)));
     }
 
     #[test]

@@ -94,6 +94,11 @@ pub struct TurnEnded {
     /// End in ms since the call began.
     #[serde(default, skip_serializing_if = "none")]
     pub end_ms: Option<u64>,
+    /// Whether others are known to have spoken before and after it, so that it is no part of a longer one. What was said before
+    /// we came is told turn by turn, and neighbours for a moment are none in the end. No room says this; a dialect may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(skip)]
+    pub whole: bool,
     /// What had to be mended of the message: fields that were null, fractional, negative or no text. No room says this.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(skip)]

@@ -18,6 +18,7 @@ pub(super) fn turn(participant_id: &str, turn_id: &str, index: Option<u64>, text
         segment_ids: Vec::new(),
         start_ms: None,
         end_ms: None,
+        whole: false,
         mended: Vec::new(),
     }
 }

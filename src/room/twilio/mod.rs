@@ -479,6 +479,7 @@ fn turn_ended(id: &str, participant: &str, text: Option<String>) -> RoomMessage 
         segment_ids: vec![id.to_owned()],
         start_ms: None,
         end_ms: None,
+        whole: false,
         mended: Vec::new(),
     })
 }

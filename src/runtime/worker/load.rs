@@ -50,6 +50,7 @@ fn limit(machine: Option<u64>, group: Option<u64>) -> Option<u64> {
 #[cfg(target_os = "linux")]
 fn machine() -> Option<u64> {
     let info = rustix::system::sysinfo();
+    #[expect(clippy::useless_conversion, reason = "it has 32 bits on machines of 32 bits")]
     Some(u64::from(info.mem_unit).saturating_mul(u64::from(info.totalram)))
 }
 

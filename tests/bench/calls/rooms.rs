@@ -273,6 +273,7 @@ impl Call {
             segment_ids: vec![format!("s{number}")],
             start_ms: None,
             end_ms: None,
+            whole: false,
             mended: Vec::new(),
         };
         if by_caller {
