@@ -14,15 +14,18 @@ use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, warn_of};
 use super::progress::Progress;
 use super::raters::{Asks, CassetteArgs, asked};
+use super::reading::Way;
+use super::settings_args::warn_of_switch;
 use super::terminal::{self, words};
 use crate::alert::Rule;
 use crate::config::settings::Settings;
 use crate::config::{AgentFile, Env, Layers, load};
 use crate::recording::CutLine;
+use crate::recording::import::Source;
 use crate::replay::figures::Share;
 use crate::replay::labels::Labelled;
 use crate::replay::played::Played;
-use crate::replay::tune::recommend::shown;
+use crate::replay::tune::recommend::{plural, shown};
 use crate::replay::{engine, shorten};
 use crate::sentiment::{Rater, Sentiment};
 use crate::telemetry::shown::json_line;
@@ -114,6 +117,17 @@ struct Compared {
 }
 
 impl Compared {
+    /// Plays a call under both; and what was odd about it.
+    async fn of(mut source: Source, a: &Side, b: &Side) -> (Self, Vec<String>) {
+        let warnings = std::mem::take(&mut source.warnings);
+        let call = Labelled::from(source);
+        let under = async |side: &Side| {
+            Escalates::of(&engine::replay(&call.recording, &side.settings, side.rater.as_ref(), None).await)
+        };
+        let (a, b) = (under(a).await, under(b).await);
+        (Self { file: call.name, escalate: call.escalate, a, b }, warnings)
+    }
+
     fn flips(&self) -> bool {
         self.turns().0 != self.turns().1
     }
@@ -149,6 +163,7 @@ pub async fn run(args: CompareArgs) -> Result<Exit, Failure> {
     let side = |path: &Path| {
         let settings = settings(path)?;
         args.cassette.warn_of_silence(&settings);
+        warn_of_switch(&settings, path);
         let rater = raters.of(&settings)?;
         Ok::<_, Failure>(Side { settings: Arc::new(settings), rater })
     };
@@ -189,20 +204,18 @@ fn settings(path: &Path) -> Result<Settings, Failure> {
 async fn compare(args: &CompareArgs, a: &Side, b: &Side) -> Result<(Vec<Compared>, usize, Ended), Failure> {
     let mut corpus = Corpus::new(&args.paths, args.import.options(CutLine::Refuse), &args.labels)?;
     let (mut calls, mut bad, mut progress) = (Vec::new(), Bad::default(), Progress::new());
-    let pieces = corpus.by_ref().map(|source| {
+    let pieces = std::iter::from_fn(|| {
+        let (source, way) = corpus.fetch()?;
         let (a, b) = (a.clone(), b.clone());
-        async move {
-            let mut source = source?;
-            let warnings = std::mem::take(&mut source.warnings);
-            let call = Labelled::from(source);
-            let under = async |side: &Side| {
-                Escalates::of(&engine::replay(&call.recording, &side.settings, side.rater.as_ref(), None).await)
+        Some(async move {
+            let compared = match source {
+                Ok(source) => Ok(Compared::of(source, &a, &b).await),
+                Err(unread) => Err(unread),
             };
-            let (a, b) = (under(&a).await, under(&b).await);
-            Ok::<_, Unread>((Compared { file: call.name, escalate: call.escalate, a, b }, warnings))
-        }
+            (compared, way)
+        })
     });
-    let take = |compared: Result<(Compared, Vec<String>), Unread>| {
+    let take = |(compared, way): (Result<(Compared, Vec<String>), Unread>, Way)| {
         match compared {
             Ok((call, warnings)) => {
                 if !warnings.is_empty() {
@@ -216,7 +229,7 @@ async fn compare(args: &CompareArgs, a: &Side, b: &Side) -> Result<(Vec<Compared
                 bad.take(unread)?;
             }
         }
-        progress.far(calls.len(), None, "calls compared");
+        progress.far(calls.len(), way, "compared");
         Ok::<_, Failure>(())
     };
     let ended = Cores::new()?.until_stopped(pieces, take).await?;
@@ -289,10 +302,11 @@ fn table(out: &mut impl Write, args: &CompareArgs, calls: &[Compared]) -> io::Re
     }
     for (side, agent, rates) in both(args, calls) {
         let mut told = format!(
-            "{side} ({}): {} of {} calls escalate, {}",
+            "{side} ({}): {} of {} escalate{}, {}",
             shorten(&agent.display().to_string(), 40),
             rates.rate.count,
-            rates.rate.of,
+            plural(rates.rate.of, "call"),
+            if rates.rate.of == 1 { "s" } else { "" },
             shown(&rates.rate)
         );
         if rates.recall.of + rates.false_alarms.of > 0 {
@@ -303,7 +317,7 @@ fn table(out: &mut impl Write, args: &CompareArgs, calls: &[Compared]) -> io::Re
         }
     }
     let flips = calls.iter().filter(|call| call.flips()).count();
-    writeln!(out, "{flips} call{} flip{}", if flips == 1 { "" } else { "s" }, if flips == 1 { "s" } else { "" })?;
+    writeln!(out, "{} flip{}", plural(flips, "call"), if flips == 1 { "s" } else { "" })?;
     out.flush()
 }
 

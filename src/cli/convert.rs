@@ -1,7 +1,6 @@
 //! `convert`: any transcript that can be read, as a native recording or a vCon; redacted on request.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,19 +11,22 @@ use serde_json::{Map, Value, json};
 use super::calls::CallsArgs;
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
-use super::import_args::{ImportArgs, warn};
+use super::import_args::{ImportArgs, bad, warn};
+use super::private::save;
 use super::progress::Progress;
 use super::raters::{Asks, asked};
+use super::reading::{Reading, Way};
 use crate::clock::unix_ms;
 use crate::config::settings::Settings;
 use crate::recording::CutLine;
-use crate::recording::import::{Source, Sources};
+use crate::recording::import::Source;
 use crate::recording::problem::RecordingError;
 use crate::recording::redact::Redaction;
 use crate::recording::vcon::{Analysis, vcon};
 use crate::replay::engine;
 use crate::replay::files;
 use crate::replay::played::{Played, PlayedTurn};
+use crate::replay::tune::recommend::plural;
 use crate::sentiment::Rater;
 
 /// Write transcripts in any format as recordings or as vCons.
@@ -60,7 +62,8 @@ pub struct ConvertArgs {
     #[arg(long)]
     redact: bool,
 
-    /// Put [NAME] in the place of this name, and redact as --redact does; may be repeated.
+    /// Put [NAME] in the place of this name, and redact as --redact does; may be repeated. Each part of a name of several
+    /// words that has three letters or more goes on its own as well, as a whole word: of "Sam Hill" also "sam" and "Hill".
     #[arg(long, value_name = "NAME")]
     redact_name: Vec<String>,
 
@@ -124,14 +127,9 @@ pub async fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         To::Recording => Arc::new(crate::sentiment::embedded()),
     };
     let options = args.import.options(CutLine::Refuse);
-    let sources = files::find(&args.calls.paths).into_iter().flat_map(|path| -> Sources<'static> {
-        match path {
-            Ok(path) => files::open(&path, &options),
-            Err(error) => Box::new(std::iter::once(Err(error))),
-        }
-    });
+    let mut reading = Reading::new(files::find(&args.calls.paths), options);
     let mut calls = 0;
-    let found = sources.map(|source| match source {
+    let mut found = |source| match source {
         Err(error) => Found::Bad(error),
         Ok(source) => {
             calls += 1;
@@ -140,10 +138,15 @@ pub async fn run(args: ConvertArgs) -> Result<Exit, Failure> {
             }
             Found::Call(Box::new(source), Box::new(settings.clone()), Arc::clone(&rater))
         }
-    });
+    };
     let mut writer = Writer::new(&args);
     let to = args.to;
-    let written = Cores::new()?.until_stopped(found.map(|found| found.rated(to)), |done| writer.done(done)).await;
+    let pieces = std::iter::from_fn(|| {
+        let (source, way) = reading.fetch()?;
+        let found = found(source);
+        Some(async move { (found.rated(to).await, way) })
+    });
+    let written = Cores::new()?.until_stopped(pieces, |(done, way)| writer.done(done, way)).await;
     writer.progress.clear();
     if let Some(said) = asked(&raters)? {
         anstream::eprintln!("{said}");
@@ -153,7 +156,7 @@ pub async fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         Err(_) if writer.closed => Ok(Exit::Ok),
         Err(failure) => Err(failure),
         Ok(ended) => {
-            ended.failure(|| format!("{} calls are written", writer.written))?;
+            ended.failure(|| format!("{} are written", plural(writer.written, "call")))?;
             Ok(if writer.bad > 0 { Exit::BadRecording } else { Exit::Ok })
         }
     }
@@ -188,18 +191,18 @@ impl<'a> Writer<'a> {
         Self { args, redaction, names: BTreeSet::new(), progress: Progress::new(), written: 0, bad: 0, closed: false }
     }
 
-    fn done(&mut self, done: Done) -> Result<(), Failure> {
+    fn done(&mut self, done: Done, way: Way) -> Result<(), Failure> {
         match done {
-            Done::Stopped(failure) => Err(failure),
+            Done::Stopped(failure) => return Err(failure),
             Done::Bad(error) => {
                 self.bad += 1;
                 self.progress.clear();
-                let red = anstyle::AnsiColor::Red.on_default().bold();
-                anstream::eprintln!("{red}error{red:#}: {error}");
-                Ok(())
+                bad(&error);
             }
-            Done::Call(source, played) => self.call(*source, played.as_deref()),
+            Done::Call(source, played) => self.call(*source, played.as_deref())?,
         }
+        self.progress.far(self.written, way, "written");
+        Ok(())
     }
 
     fn call(&mut self, mut source: Source, played: Option<&Played>) -> Result<(), Failure> {
@@ -236,8 +239,6 @@ impl<'a> Writer<'a> {
             }
         }
         self.written += 1;
-        let written = self.written;
-        self.progress.tell(|| format!("{written} calls written"));
         Ok(())
     }
 
@@ -268,17 +269,6 @@ impl<'a> Writer<'a> {
         self.names.insert(name.clone());
         name
     }
-}
-
-/// Writes a new file that only its owner may read, for it holds what the caller said.
-fn save(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = BufWriter::new(options.open(path)?);
-    write(&mut out)?;
-    out.flush()
 }
 
 /// What was found of a call, as a vCon's analysis has it. It quotes words only where they are not redacted.

@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::import_args::bad;
+use super::reading::{Reading, Way};
 use crate::recording::Timed;
-use crate::recording::import::{Options, Source, Sources};
+use crate::recording::import::{Options, Source};
 use crate::recording::problem::RecordingError;
 use crate::replay::files;
 use crate::replay::label_table::{LabelTable, LabelTableError};
@@ -38,13 +39,10 @@ pub(super) enum Unread {
 
 /// All calls of all files.
 pub(super) struct Corpus {
-    files: std::vec::IntoIter<Result<PathBuf, RecordingError>>,
-    file: Option<Sources<'static>>,
-    options: Options,
+    reading: Reading,
     labels: Option<LabelTable>,
     /// What the last call is called.
     last: Option<String>,
-    all: usize,
 }
 
 impl Corpus {
@@ -54,13 +52,13 @@ impl Corpus {
     /// When the table cannot be used.
     pub(super) fn new(paths: &[PathBuf], options: Options, labels: &LabelsArgs) -> Result<Self, Failure> {
         let labels = labels.labels.as_deref().map(LabelTable::open).transpose()?;
-        let files = files::find(paths);
-        Ok(Self { all: files.len(), files: files.into_iter(), file: None, options, labels, last: None })
+        Ok(Self { reading: Reading::new(files::find(paths), options), labels, last: None })
     }
 
-    /// How many files have been opened, and how many there are.
-    pub(super) fn files(&self) -> (usize, usize) {
-        (self.all - self.files.len(), self.all)
+    /// The next call, and how far it lies through the files.
+    pub(super) fn fetch(&mut self) -> Option<(Result<Source, Unread>, Way)> {
+        let call = self.next()?;
+        Some((call, self.reading.way()))
     }
 
     /// Says which labels are of no call.
@@ -84,21 +82,14 @@ impl Iterator for Corpus {
     type Item = Result<Source, Unread>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.file.as_mut().and_then(Iterator::next) {
-                Some(Err(error)) => return Some(Err(Unread::Bad(error))),
-                Some(Ok(mut source)) => {
-                    let labelled = self.labels.as_mut().map_or(Ok(()), |labels| labels.label(&mut source));
-                    source.warnings.extend(turn_that_is_not_there(&source));
-                    self.last = Some(source.name.clone());
-                    return Some(labelled.map(|()| source).map_err(|error| Unread::Stop(error.into())));
-                }
-                None => match self.files.next()? {
-                    Ok(path) => self.file = Some(files::open(&path, &self.options)),
-                    Err(error) => return Some(Err(Unread::Bad(error))),
-                },
-            }
-        }
+        let mut source = match self.reading.next()? {
+            Ok(source) => source,
+            Err(error) => return Some(Err(Unread::Bad(error))),
+        };
+        let labelled = self.labels.as_mut().map_or(Ok(()), |labels| labels.label(&mut source));
+        source.warnings.extend(turn_that_is_not_there(&source));
+        self.last = Some(source.name.clone());
+        Some(labelled.map(|()| source).map_err(|error| Unread::Stop(error.into())))
     }
 }
 
@@ -113,7 +104,7 @@ fn turn_that_is_not_there(source: &Source) -> Option<String> {
         .then(|| format!("its label says caller turn {wanted}, and the call has {turns}"))
 }
 
-/// How many files could not be read.
+/// How many calls or files could not be read.
 #[derive(Debug, Default)]
 pub(super) struct Bad(pub(super) usize);
 

@@ -49,8 +49,14 @@ pub(super) fn warn(source: &Source) {
 pub(super) fn warn_of(name: &str, warnings: &[String]) {
     let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
     for warning in warnings {
-        anstream::eprintln!("{yellow}warning{yellow:#}: {name}: {warning}");
+        anstream::eprintln!("{yellow}warning{yellow:#}: {}", shown(&format!("{name}: {warning}")));
     }
+}
+
+/// Says on standard error what is odd about all of it.
+pub(super) fn warn_that(what: &str) {
+    let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+    anstream::eprintln!("{yellow}warning{yellow:#}: {what}");
 }
 
 /// Says on standard error what cannot be read.

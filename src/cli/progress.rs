@@ -3,6 +3,9 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use super::reading::Way;
+use crate::replay::tune::recommend::plural;
+
 /// One line on standard error that is written over and over, if that is a terminal and the work takes a while.
 pub(super) struct Progress {
     since: Instant,
@@ -28,10 +31,11 @@ impl Progress {
         }
     }
 
-    /// Says how far it has come, with a bar where the end is known, how many a second, and how long it will yet take.
-    pub(super) fn far(&mut self, done: usize, of: Option<usize>, what: &str) {
+    /// Says how many calls are done, and how far through the files the last of them lies: with a bar and the time that is
+    /// left where the end is known, how many files, and how many calls a second.
+    pub(super) fn far(&mut self, done: usize, way: Way, what: &str) {
         let since = self.since;
-        self.tell(|| far(done, of, what, since.elapsed()));
+        self.tell(|| far(done, way, what, since.elapsed()));
     }
 
     fn is_due(&mut self, now: Instant) -> bool {
@@ -51,17 +55,24 @@ impl Progress {
 }
 
 /// How far work has come after a while.
-fn far(done: usize, of: Option<usize>, what: &str, after: Duration) -> String {
-    const BAR: usize = 20;
+fn far(done: usize, way: Way, what: &str, after: Duration) -> String {
+    const BAR: usize = 10;
+    let mut line = String::new();
+    if let Some(share) = way.share {
+        // A share of so few steps is far below the cast's limit.
+        let filled = ((BAR as f64 * share) as usize).min(BAR);
+        line = format!("{}{} ", "█".repeat(filled), "░".repeat(BAR - filled));
+    }
     let speed = done as f64 / after.as_secs_f64().max(0.001);
-    let told = if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") };
-    let Some(of) = of.filter(|of| *of > 0) else { return format!("{done} {what}, {told} a second") };
-    let filled = (BAR * done / of).min(BAR);
-    let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled));
-    let mut line = format!("{bar} {done} of {of} {what}, {told} a second");
-    if done > 0 {
+    let speed = if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") };
+    line.push_str(&format!("{} {what}, ", plural(done, "call")));
+    if way.of > 1 {
+        line.push_str(&format!("{} of {} files, ", way.files, way.of));
+    }
+    line.push_str(&format!("{speed} a second"));
+    if let Some(share) = way.share.filter(|share| *share > 0.0) {
         // Seconds, far below the cast's limit.
-        let left = (of.saturating_sub(done) as f64 / speed).round() as u64;
+        let left = (after.as_secs_f64() * (1.0 - share) / share).round().max(0.0) as u64;
         line.push_str(&format!(", {}:{:02} left", left / 60, left % 60));
     }
     line
@@ -72,14 +83,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_tells_speed_and_time_left_where_the_end_is_known() {
+    fn it_tells_files_speed_and_time_left_where_the_end_is_known() {
         let second = Duration::from_secs(10);
-        assert_eq!(far(40, None, "calls rated", second), "40 calls rated, 4.0 a second");
+        let way = |files, of, share| Way { files, of, share };
+        assert_eq!(far(40, way(0, 1, None), "rated", second), "40 calls rated, 4.0 a second");
         assert_eq!(
-            far(300, Some(1200), "calls rated", second),
-            "█████░░░░░░░░░░░░░░░ 300 of 1200 calls rated, 30 a second, 0:30 left"
+            far(300, way(30, 120, Some(0.25)), "rated", second),
+            "██░░░░░░░░ 300 calls rated, 30 of 120 files, 30 a second, 0:30 left"
         );
-        assert_eq!(far(0, Some(7), "calls", second), "░░░░░░░░░░░░░░░░░░░░ 0 of 7 calls, 0.0 a second");
+        assert_eq!(far(1, way(0, 1, Some(0.0)), "rated", second), "░░░░░░░░░░ 1 call rated, 0.1 a second");
+        let widest = far(12_345, way(1_234, 12_345, Some(0.1)), "compared", Duration::from_secs(100));
+        assert!(widest.chars().count() < 80, "one line: {widest}");
     }
 
     #[test]

@@ -11,26 +11,28 @@ use serde_json::json;
 
 use super::cores::Cores;
 use super::exit::{Exit, Failure};
-use super::import_args::{ImportArgs, warn};
+use super::import_args::{ImportArgs, bad, warn};
+use super::private;
 use super::progress::Progress;
 use super::raters::{Asks, CassetteArgs, asked};
+use super::reading::{Reading, Way};
 use super::settings_args::SettingsArgs;
-use super::terminal::{columns, words};
+use super::terminal::{columns, width, words};
 use crate::call::event::Entry;
 use crate::config::settings::Settings;
 use crate::config::{AgentFile, Layers, load};
 use crate::recording::CutLine;
 use crate::recording::import::Source;
 use crate::recording::problem::{Problem, RecordingError};
-use crate::replay::again::{Again, Difference, JournalError, again};
+use crate::replay::again::{Again, At, JournalError, again};
 use crate::replay::engine;
 use crate::replay::files;
 use crate::replay::junit::Junit;
 use crate::replay::report::{Json, Printer, Replayed, Tally};
+use crate::replay::shorten;
 use crate::replay::table::Table;
 use crate::sentiment::Rater;
 use crate::sentiment::raters::Raters;
-use crate::telemetry::shown::shown;
 
 /// Replay recorded calls and check what they expect.
 ///
@@ -59,7 +61,8 @@ pub struct ReplayArgs {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 
-    /// With a call: write everything that the core takes in and puts out into this file, as JSON Lines. Without one: take
+    /// With a call: write everything that the core takes in and puts out into this new file, as JSON Lines, which only you
+    /// may read. Without one: take
     /// this journal of a live call through the core again, and fail on any difference.
     #[arg(long, value_name = "JOURNAL")]
     journal: Option<PathBuf>,
@@ -102,11 +105,14 @@ pub async fn run(args: ReplayArgs) -> Result<Exit, Failure> {
     if let Some(journal) = args.journal.as_deref().filter(|_| args.paths.is_empty()) {
         return journal_again(&args, journal);
     }
+    if let Some(journal) = args.journal.as_deref() {
+        private::check(journal).map_err(|error| unwritable(journal, &error))?;
+    }
     match Run::new(&args).all(&args).await {
         // Whoever read our output has enough of it.
         Err(failure) if failure.broken_pipe => Ok(Exit::Ok),
         Err(failure) => Err(failure.failure),
-        Ok(tally) if tally.bad > 0 => Ok(Exit::BadRecording),
+        Ok(tally) if !tally.bad.is_empty() => Ok(Exit::BadRecording),
         Ok(tally) if tally.failed > 0 => Ok(Exit::ExpectationFailed),
         Ok(_) => Ok(Exit::Ok),
     }
@@ -170,46 +176,35 @@ impl Found {
     }
 }
 
-/// All calls of all files, opened and prepared one after the other as they are fetched.
-fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterator<Item = Found> + 'a, Failure> {
+/// All calls of all files, opened and prepared one after the other as they are fetched, and how far that has come.
+fn prepared<'a>(args: &'a ReplayArgs, raters: &'a Raters) -> Result<impl Iterator<Item = (Found, Way)> + 'a, Failure> {
     let cut = if args.mend { CutLine::LeaveOut } else { CutLine::Refuse };
     let journaled = args.journal.is_some();
     let found = files::find(&args.paths);
     if journaled && found.len() > 1 {
         return Err(one_journal());
     }
-    let options = args.import.options(cut);
-    let sources = found.into_iter().flat_map(move |file| -> Box<dyn Iterator<Item = Result<Source, Found>>> {
-        match file {
-            Err(error) => Box::new(std::iter::once(Err(Found::Bad(error)))),
-            Ok(path) => {
-                let sources = files::open(&path, &options).map(|source| source.map_err(Found::Bad));
-                if journaled { Box::new(only_one(sources)) } else { Box::new(sources) }
-            }
-        }
-    });
-    Ok(sources.map(move |source| {
-        let source = match source {
-            Ok(source) => source,
-            Err(found) => return found,
-        };
-        let settings = match settings(&args.settings, &source) {
-            Ok(settings) => settings,
-            Err(WrongSettings::Given(failure)) => return Found::Stopped(failure),
-            Err(WrongSettings::Recorded(error)) => return Found::Bad(error),
-        };
-        match raters.of(&settings) {
-            Ok(rater) => Found::Call(Box::new(Prepared { source, settings, rater, journaled })),
-            Err(error) => Found::Stopped(error.into()),
-        }
-    }))
+    let mut reading = Reading::new(found, args.import.options(cut));
+    let next = move || {
+        let (source, way) = reading.fetch()?;
+        let second = journaled && reading.next().is_some();
+        Some((if second { Err(Found::Stopped(one_journal())) } else { source.map_err(Found::Bad) }, way))
+    };
+    let fetched = std::iter::from_fn(next);
+    Ok(fetched
+        .map(move |(source, way)| (source.map_or_else(|found| found, |source| prepare(args, raters, source)), way)))
 }
 
-/// The only call of a file, or that there are several.
-fn only_one(mut sources: impl Iterator<Item = Result<Source, Found>>) -> impl Iterator<Item = Result<Source, Found>> {
-    let (first, second) = (sources.next(), sources.next());
-    let one = if second.is_some() { Some(Err(Found::Stopped(one_journal()))) } else { first };
-    one.into_iter()
+fn prepare(args: &ReplayArgs, raters: &Raters, source: Source) -> Found {
+    let settings = match settings(&args.settings, &source) {
+        Ok(settings) => settings,
+        Err(WrongSettings::Given(failure)) => return Found::Stopped(failure),
+        Err(WrongSettings::Recorded(error)) => return Found::Bad(error),
+    };
+    match raters.of(&settings) {
+        Ok(rater) => Found::Call(Box::new(Prepared { source, settings, rater, journaled: args.journal.is_some() })),
+        Err(error) => Found::Stopped(error.into()),
+    }
 }
 
 struct Run {
@@ -232,8 +227,13 @@ impl Run {
     async fn all(mut self, args: &ReplayArgs) -> Result<Tally, Stop> {
         let raters = args.cassette.unhurried(Asks::ToRecord)?;
         let cores = Cores::new()?;
-        let calls = prepared(args, &raters)?.map(Found::replayed);
-        let ended = cores.until_stopped(calls, |done| self.done(args, done)).await?;
+        let calls = prepared(args, &raters)?.map(|(found, way)| async move { (found.replayed().await, way) });
+        let take = |(done, way)| {
+            self.done(args, done)?;
+            self.progress.far(self.tally.calls, way, "replayed");
+            Ok::<_, Stop>(())
+        };
+        let ended = cores.until_stopped(calls, take).await?;
         let tally = self.finish(args.format, &raters)?;
         ended.failure(|| format!("{} calls are replayed", tally.calls))?;
         Ok(tally)
@@ -249,9 +249,7 @@ impl Run {
 
     fn one(&mut self, args: &ReplayArgs, call: &Replayed, entries: &[Entry]) -> Result<(), Stop> {
         if let Some(path) = &args.journal {
-            write_journal(path, entries).map_err(|error| {
-                Failure::new(Exit::Other, format!("the journal {} cannot be written: {error}", path.display()))
-            })?;
+            write_journal(path, entries).map_err(|error| unwritable(path, &error))?;
         }
         self.tally.count(call);
         if !call.source.warnings.is_empty() {
@@ -267,18 +265,15 @@ impl Run {
                 anstream::eprintln!("{}: {mismatch}", call.source.name);
             }
         }
-        let calls = self.tally.calls;
-        self.progress.tell(|| format!("{calls} calls replayed, the last one {}", call.source.name));
         Ok(())
     }
 
     fn bad(&mut self, error: &RecordingError) -> Result<(), Stop> {
-        self.tally.bad += 1;
+        self.tally.cannot_read(error);
         self.progress.clear();
         // What was printed before stands before it.
         self.out.flush()?;
-        let red = anstyle::AnsiColor::Red.on_default().bold();
-        anstream::eprintln!("{red}error{red:#}: {}", shown(&error.to_string()));
+        bad(error);
         self.printer.bad(&mut self.out, error)?;
         Ok(())
     }
@@ -329,13 +324,25 @@ fn one_journal() -> Failure {
         .help("replay the call that you want the journal of on its own")
 }
 
-fn write_journal(path: &std::path::Path, entries: &[Entry]) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
-    for entry in entries {
-        serde_json::to_writer(&mut out, entry)?;
-        out.write_all(b"\n")?;
+fn write_journal(path: &Path, entries: &[Entry]) -> io::Result<()> {
+    private::save(path, |out| {
+        for entry in entries {
+            serde_json::to_writer(&mut *out, entry)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    })
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::new(Exit::Other, format!("the journal {} cannot be written: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => failure.help(
+            "with a call, --journal writes a new file, and nothing is overwritten; to take a journal through the core again, \
+             name no call",
+        ),
+        _ => failure,
     }
-    out.flush()
 }
 
 impl From<JournalError> for Failure {
@@ -356,11 +363,12 @@ fn journal_again(args: &ReplayArgs, path: &Path) -> Result<Exit, Failure> {
             problem: error.into(),
         })?),
     };
+    let began = Instant::now();
     let again = again(BufReader::new(input), &file, &settings)?;
     let written = match args.format {
         Format::Table => tell_again(&mut anstream::stdout(), &file, &again),
         Format::Json => writeln!(io::stdout(), "{}", json!({"type": "journal", "file": file, "again": again})),
-        Format::Junit => Junit::journal(&mut io::stdout(), &file, &again),
+        Format::Junit => Junit::journal(&mut io::stdout(), &file, &again, began.elapsed()),
     };
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -370,18 +378,50 @@ fn journal_again(args: &ReplayArgs, path: &Path) -> Result<Exit, Failure> {
 }
 
 fn tell_again(out: &mut impl Write, file: &str, again: &Again) -> io::Result<()> {
-    let Again { processes, inputs, outputs, difference } = again;
-    let Some(Difference { line, was, now }) = difference else {
-        let of = if *processes == 1 { String::new() } else { format!(", of {processes} processes") };
-        return writeln!(out, "{file}: {inputs} inputs and {outputs} outputs{of}, all as they were");
-    };
-    let red = anstyle::AnsiColor::Red.on_default().bold();
-    writeln!(out, "{red}{file}, line {line}: the core answers otherwise{red:#}")?;
-    for (when, said) in [("was", was), ("now", now)] {
-        let said = said.as_deref().unwrap_or("nothing more");
-        for line in words(&format!("{when}  {said}"), "  ", "       ") {
-            writeln!(out, "{line}")?;
+    let Again { processes, inputs, outputs, cut, difference } = again;
+    let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+    if let Some(line) = cut {
+        let told = format!(
+            "{file} breaks off within line {line}, which is left out: its last process was killed, or the file is not whole"
+        );
+        for line in words(&told, "", "  ") {
+            writeln!(out, "{yellow}{line}{yellow:#}")?;
         }
     }
-    writeln!(out, "  Under other settings than the call had it answers otherwise as well: give its --agent.")
+    let Some(difference) = difference else {
+        let of = if *processes == 1 { String::new() } else { format!(", of {}", plural(*processes, "process")) };
+        let told = format!("{file}: {} and {}{of}", plural(*inputs, "input"), plural(*outputs, "output"));
+        return writeln!(out, "{told}, all as they were{}", if cut.is_some() { " up to there" } else { "" });
+    };
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let told = format!("{file}, line {}: the core answers otherwise", difference.line);
+    for line in words(&told, "", "  ") {
+        writeln!(out, "{red}{line}{red:#}")?;
+    }
+    let At { field, was, now } = difference.first();
+    if let Some(field) = field {
+        writeln!(out, "  first at {}", shorten(&field, width() - 11))?;
+    }
+    for (when, said) in [("was", was), ("now", now)] {
+        writeln!(out, "  {when}  {}", shorten(&said, width() - 7))?;
+    }
+    for line in words(
+        "Under other settings than the call had it answers otherwise as well: give its --agent. --format json has both \
+                       lines whole.",
+        "  ",
+        "  ",
+    ) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// `1 process`, `2 processes`.
+fn plural(count: u64, what: &str) -> String {
+    let ending = match count {
+        1 => "",
+        _ if what.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{count} {what}{ending}")
 }

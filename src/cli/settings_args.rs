@@ -1,11 +1,13 @@
 //! The flags that set settings, shared by every command that uses them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use crate::config::settings::Settings;
 use crate::config::{AgentFile, Env, FlagValue, Layers, Loaded, SettingsErrors, load};
+use crate::telemetry::shown::shown;
 
 const HEADING: &str = "Settings (file < SIDECAR_* environment < flags)";
 
@@ -55,6 +57,18 @@ pub struct SettingsArgs {
     /// webhook to sentimentNotifyWebhook, `flag` marks the session for review.
     #[arg(long, value_name = "transfer|notify|flag")]
     pub action: Option<String>,
+}
+
+/// Says that a document leaves live calls alone, where it does: calls of files are rated all the same.
+pub(super) fn warn_of_switch(settings: &Settings, agent: &Path) {
+    if !settings.enabled {
+        let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+        anstream::eprintln!(
+            "{yellow}warning{yellow:#}: sentimentEscalationEnabled is off in {}: live calls under it are not rated; what \
+             follows is as if it were on",
+            shown(&agent.display().to_string())
+        );
+    }
 }
 
 /// Splits `KEY=VALUE`. The value is not repeated in the error: somebody may have typed a secret.

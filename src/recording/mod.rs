@@ -22,10 +22,12 @@
 //! what tells who somebody is.
 
 mod address;
+mod amounts;
 pub mod expect;
 pub mod import;
 pub mod lasting;
 mod lines;
+mod pieced;
 mod pinned;
 pub mod problem;
 mod reader;

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::{Recording, address};
+use super::pieced::Pieced;
+use super::{Recording, address, amounts};
 use crate::room::message::{Participant, RoomMessage};
 use crate::sentiment::spelled::{self, Spelled};
 
@@ -24,6 +25,22 @@ struct Name {
     text: String,
     /// Whether only that spelling is the name, as "will" is a word.
     exact: bool,
+}
+
+impl Name {
+    /// One that a file or somebody gives as one of several words, or that may be a word as well.
+    fn part(text: &str) -> Self {
+        Self { text: text.to_owned(), exact: WORDS.contains(&text.to_lowercase().as_str()) }
+    }
+}
+
+/// The parts of a name of several words.
+fn parts(name: &str) -> impl Iterator<Item = &str> {
+    let name = name.trim();
+    let parts = name.split(|c: char| !c.is_alphanumeric() && !matches!(c, '\'' | '-'));
+    // An initial is a letter, and a number is none of a name.
+    let is_name = |part: &&str| part.chars().count() > 2 && part.chars().all(|c| !c.is_numeric());
+    parts.filter(is_name).filter(move |part| part.len() < name.len())
 }
 
 static EMAIL: LazyLock<Option<Regex>> =
@@ -44,11 +61,14 @@ const WORDS: [&str; 52] = [
 ];
 
 impl Redaction {
-    /// Takes out all numbers and addresses, and these names.
+    /// Takes out all numbers and addresses, and these names, whole and in parts.
     #[must_use]
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        let names = names.into_iter().map(|name| Name { text: name.trim().to_owned(), exact: false });
-        let mut redaction = Self { names: names.collect() };
+        let mut redaction = Self::default();
+        for name in names {
+            let parts = parts(&name).map(Name::part);
+            redaction.names.extend(parts.chain([Name { text: name.trim().to_owned(), exact: false }]));
+        }
         redaction.put_in_order();
         redaction
     }
@@ -58,14 +78,7 @@ impl Redaction {
     pub fn with_people<'a>(&self, people: impl IntoIterator<Item = &'a str>) -> Self {
         let mut redaction = self.clone();
         for person in people {
-            let parts = person.split(|c: char| !c.is_alphanumeric() && !matches!(c, '\'' | '-'));
-            // An initial is a letter, and a number is none of a name.
-            let is_name = |part: &&str| part.chars().count() > 2 && part.chars().all(|c| !c.is_numeric());
-            let parts = parts.filter(is_name).filter(|part| part.len() < person.len());
-            for text in std::iter::once(person.trim()).chain(parts) {
-                let exact = WORDS.contains(&text.to_lowercase().as_str());
-                redaction.names.push(Name { text: text.to_owned(), exact });
-            }
+            redaction.names.extend(std::iter::once(person.trim()).chain(parts(person)).map(Name::part));
         }
         redaction.put_in_order();
         redaction
@@ -84,7 +97,7 @@ impl Redaction {
         let text = replaced(&address::without_spoken(text, "[EMAIL]"), &EMAIL, "[EMAIL]");
         let text = self.without_names(text);
         let text = replaced(&text, &ACCOUNT, "[ACCOUNT]");
-        spelled::replaced(&text, mark_of_number)
+        spelled::replaced(&text, |number| mark_of_number(&text, number))
     }
 
     /// An id, or a file's name, without them; what a program made of digits and letters stays.
@@ -119,8 +132,10 @@ impl Redaction {
         header.title = header.title.take().map(|title| all.text(&title));
         let mut ids = Ids { redaction: &all, known: BTreeMap::new() };
         header.participants.iter_mut().flatten().for_each(|one| ids.participant(one));
+        let pieced = Pieced::of(&recording.messages, mark_of_number);
         // Settings hold targets and addresses of the team, not of the caller.
         for timed in &mut recording.messages {
+            pieced.message(&mut timed.message);
             ids.message(&mut timed.message);
             all.message(&mut timed.message);
         }
@@ -237,20 +252,20 @@ fn without_own_number(part: &str) -> String {
     };
     spelled::replaced(part, |number| {
         let is_own = number.is_written() && !number.pieces.iter().any(is_glued);
-        mark_of_number(number).filter(|_| is_own && number.digits >= FEWEST_OF_A_PHONE)
+        mark_of_number(part, number).filter(|_| is_own && number.digits >= FEWEST_OF_A_PHONE)
     })
 }
 
 /// Fewest digits of a phone number.
 const FEWEST_OF_A_PHONE: usize = 7;
 
-/// What a number is: a card's check digit fits; a phone's has 7 to 15 digits; four and fewer are a year or a sum.
-fn mark_of_number(number: &Spelled) -> Option<&'static str> {
-    if !number.is_written() {
-        return (number.digits >= FEWEST_SAID).then_some("[NUMBER]");
-    }
+/// What a number is: a card's check digit fits; a phone's has 7 to 15 digits; four and fewer are a year or a sum, and so
+/// are those that look it.
+fn mark_of_number(text: &str, number: &Spelled) -> Option<&'static str> {
     match number.digits {
-        13..=19 if is_card(&number.written) => Some("[CARD]"),
+        13..=19 if number.is_written() && is_card(&number.written) => Some("[CARD]"),
+        _ if amounts::is_nobodys(text, number) => None,
+        _ if !number.is_written() => (number.digits >= FEWEST_SAID).then_some("[NUMBER]"),
         FEWEST_OF_A_PHONE..=15 => Some("[PHONE]"),
         5.. => Some("[ACCOUNT]"),
         _ => None,
@@ -312,6 +327,13 @@ mod tests {
             ("one or two or three", "one or two or three"),
             ("ÄDana İDana Dana", "ÄDana İDana [NAME]"),
             ("card 4111 1111 um 1111 1111", "card [CARD] um [CARD]"),
+            ("it was $120.50, or 12.50 pounds, or £1,200,500", "it was $120.50, or 12.50 pounds, or £1,200,500"),
+            ("I pay 12000 euros for 120.50 megabits", "I pay 12000 euros for 120.50 megabits"),
+            ("twelve thousand four hundred fifty dollars", "twelve thousand four hundred fifty dollars"),
+            ("in 2019 2020 2021, or 2019-2021", "in 2019 2020 2021, or 2019-2021"),
+            ("$20 4155550142 or 415.555.0142 or 555 01.42", "$[PHONE] or [PHONE] or [PHONE]"),
+            ("my pin is four one five five dollars", "my pin is [NUMBER] dollars"),
+            ("pay account 12345678 and 4155550142 euros", "pay account [ACCOUNT] and [ACCOUNT] euros"),
         ] {
             assert_eq!(redaction.text(text), redacted, "{text}");
         }
@@ -326,6 +348,60 @@ mod tests {
             ("Bo said no, Li-Wang", "Bo said no, [NAME]"),
         ] {
             assert_eq!(redaction.text(text), redacted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_several_words_goes_in_parts_as_well() {
+        let redaction = Redaction::new(["Sam Hill".to_owned(), "Bo Young".to_owned()]);
+        for (text, redacted) in [
+            ("thank you sam, SAM HILL", "thank you [NAME], [NAME]"),
+            ("the same, uphill", "the same, uphill"),
+            ("Bo is young, Young", "Bo is young, [NAME]"),
+        ] {
+            assert_eq!(redaction.text(text), redacted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_read_out_over_several_turns_goes_as_a_whole() {
+        let redacted = |turns: &[(&str, &str)]| {
+            let turns = turns.iter().enumerate().map(|(at, (who, text))| {
+                let turn = serde_json::json!({"type": "turn.ended", "turn_id": format!("t{at}"), "participant_id": who,
+                    "text": text});
+                Timed { at: Millis(at as u64), message: RoomMessage::from_value(turn).unwrap().unwrap() }
+            });
+            let mut recording = Recording { messages: turns.collect(), ..Recording::default() };
+            Redaction::default().recording(&mut recording);
+            let text = |timed: &Timed| match &timed.message {
+                RoomMessage::TurnEnded(turn) => turn.text.clone().unwrap(),
+                _ => String::new(),
+            };
+            recording.messages.iter().map(text).collect::<Vec<_>>()
+        };
+        let read_out = [
+            ("c", "My number is four one five."),
+            ("a", "uh huh"),
+            ("c", "Five five five."),
+            ("a", "five five five, okay"),
+            ("c", "oh one four two"),
+            ("a", "Thank you, I have that now and will call you back."),
+        ];
+        let after = [
+            "My number is [NUMBER].",
+            "uh huh",
+            "[NUMBER].",
+            "five five five, okay",
+            "[NUMBER]",
+            "Thank you, I have that now and will call you back.",
+        ];
+        assert_eq!(redacted(&read_out), after);
+        assert_eq!(redacted(&[("c", "415"), ("a", "yes"), ("c", "555"), ("a", "yes"), ("c", "0142")])[2], "[PHONE]");
+        for plain in [
+            [("c", "since 2019"), ("a", "okay"), ("c", "two of them are broken"), ("a", "okay")],
+            [("c", "four one"), ("a", "which is what the last one of you said to me"), ("c", "five five"), ("a", "ok")],
+        ] {
+            assert_eq!(redacted(&plain), plain.map(|(_, text)| text));
         }
     }
 

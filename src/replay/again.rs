@@ -8,12 +8,15 @@ use std::io::{self, BufRead};
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::call::event::{Entry, Input, Output};
 use crate::call::{Call, CallOptions};
 use crate::clock::Millis;
 use crate::config::settings::Settings;
 use crate::room::message::RoomMessage;
+
+use super::shorten;
 
 /// Why a journal cannot be read. It quotes nothing of it, as that is what the caller said.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,8 @@ pub struct Again {
     pub inputs: u64,
     /// How much of what they put out was compared.
     pub outputs: u64,
+    /// The last line, where the journal breaks off within it; it is left out.
+    pub cut: Option<u64>,
     /// The first difference.
     pub difference: Option<Difference>,
 }
@@ -65,6 +70,79 @@ pub struct Difference {
     pub now: Option<String>,
 }
 
+/// Where two lines part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At {
+    /// The first field that differs, as a path; none where one side says nothing, or something of another kind.
+    pub field: Option<String>,
+    /// What stands there.
+    pub was: String,
+    /// What this core says there.
+    pub now: String,
+}
+
+impl Difference {
+    /// The first field that differs, and what both say there.
+    #[must_use]
+    pub fn first(&self) -> At {
+        let value = |line: &Option<String>| line.as_deref().and_then(|line| serde_json::from_str::<Value>(line).ok());
+        match (value(&self.was), value(&self.now)) {
+            (Some(was), Some(now)) => apart(&was, &now),
+            (was, now) => {
+                let told =
+                    |value: Option<Value>| value.map_or_else(|| "nothing more".to_owned(), |value| value.to_string());
+                At { field: None, was: told(was), now: told(now) }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let At { field, was, now } = self.first();
+        write!(f, "the core answers otherwise at line {}", self.line)?;
+        if let Some(field) = field {
+            write!(f, ", first at {field}")?;
+        }
+        write!(f, ": was {}, now {}", shorten(&was, 200), shorten(&now, 200))
+    }
+}
+
+/// What says of which kind an object is: where that differs, no other field says anything.
+const KINDS: [&str; 4] = ["input", "output", "type", "name"];
+
+/// Where two values part that are not the same.
+fn apart(was: &Value, now: &Value) -> At {
+    let (mut was, mut now, mut path) = (was, now, String::new());
+    loop {
+        let next = match (was, now) {
+            (Value::Object(a), Value::Object(b)) => {
+                let first = KINDS.iter().copied().chain(a.keys().chain(b.keys()).map(String::as_str));
+                let mut differing = first.filter(|key| a.get(*key) != b.get(*key));
+                differing.next().map(|key| (format!(".{key}"), a.get(key), b.get(key)))
+            }
+            (Value::Array(a), Value::Array(b)) => {
+                let differing = (0..a.len().max(b.len())).find(|at| a.get(*at) != b.get(*at));
+                differing.map(|at| (format!("[{at}]"), a.get(at), b.get(at)))
+            }
+            _ => None,
+        };
+        let told = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+        let Some((step, a, b)) = next else {
+            return At {
+                field: Some(path.trim_start_matches('.').to_owned()),
+                was: told(Some(was)),
+                now: told(Some(now)),
+            };
+        };
+        path.push_str(&step);
+        match (a, b) {
+            (Some(a), Some(b)) => (was, now) = (a, b),
+            _ => return At { field: Some(path.trim_start_matches('.').to_owned()), was: told(a), now: told(b) },
+        }
+    }
+}
+
 /// A line with what it says.
 struct Line {
     number: u64,
@@ -78,11 +156,11 @@ struct Line {
 /// [`JournalError`] when it is no journal.
 pub fn again(input: impl BufRead, file: &str, settings: &Arc<Settings>) -> Result<Again, JournalError> {
     let fail = |line, problem| JournalError { file: file.to_owned(), line, problem };
-    let lines = read(input, file)?;
+    let (lines, cut) = read(input, file)?;
     if lines.is_empty() {
         return Err(fail(0, JournalProblem::Empty));
     }
-    let mut again = Again::default();
+    let mut again = Again { cut, ..Again::default() };
     for process in processes(&lines) {
         again.processes += 1;
         again.difference = Process::new(process, settings).run(&mut again);
@@ -93,21 +171,21 @@ pub fn again(input: impl BufRead, file: &str, settings: &Arc<Settings>) -> Resul
     Ok(again)
 }
 
-/// All whole lines; a last one that a process which died left without its end is left out.
-fn read(mut input: impl BufRead, file: &str) -> Result<Vec<Line>, JournalError> {
+/// All whole lines; a last one that a process which died left without its end is left out, and its number told.
+fn read(mut input: impl BufRead, file: &str) -> Result<(Vec<Line>, Option<u64>), JournalError> {
     let (mut lines, mut number) = (Vec::new(), 0);
     loop {
         let mut text = String::new();
         number += 1;
         let fail = |problem| JournalError { file: file.to_owned(), line: number, problem };
         if input.read_line(&mut text).map_err(|error| fail(error.into()))? == 0 {
-            return Ok(lines);
+            return Ok((lines, None));
         }
         let whole = text.ends_with('\n');
         text.truncate(text.trim_end_matches(['\r', '\n']).len());
         match serde_json::from_str(&text) {
             Ok(entry) => lines.push(Line { number, text, entry }),
-            Err(_) if !whole && !lines.is_empty() => return Ok(lines),
+            Err(_) if !whole && !lines.is_empty() => return Ok((lines, Some(number))),
             Err(error) => return Err(fail(JournalProblem::NotAnEntry(error.column()))),
         }
     }
@@ -250,7 +328,27 @@ mod tests {
         let two = format!("{whole}\n{text}");
         let both = again(two.as_bytes(), "j", &settings(2)).unwrap();
         assert_eq!((both.processes, both.difference), (2, None));
-        assert_eq!(again(&text.as_bytes()[..cut], "j", &settings(2)).unwrap().difference, None);
+        let torn = again(&text.as_bytes()[..cut], "j", &settings(2)).unwrap();
+        assert_eq!((torn.difference, torn.cut), (None, Some(whole.lines().count() as u64 + 1)), "it is said");
+        assert_eq!(again(format!("{whole}\n").as_bytes(), "j", &settings(2)).unwrap().cut, None);
+    }
+
+    #[test]
+    fn the_first_field_that_differs_is_named() {
+        let first = |was: Option<&str>, now: Option<&str>| {
+            let owned = |line: Option<&str>| line.map(str::to_owned);
+            let At { field, was, now } = Difference { line: 7, was: owned(was), now: owned(now) }.first();
+            (field.unwrap_or_default(), was, now)
+        };
+        let told = |field: &str, was: &str, now: &str| (field.to_owned(), was.to_owned(), now.to_owned());
+        let report = r#"{"out":{"at_ms":6,"event":{"output":"report","report":{"cues":[1,2],"low":true}}}}"#;
+        let other = report.replace("true", "false");
+        assert_eq!(first(Some(report), Some(&other)), told("out.event.report.low", "true", "false"));
+        let other = report.replace("[1,2]", "[1]");
+        assert_eq!(first(Some(report), Some(&other)), told("out.event.report.cues[1]", "2", "nothing"));
+        let wait = r#"{"out":{"at_ms":6,"event":{"output":"wait"}}}"#;
+        assert_eq!(first(Some(report), Some(wait)), told("out.event.output", r#""report""#, r#""wait""#));
+        assert_eq!(first(Some(wait), None), told("", wait, "nothing more"));
     }
 
     #[test]

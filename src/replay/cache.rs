@@ -80,7 +80,10 @@ impl RatingCache {
         let entries = match bytes.strip_prefix(HEAD) {
             Some(entries) => entries,
             None if bytes.is_empty() => &[],
-            None => return Err(io::Error::other("it holds something else than ratings")),
+            None => {
+                let strange = format!("{} holds something else than ratings; remove it", path.display());
+                return Err(io::Error::other(strange));
+            }
         };
         let mut known = HashMap::with_capacity(entries.len() / ENTRY);
         for entry in entries.chunks_exact(ENTRY) {
@@ -391,6 +394,7 @@ mod tests {
         assert_eq!(rated(RatingCache::open(folder.path()).unwrap(), &turns()).1, 5);
         assert_eq!(rated(RatingCache::open(folder.path()).unwrap(), &turns()).1, 0);
         std::fs::write(&file, "my notes, which are longer than a head").unwrap();
-        assert!(RatingCache::open(folder.path()).is_err());
+        let said = RatingCache::open(folder.path()).unwrap_err().to_string();
+        assert!(said.contains(&file.display().to_string()), "{said}");
     }
 }

@@ -112,6 +112,14 @@ impl Figures {
     }
 }
 
+impl Figures {
+    /// Whether anybody has said anything of these calls.
+    #[must_use]
+    pub fn is_labelled(&self) -> bool {
+        self.recall.of + self.false_escalations.of + self.turns + self.unrated > 0
+    }
+}
+
 /// By how many turns the hits are late, sorted.
 fn late(calls: &[JudgedCall]) -> Vec<f64> {
     let wanted = calls.iter().filter(|call| call.wanted);

@@ -1,8 +1,10 @@
 //! Transcripts on disk: files, folders of them, patterns, or the standard input.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::recording::import::{self, Options, Sources};
 use crate::recording::problem::{Problem, RecordingError};
@@ -86,19 +88,37 @@ fn may_be_text(path: &Path) -> bool {
     !hidden && extension.is_none_or(|extension| !NOT_TEXT.contains(&extension.as_str()))
 }
 
-/// Reads the calls of one file, one by one; `-` is the standard input.
+/// Reads the calls of one file, one by one; `-` is the standard input. `bytes` has how many of the file's bytes have been
+/// read by then.
 ///
 /// What cannot be read comes as an error in its place: [`RecordingError`] names the file, the line or the path within
 /// it, and what would be right.
 #[must_use]
-pub fn open(path: &Path, options: &Options) -> Sources<'static> {
+pub fn open(path: &Path, options: &Options, bytes: &Arc<AtomicU64>) -> Sources<'static> {
     if path.as_os_str() == "-" {
         return import::read(BufReader::new(io::stdin()), "-", options);
     }
     let name = name(path);
     match File::open(path) {
-        Ok(file) => import::read(BufReader::new(file), &name, options),
+        Ok(file) => {
+            let counted = Counted { file, bytes: Arc::clone(bytes) };
+            import::read(BufReader::new(counted), &name, options)
+        }
         Err(error) => Box::new(std::iter::once(Err(Problem::Unreadable(error).at(&name, 0)))),
+    }
+}
+
+/// A file whose bytes are counted as they are read.
+struct Counted {
+    file: File,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(into)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 }
 

@@ -28,15 +28,20 @@ impl Junit {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn journal(out: &mut dyn Write, file: &str, again: &Again) -> io::Result<()> {
+    pub fn journal(out: &mut dyn Write, file: &str, again: &Again, took: Duration) -> io::Result<()> {
         let mut suite = TestSuite::new(file);
         let status = match &again.difference {
             None => TestCaseStatus::success(),
-            Some(difference) => {
-                failure(NonSuccessKind::Failure, &format!("the core answers otherwise at line {}", difference.line))
-            }
+            Some(difference) => failure(NonSuccessKind::Failure, &difference.to_string()),
         };
         add(&mut suite, file, "journal", status);
+        suite.test_cases.iter_mut().for_each(|case| {
+            case.set_time(took);
+            if let Some(line) = again.cut {
+                case.set_system_out(format!("{file} breaks off within line {line}, which is left out"));
+            }
+        });
+        suite.set_time(took);
         let mut junit = Self::default();
         junit.report.add_test_suite(suite);
         junit.finish(out)

@@ -156,6 +156,14 @@ impl LabelTable {
         let labels = source.labels.get_or_insert_with(Labels::default);
         (labels.escalate, labels.at) = (row.escalate, row.at);
         labels.fields.extend(row.fields.clone());
+        if let (Some(false), Some(at)) = (row.escalate, row.at) {
+            source.warnings.push(format!(
+                "its label (line {} of {}) says no and names turn {}, which counts for nothing",
+                row.line,
+                self.file,
+                at.saturating_add(1)
+            ));
+        }
         Ok(())
     }
 
@@ -267,6 +275,18 @@ mod tests {
         let mut call = source("a.vtt");
         table.label(&mut call).unwrap();
         assert_eq!(call.labels.unwrap().fields, BTreeMap::from([("team".to_owned(), "x".to_owned())]));
+    }
+
+    #[test]
+    fn a_turn_beside_a_no_is_told_of() {
+        let mut table = LabelTable::read("file,escalate,turn\na.vtt,no,3\nb.vtt,yes,3\n".as_bytes(), "l.csv").unwrap();
+        let mut warned = |name: &str| {
+            let mut source = source(name);
+            table.label(&mut source).unwrap();
+            source.warnings
+        };
+        assert_eq!(warned("a.vtt"), ["its label (line 2 of l.csv) says no and names turn 3, which counts for nothing"]);
+        assert_eq!(warned("b.vtt"), Vec::<String>::new());
     }
 
     #[test]

@@ -35,11 +35,12 @@ pub struct Labelled {
     pub fields: BTreeMap<String, String>,
 }
 
-impl Labelled {
-    /// The groups that the call belongs to by these fields of its labels, such as `kind recovers`.
-    pub fn groups<'a>(&'a self, by: &'a [String]) -> impl Iterator<Item = String> {
-        by.iter().filter_map(|field| Some(format!("{field} {}", self.fields.get(field)?)))
-    }
+/// The groups that a call belongs to by its labels: each of these fields with its value, such as `kind` and `recovers`.
+pub fn groups<'a>(
+    fields: &'a BTreeMap<String, String>,
+    by: &'a [String],
+) -> impl Iterator<Item = (String, String)> + 'a {
+    by.iter().filter_map(|field| Some((field.clone(), fields.get(field)?.clone())))
 }
 
 impl From<Source> for Labelled {
@@ -87,10 +88,11 @@ mod tests {
         assert_eq!((call.escalate, call.at, call.calm), (Some(false), None, false));
         let groups = |by: &[&str]| {
             let by: Vec<String> = by.iter().map(|field| (*field).to_owned()).collect();
-            call.groups(&by).collect::<Vec<_>>()
+            super::groups(&call.fields, &by).collect::<Vec<_>>()
         };
-        assert_eq!(groups(&GROUPED_BY), ["style lower", "kind recovers"]);
-        assert_eq!(groups(&["kind", "colour"]), ["kind recovers"]);
+        let of = |field: &str, value: &str| (field.to_owned(), value.to_owned());
+        assert_eq!(groups(&GROUPED_BY), [of("style", "lower"), of("kind", "recovers")]);
+        assert_eq!(groups(&["kind", "colour"]), [of("kind", "recovers")]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! `--format json` is a contract: per call a `warning` for whatever was odd or guessed about its file or its stream; per caller turn a
 //! `turn` line with its final rating, in order; after its turn every `escalation`; last a `summary`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ pub trait Printer {
 }
 
 /// How many calls there were and how they went.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Calls that were replayed.
     pub calls: usize,
@@ -85,11 +86,16 @@ pub struct Tally {
     pub met: usize,
     /// Calls that did not.
     pub failed: usize,
-    /// Files that could not be read.
-    pub bad: usize,
+    /// Files that could not be read, or not all of them.
+    pub bad: BTreeSet<String>,
 }
 
 impl Tally {
+    /// Counts the file of what cannot be read, once however much of it that is.
+    pub fn cannot_read(&mut self, error: &RecordingError) {
+        self.bad.insert(error.file.clone());
+    }
+
     /// Counts one call.
     pub fn count(&mut self, call: &Replayed) {
         self.calls += 1;
@@ -110,8 +116,8 @@ impl std::fmt::Display for Tally {
         if self.met + self.failed > 0 {
             write!(f, "; {} of {} expectations met", self.met, self.met + self.failed)?;
         }
-        if self.bad > 0 {
-            write!(f, "; {} file{} could not be read", self.bad, plural(self.bad))?;
+        if !self.bad.is_empty() {
+            write!(f, "; {} file{} could not be read", self.bad.len(), plural(self.bad.len()))?;
         }
         Ok(())
     }

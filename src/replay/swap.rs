@@ -1,8 +1,7 @@
 //! Agents' words swapped between calls: a rater that judges the caller should hardly notice.
 
+use crate::recording::Recording;
 use crate::room::message::RoomMessage;
-
-use super::labels::Labelled;
 
 /// The participant that [`crate::recording::import::from_turns`] makes of the agent.
 const AGENT: &str = "agent";
@@ -11,9 +10,10 @@ const AGENT: &str = "agent";
 /// Which call, follows from `seed` alone: all calls whose agent speaks stand in one circle, in an order drawn by it.
 ///
 /// Returns how many calls were changed: none where fewer than two have an agent who speaks.
-pub fn swap_agents(calls: &mut [Labelled], seed: u64) -> usize {
+pub fn swap_agents<'a>(calls: impl IntoIterator<Item = &'a mut Recording>, seed: u64) -> usize {
+    let mut calls: Vec<&mut Recording> = calls.into_iter().collect();
     let mut circle: Vec<(usize, Vec<String>)> = (0..calls.len())
-        .map(|at| (at, agent_turns(&mut calls[at]).map(|text| text.clone()).collect::<Vec<_>>()))
+        .map(|at| (at, agent_turns(calls[at]).map(|text| text.clone()).collect::<Vec<_>>()))
         .filter(|(_, words)| !words.is_empty())
         .collect();
     if circle.len() < 2 {
@@ -22,7 +22,7 @@ pub fn swap_agents(calls: &mut [Labelled], seed: u64) -> usize {
     fastrand::Rng::with_seed(seed).shuffle(&mut circle);
     let givers = circle.iter().cycle().skip(1);
     for ((at, _), (_, words)) in circle.iter().zip(givers) {
-        for (text, other) in agent_turns(&mut calls[*at]).zip(words.iter().cycle()) {
+        for (text, other) in agent_turns(calls[*at]).zip(words.iter().cycle()) {
             text.clone_from(other);
         }
     }
@@ -30,8 +30,8 @@ pub fn swap_agents(calls: &mut [Labelled], seed: u64) -> usize {
 }
 
 /// The words of the agent's turns.
-fn agent_turns(call: &mut Labelled) -> impl Iterator<Item = &mut String> {
-    call.recording.messages.iter_mut().filter_map(|timed| match &mut timed.message {
+fn agent_turns(call: &mut Recording) -> impl Iterator<Item = &mut String> {
+    call.messages.iter_mut().filter_map(|timed| match &mut timed.message {
         RoomMessage::TurnEnded(turn) if turn.participant_id == AGENT => turn.text.as_mut(),
         _ => None,
     })
@@ -41,8 +41,12 @@ fn agent_turns(call: &mut Labelled) -> impl Iterator<Item = &mut String> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
-    use super::super::labels::read;
+    use super::super::labels::{Labelled, read};
     use super::*;
+
+    fn swap(calls: &mut [Labelled], seed: u64) -> usize {
+        swap_agents(calls.iter_mut().map(|call| &mut call.recording), seed)
+    }
 
     /// A call whose turns say who speaks and in which call.
     fn call(name: &str, roles: &[&str]) -> String {
@@ -65,7 +69,7 @@ mod tests {
         let mut lines: String = names.iter().map(|name| call(name, &talk)).collect();
         lines += &call("silent", &["caller", "caller"]);
         let mut calls = read(lines.as_bytes(), "calls").unwrap();
-        assert_eq!(swap_agents(&mut calls, seed), 5);
+        assert_eq!(swap(&mut calls, seed), 5);
         calls.iter_mut().map(texts).collect()
     }
 
@@ -94,11 +98,11 @@ mod tests {
     fn words_that_run_out_begin_anew_and_a_call_alone_stays_as_it_is() {
         let lines = call("long", &["agent", "agent", "agent", "caller"]) + &call("short", &["agent", "caller"]);
         let mut calls = read(lines.as_bytes(), "calls").unwrap();
-        assert_eq!(swap_agents(&mut calls, 1), 2);
+        assert_eq!(swap(&mut calls, 1), 2);
         assert_eq!(texts(&mut calls[0])[..3], ["agent short 0", "agent short 0", "agent short 0"]);
         assert_eq!(texts(&mut calls[1])[0], "agent long 0");
         let mut alone = read(call("alone", &["agent", "caller"]).as_bytes(), "calls").unwrap();
-        assert_eq!(swap_agents(&mut alone, 1), 0);
+        assert_eq!(swap(&mut alone, 1), 0);
         assert_eq!(texts(&mut alone[0])[0], "agent alone 0");
     }
 }

@@ -67,8 +67,13 @@ async fn the_calls_that_flip_are_told_with_the_turn_that_decided() {
         (&json!("B"), &json!(2), &json!(2))
     );
 
-    let (code, table, _) = compare(&program, &[&a, &b, &calls]).await;
+    let (code, table, said) = compare(&program, &[&a, &b, &calls]).await;
     assert_eq!(code, Some(0));
+    for document in [&a, &b] {
+        assert!(said.contains(&format!("sentimentEscalationEnabled is off in {document}")), "{said}");
+    }
+    let on = agent(&program, "on.json", json!({"sentimentEscalationEnabled": true}));
+    assert_eq!(compare(&program, &[&on, &on, &calls]).await.2, "");
     for part in
         ["ESCALATE UNDER B ALONE  1", "ESCALATE AT ANOTHER TURN  1", "turn 2, streak rule, rated 2.0", "2 calls flip"]
     {

@@ -140,6 +140,18 @@ fn each_call_gets_a_file_of_its_own_and_none_is_overwritten() {
     assert!(code == 2 && stderr.contains("--out"), "{stderr}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_files_name_does_not_steer_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("esc\u{1b}[31mred.json");
+    std::fs::write(&bad, "{}").unwrap();
+    for command in ["convert", "replay"] {
+        let (code, _, stderr) = out(program().arg(command).arg(&bad));
+        assert!(code == 5 && !stderr.contains('\u{1b}') && stderr.contains("red.json"), "{command}: {stderr:?}");
+    }
+}
+
 #[test]
 fn a_guess_of_the_caller_is_said_and_overruled() {
     let run = |more: &[&str]| out(program().args(["replay", "--format", "json", "deepgram-words-1.json"]).args(more));

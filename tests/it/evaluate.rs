@@ -171,7 +171,33 @@ fn whoever_has_read_enough_closes_the_pipe_and_that_is_no_error() {
 fn a_gate_that_fails_ends_with_four_and_says_which() {
     let done = evaluate(CALLS, &["--window", "5", "--min-recall", "0.9", "--max-false", "0.1"]).code(4);
     let text = String::from_utf8(done.get_output().stdout.clone()).unwrap();
-    assert!(text.contains("gate --min-recall 0.9 fails") && text.contains("gate --max-false 0.1 holds"), "{text}");
+    assert!(
+        text.contains("gate --min-recall 0.9 fails: 0\n") && text.contains("gate --max-false 0.1 holds: 0\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn calls_without_any_label_are_said_to_be_so() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "Agent: Hi.\nCaller: Thanks a lot.\n").unwrap();
+    let said = |folder: &tempfile::TempDir| {
+        String::from_utf8(evaluate_folder(folder, &[]).success().get_output().stderr.clone()).unwrap()
+    };
+    assert!(said(&folder).contains("no call is labelled") && said(&folder).contains("--labels"), "{}", said(&folder));
+    assert!(!said(&wrong_calls()).contains("no call is labelled"));
+}
+
+#[test]
+fn a_field_of_a_long_name_stands_once_above_its_values() {
+    let field = "which_team_of_ours_took_the_call_and_in_which_of_the_two_buildings_it_sat";
+    let calls = CALLS.replace("style", field);
+    let text = printed(&evaluate(&calls, &["--by", field]).success());
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for value in ["  lower ", "  punct "] {
+        assert_eq!(text.lines().filter(|line| line.starts_with(value)).count(), 2, "{value} in:\n{text}");
+    }
+    assert_eq!(text.matches(field).count(), 2, "once a table:\n{text}");
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn the_same_recording_gives_the_same_journal_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     for path in fixtures() {
         let journals = ["a", "b"].map(|name| {
-            let journal = folder.path().join(name);
+            let journal = folder.path().join(format!("{name}-{}", path.file_stem().unwrap().display()));
             let ran = replay(&[path.to_str().unwrap(), "--journal", journal.to_str().unwrap()]);
             assert_eq!(ran.code, 0, "{}", ran.stderr);
             std::fs::read(journal).unwrap()
@@ -217,10 +217,55 @@ fn a_journal_comes_out_the_same_again_or_says_where_it_does_not() {
         let ran = replay(&["--journal", &journal, "--agent", &agent, "--threshold", "4", "--format", format]);
         assert_eq!(ran.code, 3);
         assert!(ran.stdout.contains(&format!("line {line}")), "{}", ran.stdout);
+        assert!(ran.stdout.contains("first at out.event."), "the field that differs: {}", ran.stdout);
+        let is_table = format == "table";
+        assert!(!is_table || ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+        assert!(is_table || ran.stdout.contains(" time=\""), "{}", ran.stdout);
     }
+    std::fs::write(&journal, &text[..text.len() - 2]).unwrap();
+    let ran = replay(&["--journal", &journal, "--agent", &agent]);
+    let cut = format!("breaks off within line {}", text.lines().count());
+    let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(ran.code == 0 && said.contains(&cut) && said.contains("as they were up to there"), "{}", ran.stdout);
     assert_eq!(replay(&["--journal", "fixtures/strictly-below.jsonl"]).code, 5);
     assert_eq!(replay(&["--journal", "/no/such/journal"]).code, 5);
     assert_eq!(replay(&[]).code, 2);
+}
+
+#[test]
+fn a_journal_that_is_there_is_not_overwritten_and_a_new_one_is_its_owners() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("live.journal");
+    let journal = path.display().to_string();
+    assert_eq!(replay(&["fixtures/recovers.jsonl", "--journal", &journal]).code, 0);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let before = std::fs::read(&path).unwrap();
+    let ran = replay(&["fixtures/seed-call.jsonl", "--journal", &journal]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "before anything is replayed");
+    assert!(
+        ran.stderr.contains("live.journal cannot be written") && ran.stderr.contains("name no call"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_breaks_off_counts_once() {
+    let broken =
+        saved("{\n \"transcript\": [\n  {\"role\":\"user\",\"content\":\"hi\"},\n  {\"role\": \"agent\" 1}\n ]\n}\n");
+    let ran = replay(&[&broken.path, "--format", "junit"]);
+    assert!(ran.code == 5 && ran.stderr.contains("1 file could not be read"), "{}", ran.stderr);
+    assert!(ran.stdout.contains(r#"errors="1""#) && !ran.stdout.contains(r#"errors="2""#), "{}", ran.stdout);
+    // Two calls of one file are two errors, and one file.
+    let calls = saved("{\"turns\":[{\"role\":\"cat\"}]}\n{\"turns\":[{\"role\":\"cat\"}]}\n");
+    let ran = replay(&[&calls.path]);
+    assert_eq!((ran.code, ran.stderr.matches("error: ").count()), (5, 2), "{}", ran.stderr);
+    assert!(ran.stdout.contains("1 file could not be read"), "{}", ran.stdout);
 }
 
 #[test]

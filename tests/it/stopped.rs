@@ -80,7 +80,7 @@ async fn stopped(command: &[&str]) -> (Option<i32>, String, String) {
 async fn evaluate_prints_the_figures_of_what_it_has_measured() {
     let (code, printed, said) = stopped(&["evaluate"]).await;
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("stopped: ") && said.contains(&format!(" of {} calls are measured", BEFORE + 1)), "{said}");
+    assert!(said.contains("stopped: ") && said.contains(" measured, and others were yet to be"), "{said}");
     assert!(printed.contains("all"), "{printed}");
 }
 

@@ -12,19 +12,22 @@ use clap::{Args, ValueEnum};
 
 use super::calls::CallsArgs;
 use super::cores::{Cores, Ended};
-use super::corpus::{Bad, Corpus, LabelsArgs};
+use super::corpus::{Bad, Corpus, LabelsArgs, Unread};
 use super::exit::{Exit, Failure};
-use super::import_args::{ImportArgs, warn};
+use super::import_args::{ImportArgs, warn_of, warn_that};
 use super::progress::Progress;
 use super::raters::{Asks, asked};
+use super::reading::Way;
 use crate::config::settings::{Action, Settings};
 use crate::recording::CutLine;
-use crate::replay::labels::{GROUPED_BY, Labelled};
+use crate::recording::import::Source;
+use crate::replay::labels::{GROUPED_BY, Labelled, groups};
 use crate::replay::measured::{Measured, WrongCall};
 use crate::replay::swap::swap_agents;
+use crate::replay::tune::recommend::plural;
 use crate::sentiment::Rater;
 use gates::Gates;
-use show::Shown;
+use show::{Row, Shown};
 
 /// Measure ratings and escalations against labelled calls.
 ///
@@ -96,21 +99,27 @@ pub enum Format {
 /// Runs `evaluate`.
 ///
 /// # Errors
-/// [`Failure`] for wrong settings, a file that cannot be read, and an output that cannot be written.
+/// [`Failure`] for wrong settings, a field that no call has, and an output that cannot be written.
 pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
     // Every call is rated to its end, so that all its turns are measured.
     let settings = Settings { action: Action::Flag, ..args.calls.settings.load()?.settings };
     let raters = args.calls.cassette.unhurried(Asks::WhereSet)?;
     let rater = raters.of(&settings)?;
-    let (calls, bad) = read(&args)?;
-    let by = grouped_by(&args.by, &calls)?;
-    let found = calls.len();
-    let (all, ended) = measure(calls, &by, settings, &rater).await?;
+    let (all, ended) = measure(&args, settings, &rater).await?;
+    if all.done == 0 {
+        ended.failure(|| "no call is measured yet".to_owned())?;
+        return Err(Failure::new(Exit::BadRecording, "there is no call that could be read"));
+    }
+    if ended == Ended::Whole {
+        all.knows(&args.by)?;
+    }
     let said = asked(&raters)?;
     let figures = all.measured.figures();
-    let groups = all.groups.into_iter().map(|(name, group)| (name, group.figures()));
+    let is_labelled = figures.is_labelled();
     let checked = args.gates.check(&figures);
-    let rows = std::iter::once(("all".to_owned(), figures)).chain(groups).collect();
+    let groups =
+        all.groups.into_iter().map(|(group, measured)| Row { group: Some(group), figures: measured.figures() });
+    let rows = std::iter::once(Row { group: None, figures }).chain(groups).collect();
     let shown = Shown { rows, gates: &checked, wrong: all.wrong, most: args.show };
     let written = match args.format {
         Format::Table => shown.table(&mut anstream::stdout()),
@@ -120,98 +129,145 @@ pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
         _ => {}
     }
+    if !is_labelled {
+        warn_that(
+            "no call is labelled, so that there is nothing to measure: give --labels a table of file,escalate,turn, or \
+             label the calls in their files",
+        );
+    }
     if let Some(said) = said {
         anstream::eprintln!("{said}");
     }
-    ended.failure(|| format!("{} of {found} calls are measured", all.done))?;
-    Ok(match (bad, checked.iter().all(|gate| gate.holds)) {
+    ended.failure(|| format!("{} are measured, and others were yet to be", plural(all.done, "call")))?;
+    Ok(match (all.bad, checked.iter().all(|gate| gate.holds)) {
         (0, true) => Exit::Ok,
         (0, false) => Exit::RateOutsideBand,
         _ => Exit::BadRecording,
     })
 }
 
-/// All calls of all files, with their agents' words swapped where that is wanted, and how many could not be read.
-fn read(args: &EvaluateArgs) -> Result<(Vec<Labelled>, usize), Failure> {
-    let mut corpus = Corpus::new(&args.calls.paths, args.import.options(CutLine::Refuse), &args.labels)?;
-    let (mut calls, mut bad) = (Vec::new(), Bad::default());
-    for source in corpus.by_ref() {
+/// What is to be measured, one by one as it is fetched, and how far that has come.
+type Pieces<'a> = Box<dyn Iterator<Item = (Result<Source, Unread>, Way)> + 'a>;
+
+/// All calls, each with the agent's words of another one: whose, is open until all of them are read.
+fn swapped(corpus: &mut Corpus, seed: u64, bad: &mut Bad) -> Result<Vec<Source>, Failure> {
+    let mut calls = Vec::new();
+    for source in corpus {
         match source {
-            Ok(source) => {
-                warn(&source);
-                calls.push(Labelled::from(source));
-            }
+            Ok(source) => calls.push(source),
             Err(unread) => bad.take(unread)?,
         }
     }
-    corpus.warn_of_unused_labels();
-    if calls.is_empty() {
-        let message = "there is no call that could be read";
-        return Err(Failure::new(Exit::BadRecording, message));
-    }
-    if let Some(seed) = args.swap_agents
-        && swap_agents(&mut calls, seed) == 0
-    {
+    if !calls.is_empty() && swap_agents(calls.iter_mut().map(|source| &mut source.recording), seed) == 0 {
         let message = "--swap-agents needs at least two calls with an agent who speaks, to swap their words";
         return Err(Failure::new(Exit::Usage, message));
     }
-    Ok((calls, bad.0))
-}
-
-/// The fields to group by: those that were asked for, which some call must have.
-fn grouped_by(by: &[String], calls: &[Labelled]) -> Result<Vec<String>, Failure> {
-    if by.is_empty() {
-        return Ok(GROUPED_BY.map(str::to_owned).to_vec());
-    }
-    let known: BTreeSet<&str> = calls.iter().flat_map(|call| call.fields.keys()).map(String::as_str).collect();
-    match by.iter().find(|field| !known.contains(field.as_str())) {
-        None => Ok(by.to_vec()),
-        Some(unknown) => {
-            let failure = Failure::new(Exit::Usage, format!("no call has a field \"{unknown}\" to split by"));
-            let known: Vec<&str> = known.into_iter().collect();
-            Err(match known[..] {
-                [] => failure.help("add it to the labelled calls, or as a column to the table of --labels"),
-                _ => failure.help(format!("the fields are: {}", known.join(", "))),
-            })
-        }
-    }
+    Ok(calls)
 }
 
 /// What was measured over all calls.
 #[derive(Default)]
 struct All {
     measured: Measured,
-    groups: BTreeMap<String, Measured>,
+    /// By field and value.
+    groups: BTreeMap<(String, String), Measured>,
+    /// The fields that some call has.
+    fields: BTreeSet<String>,
     wrong: Vec<WrongCall>,
     done: usize,
+    bad: usize,
 }
 
-/// Measures all calls, and each group of them; those done so far when the user stops it.
-async fn measure(
-    calls: Vec<Labelled>,
-    by: &[String],
-    settings: Settings,
-    rater: &Arc<dyn Rater>,
-) -> Result<(All, Ended), Failure> {
-    let (count, settings) = (calls.len(), Arc::new(settings));
-    let mut all = All::default();
-    let mut progress = Progress::new();
-    let pieces = calls.into_iter().map(|call| {
-        let (settings, rater) = (Arc::clone(&settings), Arc::clone(rater));
-        async move { (Measured::of(&call, &settings, rater.as_ref()).await, call) }
-    });
-    let take = |((measured, wrong), call): ((Measured, Option<WrongCall>), Labelled)| {
-        for name in call.groups(by) {
-            all.groups.entry(name).or_default().add(&measured);
+impl All {
+    fn add(&mut self, by: &[String], one: One) {
+        for group in groups(&one.fields, by) {
+            self.groups.entry(group).or_default().add(&one.measured);
         }
-        all.measured.add(&measured);
-        all.wrong.extend(wrong);
-        all.done += 1;
-        progress.far(all.done, Some(count), "calls measured");
+        self.fields.extend(one.fields.into_keys());
+        self.measured.add(&one.measured);
+        self.wrong.extend(one.wrong);
+        self.done += 1;
+    }
+
+    /// Checks that some call has each of these fields.
+    fn knows(&self, by: &[String]) -> Result<(), Failure> {
+        let Some(unknown) = by.iter().find(|field| !self.fields.contains(*field)) else { return Ok(()) };
+        let failure = Failure::new(Exit::Usage, format!("no call has a field \"{unknown}\" to split by"));
+        let known: Vec<&str> = self.fields.iter().map(String::as_str).collect();
+        Err(match known[..] {
+            [] => failure.help("add it to the labelled calls, or as a column to the table of --labels"),
+            _ => failure.help(format!("the fields are: {}", known.join(", "))),
+        })
+    }
+}
+
+/// What was measured of one call.
+struct One {
+    name: String,
+    warnings: Vec<String>,
+    fields: BTreeMap<String, String>,
+    measured: Measured,
+    wrong: Option<WrongCall>,
+}
+
+impl One {
+    async fn of(mut source: Source, settings: &Settings, rater: &dyn Rater) -> Self {
+        let warnings = std::mem::take(&mut source.warnings);
+        let call = Labelled::from(source);
+        let (measured, wrong) = Measured::of(&call, settings, rater).await;
+        Self { name: call.name, warnings, fields: call.fields, measured, wrong }
+    }
+}
+
+/// Measures all calls as they are read, and each group of them; those done so far when the user stops it.
+async fn measure(args: &EvaluateArgs, settings: Settings, rater: &Arc<dyn Rater>) -> Result<(All, Ended), Failure> {
+    let mut corpus = Corpus::new(&args.calls.paths, args.import.options(CutLine::Refuse), &args.labels)?;
+    let (mut all, mut bad, mut progress) = (All::default(), Bad::default(), Progress::new());
+    let usual = GROUPED_BY.map(str::to_owned);
+    let by = if args.by.is_empty() { &usual[..] } else { &args.by };
+    let settings = Arc::new(settings);
+    let fetched: Pieces<'_> = match args.swap_agents {
+        None => Box::new(std::iter::from_fn(|| corpus.fetch())),
+        Some(seed) => {
+            let calls = swapped(&mut corpus, seed, &mut bad)?;
+            let all = calls.len() as f64;
+            let way = move |at: usize| Way { files: 0, of: 1, share: Some((at + 1) as f64 / all) };
+            Box::new(calls.into_iter().enumerate().map(move |(at, source)| (Ok(source), way(at))))
+        }
+    };
+    let pieces = fetched.map(|(source, way)| {
+        let (settings, rater) = (Arc::clone(&settings), Arc::clone(rater));
+        async move {
+            let one = match source {
+                Ok(source) => Ok(One::of(source, &settings, rater.as_ref()).await),
+                Err(unread) => Err(unread),
+            };
+            (one, way)
+        }
+    });
+    let take = |(one, way): (Result<One, Unread>, Way)| {
+        match one {
+            Ok(one) => {
+                if !one.warnings.is_empty() {
+                    progress.clear();
+                    warn_of(&one.name, &one.warnings);
+                }
+                all.add(by, one);
+            }
+            Err(unread) => {
+                progress.clear();
+                bad.take(unread)?;
+            }
+        }
+        progress.far(all.done, way, "measured");
         Ok::<_, Failure>(())
     };
     let ended = Cores::new()?.until_stopped(pieces, take).await?;
     progress.clear();
+    if ended == Ended::Whole {
+        corpus.warn_of_unused_labels();
+    }
     WrongCall::sort(&mut all.wrong);
+    all.bad = bad.0;
     Ok((all, ended))
 }

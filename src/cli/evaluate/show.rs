@@ -11,17 +11,38 @@ use crate::cli::terminal::{self, words};
 use crate::replay::figures::{Figures, Share};
 use crate::replay::measured::{Wrong, WrongCall};
 use crate::replay::shorten;
+use crate::replay::tune::recommend::plural;
 
 /// The fewest columns of a group's name.
 const LEAST_NAME: usize = 8;
+/// What stands before a value below its field.
+const INDENT: &str = "  ";
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const ALARM: Style = AnsiColor::Red.on_default().bold();
 
+/// The figures of all calls, or of a group of them.
+pub(super) struct Row {
+    /// The field that they are split by, and their value of it.
+    pub(super) group: Option<(String, String)>,
+    pub(super) figures: Figures,
+}
+
+impl Row {
+    /// As its row begins, below its field.
+    fn value(&self) -> String {
+        self.group.as_ref().map_or_else(|| "all".to_owned(), |(_, value)| format!("{INDENT}{value}"))
+    }
+
+    fn name(&self) -> String {
+        self.group.as_ref().map_or_else(|| "all".to_owned(), |(field, value)| format!("{field} {value}"))
+    }
+}
+
 /// What is shown.
 pub(super) struct Shown<'a> {
-    /// The figures of all calls, and of each group.
-    pub(super) rows: Vec<(String, Figures)>,
+    /// The figures of all calls, then of each group, by field.
+    pub(super) rows: Vec<Row>,
     pub(super) gates: &'a [Checked],
     /// The calls that come out wrong, the worst first.
     pub(super) wrong: Vec<WrongCall>,
@@ -35,7 +56,7 @@ impl Shown<'_> {
         #[serde(tag = "type", rename_all = "snake_case")]
         enum Line<'a> {
             Figures {
-                group: &'a str,
+                group: String,
                 figures: &'a Figures,
             },
             Wrong {
@@ -46,7 +67,7 @@ impl Shown<'_> {
                 gates: &'a [Checked],
             },
         }
-        let figures = self.rows.iter().map(|(group, figures)| Line::Figures { group, figures });
+        let figures = self.rows.iter().map(|row| Line::Figures { group: row.name(), figures: &row.figures });
         let wrong = self.wrong.iter().map(|call| Line::Wrong { call });
         for line in figures.chain(wrong).chain([Line::Gates { gates: self.gates }]) {
             serde_json::to_writer(&mut *out, &line)?;
@@ -56,13 +77,13 @@ impl Shown<'_> {
     }
 
     pub(super) fn table(&self, out: &mut impl Write) -> io::Result<()> {
-        print(out, &calls(&self.rows))?;
-        if self.rows.iter().any(|(_, figures)| figures.turns > 0) {
+        self.print(out, calls(&self.rows))?;
+        if self.rows.iter().any(|row| row.figures.turns > 0) {
             writeln!(out)?;
-            print(out, &turns(&self.rows))?;
+            self.print(out, turns(&self.rows))?;
         }
-        if let Some(unrated) = self.rows.first().map(|(_, all)| all.unrated).filter(|count| *count > 0) {
-            writeln!(out, "{unrated} turns could not be rated and count in no figure")?;
+        if let Some(unrated) = self.rows.first().map(|all| all.figures.unrated).filter(|count| *count > 0) {
+            writeln!(out, "{} could not be rated and count in no figure", plural(unrated, "turn"))?;
         }
         for (wrong, title) in [
             (Wrong::Missed, "MISSED, those first whose callers went on longest"),
@@ -74,13 +95,31 @@ impl Shown<'_> {
         if !self.gates.is_empty() {
             writeln!(out)?;
         }
-        for Checked { gate, bound, holds, .. } in self.gates {
+        for Checked { gate, bound, found, holds } in self.gates {
+            let found = found.map_or_else(|| "the labels do not give it".to_owned(), told_figure);
             match holds {
-                true => writeln!(out, "gate --{gate} {bound} holds")?,
-                false => writeln!(out, "{ALARM}gate --{gate} {bound} fails{ALARM:#}")?,
+                true => writeln!(out, "gate --{gate} {bound} holds: {found}")?,
+                false => writeln!(out, "{ALARM}gate --{gate} {bound} fails: {found}{ALARM:#}")?,
             }
         }
         out.flush()
+    }
+
+    /// Prints a table of the rows; a field stands once, above its values.
+    fn print(&self, out: &mut impl Write, table: Table) -> io::Result<()> {
+        // The header comes first.
+        let rows = std::iter::once(None).chain(self.rows.iter().map(|row| row.group.as_ref().map(|(field, _)| field)));
+        let mut last = None;
+        for (line, field) in table.lines().zip(rows) {
+            if field != last
+                && let Some(field) = field
+            {
+                writeln!(out, "{BOLD}{}{BOLD:#}", shorten(field, terminal::width()))?;
+            }
+            last = field;
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
     }
 
     fn list(&self, out: &mut impl Write, wrong: Wrong, title: &str) -> io::Result<()> {
@@ -122,10 +161,12 @@ fn told(call: &WrongCall) -> String {
         told.push_str(&format!(", {} rule", rule.name()));
     }
     match (call.wrong, call.waited) {
-        (Wrong::Missed, Some(waited)) if waited > 0 => told.push_str(&format!(", and {waited} turns after it")),
+        (Wrong::Missed, Some(waited)) if waited > 0 => {
+            told.push_str(&format!(", and {} after it", plural(waited as usize, "turn")))
+        }
         (Wrong::Late, Some(waited)) => told.push_str(&format!(
-            ", {waited} turn{} after turn {}",
-            if waited == 1 { "" } else { "s" },
+            ", {} after turn {}",
+            plural(waited as usize, "turn"),
             call.wanted_turn.unwrap_or_default()
         )),
         _ => {}
@@ -134,12 +175,13 @@ fn told(call: &WrongCall) -> String {
 }
 
 /// Recall, false escalations and when, a row a group.
-fn calls(rows: &[(String, Figures)]) -> Table {
+fn calls(rows: &[Row]) -> Table {
     table(
         ["", "CALLS", "RECALL (95 %)", "FALSE (95 %)", "LATE", "EARLY"],
-        rows.iter().map(|(group, f)| {
+        rows.iter().map(|row| {
+            let f = &row.figures;
             [
-                group.clone(),
+                row.value(),
                 f.calls.to_string(),
                 shown_share(&f.recall),
                 shown_share(&f.false_escalations),
@@ -151,12 +193,13 @@ fn calls(rows: &[(String, Figures)]) -> Table {
 }
 
 /// How good the ratings are, a row a group.
-fn turns(rows: &[(String, Figures)]) -> Table {
+fn turns(rows: &[Row]) -> Table {
     table(
         ["", "TURNS", "AUROC", "SPEARMAN", "ERROR", "CALM LOW (95 %)"],
-        rows.iter().map(|(group, f)| {
+        rows.iter().map(|row| {
+            let f = &row.figures;
             [
-                group.clone(),
+                row.value(),
                 f.turns.to_string(),
                 shown(f.auroc, 3),
                 shown(f.spearman, 3),
@@ -173,7 +216,8 @@ fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; 
     let widest = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0) + 1;
     let name = terminal::width().saturating_sub((1..N).map(widest).sum::<usize>() + 1).max(LEAST_NAME);
     for row in &mut rows {
-        row[0] = shorten(&row[0], name);
+        let indent = if row[0].starts_with(' ') { INDENT } else { "" };
+        row[0] = format!("{indent}{}", shorten(&row[0], name.saturating_sub(indent.len())));
     }
     let mut table = Table::new();
     let right = |(at, text): (usize, String)| {
@@ -190,11 +234,10 @@ fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; 
     table
 }
 
-fn print(out: &mut impl Write, table: &Table) -> io::Result<()> {
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
+/// A figure without decimals that say nothing.
+fn told_figure(value: f64) -> String {
+    let told = format!("{value:.3}");
+    told.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn shown(value: Option<f64>, decimals: usize) -> String {

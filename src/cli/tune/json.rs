@@ -132,8 +132,8 @@ pub(super) fn lines(out: &mut impl Write, tuning: &Tuning, counts: Counts) -> io
         &Recommended {
             verdict: recommendation.verdict,
             reason: &recommendation.reason,
-            figures: figures(tuning, &recommendation.weighed),
-            cross_validated: tuning.validated.as_ref().map(|validated| Validated {
+            figures: Figures { settings: tuning.settings(), ..figures(tuning, &recommendation.weighed) },
+            cross_validated: tuning.validated.as_ref().map(|validated| &validated.weighed).map(|validated| Validated {
                 rate: validated.rate,
                 recall: validated.recall,
                 precision: validated.precision,

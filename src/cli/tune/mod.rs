@@ -18,6 +18,8 @@ use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, warn_of};
 use super::progress::Progress;
 use super::raters::{Asks, asked};
+use super::reading::Way;
+use super::settings_args::warn_of_switch;
 use crate::config::settings::Settings;
 use crate::recording::CutLine;
 use crate::replay::labels::Labelled;
@@ -111,6 +113,9 @@ pub async fn run(args: TuneArgs) -> Result<Exit, Failure> {
     let html = args.html.as_deref().map(Page::open).transpose()?;
     let cache = args.cache.open();
     args.calls.cassette.warn_of_silence(&settings);
+    if let Some(agent) = &args.calls.settings.sources.agent {
+        warn_of_switch(&settings, agent);
+    }
     let raters = args.calls.cassette.unhurried_by(cache.rater(), Asks::ToRecord)?;
     let rater = raters.of(&settings)?;
     let (calls, bad, ended) = rate(&args, &settings, &rater).await?;
@@ -164,19 +169,20 @@ async fn rate(
     let mut corpus = Corpus::new(&args.calls.paths, args.import.options(CutLine::Refuse), &args.labels)?;
     let settings = Arc::new(settings.clone());
     let (mut calls, mut bad, mut progress) = (Vec::new(), Bad::default(), Progress::new());
-    let (opened, files) = (std::cell::Cell::new(0), corpus.files().1);
     let pieces = std::iter::from_fn(|| {
-        let source = corpus.next()?;
-        opened.set(corpus.files().0);
+        let (source, way) = corpus.fetch()?;
         let (settings, rater) = (Arc::clone(&settings), Arc::clone(rater));
         Some(async move {
-            let mut source = source?;
-            let warnings = std::mem::take(&mut source.warnings);
-            let call = TunedCall::rated(Labelled::from(source), &settings, rater.as_ref()).await;
-            Ok::<_, Unread>((call, warnings))
+            let rated = async {
+                let mut source = source?;
+                let warnings = std::mem::take(&mut source.warnings);
+                let call = TunedCall::rated(Labelled::from(source), &settings, rater.as_ref()).await;
+                Ok::<_, Unread>((call, warnings))
+            };
+            (rated.await, way)
         })
     });
-    let take = |rated: Result<(TunedCall, Vec<String>), Unread>| {
+    let take = |(rated, way): (Result<(TunedCall, Vec<String>), Unread>, Way)| {
         match rated {
             Ok((call, warnings)) => {
                 if !warnings.is_empty() {
@@ -190,11 +196,7 @@ async fn rate(
                 bad.take(unread)?;
             }
         }
-        match files {
-            // Of one file nobody knows how many calls are in it.
-            1 => progress.far(calls.len(), None, "calls rated"),
-            _ => progress.far(opened.get(), Some(files), "files rated"),
-        }
+        progress.far(calls.len(), way, "rated");
         Ok::<_, Failure>(())
     };
     let ended = Cores::new()?.until_stopped(pieces, take).await?;
@@ -222,16 +224,25 @@ fn tune(calls: Vec<TunedCall>, settings: Settings, band: Band) -> Tuning {
 struct Page<'a> {
     path: &'a Path,
     file: File,
+    /// Whether it was made for this, and is still empty.
+    is_new: bool,
 }
 
 impl<'a> Page<'a> {
     fn open(path: &'a Path) -> Result<Self, Failure> {
+        let unwritable = |error: &io::Error| Self::unwritable(path, error);
         let mut options = File::options();
-        options.write(true).create(true).truncate(false);
+        options.write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|error| Self::unwritable(path, &error))?;
-        Ok(Self { path, file })
+        match options.clone().create_new(true).open(path) {
+            Ok(file) => Ok(Self { path, file, is_new: true }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = options.open(path).map_err(|error| unwritable(&error))?;
+                Ok(Self { path, file, is_new: false })
+            }
+            Err(error) => Err(unwritable(&error)),
+        }
     }
 
     fn unwritable(path: &Path, error: &io::Error) -> Failure {
@@ -241,7 +252,27 @@ impl<'a> Page<'a> {
 
     fn write(mut self, tuning: &Tuning) -> Result<(), Failure> {
         let text = page::page(tuning).map_err(|error| Failure::new(Exit::Other, error))?;
-        let written = self.file.set_len(0).and_then(|()| self.file.write_all(text.as_bytes()));
+        let written = self.make_private().and_then(|()| self.file.set_len(0));
+        let written = written.and_then(|()| self.file.write_all(text.as_bytes()));
+        self.is_new &= written.is_err();
         written.map_err(|error| Self::unwritable(self.path, &error))
+    }
+
+    /// Also what was there before, and others could read.
+    fn make_private(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        if self.file.metadata()?.is_file() {
+            self.file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Page<'_> {
+    fn drop(&mut self) {
+        // An empty page helps nobody.
+        if self.is_new {
+            drop(std::fs::remove_file(self.path));
+        }
     }
 }

@@ -10,9 +10,9 @@ use super::super::terminal::{self, words};
 use crate::replay::shorten;
 use crate::replay::tune::grid::{LEVELS, STREAK, WEIGHTS};
 use crate::replay::tune::outcomes::TunedCall;
-use crate::replay::tune::recommend::{Verdict, percent, shown};
+use crate::replay::tune::recommend::{Verdict, percent, plural, shown};
 use crate::replay::tune::trace::Decided;
-use crate::replay::tune::weigh::{Side, Weighed};
+use crate::replay::tune::weigh::{Side, Validated, Weighed};
 use crate::replay::tune::{Flip, Tuning};
 
 const BOLD: Style = Style::new().bold();
@@ -37,7 +37,7 @@ fn calls(out: &mut impl Write, tuning: &Tuning, counts: Counts) -> io::Result<()
     let unrated = turns.iter().filter(|turn| turn.sentiment.is_none()).count();
     let judged = |wanted| calls.iter().filter(|call| call.escalate == Some(wanted)).count();
     let (yes, no) = (judged(true), judged(false));
-    write!(out, "{} calls, {} caller turns", calls.len(), turns.len())?;
+    write!(out, "{}, {}", plural(calls.len(), "call"), plural(turns.len(), "caller turn"))?;
     if unrated > 0 {
         write!(out, ", {unrated} of them unrated")?;
     }
@@ -180,7 +180,7 @@ fn recommendation(out: &mut impl Write, tuning: &Tuning) -> io::Result<()> {
     for line in words(&recommendation.reason, "  ", "  ") {
         writeln!(out, "{line}")?;
     }
-    if let Some(validated) = &tuning.validated {
+    if let Some(Validated { weighed: validated, .. }) = tuning.validated.as_ref().filter(|_| tuning.changes()) {
         let told = format!(
             "Cross-validated, on calls that it was not made from: recall {}, false alarms {}.",
             shown(&validated.recall),
@@ -201,7 +201,7 @@ fn flips(out: &mut impl Write, tuning: &Tuning, most: usize) -> io::Result<()> {
         return Ok(());
     }
     let calls = tuning.flips.len();
-    writeln!(out, "\n{BOLD}WHAT CHANGES{BOLD:#}  {calls} call{}", if calls == 1 { "" } else { "s" })?;
+    writeln!(out, "\n{BOLD}WHAT CHANGES{BOLD:#}  {}", plural(calls, "call"))?;
     for flip in tuning.flips.iter().take(most) {
         let call = &tuning.outcomes.calls[flip.call];
         for line in words(&told(call, flip), "  ", "      ") {

@@ -18,12 +18,14 @@ pub mod search;
 pub mod trace;
 pub mod weigh;
 
+use serde_json::{Map, Value, json};
+
 use cell::Cell;
 use outcomes::Outcomes;
 use recommend::{Recommendation, Verdict};
 use search::{Aim, Tried};
 use trace::Decided;
-use weigh::{Band, Weighed};
+use weigh::{Band, Validated, Weighed};
 
 /// How far the work has come, by its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub struct Tuning {
     /// The one recommendation.
     pub recommendation: Recommendation,
     /// What recommendations are worth on calls that they were not made from, where labels decide.
-    pub validated: Option<Weighed>,
+    pub validated: Option<Validated>,
     /// The calls that the recommendation changes: those that escalate no more or for the first time, then those that do
     /// so at another turn.
     pub flips: Vec<Flip>,
@@ -72,24 +74,28 @@ impl Tuning {
         let fitted = &recommendation.weighed;
         let validated =
             cross::validated(&mut outcomes, &aim, fitted, &mut |done, of| tell(Stage::CrossValidation, done, of));
-        let flips = flips(&outcomes, &fitted.cell);
+        let recommendation = match &validated {
+            Some(validated) => recommendation.confirmed(validated, &tried, &outcomes, &aim),
+            None => recommendation,
+        };
+        let flips = flips(&outcomes, &recommendation.weighed.cell);
         Self { outcomes, aim, tried, recommendation, validated, flips }
     }
 
-    /// What is worth a look side by side, by name: today's settings, the best of each rule, the best combination, and what
-    /// is recommended, as fitted and as cross-validated.
+    /// What is worth a look side by side, by name: today's settings, the best of each rule, the best combination, within
+    /// the band where one is asked for and any are; and what is recommended, as fitted and as cross-validated.
     #[must_use]
     pub fn candidates(&self) -> Vec<(&'static str, &Weighed)> {
         let (tried, outcomes, aim) = (&self.tried, &self.outcomes, &self.aim);
         let mut rows = vec![("today", &tried.today)];
         for (name, cells) in [("streak", &tried.streaks), ("sustained", &tried.means), ("human", &tried.requests)] {
-            rows.extend(search::best(cells, outcomes, aim).map(|best| (name, best)));
+            rows.extend(search::centre(cells, outcomes, aim).map(|best| (name, best)));
         }
         rows.push(("trajectory", &tried.trajectory));
-        rows.extend(search::best(&tried.combined, outcomes, aim).map(|best| ("combined", best)));
+        rows.extend(search::centre(&tried.combined, outcomes, aim).map(|best| ("combined", best)));
         if self.changes() {
             rows.push(("recommended", &self.recommendation.weighed));
-            rows.extend(self.validated.as_ref().map(|validated| ("on new calls", validated)));
+            rows.extend(self.validated.as_ref().map(|validated| ("on new calls", &validated.weighed)));
         }
         rows
     }
@@ -100,11 +106,21 @@ impl Tuning {
         self.recommendation.verdict == Verdict::Change
     }
 
-    /// The settings to have as keys of an agent document.
+    /// The settings to have as keys of an agent document. Nothing is rated live under a document without the switch, so
+    /// that it is among them; who changes nothing leaves it as it is.
+    #[must_use]
+    pub fn settings(&self) -> Map<String, Value> {
+        let base = &self.outcomes.base;
+        let mut document =
+            Map::from_iter([("sentimentEscalationEnabled".to_owned(), json!(base.enabled || self.changes()))]);
+        document.extend(self.recommendation.weighed.cell.document(base));
+        document
+    }
+
+    /// The same, to be pasted.
     #[must_use]
     pub fn document(&self) -> String {
-        let document = self.recommendation.weighed.cell.document(&self.outcomes.base);
-        serde_json::to_string_pretty(&document).unwrap_or_default()
+        serde_json::to_string_pretty(&self.settings()).unwrap_or_default()
     }
 }
 

@@ -5,8 +5,9 @@
 //! taken that changes fewest settings: the rule of one standard error (L. Breiman and others, 1984). It is recommended
 //! where it beats today's settings beyond chance, at 95 %, and on six calls at least, as fewer prove nothing at that
 //! level. Both are judged on the same calls, and the measure is a ratio: its standard error is that of its
-//! linearisation, call by call (R. S. Woodruff, 1971). Settings by which more calls escalate that should not than calls
-//! that should are not recommended, however much they find.
+//! linearisation, call by call (R. S. Woodruff, 1971). Nor is it recommended where recommendations like it do no better
+//! than today's settings on calls that they were not made from ([`super::cross`]). Settings by which more calls escalate
+//! that should not than calls that should are not recommended, however much they find.
 //!
 //! **Without labels** nothing says which calls are the right ones, so that the measure is the rate: the fewest changes
 //! that bring it into the band.
@@ -16,7 +17,7 @@ use serde::Serialize;
 use super::cell::Cell;
 use super::outcomes::Outcomes;
 use super::search::{Aim, LABELLED, Tried, best, by_labels, by_rate};
-use super::weigh::{Side, Weighed};
+use super::weigh::{Band, Side, Validated, Weighed};
 use crate::replay::figures::Share;
 
 /// What to do.
@@ -56,6 +57,32 @@ impl Recommendation {
         if aim.labelled { by_label(tried, outcomes, aim) } else { by_band(tried, outcomes, aim) }
     }
 
+    /// The same once it is known what such recommendations are worth on calls that they were not made from: it stands only
+    /// where they do better there than today's settings. A band that today's rate leaves binds all the same.
+    #[must_use]
+    pub fn confirmed(self, validated: &Validated, tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Self {
+        let (on_new, today) = (&validated.weighed, &tried.today);
+        if self.verdict != Verdict::Change || binds(&aim.band, today) {
+            return self;
+        }
+        let apart = Apart::between(outcomes, aim, (on_new, &validated.turns), (today, &turns(outcomes, today)));
+        if !apart.is_none() {
+            return self;
+        }
+        let reason = format!(
+            "Not enough calls to tell: on these calls \"{}\" gets {} wrong and today's settings {}, but what is chosen \
+             without a fifth of them does no better on that fifth: recall {} ({} today), false alarms {} ({} today).",
+            self.weighed.cell.told(),
+            self.weighed.wrong(),
+            today.wrong(),
+            counted(&on_new.recall),
+            counted(&today.recall),
+            counted(&on_new.false_alarms),
+            counted(&today.false_alarms),
+        );
+        Self::today(tried, Verdict::NotEnoughCalls, reason)
+    }
+
     fn today(tried: &Tried, verdict: Verdict, reason: String) -> Self {
         Self { verdict, weighed: tried.today.clone(), reason }
     }
@@ -82,26 +109,23 @@ fn by_label(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {
             ),
         );
     };
-    let equals = tried.settable().filter(fits).filter(|cell| {
-        let apart = Apart::of(outcomes, aim, best, cell);
-        // A single call proves nothing, however few there are.
-        apart.better <= apart.error || apart.differing <= 1
-    });
+    let equals = tried.settable().filter(fits).filter(|cell| Apart::of(outcomes, aim, best, cell).is_none());
     let changes = |tried: &Weighed| tried.cell.changes(&today, &outcomes.base);
     let chosen = equals.min_by(|a, b| changes(a).cmp(&changes(b)).then_with(|| by_labels(a, b))).unwrap_or(best);
     let judged = chosen.recall.of + chosen.false_alarms.of;
     if chosen.cell == today {
         let reason = format!(
             "Today's settings get {} of {judged} labelled calls wrong ({} missed, {} false), and nothing tried does better \
-             beyond chance.",
+             beyond chance.{}",
             tried.today.wrong(),
             missed(&tried.today),
             tried.today.false_alarms.count,
+            outside(&tried.today, band),
         );
         return Recommendation::today(tried, Verdict::Keep, reason);
     }
     let apart = Apart::of(outcomes, aim, chosen, &tried.today);
-    let binds = band.given && tried.today.side != Side::Within;
+    let binds = binds(band, &tried.today);
     if !binds && (apart.better <= Z * apart.error || apart.differing < PROVING) {
         let reason = format!(
             "Not enough calls to tell: \"{}\" gets {} wrong and today's settings {}, of {judged} labelled calls, which may be \
@@ -129,13 +153,37 @@ fn by_label(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {
             best.wrong()
         ));
     }
+    reason.push_str(&outside(chosen, band));
     if binds {
         reason.push_str(&format!(" Today's rate lies outside {}.", percents(band.min, band.max)));
     }
     Recommendation { verdict: Verdict::Change, weighed: chosen.clone(), reason }
 }
 
-/// How two cells differ over the same judged calls.
+/// Whether somebody asked for a band, and today's rate leaves it.
+fn binds(band: &Band, today: &Weighed) -> bool {
+    band.given && today.side != Side::Within
+}
+
+/// Why a rate that the pictures show as too high or too low is none of the matter.
+fn outside(weighed: &Weighed, band: &Band) -> String {
+    if band.given || weighed.side == Side::Within {
+        return String::new();
+    }
+    format!(
+        " Its rate on all calls, {}, lies outside {}: where labels decide, a band binds only if --rate-min or --rate-max \
+         asks for it.",
+        shown(&weighed.rate),
+        percents(band.min, band.max)
+    )
+}
+
+/// After which caller turn each call escalates.
+fn turns(outcomes: &Outcomes, weighed: &Weighed) -> Vec<Option<u32>> {
+    outcomes.of(&weighed.cell).collect()
+}
+
+/// How two choices differ over the same judged calls.
 struct Apart {
     /// By how much the first one's success exceeds the other's.
     better: f64,
@@ -146,9 +194,18 @@ struct Apart {
 }
 
 impl Apart {
+    /// Of two cells.
     fn of(outcomes: &Outcomes, aim: &Aim, a: &Weighed, b: &Weighed) -> Self {
-        let (turns_a, turns_b): (Vec<Option<u32>>, Vec<Option<u32>>) =
-            (outcomes.of(&a.cell).collect(), outcomes.of(&b.cell).collect());
+        Self::between(outcomes, aim, (a, &turns(outcomes, a)), (b, &turns(outcomes, b)))
+    }
+
+    /// Of anything, by when each call escalates under it.
+    fn between(
+        outcomes: &Outcomes,
+        aim: &Aim,
+        (a, turns_a): (&Weighed, &[Option<u32>]),
+        (b, turns_b): (&Weighed, &[Option<u32>]),
+    ) -> Self {
         let either = |weighed: &Weighed| (weighed.recall.of + weighed.false_alarms.count).max(1) as f64;
         // By how much a call moves the ratio of what is hit to what should be or is escalated.
         let pull = |weighed: &Weighed, wanted: bool, escalated: bool| {
@@ -164,6 +221,11 @@ impl Apart {
         }
         Self { better: a.success() - b.success(), error: variance.sqrt(), differing }
     }
+
+    /// Whether the first is as good as the other, or worse: a single call proves nothing, however few there are.
+    fn is_none(&self) -> bool {
+        self.better <= self.error || self.differing <= 1
+    }
 }
 
 fn by_band(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {
@@ -173,7 +235,7 @@ fn by_band(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {
         let reason = format!("Not enough calls to tell: {why}.");
         Recommendation::today(tried, Verdict::NotEnoughCalls, reason)
     };
-    if today.thin {
+    if band.is_wide(&today.rate) {
         return not_enough(format!(
             "of {} {} escalate, so that the rate may be anything from {}; a band of {wanted} takes about {} calls",
             plural(today.rate.of, "call"),
@@ -193,7 +255,7 @@ fn by_band(tried: &Tried, outcomes: &Outcomes, aim: &Aim) -> Recommendation {
     }
     let base = Cell::of(&outcomes.base);
     let changes = |tried: &Weighed| tried.cell.changes(&base, &outcomes.base);
-    let within = tried.settable().filter(|tried| tried.side == Side::Within && !tried.thin);
+    let within = tried.settable().filter(|tried| tried.side == Side::Within && !band.is_wide(&tried.rate));
     match within.min_by(|a, b| changes(a).cmp(&changes(b)).then_with(|| by_rate(a, b, band))) {
         Some(chosen) => {
             let reason = format!(
@@ -214,8 +276,15 @@ fn missed(tried: &Weighed) -> usize {
     tried.recall.of - tried.recall.count
 }
 
-fn plural(count: usize, what: &str) -> String {
+/// `1 call`, `2 calls`.
+#[must_use]
+pub fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A share as `24/30`.
+fn counted(share: &Share) -> String {
+    format!("{}/{}", share.count, share.of)
 }
 
 /// A share (0 to 1) with its interval, in percent, as `4.4 % (2.6-7.6)`.

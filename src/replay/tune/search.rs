@@ -93,8 +93,9 @@ fn default_mean(outcomes: &Outcomes) -> Mean {
     Mean { level: super::cell::Exact(sustained.level), weight: super::cell::Exact(sustained.weight) }
 }
 
-/// The best of a rule's cells, around which combinations are tried: within the band, where somebody asked for one.
-fn centre<'a>(tried: &'a [Weighed], outcomes: &Outcomes, aim: &Aim) -> Option<&'a Weighed> {
+/// The best of some cells, such as that of a rule's around which combinations are tried: within the band, where somebody
+/// asked for one.
+pub(super) fn centre<'a>(tried: &'a [Weighed], outcomes: &Outcomes, aim: &Aim) -> Option<&'a Weighed> {
     let within = tried.iter().filter(|tried| aim.band.given && tried.side == Side::Within);
     best(within, outcomes, aim).or_else(|| best(tried, outcomes, aim))
 }

@@ -49,20 +49,27 @@ impl Band {
         (rate - f64::midpoint(self.min, self.max)).abs()
     }
 
-    /// Whether so few calls stand behind a share that it may as well lie on another side: its interval is wider than the
-    /// band.
+    /// Whether so few calls stand behind a rate that it may as well lie on another side: an edge of the band lies within
+    /// its interval.
     #[must_use]
     pub fn is_thin(&self, rate: &Share) -> bool {
+        let side = |share| self.side(share);
+        side(rate.low) != side(rate.high)
+    }
+
+    /// Whether so few calls stand behind a rate that nothing is to be built on it: its interval is wider than the band.
+    #[must_use]
+    pub fn is_wide(&self, rate: &Share) -> bool {
         rate.high - rate.low > self.max - self.min
     }
 
-    /// From how many calls on a rate in the band's middle is not thin.
+    /// From how many calls on a rate in the band's middle is not too wide.
     #[must_use]
     pub fn enough(&self) -> usize {
         let middle = f64::midpoint(self.min, self.max);
         // Rounding is as good as any call more or less.
         (1..100_000)
-            .find(|calls| !self.is_thin(&Share::new((middle * *calls as f64).round() as usize, *calls)))
+            .find(|calls| !self.is_wide(&Share::new((middle * *calls as f64).round() as usize, *calls)))
             .unwrap_or(100_000)
     }
 }
@@ -76,7 +83,7 @@ pub struct Weighed {
     pub rate: Share,
     /// Where that lies.
     pub side: Side,
-    /// Whether too few calls stand behind it.
+    /// Whether so few calls stand behind it that it may as well lie on another side.
     pub thin: bool,
     /// Of the calls that should escalate, those that do.
     pub recall: Share,
@@ -142,6 +149,15 @@ impl Weighed {
     }
 }
 
+/// What recommendations are worth on calls that they were not made from.
+#[derive(Debug, Clone)]
+pub struct Validated {
+    /// The figures; their cell is the recommended one.
+    pub weighed: Weighed,
+    /// After which caller turn each call escalates.
+    pub(super) turns: Vec<Option<u32>>,
+}
+
 /// How a call that was judged came out.
 pub(super) fn judged(outcomes: &Outcomes, call: usize, turn: Option<u32>) -> Option<JudgedCall> {
     let judged = &outcomes.calls[call];
@@ -150,4 +166,22 @@ pub(super) fn judged(outcomes: &Outcomes, call: usize, turn: Option<u32>) -> Opt
         wanted_at: judged.at,
         escalated_at: turn.map(|turn| turn.saturating_sub(1)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_thin_where_an_edge_of_the_band_lies_within_its_interval() {
+        let thin = |count, of| Band::USUAL.is_thin(&Share::new(count, of));
+        // 71 % (66-77), 34 % (29-40) and 0 % (0-1.4) lie on one side for sure, however wide they are.
+        assert!(!thin(192, 270) && !thin(92, 270) && !thin(0, 270));
+        // 16 % (12-20) and 15 % (11-20) may lie above the band or within, 4.4 % (2.6-7.6) below it or within.
+        assert!(thin(43, 270) && thin(41, 270) && thin(12, 270));
+        assert!(!thin(27, 270), "10 % (7-14) lies within");
+        // Without a lower bound nothing is below it.
+        let band = Band { min: 0.0, max: 0.15, given: true };
+        assert!(!band.is_thin(&Share::new(0, 270)) && band.is_thin(&Share::new(0, 10)));
+    }
 }

@@ -80,7 +80,7 @@ impl Heat {
         let cell = |(column, weighed): (usize, &Weighed), row: usize| HeatCell {
             x: x(column),
             y: y(row),
-            text: percent(weighed.share()),
+            text: format!("{}{}", percent(weighed.share()), if weighed.thin { "?" } else { "" }),
             class: class(weighed),
             today: weighed.cell.streak.is_some() && weighed.cell.streak == today.streak,
             told: shown(&weighed.rate),
@@ -109,11 +109,13 @@ impl Heat {
 }
 
 fn class(weighed: &Weighed) -> &'static str {
-    match weighed.side {
-        Side::Below => "below",
-        Side::Within if weighed.thin => "within thin",
-        Side::Within => "within",
-        Side::Above => "above",
+    match (weighed.side, weighed.thin) {
+        (Side::Below, false) => "below",
+        (Side::Below, true) => "below thin",
+        (Side::Within, false) => "within",
+        (Side::Within, true) => "within thin",
+        (Side::Above, false) => "above",
+        (Side::Above, true) => "above thin",
     }
 }
 

@@ -70,7 +70,8 @@ pub fn page(tuning: &Tuning) -> Result<String, askama::Error> {
     let turns = || calls.iter().flat_map(|call| call.caller_turns());
     let judged = |wanted| calls.iter().filter(|call| call.escalate == Some(wanted)).count();
     let (recommendation, band) = (&tuning.recommendation, &tuning.aim.band);
-    let validated = tuning.validated.as_ref().map(|validated| {
+    let validated = tuning.validated.as_ref().filter(|_| tuning.changes()).map(|validated| &validated.weighed);
+    let validated = validated.map(|validated| {
         format!("recall {}, false alarms {}", held(&shown(&validated.recall)), held(&shown(&validated.false_alarms)))
     });
     let requests: Vec<String> = tuning
