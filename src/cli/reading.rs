@@ -104,7 +104,7 @@ impl Iterator for Reading {
 fn size(path: &Path) -> Option<u64> {
     match std::fs::metadata(path) {
         _ if path.as_os_str() == "-" => None,
-        Ok(about) => about.is_file().then(|| about.len()),
+        Ok(about) => about.is_file().then_some(about.len()),
         Err(_) => Some(0),
     }
 }

@@ -100,8 +100,10 @@ impl Part {
 
     fn marked(&self) -> String {
         let (mut out, mut last) = (String::with_capacity(self.text.len()), 0);
+        // Numbers come in their order, and none shares a part with another.
         for (place, mark) in &self.marks {
-            out.push_str(&self.text[last..place.start]);
+            let Some(before) = self.text.get(last..place.start) else { continue };
+            out.push_str(before);
             out.push_str(mark);
             last = place.end;
         }

@@ -18,6 +18,7 @@ mod azure;
 mod bytes;
 mod call;
 mod caller;
+mod column_names;
 mod columns;
 mod contact_lens;
 mod deepgram;
