@@ -1,4 +1,4 @@
-//! What a token says of itself that somebody made for us ([`Given`]), and what it lacks for our work ([`Lack`]). It is read,
+//! What a token says of itself that somebody made for us (`Given`), and what it lacks for our work ([`Lack`]). It is read,
 //! not verified: the server says in the end what it allows.
 
 use base64::Engine;
