@@ -80,7 +80,8 @@ fn mark(text: &str) -> Option<(Mark, &str)> {
         '{' => '}',
         _ => ')',
     };
-    let end = text.find(close).filter(|end| *end <= MAX_MARK)?;
+    // No further than a mark is long: a text may be nothing but brackets.
+    let (end, _) = text.char_indices().take_while(|(at, _)| *at <= MAX_MARK).find(|(_, c)| *c == close)?;
     let inner = text.get(1..end)?.trim();
     let after = text.get(end + close.len_utf8()..)?;
     let first_word = inner.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default().to_lowercase();
