@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::accounts::Standing;
 use super::act::{OUTCOME, TAKEN, TOLD};
 use super::proto::models::{ParticipantInfo, ParticipantKind, ParticipantState, TrackType};
-use super::turns::Standing;
 use crate::room::message::{Participant, Role, TakenAlert};
 
 /// Agents that carry out what we ask for say so.

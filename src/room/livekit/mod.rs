@@ -3,14 +3,15 @@
 //! - [`proto`]: LiveKit's messages on the wire. [`seen`]: what a participant sees and does, between the connection and the
 //!   translator.
 //! - `translator`: the two languages, into each other. `streams` puts data streams together, `cast` knows who is the caller,
-//!   `turns` which account of the conversation counts, `session` reads what an agent tells of its own, `act` what we ask of the
-//!   room, and what comes of it.
+//!   `accounts` which account of the conversation counts, `turns` what is passed on of it, `session` reads what an agent tells of
+//!   its own, `act` what we ask of the room, and what comes of it.
 //! - `participant` is the connection: `door` is the way in, `signal` the WebSocket behind it, `peer` one WebRTC connection
 //!   over `wires` to a `candidate`, `peers` those of a session, `stay` the task that keeps them, with a `line` that may be away
 //!   and `calls` of the server's API, `received` what of data has come.
 //! - `api` calls the server's HTTP API, with what [`token`] makes, or somebody else made ([`given`]); [`probe`] asks whether callers may be transferred.
 //! - [`agent`] is how the server gives out calls to workers.
 
+mod accounts;
 mod act;
 pub mod agent;
 mod api;

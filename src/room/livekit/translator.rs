@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::accounts::Way;
 use super::act::{self, Desk, Flag, Transfer};
 use super::cast::{Cast, Change, Person, joined_at_ms};
 use super::proto::models::{DataPacket, DisconnectReason, Payload, StreamHeader};
@@ -11,7 +12,7 @@ use super::proto::session::{ChatRole, FunctionCall};
 use super::seen::{Act, Api, Joined, Seen};
 use super::session::{Sessions, Told};
 use super::streams::{SESSION, Sender, Stream, StreamError, Streams, TRANSCRIPTION};
-use super::turns::{Said, Turns, Way};
+use super::turns::{Said, Turns};
 use crate::room::message::{
     AgentActivity, CallInfo, CommandKind, ErrorMessage, FrameError, RoomMessage, SidecarMessage, Tool, VERSION,
     Welcome, capability,

@@ -1,10 +1,9 @@
-//! Which of the accounts of one conversation counts ([`Turns`]). Agents tell of it in up to three ways at once: as turns of their
-//! session, as streams of transcript, and in the packets that were before those. Of all that agents tell, one account of one
-//! agent is believed at a time, the best: nothing is counted twice.
+//! What is passed on of a conversation that agents tell of ([`Turns`]): of the account that is believed ([`Accounts`]), each turn
+//! once, with the segments of it that a lesser account told before.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::accounts::{Accounts, Belief, Source, Standing, Way};
 use super::proto::models::Transcription;
 use super::proto::session::{ChatMessage, ChatPayload, ChatRole, Timestamp};
 use super::streams::Stream;
@@ -14,40 +13,6 @@ const SEGMENT: &str = "lk.segment_id";
 const FINAL: &str = "lk.transcription_final";
 /// How many segments are remembered that no turn names.
 const MAX_LOOSE: usize = 256;
-/// How many are remembered whom somebody unknown took the word from.
-const MAX_PASSED: usize = 16;
-
-/// How an agent tells of the conversation, from the least to the best.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Way {
-    /// Packets with segments.
-    Packets,
-    /// Streams with segments.
-    Streams,
-    /// The turns of its session, with ids that stay.
-    Session,
-}
-
-/// How sure it is that somebody may tell of the conversation, from the least to the most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
-    /// They have left, or are nobody whom we listen to.
-    Out,
-    /// The server has not told us of them: their data was faster, or they are hidden.
-    Unknown,
-    /// They are in the room.
-    There,
-}
-
-/// Whose account is believed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
-    /// How it tells.
-    pub(super) way: Way,
-    /// The agent's stay.
-    pub(super) sid: String,
-}
-
 /// Who said a turn of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said<'a> {
@@ -77,9 +42,7 @@ struct Loose {
 /// The conversation, as one agent tells it.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    source: Option<Source>,
-    /// Whom nobody told us of, and from whom somebody else of that kind took the word: so that they do not take turns.
-    passed: VecDeque<String>,
+    accounts: Accounts,
     /// How often each segment was passed on.
     revisions: HashMap<(String, String), u32>,
     loose: VecDeque<Loose>,
@@ -100,47 +63,24 @@ impl Turns {
 
     /// Whose account is believed.
     pub(super) fn source(&self) -> Option<&Source> {
-        self.source.as_ref()
+        self.accounts.source()
     }
 
-    /// Whether an account is believed; a better one is from now on. Whoever is in the room is believed before somebody of whom
-    /// we do not know that. Of two of whom we do not know it, the later one is: who is hidden leaves without a word.
+    /// Whether an account is believed; a better one is from now on.
     pub(super) fn believes(&mut self, way: Way, sid: &str, standing: impl Fn(&str) -> Standing) -> bool {
-        let teller = standing(sid);
-        let Some(source) = &self.source else {
-            // The last words of who has just left count, and keep nobody else out.
-            if teller != Standing::Out {
-                self.source = Some(Source { way, sid: sid.to_owned() });
-            }
-            return true;
-        };
-        let current = standing(&source.sid);
-        let is_better = match (teller, way).cmp(&(current, source.way)) {
-            Ordering::Less => return false,
-            Ordering::Equal if source.sid == sid => return true,
-            Ordering::Equal => teller == Standing::Unknown && !self.passed.iter().any(|passed| passed == sid),
-            Ordering::Greater => true,
-        };
-        if is_better {
-            let before = self.source.replace(Source { way, sid: sid.to_owned() });
+        let belief = self.accounts.hears(way, sid, standing);
+        if belief == Belief::Instead {
             self.untold.clear();
-            if current == Standing::Unknown {
-                self.passed.extend(before.map(|before| before.sid).filter(|before| before != sid));
-                if self.passed.len() > MAX_PASSED {
-                    self.passed.pop_front();
-                }
-            }
         }
-        is_better
+        belief != Belief::Not
     }
 
     /// Somebody is gone: another one's account may be believed. What the caller said, and they had not told as a turn, is told
     /// now, in pieces.
     pub(super) fn forget(&mut self, sid: &str, is_caller: impl Fn(&str) -> bool) -> Vec<RoomMessage> {
-        if self.source.as_ref().is_none_or(|source| source.sid != sid) {
+        if !self.accounts.forget(sid) {
             return Vec::new();
         }
-        self.source = None;
         let untold = std::mem::take(&mut self.untold);
         untold.into_iter().filter(|piece| is_caller(&piece.who)).map(|piece| self.piece(piece)).collect()
     }
@@ -187,7 +127,7 @@ impl Turns {
         standing: impl Fn(&str) -> Standing,
     ) -> Result<Option<RoomMessage>, &'static str> {
         let besides = |source: &Source| source.way == Way::Session && source.sid == stream.sender.sid;
-        let besides = self.source.as_ref().is_some_and(besides);
+        let besides = self.accounts.source().is_some_and(besides);
         if !besides && !self.believes(Way::Streams, &stream.sender.sid, standing) {
             return Ok(None);
         }
@@ -277,11 +217,10 @@ impl Turns {
         let mut ids = HashSet::new();
         let history: Vec<ChatMessage> =
             history.into_iter().filter(|message| is_said(message) && ids.insert(message.id.clone())).collect();
-        let others = |message: &ChatMessage, other: Option<&ChatMessage>| other.map(|o| o.role() != message.role());
+        let role = |at: Option<usize>| Some(history.get(at?)?.role());
         let is_whole = |at: usize| {
-            let neighbour = |at: Option<usize>| at.and_then(|at| history.get(at));
-            let before = others(&history[at], neighbour(at.checked_sub(1))) != Some(false);
-            before && others(&history[at], neighbour(Some(at + 1))) == Some(true)
+            let (before, own, after) = (role(at.checked_sub(1)), role(Some(at)), role(Some(at + 1)));
+            before != own && after.is_some() && after != own
         };
         let new: Vec<(&ChatMessage, bool)> = history
             .iter()
@@ -293,26 +232,24 @@ impl Turns {
             self.settle(said(message.role()).who(), &words(&text(message)), false);
         }
         // What was passed on was said last.
-        let mut claimed: Vec<Vec<String>> = new
-            .iter()
-            .rev()
-            .map(|(message, _)| {
-                let who = said(message.role()).who();
-                let mut segment_ids = self.claim(who, &words(&text(message)));
-                segment_ids.extend(self.claim_unfinished(who));
-                if segment_ids.is_empty() {
-                    segment_ids.push(message.id.clone());
-                }
-                segment_ids
-            })
-            .collect();
-        claimed.reverse();
-        let told = new.iter().zip(claimed);
+        let claimed: Vec<Vec<String>> =
+            new.iter().rev().map(|(message, _)| self.claim_before(said(message.role()).who(), message)).collect();
+        let told = new.iter().zip(claimed.into_iter().rev());
         told.map(|((message, whole), segment_ids)| {
             let turn = self.tell(said(message.role()), message, segment_ids);
             RoomMessage::TurnEnded(TurnEnded { whole: *whole, ..turn })
         })
         .collect()
+    }
+
+    /// The segments of a turn of before: those that were passed on of it, else itself.
+    fn claim_before(&mut self, who: &str, message: &ChatMessage) -> Vec<String> {
+        let mut segment_ids = self.claim(who, &words(&text(message)));
+        segment_ids.extend(self.claim_unfinished(who));
+        if segment_ids.is_empty() {
+            segment_ids.push(message.id.clone());
+        }
+        segment_ids
     }
 
     fn tell(&mut self, said: Said<'_>, message: &ChatMessage, segment_ids: Vec<String>) -> TurnEnded {
@@ -490,32 +427,6 @@ mod tests {
             said(&mut turns, stream("PA_2", "SG_10", "Stop.", "true")).is_none(),
             "a session is better than streams"
         );
-    }
-
-    #[test]
-    fn whoever_is_in_the_room_is_believed_before_somebody_unknown_and_who_has_left_keeps_nobody_out() {
-        let standing = |sid: &str| match sid.as_bytes()[0] {
-            b'-' => Standing::Out,
-            b'?' => Standing::Unknown,
-            _ => Standing::There,
-        };
-        let mut turns = Turns::default();
-        let mut believed = |way, sid: &str| turns.believes(way, sid, standing);
-        assert!(believed(Way::Streams, "-left"), "their last words");
-        assert!(believed(Way::Packets, "?stranger"), "nobody else tells yet");
-        assert!(!believed(Way::Streams, "-left"), "somebody else does");
-        assert!(believed(Way::Streams, "?stranger") && believed(Way::Packets, "agent"));
-        assert!(!believed(Way::Streams, "?stranger"), "they do not take turns");
-        assert!(believed(Way::Streams, "agent") && !believed(Way::Packets, "agent"));
-        assert!(!believed(Way::Streams, "another"), "of two who are there the first one is");
-        let mut turns = Turns::default();
-        let mut believed = |way, sid: &str| turns.believes(way, sid, standing);
-        assert!(believed(Way::Streams, "?hidden") && believed(Way::Streams, "?restarted"));
-        assert!(!believed(Way::Streams, "?hidden") && believed(Way::Streams, "?restarted"), "nor do these");
-        for restart in 0..2 * MAX_PASSED {
-            assert!(believed(Way::Streams, &format!("?{restart}")));
-        }
-        assert_eq!(turns.passed.len(), MAX_PASSED);
     }
 
     #[test]
