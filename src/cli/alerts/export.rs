@@ -1,6 +1,5 @@
 //! `alerts export`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::alert::Alert;
 use crate::alert::verdict::Verdict;
 use crate::cli::ago;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::private::save;
 use crate::clock::unix_ms;
 use crate::recording::expect::{EscalateAt, Expectation};
 use crate::recording::{CutLine, Recording};
@@ -49,9 +49,7 @@ pub(super) async fn run(args: &ExportArgs, store: &Store) -> Result<Exit, Failur
         let read = Recording::read(kept.recording.as_bytes(), &call.session_id, CutLine::LeaveOut);
         let mut recording = read.map_err(|error| wrong(&error))?;
         recording.expectation = Some(expected(call));
-        let mut bytes = Vec::new();
-        recording.write(&mut bytes).map_err(|error| wrong(&error))?;
-        create(&path).and_then(|mut file| file.write_all(&bytes)).map_err(|error| {
+        save(&path, |mut out| recording.write(&mut out)).map_err(|error| {
             let failure = wrong(&error);
             if error.kind() == std::io::ErrorKind::AlreadyExists {
                 failure.help("give a folder of its own")
@@ -107,14 +105,6 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(|error| Failure::new(Exit::Other, format!("{}: {error}", folder.display())))
-}
-
-fn create(path: &Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]
