@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::time::{Duration, Instant, sleep, timeout, timeout_at};
+use tokio::time::{Duration, Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 use super::about::Caller;
 use super::host::Host;
+use super::rating::rate;
 use super::standing::Standing;
 use super::transcript::Transcript;
 use super::writer::Writer;
@@ -25,7 +26,7 @@ use crate::clock::Millis;
 use crate::config::settings::{ActionKind, Settings};
 use crate::notify::Deliverer;
 use crate::room::message::{RoomMessage, Welcome};
-use crate::sentiment::{Opinions, RateError, Rater, TurnInContext};
+use crate::sentiment::{RateError, Rater, Rating, TurnInContext};
 use crate::store::Change;
 use crate::transfer::sip::{Stop, check_handover};
 
@@ -192,24 +193,17 @@ impl Edges {
         }
     }
 
-    /// Rates a turn by the deadline. What the rater thinks of later re-rates it, while the call lasts.
+    /// Rates a turn, while the call lasts.
     fn rate(&self, turn_id: String, rev: u32, turn: TurnInContext) {
         let (rater, inputs, over) = (Arc::clone(&self.rater), self.inputs.clone(), self.over.clone());
-        let meter = Arc::clone(&self.host.meter);
-        let deadline_ms = self.settings.rater_deadline_ms;
+        let (meter, deadline_ms) = (Arc::clone(&self.host.meter), self.settings.rater_deadline_ms);
         self.spawn(async move {
-            let asked = Instant::now();
-            let opinions = timeout(Duration::from_millis(deadline_ms), rater.opinions(&turn)).await;
-            let Opinions { first, later } =
-                opinions.unwrap_or_else(|_| Opinions::only(Err(RateError::Deadline { deadline_ms })));
-            meter.rating_took(asked.elapsed());
-            drop(inputs.send(Input::Rated { turn_id: turn_id.clone(), rev, result: first.into() }));
-            let Some(later) = later else { return };
+            let answer = |result: Result<Rating, RateError>| {
+                drop(inputs.send(Input::Rated { turn_id: turn_id.clone(), rev, result: result.into() }));
+            };
             tokio::select! {
+                () = rate(&*rater, &turn, deadline_ms, &meter, answer) => {}
                 () = over.cancelled() => {}
-                later = later => if later.is_ok() {
-                    drop(inputs.send(Input::Rated { turn_id, rev, result: later.into() }));
-                }
             }
         });
     }

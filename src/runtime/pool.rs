@@ -1,27 +1,30 @@
 //! Where ratings are computed: on threads of their own, so that no call's CPU holds another's heartbeat, timers or sockets
 //! ([`RatingPool`]).
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::sentiment::{RateError, RateFuture, Rater, Rating, TurnInContext};
 use crate::telemetry::meter::Meter;
 
 /// How many turns may wait for a thread. At some milliseconds a turn the last of them would come minutes too late.
 const MAX_WAITING: usize = 16 * 1024;
+/// Whatever has waited so long is late already, and made up for when there is time: it keeps no new call out.
+const MADE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// So many ratings at a time, and a bounded number of turns that wait, the newest first: when more is said than can be
-/// rated by its deadline, what was said last is rated in time, and not all of it too late. The threads are the
-/// runtime's own for blocking work: they start when there is something to rate, and end when there is not.
+/// rated by its deadline, what was said last is rated in time, and not all of it too late. Where too many wait, the oldest is
+/// given up. The threads are the runtime's own for blocking work: they start when there is something to rate, and end when
+/// there is not.
 #[derive(Debug, Clone)]
 pub struct RatingPool {
     size: NonZeroUsize,
     threads: Arc<Threads>,
-    places: Arc<Semaphore>,
     meter: Arc<Meter>,
 }
 
@@ -32,16 +35,11 @@ impl RatingPool {
         Self::with_queue(threads, MAX_WAITING)
     }
 
-    /// A pool whose queue holds `waiting` turns at most, those that are being rated included.
+    /// A pool in whose queue `most` turns wait, beside those that are being rated.
     #[must_use]
-    pub fn with_queue(threads: NonZeroUsize, waiting: usize) -> Self {
-        let free = Free { threads: threads.get(), waiting: Vec::new(), takes: Duration::ZERO };
-        Self {
-            size: threads,
-            threads: Arc::new(Threads(Mutex::new(free))),
-            places: Arc::new(Semaphore::new(waiting)),
-            meter: Arc::default(),
-        }
+    pub fn with_queue(threads: NonZeroUsize, most: usize) -> Self {
+        let free = Free { threads: threads.get(), waiting: VecDeque::new(), most, takes: Duration::ZERO };
+        Self { size: threads, threads: Arc::new(Threads(Mutex::new(free))), meter: Arc::default() }
     }
 
     /// A pool of as many threads as the machine has processors for us.
@@ -63,20 +61,21 @@ impl RatingPool {
         Arc::new(Pooled { pool: self.clone(), inner })
     }
 
-    /// How long a turn that comes last will have waited once all that wait are rated, as ratings take by now.
+    /// How long a turn that comes last will have waited once all are rated that wait and are not late yet, as ratings take by
+    /// now.
     #[must_use]
     pub fn backlog(&self) -> Duration {
         let free = self.threads.lock();
-        let waiting = free.waiting.iter().filter(|turn| !turn.is_closed()).count();
+        let counts = |turn: &&Waiting| !turn.permit.is_closed() && turn.since.elapsed() < MADE_UP_AFTER;
+        let waiting = free.waiting.iter().filter(counts).count();
         let threads = u32::try_from(self.size.get()).unwrap_or(u32::MAX);
         free.takes.saturating_mul(u32::try_from(waiting).unwrap_or(u32::MAX)) / threads
     }
 
     async fn rate(&self, inner: &Arc<dyn Rater>, turn: &TurnInContext) -> Result<Rating, RateError> {
         let failed = |detail: &str| RateError::Failed { detail: detail.to_owned() };
-        let _place = self.places.try_acquire().map_err(|_| failed("too many turns wait to be rated"))?;
         let _counted = InPool::enter(&self.meter);
-        let permit = self.threads.acquire().await.ok_or_else(|| failed("no thread rates"))?;
+        let permit = self.threads.acquire().await.ok_or_else(|| failed("too many turns wait to be rated"))?;
         let (inner, turn, handle) = (Arc::clone(inner), turn.clone(), Handle::current());
         let work = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
@@ -116,9 +115,31 @@ struct Threads(Mutex<Free>);
 struct Free {
     threads: usize,
     /// The newest last. Who has stopped waiting is passed over.
-    waiting: Vec<oneshot::Sender<Permit>>,
+    waiting: VecDeque<Waiting>,
+    /// So many may wait.
+    most: usize,
     /// How long a rating takes: the mean of those of late.
     takes: Duration,
+}
+
+/// A turn that waits for a thread.
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    permit: oneshot::Sender<Permit>,
+}
+
+impl Free {
+    /// One more waits. Where that is one too many, the oldest does no longer.
+    fn push(&mut self, permit: oneshot::Sender<Permit>) {
+        if self.waiting.len() >= self.most {
+            self.waiting.retain(|turn| !turn.permit.is_closed());
+        }
+        if self.waiting.len() >= self.most {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(Waiting { since: Instant::now(), permit });
+    }
 }
 
 /// A thread's worth of rating; the next turn gets it when this one is done.
@@ -131,7 +152,7 @@ impl Threads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A permit at once, or before all that wait already.
+    /// A permit at once, or before all that wait already; none for who has waited longest when too many do.
     async fn acquire(self: &Arc<Self>) -> Option<Permit> {
         let turn = {
             let mut free = self.lock();
@@ -140,7 +161,7 @@ impl Threads {
                 return Some(Permit(Some(Arc::clone(self))));
             }
             let (permit, turn) = oneshot::channel();
-            free.waiting.push(permit);
+            free.push(permit);
             turn
         };
         turn.await.ok()
@@ -162,13 +183,13 @@ impl Drop for Permit {
         let mut permit = Self(Some(Arc::clone(&threads)));
         loop {
             let mut free = threads.lock();
-            let Some(next) = free.waiting.pop() else {
+            let Some(next) = free.waiting.pop_back() else {
                 free.threads += 1;
                 permit.0 = None;
                 return;
             };
             drop(free);
-            match next.send(permit) {
+            match next.permit.send(permit) {
                 Ok(()) => return,
                 Err(back) => permit = back,
             }
@@ -241,10 +262,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_queue_is_bounded_and_a_panic_costs_one_turn() {
+    async fn the_oldest_makes_room_in_a_full_queue_and_a_panic_costs_one_turn() {
         let ((begun, has_begun), (go, gate)) = (channel(), channel());
         let meter = Arc::new(Meter::new());
-        let pool = RatingPool::with_queue(NonZeroUsize::MIN, 2).metered(Arc::clone(&meter));
+        let pool = RatingPool::with_queue(NonZeroUsize::MIN, 1).metered(Arc::clone(&meter));
         let rater = pool.rater(Arc::new(Gated { begun: Mutex::new(begun), go: Mutex::new(gate) }));
         let ask = |text: &str| {
             let (rater, turn) = (Arc::clone(&rater), turn(text));
@@ -252,10 +273,11 @@ mod tests {
         };
         let first = ask("first");
         tokio::task::yield_now().await;
-        let second = ask("second");
+        let oldest = ask("oldest");
         tokio::task::yield_now().await;
         assert_eq!(pool.backlog(), Duration::ZERO, "how long a rating takes is not known yet");
-        assert!(matches!(ask("third").await.unwrap(), Err(RateError::Failed { .. })), "both places are taken");
+        let second = ask("second");
+        assert!(matches!(oldest.await.unwrap(), Err(RateError::Failed { .. })), "its place is taken");
         assert_eq!(meter.pool_turns(), 2);
         assert_eq!(has_begun.recv().unwrap(), "first");
         go.send(()).unwrap();
