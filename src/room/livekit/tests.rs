@@ -402,6 +402,20 @@ fn who_joins_late_and_is_told_no_history_says_so_once() {
 }
 
 #[test]
+fn who_joins_late_and_hears_of_the_call_from_a_second_agent_says_that_the_first_one_s_turns_are_unknown() {
+    let history = |agent_joined_at_ms| {
+        let at = |mut info: ParticipantInfo, joined_at_ms| {
+            info.joined_at_ms = joined_at_ms;
+            info
+        };
+        let (mut call, _) = Call::begin(vec![at(phone(), 1_000), at(agent(), agent_joined_at_ms)]);
+        told(&call.history("agent-1", vec![user("item_1", "Hello.")]))
+    };
+    assert_eq!(history(9_000), [r#"item_1 sip-1: Hello. ["item_1"]"#], "as it had to be found first");
+    assert_eq!(history(61_000), ["history_missing", r#"item_1 sip-1: Hello. ["item_1"]"#]);
+}
+
+#[test]
 fn after_a_rejoin_the_session_goes_on_and_what_was_missed_is_asked_for() {
     let (mut call, first) = Call::begin(vec![phone(), agent()]);
     call.history("agent-1", vec![user("item_1", "Hello.")]);

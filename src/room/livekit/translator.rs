@@ -20,6 +20,8 @@ use crate::room::message::{
 
 /// Who joins so much later than anybody else, in ms, may have missed something.
 const LATE_MS: i64 = 3_000;
+/// An agent that comes so long after the caller, in ms, was not the first one that they spoke to.
+const SECOND_AGENT_MS: i64 = 60_000;
 /// Whose turns they are when the one who said them never was in the room.
 const CALLER: &str = "caller";
 
@@ -314,6 +316,23 @@ impl Livekit {
         }
     }
 
+    /// Turns were missed, and this agent's history brings them, but for those of an agent before it.
+    fn tell_history(&mut self, sid: &str, out: &mut Vec<Out>) {
+        if !std::mem::take(&mut self.missed) {
+            return;
+        }
+        let joined = |person: Option<&Person>| person.map_or(0, Person::joined_at_ms);
+        let (agent, caller) = (joined(self.cast.by_sid(sid)), joined(self.cast.caller()));
+        let later_ms = agent.saturating_sub(caller);
+        if caller > 0 && later_ms >= SECOND_AGENT_MS && !std::mem::replace(&mut self.told_missing, true) {
+            let detail = format!(
+                "the agent came {} s after the caller, and its history may begin there, so earlier turns are unknown",
+                later_ms / 1_000
+            );
+            out.push(warning("history_missing", &detail));
+        }
+    }
+
     /// A message of a session. Whoever is no agent could make up turns.
     fn session(&mut self, stream: &Stream, out: &mut Vec<Out>) {
         let Sender { identity, sid } = &stream.sender;
@@ -334,7 +353,7 @@ impl Livekit {
                 out.extend(self.turns.turn(said, &message).map(Out::Message));
             }
             Some(Told::History(messages)) => {
-                self.missed = false;
+                self.tell_history(sid, out);
                 let told = self.turns.history(messages, |role| said(&self.cast, identity, role));
                 out.extend(told.into_iter().map(Out::Message));
             }
