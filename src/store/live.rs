@@ -148,6 +148,15 @@ impl LiveChange {
             Self::Over { session_id, room_name } => (room_name, session_id),
         }
     }
+
+    /// The call and how it stands, unless it is over.
+    #[must_use]
+    pub fn stands(&self) -> Option<&LiveCall> {
+        match self {
+            Self::Stands(call) => Some(call),
+            Self::Over { .. } => None,
+        }
+    }
 }
 
 /// What tells where a call stands on the board, and by what it is found there. `Debug` shows nobody's number or name.

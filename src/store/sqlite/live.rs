@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 
 use super::live_file::LiveFile;
@@ -94,9 +95,10 @@ async fn tell(
     changes: &[LiveChange],
     beat_ms: Option<u64>,
 ) -> Result<(), sqlx::Error> {
-    // A turn of one call, as it comes most often, is one statement, which is a transaction by itself.
-    if let ([one], None) = (changes, beat_ms) {
-        return change(conn, host, one).await;
+    let stands: Vec<&LiveCall> = changes.iter().filter_map(LiveChange::stands).collect();
+    // How calls stand is all that there is most often, and one statement, which is a transaction by itself.
+    if stands.len() == changes.len() && beat_ms.is_none() {
+        return tell_standing(conn, host, &stands).await;
     }
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
     if let Some(now_ms) = beat_ms {
@@ -104,17 +106,13 @@ async fn tell(
         // With each beat, as a process may run for months. After its own, so that it never forgets itself.
         forget_silent(&mut tx, now_ms).await?;
     }
+    tell_standing(&mut tx, host, &stands).await?;
     for one in changes {
-        change(&mut tx, host, one).await?;
+        if let LiveChange::Over { session_id, room_name } = one {
+            over(&mut tx, host, room_name, session_id).await?;
+        }
     }
     tx.commit().await
-}
-
-async fn change(conn: &mut SqliteConnection, host: &str, change: &LiveChange) -> Result<(), sqlx::Error> {
-    match change {
-        LiveChange::Stands(call) => stands(conn, host, call).await,
-        LiveChange::Over { session_id, room_name } => over(conn, host, room_name, session_id).await,
-    }
 }
 
 async fn beat(conn: &mut SqliteConnection, host: &str, now_ms: u64) -> Result<(), sqlx::Error> {
@@ -126,22 +124,47 @@ async fn beat(conn: &mut SqliteConnection, host: &str, now_ms: u64) -> Result<()
     Ok(())
 }
 
-async fn stands(conn: &mut SqliteConnection, host: &str, call: &LiveCall) -> Result<(), sqlx::Error> {
-    let number = call.caller.as_ref().and_then(|caller| caller.number.as_deref());
-    let broken = |error: serde_json::Error| sqlx::Error::Encode(Box::new(error));
-    let text = serde_json::to_string(call).map_err(broken)?;
-    let turns = (!call.last_turns.is_empty()).then(|| serde_json::to_string(&call.last_turns)).transpose();
+/// A row of a call, as the database takes many of them at once.
+#[derive(Serialize)]
+struct Row<'a> {
+    room: &'a str,
+    session: &'a str,
+    caller: Option<String>,
+    call: String,
+    turns: Option<String>,
+}
+
+impl<'a> Row<'a> {
+    fn of(call: &'a LiveCall) -> serde_json::Result<Self> {
+        let number = call.caller.as_ref().and_then(|caller| caller.number.as_deref());
+        let turns = (!call.last_turns.is_empty()).then(|| serde_json::to_string(&call.last_turns)).transpose()?;
+        Ok(Self {
+            room: &call.room_name,
+            session: &call.session_id,
+            caller: number.map(About::key),
+            call: serde_json::to_string(call)?,
+            turns,
+        })
+    }
+}
+
+/// Writes how calls stand in one statement: asking the database costs more than what it is asked to do.
+async fn tell_standing(conn: &mut SqliteConnection, host: &str, calls: &[&LiveCall]) -> Result<(), sqlx::Error> {
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let rows: serde_json::Result<Vec<Row<'_>>> = calls.iter().map(|call| Row::of(call)).collect();
+    let rows = rows.and_then(|rows| serde_json::to_string(&rows));
+    // `WHERE true` tells the upsert's ON from a join's.
     sqlx::query(
-        "INSERT INTO calls (room_name, session_id, host, caller, call, turns) VALUES (?, ?, ?, ?, ?, ?) \
+        "INSERT INTO calls (room_name, session_id, host, caller, call, turns) \
+         SELECT value->>'room', value->>'session', ?, value->>'caller', value->>'call', value->>'turns' \
+         FROM json_each(?) WHERE true \
          ON CONFLICT DO UPDATE SET host = excluded.host, caller = excluded.caller, call = excluded.call, \
          turns = excluded.turns",
     )
-    .bind(&call.room_name)
-    .bind(&call.session_id)
     .bind(host)
-    .bind(number.map(About::key))
-    .bind(text)
-    .bind(turns.map_err(broken)?)
+    .bind(rows.map_err(|error| sqlx::Error::Encode(Box::new(error)))?)
     .execute(conn)
     .await?;
     Ok(())
