@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -146,6 +147,11 @@ impl Events {
             news: &'a News,
         }
         self.push(Worth::Usual, line(&OfWorker { r#type: "worker", news }));
+    }
+
+    /// Prints where probes and metrics are.
+    pub(super) fn listening(&self, address: SocketAddr) {
+        self.push(Worth::Usual, line(&json!({"type": "listening", "metrics": format!("http://{address}/metrics")})));
     }
 
     /// Prints that nothing is done, and why.

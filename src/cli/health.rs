@@ -1,14 +1,18 @@
 //! `--listen`: probes and metrics beside what a command does ([`HealthArgs`]).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::events::Events;
 use super::exit::{Exit, Failure};
 use crate::web::health::{Health, serve};
+
+/// Where processes of many calls serve them, unless they are told otherwise: nobody outside of the host reaches it.
+const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
 /// Where probes and metrics are served, if anywhere.
 #[derive(Debug, Clone, Default, Args)]
@@ -43,16 +47,32 @@ pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener,
 ///
 /// # Errors
 /// As for [`bind`].
-pub(super) async fn listen(
+async fn listen(address: Option<SocketAddr>, flag: &str, health: Health) -> Result<Option<Serving>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = bind(address, flag).await?;
+    Ok(Some(Serving::start(listener, health)))
+}
+
+/// Begins to serve at the address that this flag names, else at [`USUAL`], else, where another process of the host is there, at a
+/// loopback port that is free. For processes that serve many calls: somebody watches them. Says where.
+///
+/// # Errors
+/// As for [`bind`].
+pub(super) async fn listen_anyway(
     address: Option<SocketAddr>,
     flag: &str,
     health: Health,
-) -> Result<Option<Serving>, Failure> {
-    let Some(address) = address else { return Ok(None) };
-    let listener = bind(address, flag).await?;
-    let stop = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, health, stop.clone()));
-    Ok(Some(Serving { stop, task }))
+    events: &Events,
+) -> Result<Serving, Failure> {
+    let listener = match address {
+        Some(address) => bind(address, flag).await?,
+        None => match TcpListener::bind(USUAL).await {
+            Ok(listener) => listener,
+            Err(_) => bind(SocketAddr::new(USUAL.ip(), 0), flag).await?,
+        },
+    };
+    events.listening(listener.local_addr()?);
+    Ok(Serving::start(listener, health))
 }
 
 /// What serves them.
@@ -63,6 +83,12 @@ pub(super) struct Serving {
 }
 
 impl Serving {
+    fn start(listener: TcpListener, health: Health) -> Self {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, health, stop.clone()));
+        Self { stop, task }
+    }
+
     /// Ends it: what is being answered is answered first, within a second.
     pub(super) async fn close(self) {
         self.stop.cancel();

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::events::Events;
 use super::exit::{Exit, Failure};
-use super::health::{bind, listen};
+use super::health::{bind, listen_anyway};
 use super::live::{self, Sender, open_store};
 use super::raters::{CassetteArgs, authorities};
 use super::secrets;
@@ -92,7 +92,8 @@ pub struct ProxyArgs {
     /// Trust these certificate authorities (PEM) for the app, the webhook and the LLM, besides the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Serve /healthz, /readyz and /metrics (Prometheus) at this address, which nobody outside should reach.
+    /// Serve /healthz, /readyz and /metrics (Prometheus) at this address, which nobody outside should reach [default:
+    /// 127.0.0.1:9464, or a free port where that is taken].
     #[arg(long, value_name = "ADDRESS:PORT")]
     health_listen: Option<SocketAddr>,
     /// Choose how log lines look.
@@ -146,8 +147,8 @@ pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
     let deliverer = sends.then(|| sender.deliverer(&store, authorities.clone()));
     let listener = bind(args.listen, "--listen").await?;
     let health = Health::new(Arc::clone(&meter), store.clone(), stop.clone());
-    let serving = listen(args.health_listen, "--health-listen", health).await?;
     let events = Events::start(Arc::clone(&meter));
+    let serving = listen_anyway(args.health_listen, "--health-listen", health, &events).await?;
     let means = runtime::Means { store, deliverer, sip_password: None, authorities, meter };
     let host = Host::start(means, now.clone());
     let told = events.clone();
@@ -157,9 +158,7 @@ pub async fn run(args: ProxyArgs) -> Result<Exit, Failure> {
     now.cancel();
     host.close().await;
     events.close();
-    if let Some(serving) = serving {
-        serving.close().await;
-    }
+    serving.close().await;
     Ok(Exit::Ok)
 }
 

@@ -1,5 +1,6 @@
 //! `worker`: serves many live calls in one process, as a dispatcher gives them out.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use url::Url;
 
 use super::events::Events;
 use super::exit::{Exit, Failure};
-use super::health::HealthArgs;
+use super::health::listen_anyway;
 use super::live::{self, Sender, open_store};
 use super::raters::{CassetteArgs, authorities};
 use super::secrets;
@@ -88,8 +89,10 @@ pub struct WorkerArgs {
     /// Choose how log lines look. SIDECAR_LOG chooses which there are.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-    #[command(flatten)]
-    health: HealthArgs,
+    /// Serve /healthz, /readyz and /metrics (Prometheus) at this address [default: 127.0.0.1:9464, or a free port where that is
+    /// taken].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     // Last, as its heading would also stand over what follows.
     #[command(flatten)]
     settings: SettingsArgs,
@@ -169,16 +172,14 @@ pub async fn run(args: WorkerArgs) -> Result<Exit, Failure> {
     let (standing, unknown) = (state.clone(), "unregistered");
     let health = Health::new(Arc::clone(&meter), store.clone(), drain.clone())
         .unless(move || (!standing.is_registered()).then_some(unknown));
-    let serving = args.health.serve(health).await?;
     let events = Events::start(Arc::clone(&meter));
+    let serving = listen_anyway(args.listen, "--listen", health, &events).await?;
     let host = Host::start(Means { store, deliverer, sip_password: secrets.sip_password, authorities, meter }, stop);
     let worker = Worker::new(Arc::clone(&host), state, dispatcher, making.preparing(), Printed(events.clone()));
     let ended = worker.run(drain).await;
     host.close().await;
     events.close();
-    if let Some(serving) = serving {
-        serving.close().await;
-    }
+    serving.close().await;
     ended.map(|()| Exit::Ok).map_err(refused)
 }
 
