@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -36,6 +37,8 @@ AT_ONCE = 10
 """So many join at a time."""
 GOAL_KB = 1000
 """Memory a call."""
+FILES_EACH = 90
+"""So many files a participant of LiveKit's client in Python has open while it joins."""
 PATIENCE_S = 120
 """What has not come by then is missing, and the bench says where."""
 
@@ -178,6 +181,16 @@ async def measured(kind: str, phones: list[rtc.Room], process: Many) -> None:
     )
 
 
+def fitting(many: int) -> int:
+    """As many rooms as one process may have files for, once it may have as many as the system lets it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    fit = many if most == resource.RLIM_INFINITY else min(many, most // FILES_EACH)
+    if fit < many:
+        print(f"{fit} rooms instead of {many}, as a process may have {most} files open here (ulimit -Hn)")
+    return fit
+
+
 async def main(many: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with server(Path(folder)) as livekit, desk() as at, callers(livekit, many) as phones:
@@ -189,4 +202,4 @@ async def main(many: int) -> None:
 if __name__ == "__main__":
     # A process of this many rooms has more files open than is usual.
     os.environ.setdefault("RUST_LOG", "error")
-    asyncio.run(listen() if "--listen" in sys.argv else main(int((sys.argv[1:] or ["300"])[0])))
+    asyncio.run(listen() if "--listen" in sys.argv else main(fitting(int((sys.argv[1:] or ["300"])[0]))))
