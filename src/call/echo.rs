@@ -36,15 +36,14 @@ impl Call {
     pub(super) fn forget_echo_of(&mut self, agent_turn: TurnKey) {
         let next = self.book.position(agent_turn) + 1;
         let Some(key) = self.book.order().get(next).copied() else { return };
-        if self.states.contains_key(&key) && self.is_echo(key) {
+        if self.ratings.knows(key) && self.is_echo(key) {
             self.drop_echo(key);
             self.recount(next);
         }
     }
 
     pub(super) fn drop_echo(&mut self, key: TurnKey) {
-        self.states.remove(&key);
-        self.waiting.retain(|(waits, _)| *waits != key);
+        self.ratings.forget(key);
         self.odd(Odd::Echo);
     }
 }

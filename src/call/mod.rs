@@ -4,15 +4,21 @@
 //! [`Output::Wait`] (come back with the next input, or with [`Input::Tick`] at that moment) or [`Output::Ended`].
 //!
 //! # Layout
-//! [`book`] makes [`turn`]s from segments, whatever the stream is like (`segment`, `ends`, `late_segments`, `outburst`, `restart`, `odd`),
-//! `speakers` knows who is who and `echo` whom a turn is not of, [`tracker`] folds ratings into how the call stands ([`trend`]), [`policy`] has what each rule counts and decides, [`latch`] carries
-//! one escalation from its decision to its outcome (`handover` the part of it that transfers, `taken` what a process before did of it), [`tool`] answers the agent's own call, [`tone`] instructs the
-//! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told.
+//! - [`event`] is what goes in and out, [`report`] what the platform and QA are told.
+//! - [`book`] makes [`turn`]s from segments, whatever the stream is like (`segment`, `ends`, `late_segments`, `outburst`,
+//!   `restart`, `odd`); `speakers` knows who is who, and `echo` whom a turn is not of.
+//! - `rater` asks for ratings, and `rated` keeps what came of it; `settle` folds them, in the order of the call, into how the
+//!   call stands ([`tracker`], [`trend`]), and lets [`policy`] decide, which has what each rule counts.
+//! - [`latch`] holds one escalation from its decision to its outcome: `escalate` begins it, `phases` leads it on (`handover`
+//!   where it transfers, `taken` where a process before did some of it), `command` tells the room what to do.
+//! - [`tool`] answers the agent's own call, [`tone`] instructs the agent.
 
 pub mod book;
 mod clocks;
+mod command;
 mod echo;
 mod ends;
+mod escalate;
 pub mod event;
 mod generations;
 mod handover;
@@ -21,12 +27,16 @@ mod late_segments;
 mod odd;
 mod outburst;
 mod own_words;
+mod phases;
 pub mod policy;
 mod pool;
+mod rated;
+mod rater;
 pub mod report;
 mod restart;
 pub mod route;
 mod segment;
+mod settle;
 mod speakers;
 mod taken;
 pub mod tone;
@@ -41,27 +51,24 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::clock::Millis;
 use serde_json::Value;
 
 use crate::alert::record::DeliveryResult;
+use crate::clock::Millis;
 use crate::config::settings::Settings;
 use crate::room::message::tool::escalate_sentiment;
 use crate::room::message::{AgentActivity, Participant, Role, RoomMessage, SidecarMessage, Welcome, capability};
-use crate::sentiment::{ContextTurn, RateError, Rating, Sentiment, Speaker, TurnInContext};
 use book::TurnBook;
-use event::{Input, Output, RateResult};
+use event::{Input, Output};
 use latch::Latch;
 use odd::Odd;
 use own_words::OwnWords;
-use report::{Doubt, Report, TurnReport};
+use rated::{Rated, Ratings};
+use report::{Doubt, Report};
 use segment::TurnKey;
 use speakers::{Changed, Roster};
 use tone::Tone;
-use tracker::{Standing, counts};
-
-/// How long past the rater's own deadline the core waits before it takes a turn for unrated.
-const RATER_GRACE_MS: u64 = 1_000;
+use tracker::Standing;
 
 /// What a call is, beside its settings.
 #[derive(Debug, Clone, Default)]
@@ -70,35 +77,6 @@ pub struct CallOptions {
     pub room_name: String,
     /// Decide and record, and touch nothing (rule 9).
     pub shadow: bool,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Rated {
-    Waiting,
-    Done(Rating),
-    Failed(RateError),
-    /// A human was on the call.
-    Skipped,
-}
-
-/// What was last reported of a turn: nothing is said twice.
-#[derive(Debug, Clone, PartialEq)]
-struct Told {
-    rev: u32,
-    rating: Rating,
-    ordinal: u32,
-    streak: u32,
-    mean: Option<f64>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct TurnState {
-    /// The revision of the turn's words that the rating is, or will be, of.
-    rev: u32,
-    rated: Rated,
-    told: Option<Told>,
-    /// The number under which the turn was last reported as unrated.
-    told_unrated: Option<u32>,
 }
 
 /// A tool call that waits for what was said before it.
@@ -121,12 +99,10 @@ pub struct Call {
     roster: Roster,
     own_words: OwnWords,
     book: TurnBook,
-    states: HashMap<TurnKey, TurnState>,
+    ratings: Ratings,
     standings: HashMap<TurnKey, Standing>,
     /// Positions before this one have their standing.
     settled: usize,
-    /// Turns whose rating is under way, and when it is given up.
-    waiting: Vec<(TurnKey, Millis)>,
     tone: Tone,
     latch: Latch,
     answered_tools: HashMap<String, SidecarMessage>,
@@ -149,10 +125,9 @@ impl Call {
             roster: Roster::default(),
             own_words: OwnWords::default(),
             book: TurnBook::default(),
-            states: HashMap::new(),
+            ratings: Ratings::default(),
             standings: HashMap::new(),
             settled: 0,
-            waiting: Vec::new(),
             tone: Tone::default(),
             latch: Latch::default(),
             answered_tools: HashMap::new(),
@@ -344,235 +319,7 @@ impl Call {
     /// Whatever is due by now.
     fn pass_time(&mut self) {
         self.book.close_silent(self.now, self.settings.turn_silence_ms);
-        let deadline_ms = self.settings.rater_deadline_ms;
-        while let Some(at) = self.waiting.iter().position(|(_, due)| *due <= self.now) {
-            let (key, _) = self.waiting.remove(at);
-            if let Some(state) = self.states.get_mut(&key) {
-                state.rated = Rated::Failed(RateError::Deadline { deadline_ms });
-            }
-            self.recount(self.book.position(key));
-        }
-    }
-
-    /// Asks for ratings of the caller turns that are new or have new words, and recounts from there.
-    fn request_ratings(&mut self) {
-        for key in self.book.take_changed() {
-            let turn = self.book.turn(key);
-            let role = self.roster.role(&turn.participant_id);
-            if role != Some(Role::Caller) {
-                if role == Some(Role::Agent) {
-                    self.forget_echo_of(key);
-                }
-                continue;
-            }
-            if self.states.get(&key).is_some_and(|state| state.rev == turn.rev) {
-                // Only who said it is another now.
-                continue;
-            }
-            self.waiting.retain(|(waits, _)| *waits != key);
-            let before = self.states.remove(&key);
-            let told = before.as_ref().and_then(|state| state.told.clone());
-            if turn.is_empty() {
-                continue;
-            }
-            if self.is_echo(key) {
-                self.drop_echo(key);
-                continue;
-            }
-            let rated = if self.human_present() {
-                before.map(|state| state.rated).filter(|rated| *rated != Rated::Waiting).unwrap_or(Rated::Skipped)
-            } else {
-                let (turn_id, rev) = (turn.id.clone(), turn.rev);
-                let turn = self.in_context(key);
-                self.out.push_back(Output::Rate { turn_id, rev, turn });
-                self.waiting.push((key, self.now.plus(self.settings.rater_deadline_ms + RATER_GRACE_MS)));
-                Rated::Waiting
-            };
-            let rev = self.book.turn(key).rev;
-            self.states.insert(key, TurnState { rev, rated, told, told_unrated: None });
-        }
-        if let Some(first) = self.book.take_disturbed() {
-            self.recount(first);
-        }
-    }
-
-    /// A turn and what went before it, for the rater.
-    fn in_context(&self, key: TurnKey) -> TurnInContext {
-        let turn = self.book.turn(key);
-        let position = self.book.position(key);
-        let mut earlier: Vec<ContextTurn> = self.book.order()[..position]
-            .iter()
-            .rev()
-            .filter_map(|k| self.context_turn(*k))
-            .take(TurnInContext::MAX_EARLIER)
-            .collect();
-        earlier.reverse();
-        TurnInContext { text: turn.text.clone(), lang: turn.lang.clone(), earlier }
-    }
-
-    fn context_turn(&self, key: TurnKey) -> Option<ContextTurn> {
-        let turn = self.book.turn(key);
-        let speaker = match self.roster.role(&turn.participant_id)? {
-            Role::Caller => Speaker::Caller,
-            Role::Agent => Speaker::Agent,
-            Role::Supervisor | Role::Observer | Role::Unknown => return None,
-        };
-        if turn.is_empty() {
-            return None;
-        }
-        Some(ContextTurn {
-            speaker,
-            text: turn.text.clone(),
-            sentiment: self.rating(key).and_then(Rating::by_embedded),
-        })
-    }
-
-    fn is_callers(&self, key: TurnKey) -> bool {
-        self.roster.role(&self.book.turn(key).participant_id) == Some(Role::Caller)
-    }
-
-    fn rating(&self, key: TurnKey) -> Option<&Rating> {
-        if !self.is_callers(key) {
-            return None;
-        }
-        match &self.states.get(&key)?.rated {
-            Rated::Done(rating) => Some(rating),
-            _ => None,
-        }
-    }
-
-    fn rated(&mut self, turn_id: &str, rev: u32, result: RateResult) {
-        let Some(key) = self.book.find(turn_id) else { return };
-        if self.book.turn(key).rev != rev {
-            return;
-        }
-        let Some(state) = self.states.get_mut(&key) else { return };
-        let rated = match (result, &state.rated) {
-            (_, Rated::Skipped) => return,
-            (RateResult::Rating(rating), _) => Rated::Done(rating),
-            // A rating that is there is better than a later failure.
-            (RateResult::Unrated(_), Rated::Done(_)) => return,
-            (RateResult::Unrated(error), _) => Rated::Failed(error),
-        };
-        state.rated = rated;
-        self.waiting.retain(|(waits, _)| *waits != key);
-        let position = self.book.position(key);
-        self.recount(position);
-    }
-
-    /// Folds standings anew from a position up to the first turn that still waits for its rating: what comes after
-    /// it must not be counted before it, or a calm turn in between would be overlooked.
-    fn recount(&mut self, from: usize) {
-        let from = from.min(self.settled);
-        for at in from..self.book.order().len() {
-            self.settled = at;
-            self.answer_tools_before(at);
-            let before = self.standing_after(at.checked_sub(1).map(|before| self.book.order()[before]));
-            let key = self.book.order()[at];
-            let step = match self.states.get(&key).filter(|_| self.is_callers(key)).map(|s| &s.rated) {
-                Some(Rated::Waiting) => return,
-                None => before,
-                Some(Rated::Failed(_) | Rated::Skipped) => before.pass(),
-                Some(Rated::Done(rating)) => before.step(rating, &self.settings),
-            };
-            let standing = if self.latch.escalated_at(key) { step.spent() } else { step };
-            self.standings.insert(key, standing);
-            self.settled = at + 1;
-            self.tell_turn(key, standing);
-            self.decide(key);
-        }
-        if let Some(message) = self.standing().label.and_then(|label| self.tone.change(label, &self.settings.tones)) {
-            self.tell(message);
-        }
-    }
-
-    /// Reports a settled turn and sends its `sentiment` to the room, unless nothing about it is new.
-    fn tell_turn(&mut self, key: TurnKey, standing: Standing) {
-        let window = self.settings.window;
-        if !self.is_callers(key) {
-            return;
-        }
-        let turn = self.book.turn(key);
-        let Some(state) = self.states.get_mut(&key) else { return };
-        match &state.rated {
-            Rated::Failed(error) if state.told_unrated != Some(standing.ordinal) => {
-                state.told_unrated = Some(standing.ordinal);
-                let report = Report::Unrated { turn: standing.ordinal, turn_id: turn.id.clone(), error: error.clone() };
-                self.report(report);
-            }
-            Rated::Done(rating) => {
-                let (rev, ordinal, streak) = (turn.rev, standing.ordinal, standing.counts.streak);
-                let mean = told_mean(&standing, &self.settings);
-                let told = Some(Told { rev, rating: rating.clone(), ordinal, streak, mean });
-                if state.told == told {
-                    return;
-                }
-                let low = counts(rating, &self.settings) && rating.sentiment.is_below(self.settings.threshold);
-                let report = TurnReport::new(&turn.id, &turn.text, rating, &standing, low, mean);
-                let message = SidecarMessage::Sentiment {
-                    turn_id: turn.id.clone(),
-                    sentiment: rating.sentiment.value(),
-                    valence: rating.valence.value(),
-                    frustration: rating.frustration.value(),
-                    urgency: rating.urgency.value(),
-                    label: rating.label.name().to_owned(),
-                    streak,
-                    mean,
-                    window,
-                    trend: standing.trend.name().to_owned(),
-                };
-                state.told = told;
-                self.report(Report::Turn(report));
-                self.tell(message);
-            }
-            _ => {}
-        }
-    }
-
-    /// Lets the policy decide on a settled turn that counted.
-    fn decide(&mut self, key: TurnKey) {
-        let Some(standing) = self.standings.get(&key).copied() else { return };
-        let counted = self.rating(key).is_some_and(|rating| counts(rating, &self.settings));
-        if !counted || self.human_present() || !self.latch.is_free() || self.escalated_since(Some(key)) {
-            return;
-        }
-        if let Some(decision) = policy::decide(&standing.counts, standing.trend, &self.settings) {
-            self.escalate_on_turn(key, decision);
-        }
-    }
-
-    /// Decides on the turns that settled while an escalation was latched, in their order.
-    fn decide_since(&mut self, key: Option<TurnKey>) {
-        let from = key.map_or(0, |key| self.book.position(key) + 1);
-        for at in from..self.settled {
-            self.answer_tools_before(at);
-            self.decide(self.book.order()[at]);
-            if self.latch.is_active() {
-                // What was counted since is counted after an escalation now.
-                return self.recount(at + 1);
-            }
-        }
-    }
-
-    /// Whether an escalation followed a later turn: what is learnt of an earlier one then is no news.
-    fn escalated_since(&self, turn: Option<TurnKey>) -> bool {
-        let position = turn.map(|key| self.book.position(key));
-        self.latch.escalated_turns().any(|key| Some(self.book.position(key)) > position)
-    }
-
-    /// The last settled turn's standing.
-    fn standing(&self) -> Standing {
-        self.standing_after(self.settled.checked_sub(1).map(|at| self.book.order()[at]))
-    }
-
-    /// How the call stood after a turn; before the first one where there is none.
-    fn standing_after(&self, turn: Option<TurnKey>) -> Standing {
-        turn.and_then(|key| self.standings.get(&key)).copied().unwrap_or_else(|| self.latch.before_any_turn())
-    }
-
-    /// All ratings so far, oldest first.
-    fn history(&self) -> Vec<Sentiment> {
-        self.book.order().iter().filter_map(|key| self.rating(*key)).map(|rating| rating.sentiment).collect()
+        self.give_up_ratings();
     }
 
     fn next_deadline(&self) -> Option<Millis> {
@@ -580,22 +327,19 @@ impl Call {
             return None;
         }
         let silence = self.book.next_silence(self.settings.turn_silence_ms);
-        let rater = self.waiting.iter().map(|(_, due)| *due).min();
-        [silence, rater, self.latch.deadline()].into_iter().flatten().min()
+        [silence, self.ratings.deadline(), self.latch.deadline()].into_iter().flatten().min()
     }
 
     /// Ends once nothing is pending.
     fn finish(&mut self) {
-        if self.ended || !self.waiting.is_empty() || self.latch.is_active() {
+        if self.ended || self.ratings.is_waiting() || self.latch.is_active() {
             return;
         }
         let Some(reason) = self.ending.clone() else { return };
         self.ended = true;
         let at_turn = self.latch.first_turn();
         let turns = self.standing().ordinal;
-        let failed = |key: &&TurnKey| {
-            self.is_callers(**key) && self.states.get(key).is_some_and(|state| matches!(state.rated, Rated::Failed(_)))
-        };
+        let failed = |key: &&TurnKey| matches!(self.callers_rating(**key), Some(Rated::Failed(_)));
         let unrated = self.book.order().iter().filter(failed).count();
         let unrated = u32::try_from(unrated).unwrap_or(u32::MAX);
         let doubt = Doubt::of(turns, unrated);
@@ -603,9 +347,4 @@ impl Call {
         self.report(Report::Ended { reason: reason.clone(), turns, unrated, doubt, escalated, at_turn });
         self.out.push_back(Output::Ended { reason });
     }
-}
-
-/// The running mean as it is told: with two decimals, where its rule is on.
-fn told_mean(standing: &Standing, settings: &Settings) -> Option<f64> {
-    settings.sustained.enabled.then(|| (standing.counts.mean * 100.0).round() / 100.0)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::latch::Escalation;
+use super::escalate::Escalation;
 use super::policy::{self, Decision};
 use super::report::Report;
 use super::segment::TurnKey;

@@ -51,6 +51,11 @@ impl Standing {
     pub fn spent(self) -> Self {
         Self { counts: self.counts.spent(), ..self }
     }
+
+    /// The running mean as it is told: with two decimals, where its rule is on.
+    pub(super) fn told_mean(&self, settings: &Settings) -> Option<f64> {
+        settings.sustained.enabled.then(|| (self.counts.mean * 100.0).round() / 100.0)
+    }
 }
 
 /// Whether a rated turn counts or resets at all.

@@ -116,11 +116,22 @@ impl Together<'_> {
     /// All checks.
     pub(super) fn check(&mut self) {
         let Draft { settings, action, target } = self.draft;
-        let Settings { webhook, .. } = settings;
         if *action == ActionKind::Transfer && target.is_none() {
             let mend = format!("set {TARGET} to a phone number such as +14155551234");
             self.clash(format!("{ACTION} is transfer, which needs {TARGET}"), mend, &[ACTION, TARGET]);
         }
+        self.webhook();
+        self.country();
+        self.ringing();
+        if *action == ActionKind::Transfer && settings.sip.mode == TransferMode::Attended {
+            self.attended();
+        }
+        self.llm();
+    }
+
+    /// What is to be told has somewhere to go, and goes there in the clear only where that is wanted.
+    fn webhook(&mut self) {
+        let Draft { settings: Settings { webhook, .. }, action, .. } = self.draft;
         if *action == ActionKind::Notify && !webhook.is_set() {
             self.needs_webhook(format!("{ACTION} is notify"), ACTION);
         }
@@ -138,6 +149,11 @@ impl Together<'_> {
                 self.clash(format!("{key} is plain http and {host} is not in {ALLOW}"), mend, &[key, ALLOW]);
             }
         }
+    }
+
+    /// The human's phone is in a country that may be called.
+    fn country(&mut self) {
+        let Draft { settings, target, .. } = self.draft;
         if let Some(number) = target
             && !settings.transfer_countries.is_empty()
             && !settings.transfer_countries.iter().any(|code| code == number.country_code())
@@ -151,6 +167,11 @@ impl Together<'_> {
                 &[TARGET, COUNTRIES],
             );
         }
+    }
+
+    /// No phone rings for longer than its transfer may take.
+    fn ringing(&mut self) {
+        let settings = &self.draft.settings;
         let (ringing, deadline) = (settings.ringing_timeout_ms, settings.transfer_deadline_ms);
         if ringing >= deadline {
             let mend = format!("let {RINGING} be shorter than {DEADLINE}");
@@ -162,9 +183,11 @@ impl Together<'_> {
                 &[RINGING, DEADLINE],
             );
         }
-        if *action == ActionKind::Transfer && settings.sip.mode == TransferMode::Attended {
-            self.attended();
-        }
+    }
+
+    /// An LLM that is slow leaves time for the embedded rater.
+    fn llm(&mut self) {
+        let settings = &self.draft.settings;
         let (llm, rater) = (settings.llm.deadline_ms, settings.rater_deadline_ms);
         if settings.llm.url.is_some() && llm >= rater {
             let mend = format!("let {LLM_DEADLINE} be shorter than {RATER_DEADLINE}");

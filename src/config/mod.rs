@@ -11,6 +11,7 @@ pub mod error;
 mod grammar;
 mod keys;
 pub mod link;
+pub mod llm_url;
 pub mod load;
 mod nearest;
 pub mod peers;

@@ -4,7 +4,7 @@
 //!   translator.
 //! - `translator`: the two languages, into each other. `streams` puts data streams together, `cast` knows who is the caller,
 //!   `accounts` which account of the conversation counts, `turns` what is passed on of it, `session` reads what an agent tells of
-//!   its own, `act` what we ask of the room, and what comes of it.
+//!   its own, `act` what we ask of the room, and what comes of it (`failure`, where it failed).
 //! - `participant` is the connection: `door` is the way in, `signal` the WebSocket behind it, `peer` one WebRTC connection
 //!   over `wires` to a `candidate`, `peers` those of a session, `stay` the task that keeps them, with a `line` that may be away
 //!   and `calls` of the server's API, `received` what of data has come.
@@ -20,6 +20,7 @@ mod candidate;
 mod cast;
 mod dialect;
 mod door;
+mod failure;
 pub mod given;
 mod line;
 pub(in crate::room) mod participant;

@@ -1,52 +1,43 @@
 //! A stay in a room: speaks signalling and keeps the connections, until it is over.
 //!
 //! Signalling may come and go: data flows on without it, and it is resumed. What cannot be mended ends the stay, and whoever
-//! asked for it joins anew.
+//! asked for it joins anew. `signalling` speaks it and resumes it; `sights` is what waits for whoever asked for the stay.
+
+mod sights;
+mod signalling;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
+use self::sights::Sights;
 use super::calls::Calls;
-use super::door::{Door, Knock};
+use super::door::Door;
 use super::line::{Line, Said};
 use super::peer::{Channel, PeerError, PeerEvent};
 use super::peers::Peers;
-use super::proto::models::{DataPacket, DisconnectReason, ParticipantInfo, ParticipantState, Room};
-use super::proto::signal::leave_request::Action;
-use super::proto::signal::{JoinResponse, LeaveRequest, Ping, SyncState, signal_request, signal_response};
+use super::proto::models::{DataPacket, DisconnectReason};
+use super::proto::signal::{JoinResponse, signal_request};
 use super::received::Received;
 use super::seen::{Act, Seen};
 use super::signal::Signal;
 use crate::room::error::RoomError;
 use crate::room::link::pace::Backoff;
 
-/// So much waits for a reader; what is more waits on the server.
-const MOST_PENDING: usize = 64;
+pub(super) use self::sights::Sight;
+
 /// So many packets of ours wait for a connection.
 const MOST_UNSENT: usize = 256;
-/// Signalling that has been away for so long does not come back: the room is joined anew.
-const RESUME_FOR: Duration = Duration::from_secs(90);
 /// So long a server has to say why it closed a connection.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 const NO_DATA: &str = "no data comes from it any more";
 /// Where a server does not say how often it wants to be pinged, and how long it may be silent.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// What whoever asked for the stay hears.
-#[derive(Debug)]
-pub(super) enum Sight {
-    Seen(Box<Seen>),
-    /// The answer to [`Command::Ping`].
-    Alive,
-    /// It is over.
-    Over(RoomError),
-}
 
 /// What whoever asked for the stay wants.
 #[derive(Debug)]
@@ -83,7 +74,7 @@ pub(super) struct Stay {
     calls: Calls,
     received: Received,
     /// What waits for the reader.
-    pending: VecDeque<Sight>,
+    sights: Sights,
     unsent: VecDeque<Vec<u8>>,
     /// Whether data can come.
     open: bool,
@@ -117,7 +108,7 @@ impl Stay {
             peers,
             calls,
             received: Received::default(),
-            pending: VecDeque::new(),
+            sights: Sights::default(),
             unsent: VecDeque::new(),
             open: false,
             silent: false,
@@ -153,7 +144,7 @@ impl Stay {
 
     /// Keeps the stay until it is over. `joined` is what is seen first.
     pub(super) async fn run(mut self, joined: Seen, seen: mpsc::Sender<Sight>, mut commands: mpsc::Receiver<Command>) {
-        self.pending.push_front(Sight::Seen(Box::new(joined)));
+        self.sights.push_first(Sight::Seen(Box::new(joined)));
         let end = loop {
             if let Err(end) = self.step(&seen, &mut commands).await {
                 break end;
@@ -168,12 +159,12 @@ impl Stay {
         match end {
             End::Asked => self.leave().await,
             End::PutOut(reason) => {
-                self.pending.push_back(Sight::Seen(Box::new(Seen::Left(reason))));
+                self.sights.sees(Seen::Left(reason));
                 last = Some(put_out(reason));
             }
             End::Lost(error) => last = Some(error),
         }
-        for sight in self.pending.into_iter().chain(last.map(Sight::Over)) {
+        for sight in self.sights.rest().chain(last.map(Sight::Over)) {
             // A place in the queue that was taken before it closed may be filled even now.
             settle(&self.calls, &mut commands);
             if seen.send(sight).await.is_err() {
@@ -183,50 +174,20 @@ impl Stay {
     }
 
     async fn step(&mut self, seen: &mpsc::Sender<Sight>, commands: &mut mpsc::Receiver<Command>) -> Result<(), End> {
-        let listening = self.pending.len() < MOST_PENDING;
+        let listening = self.sights.have_room();
         tokio::select! {
-            permit = seen.reserve(), if !self.pending.is_empty() => match (permit, self.pending.pop_front()) {
+            permit = seen.reserve(), if !self.sights.is_empty() => match (permit, self.sights.pop()) {
                 (Ok(permit), Some(sight)) => permit.send(sight),
                 _ => return Err(End::Asked),
             },
             (hearing, event) = self.peers.next(listening) => return self.peer_event(hearing, event).await,
             said = self.line.next() => return self.said(said).await,
             command = commands.recv() => return self.command(command).await,
-            Some(answered) = self.calls.answers.recv() => self.sees(answered),
+            Some(answered) = self.calls.answers.recv() => self.sights.sees(answered),
             _ = self.beats.tick() => return self.beat().await,
             () = sleep_until(self.dead.unwrap_or_else(Instant::now)), if self.dead.is_some() => return Err(lost(NO_DATA)),
         }
         Ok(())
-    }
-
-    /// Signalling is read on while the reader is behind, as what keeps the connection comes by it. So that the queue does not
-    /// grow, what the server says of the room joins what waits there already.
-    fn sees_news(&mut self, news: Seen) {
-        if self.pending.len() < MOST_PENDING {
-            return self.sees(news);
-        }
-        // Not before packets that came earlier: they may be of somebody who has left since.
-        let since = self.pending.iter_mut().rev().map_while(|sight| match sight {
-            Sight::Seen(seen) if matches!(**seen, Seen::Packet(_) | Seen::Joined(_)) => None,
-            Sight::Seen(seen) => Some(Some(&mut **seen)),
-            Sight::Alive | Sight::Over(_) => Some(None),
-        });
-        let mut waiting = since.flatten();
-        match news {
-            Seen::Participants(infos) => match waiting.find(|seen| matches!(seen, Seen::Participants(_))) {
-                Some(Seen::Participants(known)) => merge(known, infos),
-                _ => self.sees(Seen::Participants(infos)),
-            },
-            Seen::Room(room) => match waiting.find(|seen| matches!(seen, Seen::Room(_))) {
-                Some(Seen::Room(known)) => *known = room,
-                _ => self.sees(Seen::Room(room)),
-            },
-            other => self.sees(other),
-        }
-    }
-
-    fn sees(&mut self, seen: Seen) {
-        self.pending.push_back(Sight::Seen(Box::new(seen)));
     }
 
     async fn peer_event(&mut self, hearing: bool, event: PeerEvent) -> Result<(), End> {
@@ -256,150 +217,17 @@ impl Stay {
         match DataPacket::decode(bytes) {
             Ok(packet) => {
                 if channel == Channel::Lossy || self.received.is_new(&packet) {
-                    self.sees(Seen::Packet(packet));
+                    self.sights.sees(Seen::Packet(packet));
                 }
             }
             Err(error) => tracing::debug!(%error, "a packet of the room cannot be read"),
         }
     }
 
-    /// Asks for another way for data: by our offer, or, where offers are the server's, by resuming.
-    async fn another_way(&mut self) -> Result<(), End> {
-        if matches!(self.line, Line::Down(_)) {
-            return Ok(());
-        }
-        if self.peers.is_single() {
-            self.offer_again().await
-        } else {
-            self.hung_up(&RoomError::Cut { problem: "no data comes".to_owned() });
-            Ok(())
-        }
-    }
-
-    async fn offer_again(&mut self) -> Result<(), End> {
-        if let Some(offer) = self.peers.restart()? {
-            self.say(signal_request::Message::Offer(offer)).await;
-        }
-        Ok(())
-    }
-
-    async fn said(&mut self, said: Said) -> Result<(), End> {
-        self.heard_at = Instant::now();
-        match said {
-            Said::Message(message) => return self.message(message).await,
-            // Without data there is nothing to go on with, and what a server closes it does not resume.
-            Said::Lost(error) if !self.open || self.dead.is_some() || self.resumed_in_vain(&error) => {
-                return Err(End::Lost(error));
-            }
-            Said::Lost(error) => self.hung_up(&error),
-            Said::Dialled(signal) => {
-                let moved = signal.local_ip() != self.local_ip;
-                self.local_ip = signal.local_ip();
-                self.silent |= moved;
-                self.line = Line::Up(signal);
-            }
-            Said::NotDialled(error) => {
-                let away = self.down_since.map_or(Duration::ZERO, |since| since.elapsed());
-                if error.is_final() || away > RESUME_FOR {
-                    return Err(lost(format!("it cannot be resumed: {error}")));
-                }
-                self.resume();
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the server closed the connection on which we wanted to resume.
-    fn resumed_in_vain(&self, error: &RoomError) -> bool {
-        self.down_since.is_some() && matches!(error, RoomError::Closed { .. })
-    }
-
-    /// Signalling is gone; data flows on.
-    fn hung_up(&mut self, error: &RoomError) {
-        tracing::info!(%error, "signalling with the room broke; resuming");
-        self.down_since.get_or_insert_with(Instant::now);
-        self.resume();
-    }
-
-    fn resume(&mut self) {
-        let sid = self.sid.clone();
-        let knock = if self.peers.is_single() {
-            Knock::ResumeSingle { sid, state: Box::new(self.state()) }
-        } else {
-            Knock::ResumeDual { sid }
-        };
-        self.line = Line::resuming(self.door.clone(), knock, self.backoff.delay(fastrand::f64()));
-    }
-
-    fn state(&mut self) -> SyncState {
-        let mut state = self.peers.state();
-        state.datachannel_receive_states = self.received.states();
-        state
-    }
-
-    async fn message(&mut self, message: signal_response::Message) -> Result<(), End> {
-        use signal_response::Message;
-        match message {
-            Message::Answer(answer) => self.peers.answered(answer)?,
-            Message::Offer(offer) => {
-                let answer = self.peers.offered(offer)?;
-                self.say(signal_request::Message::Answer(answer)).await;
-            }
-            Message::Trickle(trickle) => self.peers.candidate(&trickle),
-            Message::Update(update) => self.sees_news(Seen::Participants(update.participants)),
-            Message::RoomUpdate(update) => self.room(update.room),
-            Message::RoomMoved(moved) => {
-                self.door.refresh(moved.token);
-                self.room(moved.room);
-            }
-            Message::RefreshToken(token) => self.door.refresh(token),
-            Message::Reconnect(_) => return self.resumed().await,
-            Message::PongResp(pong) => self.rtt_ms = unix_ms().saturating_sub(pong.last_ping_timestamp),
-            Message::Leave(leave) => return self.told_to_leave(leave),
-            Message::Join(_) => tracing::debug!("a second welcome was ignored"),
-        }
-        Ok(())
-    }
-
-    fn room(&mut self, room: Option<Room>) {
-        if let Some(room) = room {
-            self.sees_news(Seen::Room(room));
-        }
-    }
-
-    async fn resumed(&mut self) -> Result<(), End> {
-        tracing::info!("signalling with the room is back");
-        self.down_since = None;
-        self.backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        if !self.peers.is_single() {
-            // The server offers what we hear on again by itself.
-            let state = self.state();
-            self.say(signal_request::Message::SyncState(state)).await;
-        }
-        if self.silent || !self.peers.is_single() { self.offer_again().await } else { Ok(()) }
-    }
-
-    fn told_to_leave(&mut self, leave: LeaveRequest) -> Result<(), End> {
-        let reason = leave.reason();
-        match reason {
-            DisconnectReason::DuplicateIdentity
-            | DisconnectReason::ParticipantRemoved
-            | DisconnectReason::RoomDeleted
-            | DisconnectReason::RoomClosed => Err(End::PutOut(reason)),
-            _ if leave.action() == Action::Resume && self.open => {
-                // It may be that our address is another one now: what we send leads there, and what it sends nowhere.
-                self.silent = true;
-                self.hung_up(&RoomError::Cut { problem: format!("the server says resume ({reason:?})") });
-                Ok(())
-            }
-            _ => Err(lost(format!("the server says leave ({reason:?})"))),
-        }
-    }
-
     async fn command(&mut self, command: Option<Command>) -> Result<(), End> {
         match command {
             None | Some(Command::Leave) => return Err(End::Asked),
-            Some(Command::Ping) => self.pending.push_back(Sight::Alive),
+            Some(Command::Ping) => self.sights.push(Sight::Alive),
             Some(Command::Act(act)) => match *act {
                 Act::Call(call) => self.calls.begin(call),
                 Act::Decline { id, error } => self.calls.decline(id, error),
@@ -439,41 +267,6 @@ impl Stay {
             }
         }
     }
-
-    async fn beat(&mut self) -> Result<(), End> {
-        if matches!(self.line, Line::Down(_)) {
-            return Ok(());
-        }
-        let silent = self.heard_at.elapsed();
-        if silent > self.ping_timeout {
-            let after_ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
-            self.hung_up(&RoomError::Timeout { step: "word of the server", after_ms });
-        } else {
-            self.say(signal_request::Message::PingReq(Ping { timestamp: unix_ms(), rtt: self.rtt_ms })).await;
-        }
-        // What could not be said while signalling was away.
-        self.speak().await
-    }
-
-    /// Says something where there is signalling; what needs an answer is said again when it is back.
-    async fn say(&mut self, message: signal_request::Message) {
-        if let Line::Up(signal) = &mut self.line
-            && let Err(error) = signal.send(message).await
-        {
-            self.hung_up(&error);
-        }
-    }
-
-    /// Tells the server that we go.
-    async fn leave(&mut self) {
-        let reason = DisconnectReason::ClientInitiated.into();
-        let goodbye = LeaveRequest { reason, action: Action::Disconnect.into() };
-        if let Line::Up(mut signal) = std::mem::replace(&mut self.line, Line::cut())
-            && signal.send(signal_request::Message::Leave(goodbye)).await.is_ok()
-        {
-            signal.close().await;
-        }
-    }
 }
 
 /// Begins the calls, and declines what is to be declined, of a queue whose stay is over. Packets are lost with the stay.
@@ -484,22 +277,6 @@ fn settle(calls: &Calls, commands: &mut mpsc::Receiver<Command>) {
             Act::Call(call) => calls.begin(call),
             Act::Decline { id, error } => calls.decline(id, error),
             Act::Send(_) => {}
-        }
-    }
-}
-
-/// Adds what is said of participants to what waits: of each stay the newest, and its end.
-fn merge(known: &mut Vec<ParticipantInfo>, news: Vec<ParticipantInfo>) {
-    let is_gone = |info: &ParticipantInfo| info.state() == ParticipantState::Disconnected;
-    for info in news {
-        match known.iter_mut().rev().find(|before| before.sid == info.sid) {
-            Some(before) if is_gone(before) => {}
-            Some(before) if !is_gone(&info) => {
-                if before.version <= info.version {
-                    *before = info;
-                }
-            }
-            _ => known.push(info),
         }
     }
 }
@@ -519,11 +296,6 @@ fn put_out(reason: DisconnectReason) -> RoomError {
     RoomError::PutOut { reason }
 }
 
-fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
@@ -532,11 +304,11 @@ mod tests {
     use tokio::sync::Mutex;
     use url::Url;
 
-    use super::super::api::ApiClient;
-    use super::super::seen::{ApiCall, ApiError, ApiMethod};
-    use super::super::token::{GivenToken, Key};
     use super::*;
     use crate::config::secret::Secret;
+    use crate::room::livekit::api::ApiClient;
+    use crate::room::livekit::seen::{ApiCall, ApiError, ApiMethod};
+    use crate::room::livekit::token::{GivenToken, Key};
     use crate::tls::Authorities;
 
     #[tokio::test]
@@ -562,23 +334,5 @@ mod tests {
         }
         answered.sort();
         assert_eq!(answered, ["call-1", "call-2"]);
-    }
-
-    #[test]
-    fn of_each_stay_the_newest_is_kept_and_its_end() {
-        let info = |sid: &str, version: u32, state: ParticipantState| ParticipantInfo {
-            sid: sid.to_owned(),
-            version,
-            state: state.into(),
-            ..ParticipantInfo::default()
-        };
-        let (active, gone) = (ParticipantState::Active, ParticipantState::Disconnected);
-        let mut known = vec![info("PA_1", 1, active)];
-        merge(&mut known, vec![info("PA_1", 3, active), info("PA_2", 1, active), info("PA_1", 2, active)]);
-        assert_eq!(known, [info("PA_1", 3, active), info("PA_2", 1, active)]);
-        merge(&mut known, vec![info("PA_1", 0, gone), info("PA_1", 3, active)]);
-        assert_eq!(known, [info("PA_1", 3, active), info("PA_2", 1, active), info("PA_1", 0, gone)]);
-        merge(&mut known, vec![info("PA_1", 5, active)]);
-        assert_eq!(known.len(), 3);
     }
 }
