@@ -35,7 +35,8 @@ use crate::web::health::Health;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Secrets come from the environment, each also as …_FILE with a path:
-  SIDECAR_ROOM_TOKEN       bearer token of the room
+  SIDECAR_ROOM_TOKEN       bearer token of the room; with --dialect openai the
+                           API key
   SIDECAR_WEBHOOK_SECRET   signing secrets (whsec_…), several while rotating,
                            separated by spaces
   SIDECAR_SIP_PASSWORD     digest password for SIP transfers
@@ -44,14 +45,18 @@ Secrets come from the environment, each also as …_FILE with a path:
   SIDECAR_LIVEKIT_API_SECRET
                            makes our tokens for its rooms
 
-Exit codes: 0 ended well, 2 usage, 6 bad settings, 7 room refused us,
+Exit codes: 0 ended well, 1 something unforeseen, e.g. a file that cannot be
+written, 2 usage, 5 bad cassette, 6 bad settings, 7 room refused us,
 8 room lost, 9 store unusable.
 
-Example:
+Examples:
   sentiment-sidecar attach --room-url wss://rooms.example.com/v1 \\
       --room room_abc123 --agent agent.json
   sentiment-sidecar attach --dialect livekit --room-url wss://my.livekit.cloud \\
-      --room call-7 --agent agent.json")]
+      --room call-7 --agent agent.json
+  sentiment-sidecar attach --dialect openai \\
+      --room-url wss://api.openai.com/v1/realtime --room rtc_abc123 \\
+      --agent agent.json")]
 pub struct AttachArgs {
     /// Dial the room at this WebSocket address (ws:// or wss://).
     #[arg(long, value_name = "URL", env = "SIDECAR_ROOM_URL", hide_env_values = true)]

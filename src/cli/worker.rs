@@ -51,8 +51,8 @@ Secrets come from the environment, each also as …_FILE with a path:
   SIDECAR_SIP_PASSWORD     digest password for SIP transfers
   SIDECAR_LLM_API_KEY      bearer token of the LLM at llmUrl
 
-Exit codes: 0 ended well, 2 usage, 6 bad settings, 7 the dispatcher refused us,
-9 store unusable.
+Exit codes: 0 ended well, 1 the address of --listen cannot be listened on,
+2 usage, 6 bad settings, 7 the dispatcher refused us, 9 store unusable.
 
 Example:
   sentiment-sidecar worker --dialect livekit \\
