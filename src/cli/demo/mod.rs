@@ -34,7 +34,7 @@ const EPILOGUE: Duration = Duration::from_millis(500);
 /// A room, a SIP phone and a webhook receiver run inside the program; the sidecar joins the room as it would join a
 /// platform's. Nothing leaves this machine, and nothing is kept; only with llmUrl set, the LLM there is asked as on a
 /// live call. Settings count as they do for attach, except whom to transfer to, where the webhook goes, and SIP, which
-/// are the demo's own.
+/// are the demo's own. Those in the recording's header, and ratings that it pins, are for replay and do not count.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -28,7 +28,7 @@ use crate::replay::tune::weigh::{Band, Side};
 use crate::replay::tune::{Stage, Tuning, page};
 use crate::sentiment::Rater;
 
-/// Try thousands of settings on calls of yours, and get one recommendation.
+/// Try a thousand settings on calls of yours, and get one recommendation.
 ///
 /// Every call is rated once; then each rule goes through a grid of its settings: the streak rule (threshold and window 1
 /// to 10), the sustained rule (level and weight), requests for a human, the trajectory rules; and combinations around the
