@@ -17,7 +17,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use self::sights::Sights;
 use super::calls::Calls;
 use super::door::Door;
-use super::line::{Line, Said};
+use super::line::Line;
 use super::peer::{Channel, PeerError, PeerEvent};
 use super::peers::Peers;
 use super::proto::models::{DataPacket, DisconnectReason};
