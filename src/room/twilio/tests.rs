@@ -59,6 +59,50 @@ fn a_setup_is_the_welcome_and_a_second_one_goes_on() {
 }
 
 #[test]
+fn whoever_is_on_the_phone_is_the_caller_whoever_called() {
+    let (ours, theirs) = ("+14155550100", "+14155550123");
+    for (direction, from, to) in [
+        (Some("inbound"), theirs, ours),
+        (None, theirs, ours),
+        (Some("outbound-api"), ours, theirs),
+        (Some("OUTBOUND"), ours, theirs),
+    ] {
+        let setup = json!({"type": "setup", "callSid": "CA1", "from": from, "to": to, "direction": direction});
+        let welcome = &platform(&mut twilio(), setup)[0];
+        assert_eq!(welcome["call"], json!({"id": "CA1", "from": theirs, "to": ours}), "{direction:?}");
+    }
+}
+
+#[test]
+fn what_the_caller_was_saying_when_the_call_ended_is_a_turn() {
+    let partial = |text: &str| json!({"type": "prompt", "voicePrompt": text, "lang": "en-US", "last": false});
+    let last_words = |twilio: &mut Twilio| -> Vec<String> {
+        let words = |heard| match heard {
+            Heard::Message { message: Some(RoomMessage::Transcript(said)), .. } => Some(said.text),
+            _ => None,
+        };
+        twilio.ended().into_iter().filter_map(words).collect()
+    };
+    let mut twilio = twilio();
+    setup(&mut twilio);
+    for text in ["Nobody", "Nobody cares", ""] {
+        assert!(platform(&mut twilio, partial(text)).is_empty());
+    }
+    // Nor does a cut end it: the platform may say the whole of it after that.
+    assert!(said(&setup(&mut twilio)).is_empty());
+    assert_eq!(last_words(&mut twilio), ["Nobody cares"]);
+    assert!(last_words(&mut twilio).is_empty(), "once");
+    // What was told whole was told.
+    platform(&mut twilio, partial("And"));
+    prompt(&mut twilio, "And now?");
+    assert!(last_words(&mut twilio).is_empty());
+    // A call that comes back from somewhere does not go on with it.
+    platform(&mut twilio, partial("I want"));
+    let again = platform(&mut twilio, json!({"type": "setup", "sessionId": "VX2", "callSid": "CA1"}));
+    assert_eq!(said(&again), [("caller", "I want")]);
+}
+
+#[test]
 fn prompts_are_turns_and_so_are_the_apps_texts() {
     let mut twilio = twilio();
     setup(&mut twilio);
