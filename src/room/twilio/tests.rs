@@ -212,10 +212,15 @@ fn what_is_held_after_a_cut_is_told_at_the_next_one_and_at_the_end() {
 
 /// A connection of a call, with its setup.
 async fn connected(taps: &mpsc::Sender<tap::Tap>) -> tap::Spout {
-    let (tap, spout, _) = tap::tap();
+    listening(taps).await.0
+}
+
+/// The same, with what is to be said to the platform.
+async fn listening(taps: &mpsc::Sender<tap::Tap>) -> (tap::Spout, tap::Injections) {
+    let (tap, spout, wanted) = tap::tap();
     taps.send(tap).await.unwrap();
     spout.tell(Tapped::Platform(json!({"type": "setup", "sessionId": "VX1", "callSid": "CA1"}).to_string()));
-    spout
+    (spout, wanted)
 }
 
 /// What the call hears next, of all that tells of it.
@@ -255,6 +260,25 @@ async fn a_call_that_was_cut_is_over_when_nobody_waits_for_it_any_more() {
     assert!(matches!(next(&mut room).await, RoomMessage::Welcome(_)));
     let ended = timeout(Duration::from_secs(5), next(&mut room)).await.unwrap();
     assert!(matches!(ended, RoomMessage::SessionEnded { .. }), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_again_after_a_cut_has_only_what_is_left_of_its_time() {
+    let (taps, connections) = mpsc::channel(4);
+    let mut room = open(Target::tapped(twilio(), connections, "CA1"), &Authorities::default());
+    let (spout, mut wanted) = listening(&taps).await;
+    assert!(matches!(next(&mut room).await, RoomMessage::Welcome(_)));
+    let command = CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
+    room.send(SidecarMessage::Command { command_id: "transfer-1".to_owned(), command, deadline_ms: 60_000 });
+    let whole = wanted.recv().await.unwrap();
+    assert!(whole.within > Duration::from_secs(59), "{whole:?}");
+    // The app is in the middle of a sentence, and nothing can be said.
+    sleep(Duration::from_secs(40)).await;
+    spout.close(BROKEN).await;
+    let (_spout, mut wanted) = listening(&taps).await;
+    assert!(matches!(next(&mut room).await, RoomMessage::Welcome(_)));
+    let left = wanted.recv().await.unwrap();
+    assert!(left.within <= Duration::from_secs(20) && left.within > Duration::ZERO, "{left:?}");
 }
 
 fn write(twilio: &mut Twilio, id: &str, command: CommandKind) -> Vec<Written> {
