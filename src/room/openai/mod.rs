@@ -190,6 +190,7 @@ impl OpenAi {
         if response.is_complete() {
             heard.extend(response.output().filter_map(|item| self.output(item)));
         }
+        self.tools.answered();
         heard.push(activity(AgentActivity::Listening));
         heard.extend(self.speech.next().map(reply));
         heard
