@@ -164,7 +164,7 @@ impl OpenAi {
         let mut heard = vec![Heard::Welcome(welcome)];
         heard.extend(self.tools_of(session));
         // What was said during a cut is asked for.
-        heard.extend(self.items.wanting().into_iter().map(retrieve));
+        heard.extend(self.items.wanting().iter().map(|id| retrieve(id)));
         // What waited when the connection was cut.
         heard.extend(self.speech.next().map(reply));
         heard
