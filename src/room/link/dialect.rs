@@ -45,6 +45,20 @@ pub enum Written {
     Call(Call),
 }
 
+impl Written {
+    /// As it is sent so long after it was wanted: what waits for its place at this end has what is left of its time, as whoever wanted
+    /// it has counted on.
+    pub(super) fn after(self, waited: Duration) -> Self {
+        match self {
+            Self::Tapped(injection) => {
+                let within = injection.within.saturating_sub(waited);
+                Self::Tapped(Injection { within, ..injection })
+            }
+            other => other,
+        }
+    }
+}
+
 /// `POST` to the server whose WebSocket we dialled, with the same credentials.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {

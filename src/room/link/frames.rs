@@ -68,9 +68,9 @@ impl Writer {
             return sink.start_send_unpin(Outgoing::Frame(Frame::Ping(Bytes::new())));
         }
         if self.rest.is_empty() {
-            let Some(message) = shared.lock().next_output() else { return Ok(()) };
+            let Some((message, waited)) = shared.lock().next_output() else { return Ok(()) };
             match dialect.write(&message) {
-                Ok(frames) => self.rest.extend(frames),
+                Ok(frames) => self.rest.extend(frames.into_iter().map(|frame| frame.after(waited))),
                 Err(error) => tracing::error!(%error, "a message to the room was not sent"),
             }
         }

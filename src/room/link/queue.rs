@@ -135,22 +135,22 @@ impl Outbox {
         }
     }
 
-    /// The next message to write, which counts as handed to the socket.
-    pub(super) fn next(&mut self, now: Instant) -> Option<SidecarMessage> {
+    /// The next message to write, which counts as handed to the socket, and how long ago it was first wanted.
+    pub(super) fn next(&mut self, now: Instant) -> Option<(SidecarMessage, Duration)> {
         if !self.online {
             return None;
         }
         if std::mem::take(&mut self.tools_due) {
-            return self.tools.clone();
+            return self.tools.clone().map(|tools| (tools, Duration::ZERO));
         }
         self.drop_stale(now);
         let waiting = self.queue.pop_front()?;
-        let message = waiting.message.clone();
+        let (message, waited) = (waiting.message.clone(), now.saturating_duration_since(waiting.since));
         match message {
             SidecarMessage::Command { .. } => self.unanswered.push(waiting),
             _ => self.unflushed.push(waiting),
         }
-        Some(message)
+        Some((message, waited))
     }
 
     pub(super) fn has_next(&self) -> bool {
@@ -299,7 +299,7 @@ mod tests {
 
     fn names(outbox: &mut Outbox, now: Instant) -> Vec<String> {
         std::iter::from_fn(|| outbox.next(now))
-            .map(|message| match message {
+            .map(|(message, _)| match message {
                 SidecarMessage::Sentiment { turn_id, .. } => turn_id,
                 SidecarMessage::Command { command_id, .. } => command_id,
                 SidecarMessage::ToolResult { call_id, .. } => call_id,

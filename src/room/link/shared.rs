@@ -1,6 +1,7 @@
 //! What the handle and the task share: what waits to be said, and what may be acked.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -29,14 +30,14 @@ impl State {
         self.outbox.has_next() || self.ledger.due().is_some()
     }
 
-    /// The next message to write: ours first, for acks cost nothing when late.
-    pub(super) fn next_output(&mut self) -> Option<SidecarMessage> {
-        if let Some(message) = self.outbox.next(Instant::now().into_std()) {
-            return Some(message);
+    /// The next message to write, and how long it has waited: ours first, for acks cost nothing when late.
+    pub(super) fn next_output(&mut self) -> Option<(SidecarMessage, Duration)> {
+        if let Some(next) = self.outbox.next(Instant::now().into_std()) {
+            return Some(next);
         }
         let seq = self.ledger.due()?;
         self.ledger.acked(seq);
-        Some(SidecarMessage::Ack { seq })
+        Some((SidecarMessage::Ack { seq }, Duration::ZERO))
     }
 }
 

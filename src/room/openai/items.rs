@@ -10,7 +10,16 @@ use super::turn::{CALLER, turn};
 use crate::room::message::TurnEnded;
 
 /// The distance of neighbours, so that an item may come between two.
-const STRIDE: u64 = 1 << 20;
+const STRIDE: u64 = 1 << 36;
+/// An item between two stands at this part of the way: where the next was put there out of order, a whole conversation follows
+/// in between, and each of its items takes its part of what is left.
+const PART: u64 = 32;
+
+/// Whoever puts an item at the beginning says that it comes after this.
+const ROOT: &str = "root";
+
+/// How often the words of an item are asked for: its sound comes with them, and one that is too long breaks the connection.
+const ASKED: u8 = 2;
 
 /// What stands for words that could not be made out: such a turn is not rated.
 const UNHEARD: &str = "[inaudible]";
@@ -28,6 +37,8 @@ struct Known {
     words: BTreeMap<u32, String>,
     /// There will be no words of some part.
     failed: bool,
+    /// How often its words were asked for.
+    asked: u8,
 }
 
 /// The items so far.
@@ -41,6 +52,7 @@ impl Items {
     /// An item has its place. Returns the turn, where its words came before its place; and the item before it, where
     /// that is unknown and may hold words.
     pub(super) fn place(&mut self, id: &str, previous: Option<&str>, callers: bool) -> Placed {
+        let previous = previous.filter(|previous| *previous != ROOT);
         let unknown = previous.filter(|previous| !self.known.contains_key(*previous)).map(str::to_owned);
         if let Some(unknown) = &unknown {
             let index = self.append();
@@ -89,12 +101,15 @@ impl Items {
 
     /// The caller's items whose words are still to come: after a cut they are asked for, as the words may have come
     /// meanwhile.
-    pub(super) fn wanting(&self) -> Vec<&str> {
-        let mut wanting: Vec<(&Option<u64>, &str)> = self
+    pub(super) fn wanting(&mut self) -> Vec<String> {
+        let mut wanting: Vec<(Option<u64>, String)> = self
             .known
-            .iter()
-            .filter(|(_, known)| known.callers && known.words.is_empty() && !known.failed)
-            .map(|(id, known)| (&known.index, id.as_str()))
+            .iter_mut()
+            .filter(|(_, known)| known.callers && known.words.is_empty() && !known.failed && known.asked < ASKED)
+            .map(|(id, known)| {
+                known.asked += 1;
+                (known.index, id.clone())
+            })
             .collect();
         wanting.sort_unstable();
         wanting.into_iter().map(|(_, id)| id).collect()
@@ -115,7 +130,7 @@ impl Items {
         let next = others.filter(|index| *index > before).min();
         match guess.filter(|guess| before < *guess && next.is_none_or(|next| *guess < next)) {
             Some(guess) => guess,
-            None => next.map_or_else(|| self.append(), |next| u64::midpoint(before, next)),
+            None => next.map_or_else(|| self.append(), |next| before + (next - before) / PART),
         }
     }
 
@@ -220,5 +235,22 @@ mod tests {
         items.said("a", 0, "words");
         assert!(items.failed("b").is_some() && items.failed("b").is_none());
         assert_eq!(items.wanting(), ["c"]);
+        assert_eq!(items.wanting(), ["c"], "the answer may be lost with a connection");
+        assert!(items.wanting().is_empty(), "it may be what breaks the connection");
+    }
+
+    #[test]
+    fn what_an_app_puts_at_the_beginning_stands_in_nobodys_way() {
+        for root in [None, Some(ROOT)] {
+            let mut items = Items::default();
+            placed(&mut items, "item_0", None);
+            let Placed { unknown, .. } = items.place("summary", root, false);
+            assert_eq!(unknown, None, "nothing is to be asked for");
+            for n in 1..600 {
+                placed(&mut items, &format!("item_{n}"), Some(&format!("item_{}", n - 1)));
+            }
+            let indexes: Vec<u64> = (0..600).map(|n| items.index(&format!("item_{n}")).unwrap()).collect();
+            assert!(indexes.windows(2).all(|two| two[0] < two[1]), "{indexes:?}");
+        }
     }
 }

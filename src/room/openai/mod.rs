@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use url::Url;
 
-use self::events::{ApiError, Item, Response, ServerEvent, Session};
+use self::events::{ApiError, Item, Response, ServerEvent, Session, ToolCall};
 use self::items::{Items, Placed};
 use self::speech::{Speech, Wanted};
 use self::tools::Tools;
@@ -54,6 +54,8 @@ pub struct OpenAi {
     items: Items,
     speech: Speech,
     tools: Tools,
+    /// Calls of our tool that came with others, of the app's: it is the app that has the agent go on, once it has answered those.
+    apps_to_go_on: HashSet<String>,
     /// The commands that were carried out: after a cut they may be given again.
     begun: HashSet<String>,
     /// The transfer that was asked for and not refused.
@@ -78,6 +80,7 @@ impl OpenAi {
             items: Items::default(),
             speech: Speech::default(),
             tools: Tools::default(),
+            apps_to_go_on: HashSet::new(),
             begun: HashSet::new(),
             transfer: None,
             caller: None,
@@ -164,7 +167,7 @@ impl OpenAi {
         let mut heard = vec![Heard::Welcome(welcome)];
         heard.extend(self.tools_of(session));
         // What was said during a cut is asked for.
-        heard.extend(self.items.wanting().into_iter().map(retrieve));
+        heard.extend(self.items.wanting().iter().map(|id| retrieve(id)));
         // What waited when the connection was cut.
         heard.extend(self.speech.next().map(reply));
         heard
@@ -187,12 +190,23 @@ impl OpenAi {
 
     fn answered(&mut self, response: &Response) -> Vec<Heard> {
         let mut heard: Vec<Heard> = self.speech.ended(response).map(said).into_iter().collect();
+        self.tools.answered();
         if response.is_complete() {
+            self.note_calls(response);
             heard.extend(response.output().filter_map(|item| self.output(item)));
         }
         heard.push(activity(AgentActivity::Listening));
         heard.extend(self.speech.next().map(reply));
         heard
+    }
+
+    /// An answer may call tools of ours and of the app's at once.
+    fn note_calls(&mut self, response: &Response) {
+        let calls = response.output().filter_map(Item::tool_call);
+        let (ours, apps): (Vec<ToolCall<'_>>, Vec<_>) = calls.partition(|call| self.tools.has(call.name));
+        if !apps.is_empty() {
+            self.apps_to_go_on.extend(ours.iter().map(|call| call.call_id.to_owned()));
+        }
     }
 
     /// What the agent said, or the call of our tool.
@@ -327,7 +341,9 @@ impl Dialect for OpenAi {
             SidecarMessage::ToolResult { call_id, output, .. } => {
                 let item = json!({"type": "function_call_output", "call_id": call_id, "output": output.to_string()});
                 let created = json!({"type": "conversation.item.create", "item": item});
-                std::iter::once(created).chain(self.speech.want(Wanted::GoOn)).collect()
+                let is_apps_to_go_on = self.apps_to_go_on.remove(call_id);
+                let go_on = if is_apps_to_go_on { None } else { self.speech.want(Wanted::GoOn) };
+                std::iter::once(created).chain(go_on).collect()
             }
             SidecarMessage::Tone { instruction, .. } => {
                 let content = json!([{"type": "input_text", "text": instruction}]);
@@ -389,6 +405,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
     use super::*;
+    use crate::room::message::tool::escalate_sentiment;
 
     #[test]
     fn the_call_that_is_heard_is_the_one_that_is_transferred() {
@@ -403,6 +420,33 @@ mod tests {
             let [Written::Call(call)] = &openai.command("transfer-1", &command)[..] else { panic!("no call") };
             assert_eq!((call.path[1].as_str(), url.query()), (right, Some(format!("call_id={right}").as_str())));
         }
+    }
+
+    /// What the sidecar sends, by type, once its tool has been called in an answer that calls these as well.
+    fn sent_after(others: &[&str]) -> Vec<String> {
+        let mut openai = OpenAi::at(&"wss://api.openai.com/v1/realtime?call_id=rtc_1".parse().unwrap());
+        let tools = SidecarMessage::ToolsRegister { tools: vec![escalate_sentiment()] };
+        assert!(openai.write(&tools).unwrap().is_empty());
+        let calls = others.iter().copied().chain(["escalate_sentiment"]);
+        let output: Vec<Value> = calls
+            .map(|name| json!({"type": "function_call", "call_id": format!("call_{name}"), "name": name, "arguments": "{}"}))
+            .collect();
+        let response = json!({"id": "resp_1", "status": "completed", "output": output});
+        let heard = openai.read(Received::Text(&json!({"type": "response.done", "response": response}).to_string()));
+        assert_eq!(told(heard).iter().filter(|said| said["type"] == "tool.call").count(), 1, "only ours is ours");
+        let call_id = "call_escalate_sentiment".to_owned();
+        let result = SidecarMessage::ToolResult { call_id, ok: true, output: json!({}) };
+        let kind = |written| match written {
+            Written::Text(text) => serde_json::from_str::<Value>(&text).unwrap()["type"].as_str().unwrap().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        openai.write(&result).unwrap().into_iter().map(kind).collect()
+    }
+
+    #[test]
+    fn where_the_app_has_calls_to_answer_as_well_it_is_the_app_that_has_the_agent_go_on() {
+        assert_eq!(sent_after(&[]), ["conversation.item.create", "response.create"]);
+        assert_eq!(sent_after(&["look_up_order"]), ["conversation.item.create"]);
     }
 
     fn transferring() -> OpenAi {

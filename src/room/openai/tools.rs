@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::room::message::Tool;
 
-/// An app that sets its tools anew takes ours away each time; after so many times in a row it is let have its way.
+/// An app that sets its tools anew takes ours away each time; after so many times between two answers it is let have its way.
 const ATTEMPTS: u32 = 5;
 
 /// The tools of the session's agent.
@@ -37,11 +37,12 @@ impl Tools {
         let theirs: Vec<Value> = tools.iter().filter(|tool| !is_ours(tool)).cloned().collect();
         let all_there = tools.len() - theirs.len() >= self.ours.len();
         self.apps = Some(theirs);
-        if all_there {
-            self.attempts = 0;
-            return None;
-        }
-        self.update()
+        if all_there { None } else { self.update() }
+    }
+
+    /// The agent has answered: an app that has set its tools anew did so for that, and not because ours were there.
+    pub(super) fn answered(&mut self) {
+        self.attempts = 0;
     }
 
     /// Whether a tool is ours to answer.
@@ -92,5 +93,21 @@ mod tests {
             );
         }
         assert!(tools.session(&apps).is_none(), "the app insists");
+        tools.answered();
+        assert!(tools.session(&apps).is_some(), "it has other tools for another part of the call");
+    }
+
+    #[test]
+    fn an_app_that_takes_ours_away_whenever_it_sees_it_has_its_way() {
+        let apps = [json!({"type": "function", "name": "look_up"})];
+        let mut tools = Tools::default();
+        tools.register(&[escalate_sentiment()]);
+        let put_back = std::iter::from_fn(|| {
+            let update = tools.session(&apps)?;
+            // The API says that it is so, and the app sees that as well.
+            assert!(tools.session(update["session"]["tools"].as_array().unwrap()).is_none());
+            Some(update)
+        });
+        assert_eq!(put_back.take(100).count(), ATTEMPTS as usize);
     }
 }

@@ -113,9 +113,13 @@ impl<'a, W: AsyncWrite + Unpin> Down<'a, W> {
         self.to.flush().await
     }
 
-    /// Whether the app is in the middle of a sentence after this, and how long what it says is heard.
+    /// Whether the app is in the middle of a sentence after this, how long what it says is heard, and whether it goes away.
     fn follow(&mut self, passed: &Passed) {
-        let Passed::Text(text) = passed else { return };
+        let text = match passed {
+            Passed::Text(text) => text,
+            Passed::Close(code) => return self.shared.app_closes(*code),
+            Passed::Unread | Passed::Frame => return,
+        };
         match serde_json::from_str(text) {
             Ok(FromApp::Text { token, last }) => {
                 self.speaking = !last.unwrap_or(false);

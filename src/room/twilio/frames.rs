@@ -55,6 +55,8 @@ pub struct Setup {
     pub from: Option<String>,
     /// Who is called.
     pub to: Option<String>,
+    /// Who called whom: `inbound`, or `outbound` and what may follow.
+    pub direction: Option<String>,
     /// What the TwiML's `<Parameter>`s say.
     pub custom_parameters: Option<Map<String, Value>>,
 }
@@ -71,6 +73,15 @@ impl Setup {
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.session_id.as_deref().filter(|id| !id.is_empty()).or_else(|| self.call_id())
+    }
+
+    /// The number of the person on the phone, and ours: a call that is outbound is from us.
+    #[must_use]
+    pub fn numbers(&self) -> [Option<&str>; 2] {
+        let is_ours =
+            self.direction.as_deref().is_some_and(|direction| direction.to_ascii_lowercase().starts_with("out"));
+        let (person, ours) = if is_ours { (&self.to, &self.from) } else { (&self.from, &self.to) };
+        [person, ours].map(|number| number.as_deref().filter(|number| !number.is_empty()))
     }
 
     /// The value of a parameter of the TwiML.

@@ -109,6 +109,8 @@ pub struct Twilio {
     again: bool,
     seam: Seam,
     eager: Eager,
+    /// What the caller is saying, as far as it is known.
+    partial: Option<Said>,
     /// How many turns the caller has had. They are counted by who spoke: whatever else a process has heard, it counts what the
     /// platform says again as another did.
     turns: u64,
@@ -136,6 +138,7 @@ impl Twilio {
             again: false,
             seam: Seam::default(),
             eager: Eager::default(),
+            partial: None,
             turns: 0,
             agent: Agent::default(),
             begun: HashSet::new(),
@@ -154,8 +157,13 @@ impl Twilio {
                     self.eager.resumed();
                 }
                 let unsure = eager_end_of_turn == Some(Value::Bool(true));
-                let said = voice_prompt.filter(|text| last.unwrap_or(true) && !text.trim().is_empty());
-                let said = said.and_then(|text| self.eager.prompt(Said { text, lang }, unsure));
+                let said = voice_prompt.filter(|text| !text.trim().is_empty()).map(|text| Said { text, lang });
+                if !last.unwrap_or(true) {
+                    self.partial = said.or(self.partial.take());
+                    return Vec::new();
+                }
+                self.partial = None;
+                let said = said.and_then(|said| self.eager.prompt(said, unsure));
                 said.map(|said| self.prompted(said)).unwrap_or_default()
             }
             FromPlatform::Interrupt { utterance_until_interrupt } => {
@@ -176,12 +184,13 @@ impl Twilio {
         if self.platform == Platform::Twilio {
             capabilities.push(capability::TRANSFER);
         }
-        let number = |number: &Option<String>| number.clone().filter(|number| !number.is_empty());
+        // Whoever is on the phone is our caller, though it was us who called.
+        let [from, to] = setup.numbers().map(|number| number.map(str::to_owned));
         let welcome = Welcome {
             version: VERSION,
             session_id,
             room_name: call_id.clone(),
-            call: CallInfo { id: call_id, from: number(&setup.from), to: number(&setup.to), sip: None },
+            call: CallInfo { id: call_id, from, to, sip: None },
             participants: [(CALLER, Role::Caller), (AGENT, Role::Agent)]
                 .map(|(id, role)| Participant { id: id.to_owned(), role, name: None })
                 .to_vec(),
@@ -192,9 +201,11 @@ impl Twilio {
         let mut heard = vec![Heard::Welcome(welcome)];
         // What was held before this would be lost.
         heard.extend(self.settled());
-        // Another session says nothing again.
         if self.again && self.setup.session_id() == setup.session_id() {
             self.seam.cut();
+        } else {
+            // Another session says nothing again, and does not go on with what was being said.
+            heard.extend(self.broken_off());
         }
         (self.again, self.setup) = (true, setup);
         heard
@@ -216,6 +227,12 @@ impl Twilio {
         let held = self.seam.settle();
         heard.extend(self.callers(held));
         heard
+    }
+
+    /// What the caller was saying when the call ended: nobody says any more that it is whole.
+    fn broken_off(&mut self) -> Vec<Heard> {
+        let partial = self.partial.take();
+        partial.map(|said| self.prompted(said)).unwrap_or_default()
     }
 
     fn callers(&mut self, said: Vec<Said>) -> Vec<Heard> {
@@ -419,6 +436,7 @@ impl Dialect for Twilio {
 
     fn ended(&mut self) -> Vec<Heard> {
         let mut heard = self.settled();
+        heard.extend(self.broken_off());
         // The call has left the app for the human, and whether they met nobody has told.
         if let Some(id) = self.transfer.take_if(|id| self.begun.contains(id)) {
             let participant = Participant { id: CALLER.to_owned(), role: Role::Caller, name: None };

@@ -21,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Relayed {
-    /// The close code: the first that either side said; 1006 where none did.
+    /// The close code: the first that either side said; 1006 where none did, or the app went away in the middle.
     pub code: u16,
     /// Whether we ended the session, with a message of ours.
     pub by_us: bool,
@@ -218,6 +218,14 @@ mod tests {
             assert_eq!(code((by_platform, Vec::new()), CLOSE.to_vec()).await, BROKEN, "{by_platform}");
             assert_eq!(code((by_platform, CLOSE.to_vec()), Vec::new()).await, 1000, "{by_platform}");
             assert_eq!(code((by_platform, CLOSE.to_vec()), vec![0x88, 2, 3, 233]).await, 1000, "{by_platform}");
+        }
+        // Who goes away says so; an app that does is dialled again, a platform is over and done.
+        for code_said in [1001_u16, 1011, 1012, 1013] {
+            let close = [&[0x88, 2][..], &code_said.to_be_bytes()].concat();
+            assert_eq!(code((false, close.clone()), CLOSE.to_vec()).await, BROKEN, "{code_said}");
+            assert_eq!(code((true, close.clone()), close.clone()).await, code_said);
+            let ended = [text_frame(r#"{"type":"end"}"#), close].concat();
+            assert_eq!(code((false, ended), CLOSE.to_vec()).await, code_said, "the app had ended the session");
         }
         // An app that ended the session, and hung up without another word.
         assert_eq!(code((false, text_frame(r#"{"type":"end"}"#)), CLOSE.to_vec()).await, 1000);

@@ -12,6 +12,8 @@ use super::wire::Passed;
 pub(super) const CHUNK: usize = 16 * 1024;
 /// The code of a connection that broke without a close frame (RFC 6455 section 7.1.5).
 pub const BROKEN: u16 = 1006;
+/// The codes of a side that goes away in the middle of a call, as its process is replaced or out of order (RFC 6455 section 7.4).
+const GOES_AWAY: [u16; 4] = [1001, 1011, 1012, 1013];
 
 /// What both know.
 pub(super) struct Shared {
@@ -50,6 +52,14 @@ impl Shared {
     /// A side is gone. Where nobody has said goodbye nor ended the session by then, that is a cut, whatever the other side answers.
     pub(super) fn gone(&self) {
         if !self.by_app.load(Ordering::Relaxed) {
+            self.closed(BROKEN);
+        }
+    }
+
+    /// The app hangs up. One that only goes away is dialled again, as Twilio does with `applicationReconnect`: for the call that is
+    /// a cut.
+    pub(super) fn app_closes(&self, code: Option<u16>) {
+        if code.is_some_and(|code| GOES_AWAY.contains(&code)) && !self.by_app.load(Ordering::Relaxed) {
             self.closed(BROKEN);
         }
     }

@@ -48,12 +48,17 @@ pub struct Address {
 }
 
 impl Address {
-    /// The address without a port, and with one: a port that is the scheme's own may be left out on the way, and Twilio leaves
-    /// out others where it signs.
-    fn both(&self) -> [String; 2] {
+    /// The address as it may stand in the TwiML. Without a port, and with one: a port that is the scheme's own may be left out on
+    /// the way, and Twilio leaves out others where it signs. Without the path `/` as well, which every request has.
+    fn forms(&self) -> impl Iterator<Item = String> {
         let Self { scheme, host, port, rest } = self;
         let usual = if matches!(*scheme, "wss" | "https") { 443 } else { 80 };
-        [format!("{scheme}://{host}{rest}"), format!("{scheme}://{host}:{}{rest}", port.unwrap_or(usual))]
+        let no_path = rest.strip_prefix('/').filter(|rest| rest.is_empty() || rest.starts_with('?'));
+        let port = port.unwrap_or(usual);
+        [Some(rest.as_str()), no_path]
+            .into_iter()
+            .flatten()
+            .flat_map(move |rest| [format!("{scheme}://{host}{rest}"), format!("{scheme}://{host}:{port}{rest}")])
     }
 }
 
@@ -83,7 +88,7 @@ impl Verifier {
 /// What may have been signed.
 fn signed_texts(address: &Address, form: &[(String, String)]) -> Vec<String> {
     let mut texts = Vec::new();
-    for address in address.both() {
+    for address in address.forms() {
         texts.push(address.clone() + &fields(form.to_vec()));
         if let Some((bare, query)) = address.split_once('?').filter(|_| form.is_empty()) {
             texts.push(bare.to_owned() + &fields(parse(query.as_bytes()).into_owned().collect()));
@@ -174,6 +179,10 @@ mod tests {
         ] {
             assert!(signed(url, &[], &sign(text)), "{text}");
         }
+        for text in ["wss://voice.example", "wss://voice.example/", "wss://voice.example:443"] {
+            assert!(signed("wss://voice.example/", &[], &sign(text)), "{text}");
+        }
+        assert!(signed("wss://voice.example/?a=1", &[], &sign("wss://voice.example?a=1")));
         for text in
             ["https://voice.example/relay?b=2%20x&a=1", "wss://voice.example/relay", "wss://voice.example/relayb2 xa1"]
         {

@@ -59,6 +59,50 @@ fn a_setup_is_the_welcome_and_a_second_one_goes_on() {
 }
 
 #[test]
+fn whoever_is_on_the_phone_is_the_caller_whoever_called() {
+    let (ours, theirs) = ("+14155550100", "+14155550123");
+    for (direction, from, to) in [
+        (Some("inbound"), theirs, ours),
+        (None, theirs, ours),
+        (Some("outbound-api"), ours, theirs),
+        (Some("OUTBOUND"), ours, theirs),
+    ] {
+        let setup = json!({"type": "setup", "callSid": "CA1", "from": from, "to": to, "direction": direction});
+        let welcome = &platform(&mut twilio(), setup)[0];
+        assert_eq!(welcome["call"], json!({"id": "CA1", "from": theirs, "to": ours}), "{direction:?}");
+    }
+}
+
+#[test]
+fn what_the_caller_was_saying_when_the_call_ended_is_a_turn() {
+    let partial = |text: &str| json!({"type": "prompt", "voicePrompt": text, "lang": "en-US", "last": false});
+    let last_words = |twilio: &mut Twilio| -> Vec<String> {
+        let words = |heard| match heard {
+            Heard::Message { message: Some(RoomMessage::Transcript(said)), .. } => Some(said.text),
+            _ => None,
+        };
+        twilio.ended().into_iter().filter_map(words).collect()
+    };
+    let mut twilio = twilio();
+    setup(&mut twilio);
+    for text in ["Nobody", "Nobody cares", ""] {
+        assert!(platform(&mut twilio, partial(text)).is_empty());
+    }
+    // Nor does a cut end it: the platform may say the whole of it after that.
+    assert!(said(&setup(&mut twilio)).is_empty());
+    assert_eq!(last_words(&mut twilio), ["Nobody cares"]);
+    assert!(last_words(&mut twilio).is_empty(), "once");
+    // What was told whole was told.
+    platform(&mut twilio, partial("And"));
+    prompt(&mut twilio, "And now?");
+    assert!(last_words(&mut twilio).is_empty());
+    // A call that comes back from somewhere does not go on with it.
+    platform(&mut twilio, partial("I want"));
+    let again = platform(&mut twilio, json!({"type": "setup", "sessionId": "VX2", "callSid": "CA1"}));
+    assert_eq!(said(&again), [("caller", "I want")]);
+}
+
+#[test]
 fn prompts_are_turns_and_so_are_the_apps_texts() {
     let mut twilio = twilio();
     setup(&mut twilio);
@@ -168,10 +212,15 @@ fn what_is_held_after_a_cut_is_told_at_the_next_one_and_at_the_end() {
 
 /// A connection of a call, with its setup.
 async fn connected(taps: &mpsc::Sender<tap::Tap>) -> tap::Spout {
-    let (tap, spout, _) = tap::tap();
+    listening(taps).await.0
+}
+
+/// The same, with what is to be said to the platform.
+async fn listening(taps: &mpsc::Sender<tap::Tap>) -> (tap::Spout, tap::Injections) {
+    let (tap, spout, wanted) = tap::tap();
     taps.send(tap).await.unwrap();
     spout.tell(Tapped::Platform(json!({"type": "setup", "sessionId": "VX1", "callSid": "CA1"}).to_string()));
-    spout
+    (spout, wanted)
 }
 
 /// What the call hears next, of all that tells of it.
@@ -211,6 +260,25 @@ async fn a_call_that_was_cut_is_over_when_nobody_waits_for_it_any_more() {
     assert!(matches!(next(&mut room).await, RoomMessage::Welcome(_)));
     let ended = timeout(Duration::from_secs(5), next(&mut room)).await.unwrap();
     assert!(matches!(ended, RoomMessage::SessionEnded { .. }), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_again_after_a_cut_has_only_what_is_left_of_its_time() {
+    let (taps, connections) = mpsc::channel(4);
+    let mut room = open(Target::tapped(twilio(), connections, "CA1"), &Authorities::default());
+    let (spout, mut wanted) = listening(&taps).await;
+    assert!(matches!(next(&mut room).await, RoomMessage::Welcome(_)));
+    let command = CommandKind::Transfer { target: "+14155551234".to_owned(), ringing_timeout_ms: 1000 };
+    room.send(SidecarMessage::Command { command_id: "transfer-1".to_owned(), command, deadline_ms: 60_000 });
+    let whole = wanted.recv().await.unwrap();
+    assert!(whole.within > Duration::from_secs(59), "{whole:?}");
+    // The app is in the middle of a sentence, and nothing can be said.
+    sleep(Duration::from_secs(40)).await;
+    spout.close(BROKEN).await;
+    let (_spout, mut wanted) = listening(&taps).await;
+    assert!(matches!(next(&mut room).await, RoomMessage::Welcome(_)));
+    let left = wanted.recv().await.unwrap();
+    assert!(left.within <= Duration::from_secs(20) && left.within > Duration::ZERO, "{left:?}");
 }
 
 fn write(twilio: &mut Twilio, id: &str, command: CommandKind) -> Vec<Written> {

@@ -78,7 +78,9 @@ impl Head {
     pub(super) fn is_upgrade(&self) -> bool {
         let [method, _, version] = &self.line;
         let says = |name: &str, word: &str| {
-            self.header(name).is_some_and(|value| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(word)))
+            // Lists may stand in several lines.
+            let mut lines = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            lines.any(|value| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(word)))
         };
         method == "GET" && version == "HTTP/1.1" && says("upgrade", "websocket") && says("connection", "upgrade")
     }
@@ -115,6 +117,16 @@ mod tests {
         let again = String::from_utf8(head.again("/other")).unwrap();
         assert!(again.starts_with("GET /other HTTP/1.1\r\n") && again.ends_with("\r\n\r\n"), "{again}");
         assert!(again.contains("x-a: 1\r\nx-a: 2\r\n") && !again.contains("extensions"), "{again}");
+    }
+
+    #[tokio::test]
+    async fn a_list_may_stand_in_several_lines() {
+        let asked = String::from_utf8(ASKED.to_vec()).unwrap();
+        let apart = asked.replace("keep-alive, Upgrade", "keep-alive\r\nConnection: Upgrade");
+        let neither = asked.replace("keep-alive, Upgrade", "keep-alive\r\nConnection: close");
+        for (asked, right) in [(apart, true), (neither, false)] {
+            assert_eq!(Head::read(&mut asked.as_bytes()).await.unwrap().0.is_upgrade(), right, "{asked}");
+        }
     }
 
     #[tokio::test]
