@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::call::{Chart, Turn, last_turns, whole_call};
-use super::query::{BadField, PAGE, Search};
+use super::query::{BadField, BadQuery, OF_LIST, PAGE, Search, asked};
 use super::session::{COOKIE, LASTS_S};
 use super::state::{NOTE_CHARS, Review};
 use super::view::{Period, Row, class, second};
@@ -104,6 +104,7 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
 pub(super) enum Trouble {
     Store(StoreError),
     Field(BadField),
+    Query(BadQuery),
     Nothing,
     Role,
     Seal,
@@ -124,6 +125,12 @@ impl From<BadField> for Trouble {
     }
 }
 
+impl From<BadQuery> for Trouble {
+    fn from(error: BadQuery) -> Self {
+        Self::Query(error)
+    }
+}
+
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let (status, title, detail) = match self {
@@ -133,6 +140,10 @@ impl IntoResponse for Trouble {
                 (StatusCode::SERVICE_UNAVAILABLE, "Not now", detail.to_owned())
             }
             Self::Field(error) => (StatusCode::BAD_REQUEST, "That cannot be searched for", error.to_string()),
+            Self::Query(error) => {
+                let detail = format!("In the address of the page, {error}. Mend it there, or begin anew below.");
+                (StatusCode::BAD_REQUEST, "That cannot be searched for", detail)
+            }
             Self::Nothing => {
                 (StatusCode::NOT_FOUND, "There is no such page", "The alert may have been forgotten by now.".to_owned())
             }
@@ -268,11 +279,8 @@ pub(super) async fn log_out(
     Ok(([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response())
 }
 
-pub(super) async fn alerts(
-    State(review): State<Arc<Review>>,
-    visitor: Visitor,
-    Query(search): Query<Search>,
-) -> Result<Response, Trouble> {
+pub(super) async fn alerts(State(review): State<Arc<Review>>, visitor: Visitor, uri: Uri) -> Result<Response, Trouble> {
+    let search: Search = asked(&uri, OF_LIST)?;
     let filter: AlertFilter = search.filter()?;
     let (since_ms, until_ms) = search.period()?;
     let rates = review.store.rates(since_ms, until_ms).await?;

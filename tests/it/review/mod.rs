@@ -399,6 +399,23 @@ async fn programs_are_told_of_what_there_is_not() {
 }
 
 #[tokio::test]
+async fn people_are_told_of_a_filter_that_there_is_not() {
+    let pages = Pages::start().await;
+    let (cookie, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    for (path, says) in [
+        ("/alerts?severty=high", "there is no parameter &#34;severty&#34;: there are days"),
+        ("/alerts?room=a&room=b", "duplicate field"),
+        ("/?caller=%2B1415", "there are q, page"),
+        ("/board/events?search=x", "there are q, page"),
+    ] {
+        let (status, page) = pages.get(path, &cookie).await;
+        assert!(status == 400 && page.contains(says) && page.contains("<h1>"), "{path}: {status} {page}");
+    }
+    // A link to one alert may say more, for whoever counts clicks.
+    assert_eq!(pages.get(&format!("/alerts/{}?from=mail", pages.id), &cookie).await.0, 200);
+}
+
+#[tokio::test]
 async fn what_waits_for_a_transfer_is_not_sent_from_the_page() {
     let pages = Pages::start().await;
     let store = pages.store().await;
