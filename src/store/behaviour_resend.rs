@@ -26,7 +26,7 @@ pub(super) async fn what_was_given_up_is_sent_again_from_the_first_attempt(place
         attempt(&store, &claim, result, NOW).await;
     }
     let resend = async |places: &[Outgoing], again| {
-        let resent = store.resend(&alert.id, places, again, NOW + 5).await.unwrap();
+        let resent = store.resend(&alert.id, places, again, "dana", NOW + 5).await.unwrap();
         assert_eq!(resent.held, 0);
         resent.due
     };
@@ -46,7 +46,7 @@ pub(super) async fn what_waits_for_an_outcome_is_not_sent_again_before_it(place:
     let alert = Alert { action: ActionKind::Transfer, ..told("t3") };
     write(&store, &decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
     let new = super::behaviour_review::place("slack", NotifyFormat::Slack, Some("SIDECAR_SLACK_URL"));
-    let resent = store.resend(&alert.id, &[new], true, NOW + 1).await.unwrap();
+    let resent = store.resend(&alert.id, &[new], true, "dana", NOW + 1).await.unwrap();
     assert_eq!((resent.due, resent.held), (0, 3));
     assert!(store.claim_due(9, &all(), NOW + 1, NOW + 1).await.unwrap().is_empty());
     // The transfer fails, and all are told that it did.
@@ -63,7 +63,7 @@ pub(super) async fn what_waits_for_an_outcome_is_not_sent_again_before_it(place:
     // Where no outcome came in its time, nobody waits for it any more.
     let alone = Alert { action: ActionKind::Transfer, ..told("t4") };
     write(&store, &decided(&alone, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
-    let resent = store.resend(&alone.id, &[], false, NOW + 60_000).await.unwrap();
+    let resent = store.resend(&alone.id, &[], false, "dana", NOW + 60_000).await.unwrap();
     assert_eq!((resent.due, resent.held), (3, 0));
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn what_was_not_needed_tells_the_outcome_when_it_is_sent_after_
     at(decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
     at(came_to(&alert, Outcome::Transferred, WebhookPlan::None), NOW + 10).await;
     // Whoever sends it needs no settings: the link is as it was.
-    let resent = store.resend(&alert.id, &[], false, NOW + 20).await.unwrap();
+    let resent = store.resend(&alert.id, &[], false, "dana", NOW + 20).await.unwrap();
     assert_eq!((resent.due, resent.held), (3, 0));
     let claims = store.claim_due(9, &all(), NOW + 20, NOW + 20).await.unwrap();
     assert_eq!(claims.len(), 3);
@@ -115,13 +115,13 @@ pub(super) async fn an_incident_that_is_opened_again_is_resolved_again(place: im
     deliver(NOW).await;
     store.apply(&[ended(Left::Calm)], NOW + 1).await;
     assert_eq!(deliver(NOW + 2).await, [NoticeEvent::Resolved]);
-    assert_eq!(store.resend(&alert.id, &[], false, NOW + 3).await.unwrap().due, 0);
-    assert_eq!(store.resend(&alert.id, &[], true, NOW + 3).await.unwrap().due, 4);
+    assert_eq!(store.resend(&alert.id, &[], false, "dana", NOW + 3).await.unwrap().due, 0);
+    assert_eq!(store.resend(&alert.id, &[], true, "dana", NOW + 3).await.unwrap().due, 4);
     assert_eq!(deliver(NOW + 3).await, [NoticeEvent::Alert, NoticeEvent::Resolved]);
     // A call that did not end well leaves it open.
     let open = told("t9");
     write(&store, &decided(&open, WebhookPlan::Send), NOW).await;
     deliver(NOW + 4).await;
-    assert_eq!(store.resend(&open.id, &[], true, NOW + 5).await.unwrap().due, 3);
+    assert_eq!(store.resend(&open.id, &[], true, "dana", NOW + 5).await.unwrap().due, 3);
     assert_eq!(deliver(NOW + 5).await, [NoticeEvent::Alert]);
 }

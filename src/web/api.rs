@@ -132,11 +132,9 @@ pub(super) async fn verdict(
     }
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     let said_by = visitor.user.name.clone();
-    let what = format!("verdict {}", said.verdict.name());
     let said = SaidVerdict { verdict: said.verdict, note: said.note, said_by, said_ms: now_ms };
-    if !review.store.say(&id, &said).await? {
+    if !review.store.say(&id, &said, &visitor.user.name).await? {
         return Err(Refusal::Nothing);
     }
-    review.store.audit(&visitor.user.name, &what, Concern::Alert(&id), now_ms).await?;
     Ok(Json(json!({"verdict": said.verdict, "note": said.note, "by": said.said_by})).into_response())
 }

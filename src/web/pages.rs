@@ -338,6 +338,7 @@ pub(super) async fn alert(
     Ok(page(StatusCode::OK, &template))
 }
 
+/// The page of an alert that there is.
 fn back_to(id: &AlertId) -> Response {
     // The id is one of the store's, and those are letters and digits.
     Redirect::to(&format!("/alerts/{id}")).into_response()
@@ -357,13 +358,11 @@ pub(super) async fn verdict(
     }
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     let said = SaidVerdict { verdict, note: form.note, said_by: visitor.user.name.clone(), said_ms: now_ms };
-    match review.store.say_knowing(&id, &said, form.said_ms.parse().ok()).await? {
+    match review.store.say_knowing(&id, &said, form.said_ms.parse().ok(), &visitor.user.name).await? {
         Said::Kept => {}
         Said::Meanwhile => return Err(Trouble::Meanwhile { note: said.note }),
         Said::NoAlert => return Err(Trouble::Nothing),
     }
-    let what = format!("verdict {}", verdict.name());
-    review.store.audit(&visitor.user.name, &what, Concern::Alert(&id), now_ms).await?;
     Ok(back_to(&id))
 }
 
@@ -377,16 +376,13 @@ pub(super) async fn claim(
     may(&review, &visitor, &headers, &form)?;
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     let (me, from) = (&visitor.user.name, &form.from);
-    let (claimed, what) = if from.is_empty() {
-        (review.store.take(&id, me, now_ms).await?, "claim".to_owned())
+    // Somebody else may have it, as the page says then.
+    let claimed = if from.is_empty() {
+        review.store.take(&id, me, now_ms).await?
     } else {
-        (review.store.take_over(&id, from, me, now_ms).await?, format!("take over from {from}"))
+        review.store.take_over(&id, from, me, now_ms).await?
     };
-    let claimed = claimed.ok_or(Trouble::Nothing)?;
-    // Somebody else may have it, or they themselves from before.
-    if claimed.by == *me && claimed.since_ms == now_ms {
-        review.store.audit(me, &what, Concern::Alert(&id), now_ms).await?;
-    }
+    claimed.ok_or(Trouble::Nothing)?;
     Ok(back_to(&id))
 }
 
@@ -399,8 +395,9 @@ pub(super) async fn release(
 ) -> Result<Response, Trouble> {
     may(&review, &visitor, &headers, &form)?;
     let id = AlertId::from(id);
-    if review.store.let_go(&id, &visitor.user.name).await? {
-        review.store.audit(&visitor.user.name, "release", Concern::Alert(&id), unix_ms()).await?;
+    if !review.store.let_go(&id, &visitor.user.name, unix_ms()).await? {
+        // Somebody may have taken over meanwhile, as the page says then.
+        review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
     }
     Ok(back_to(&id))
 }
@@ -415,11 +412,10 @@ pub(super) async fn resend(
     may(&review, &visitor, &headers, &form)?;
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
-    let resent = review.store.resend(&id, &review.outgoing, false, now_ms).await?;
+    let resent = review.store.resend(&id, &review.outgoing, false, &visitor.user.name, now_ms).await?;
     if resent.due == 0 && resent.held > 0 {
         return Err(Trouble::Held);
     }
-    review.store.audit(&visitor.user.name, "resend", Concern::Alert(&id), now_ms).await?;
     for row in review.store.notices(&id).await? {
         if row.state == OutboxState::Pending {
             // That it is over is told behind it, and only then. What does not go through now stays in the outbox, and the page says so.

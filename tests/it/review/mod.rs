@@ -247,6 +247,10 @@ async fn what_is_not_from_a_page_of_ones_own_changes_nothing() {
         assert_eq!(pages.post(&path, cookie, &wrong(seal), site).await, status, "{cookie} {site:?}");
     }
     assert!(pages.store().await.verdict(&pages.id.clone().into()).await.unwrap().is_none());
+    // An alert that there is not leads nowhere, whatever it is called.
+    for nowhere in ["/alerts/nothing/release", "/alerts/..%2f%0d%0aset-cookie:x/release", "/alerts/nothing/claim"] {
+        assert_eq!(pages.post(nowhere, &mine, &[("seal", seal(&page))], None).await, 404, "{nowhere}");
+    }
     // A viewer sees the words, and no button.
     let (_, page) = pages.get(&format!("/alerts/{}", pages.id), &vera).await;
     assert!(page.contains("Caller angry") && !page.contains("I take it"), "{page}");
