@@ -125,3 +125,20 @@ pub(super) async fn an_incident_that_is_opened_again_is_resolved_again(place: im
     assert_eq!(store.resend(&open.id, &[], true, "dana", NOW + 5).await.unwrap().due, 3);
     assert_eq!(deliver(NOW + 5).await, [NoticeEvent::Alert]);
 }
+
+pub(super) async fn what_one_alert_needs_is_what_is_sent_of_it(place: impl Fresh) {
+    let store = place.open().await;
+    let (signed, paged) = (told("t3"), told("t4"));
+    let at = |alert: &Alert, place: Outgoing| {
+        let (store, write) = (&store, decided(alert, WebhookPlan::Send));
+        async move { store.write(&write, &[place], NOW).await.unwrap() }
+    };
+    let [webhook, pagerduty, _] = places();
+    at(&signed, webhook).await;
+    at(&paged, pagerduty).await;
+    let secrets = vec!["SIDECAR_PAGERDUTY_KEY".to_owned()];
+    let needs = async |only| store.needs(only).await.unwrap();
+    assert_eq!(needs(Some(&signed.id)).await, Needs { signature: true, secrets: Vec::new(), waiting: 1 });
+    assert_eq!(needs(Some(&paged.id)).await, Needs { signature: false, secrets: secrets.clone(), waiting: 1 });
+    assert_eq!(needs(None).await, Needs { signature: true, secrets, waiting: 2 });
+}

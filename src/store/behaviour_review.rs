@@ -55,8 +55,8 @@ pub(super) async fn every_place_has_a_row_of_its_own_that_is_claimed_only_within
     let alert = told("t3");
     write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
     assert_eq!(store.pending_count().await.unwrap(), 3);
-    let needs = Needs { signature: true, secrets: vec!["SIDECAR_PAGERDUTY_KEY".to_owned()] };
-    assert_eq!(store.needs().await.unwrap(), needs);
+    let needs = Needs { signature: true, secrets: vec!["SIDECAR_PAGERDUTY_KEY".to_owned()], waiting: 3 };
+    assert_eq!(store.needs(None).await.unwrap(), needs);
     // Who has no secrets at all is not even told that something is due.
     assert_eq!(store.next_due(&Reach::default(), NOW).await.unwrap(), None);
     assert!(store.claim_due(9, &Reach::default(), NOW, NOW).await.unwrap().is_empty());

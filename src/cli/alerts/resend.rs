@@ -100,7 +100,7 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
     if failed == 0 {
         return Ok(Exit::Ok);
     }
-    nothing_is_out_of_reach(store, &deliverer).await?;
+    nothing_is_out_of_reach(store, &deliverer, Some(&id)).await?;
     Err(Failure::new(Exit::Other, format!("{failed} of {due} could not be delivered"))
         .help("it stays in the outbox, where it is not given up yet: sentiment-sidecar deliver tries again"))
 }

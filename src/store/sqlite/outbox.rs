@@ -291,19 +291,25 @@ impl SqliteStore {
         Ok(uint(pending))
     }
 
-    pub(in crate::store) async fn needs(&self) -> Result<Needs, StoreError> {
+    pub(in crate::store) async fn needs(&self, only: Option<&AlertId>) -> Result<Needs, StoreError> {
+        // Of one alert they are found by its id, of all by their state: a condition that fits both would use no index.
+        let which = only.map_or("?1 IS NULL", |_| "alert_id = ?1");
+        let of = |table: &str| {
+            format!(
+                "SELECT format IN ('standard', 'cloudevents') AS signed, secret, count(*) FROM {table} \
+                 WHERE state IN ('held', 'pending') AND {which} GROUP BY signed, secret"
+            )
+        };
         let mut conn = self.conn().await?;
-        let rows: Vec<(bool, Option<String>)> = sqlx::query_as(
-            "SELECT DISTINCT format IN ('standard', 'cloudevents'), secret FROM outbox WHERE state IN ('held', 'pending') \
-             UNION SELECT DISTINCT format IN ('standard', 'cloudevents'), secret FROM notices \
-             WHERE state IN ('held', 'pending')",
-        )
-        .fetch_all(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
+        let rows: Vec<(bool, Option<String>, i64)> = sqlx::query_as(AssertSqlSafe(TABLES.map(of).join(" UNION ALL ")))
+            .bind(only.map(AlertId::as_str))
+            .fetch_all(&mut *conn)
+            .await
+            .map_err(|error| self.failed(&error))?;
         let mut needs = Needs::default();
-        for (signature, secret) in rows {
+        for (signature, secret, waiting) in rows {
             needs.signature |= signature;
+            needs.waiting += uint(waiting);
             needs.secrets.extend(secret);
         }
         needs.secrets.sort_unstable();
