@@ -126,6 +126,38 @@ pub(super) async fn an_incident_that_is_opened_again_is_resolved_again(place: im
     assert_eq!(deliver(NOW + 5).await, [NoticeEvent::Alert]);
 }
 
+pub(super) async fn an_incident_that_was_opened_only_after_its_call_is_resolved_all_the_same(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    let claim = store.claim(&alert.id, "pagerduty", &all(), NOW).await.unwrap().unwrap();
+    attempt(&store, &claim, Attempted::GaveUp { status: Some(403), detail: "403".to_owned() }, NOW).await;
+    store.apply(&[ended(Left::Calm)], NOW + 1).await;
+    // Nobody was told of it, so that nobody is told that it is over.
+    assert!(store.claim(&alert.id, "pagerduty", &all(), NOW + 2).await.unwrap().is_none());
+    assert_eq!(store.pending_count().await.unwrap(), 2, "the webhook's and the events'");
+    store.resend(&alert.id, &[], false, "dana", NOW + 3).await.unwrap();
+    let mut told = Vec::new();
+    while let Some(claim) = store.claim(&alert.id, "pagerduty", &all(), NOW + 4_000).await.unwrap() {
+        attempt(&store, &claim, Attempted::Delivered { status: 202 }, NOW + 4_000).await;
+        told.push(claim.event);
+    }
+    assert_eq!(told, [NoticeEvent::Alert, NoticeEvent::Resolved]);
+}
+
+pub(super) async fn an_attempt_that_goes_through_after_all_is_resolved_too(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    let slow = store.claim(&alert.id, "pagerduty", &all(), NOW).await.unwrap().unwrap();
+    let next = store.claim(&alert.id, "pagerduty", &all(), slow.until_ms).await.unwrap().unwrap();
+    attempt(&store, &next, Attempted::GaveUp { status: Some(403), detail: "403".to_owned() }, slow.until_ms).await;
+    store.apply(&[ended(Left::Calm)], slow.until_ms + 1).await;
+    attempt(&store, &slow, Attempted::Delivered { status: 202 }, slow.until_ms + 2).await;
+    let over = store.claim(&alert.id, "pagerduty", &all(), slow.until_ms + 9_000).await.unwrap().unwrap();
+    assert_eq!(over.event, NoticeEvent::Resolved);
+}
+
 pub(super) async fn what_one_alert_needs_is_what_is_sent_of_it(place: impl Fresh) {
     let store = place.open().await;
     let (signed, paged) = (told("t3"), told("t4"));

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::course::{Course, Effect};
 use super::review::{Attempt, Claimed, Kept, SaidVerdict};
 use super::{OutboxRow, OutboxState, Store, StoreError, StoredAlert, StoredSession};
+use crate::alert::notice::NoticeEvent;
 use crate::alert::payload::FullPayload;
 use crate::alert::{Alert, AlertId};
 use crate::clock::rfc3339_of;
@@ -201,7 +202,9 @@ impl Whole {
             let what = format!("{}, attempt {}: {came}", place(&attempt.target), attempt.attempt);
             events.add(attempt.at_ms, What::Attempt, what);
         }
-        for row in notices.iter().filter(|row| row.state != OutboxState::Delivered) {
+        // That it is over is told to nobody who was not told of it, which is not worth a word.
+        let unsaid = |row: &OutboxRow| row.event == NoticeEvent::Resolved && row.state == OutboxState::Cancelled;
+        for row in notices.iter().filter(|row| row.state != OutboxState::Delivered && !unsaid(row)) {
             let when = row.settled_ms.unwrap_or(row.due_ms.max(row.turn_ms));
             events.add(when, What::Standing, format!("{}: {}", place(&row.target), standing(row)));
         }
