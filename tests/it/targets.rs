@@ -173,6 +173,7 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     for part in [
         "Dana Cole (+1 415 555 0123)",
         "slack, attempt 1: delivered (202)",
+        "pagerduty, that it is over, attempt 1: delivered (202)",
         "Nobody at your company",
         "the rule streak (3 low in a",
     ] {
