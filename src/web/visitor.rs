@@ -118,10 +118,10 @@ fn page_of(parts: &Parts) -> &str {
     if page.starts_with("/alerts/") { page } else { "/" }
 }
 
-/// The cookie's value.
-pub(super) fn cookie(parts: &Parts) -> Option<&str> {
+/// The cookie's values. Browsers send several, in no order that tells anything, where other hosts of a domain set one too.
+fn cookies(parts: &Parts) -> impl Iterator<Item = &str> {
     let all = parts.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(|value| value.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    all.flat_map(|value| value.split(';')).filter_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
 impl FromRequestParts<Arc<Review>> for Visitor {
@@ -150,9 +150,9 @@ impl FromRequestParts<Arc<Review>> for Visitor {
             })?;
             return Ok(Self { user, subject: String::new(), by_token: true });
         }
-        if let Some(cookie) = cookie(parts)
-            && let Some(user) = review.keys.user(cookie, unix_ms() / 1000)
-        {
+        let now_s = unix_ms() / 1000;
+        let known = cookies(parts).find_map(|cookie| Some((review.keys.user(cookie, now_s)?, cookie)));
+        if let Some((user, cookie)) = known {
             return Ok(Self { user, subject: cookie.to_owned(), by_token: false });
         }
         Err(if is_api { Stranger::Program } else { Stranger::Page { to: page_of(parts).to_owned() } })

@@ -181,6 +181,8 @@ async fn a_supervisor_follows_an_alerts_link_sees_why_claims_judges_and_sends_ag
     let done: Vec<&str> = done.iter().map(|one| one.what.as_str()).collect();
     assert_eq!(done, ["read", "claim", "read", "verdict late", "resend", "read"]);
 
+    // Another host of the domain has set a cookie of the same name.
+    assert_eq!(pages.get("/alerts", &format!("sidecar_review=a.viewer.1.b; {cookie}")).await.0, 200);
     assert_eq!(pages.post("/logout", &cookie, &[("seal", &seal)], None).await, 303);
 }
 
