@@ -47,3 +47,30 @@ impl Millis {
         Self(self.0.saturating_add(ms))
     }
 }
+
+/// How long things take, for tests on cores that others have as well.
+#[cfg(test)]
+pub(crate) mod measured {
+    use std::time::{Duration, Instant};
+
+    /// How often each is measured, at most. The quickest counts: whoever else had the core, one of them had it alone.
+    const TRIES: usize = 8;
+
+    fn took(what: &impl Fn()) -> Duration {
+        let began = Instant::now();
+        what();
+        began.elapsed()
+    }
+
+    /// Whether something longer takes fewer than so many times as long.
+    pub(crate) fn is_within(times: u32, short: impl Fn(), long: impl Fn()) -> Result<(), (Duration, Duration)> {
+        let mut best = (Duration::MAX, Duration::MAX);
+        for _ in 0..TRIES {
+            best = (best.0.min(took(&short)), best.1.min(took(&long)));
+            if best.1 < best.0 * times {
+                return Ok(());
+            }
+        }
+        Err(best)
+    }
+}

@@ -14,6 +14,7 @@ use super::opened::open;
 use super::raters::authorities;
 use super::secrets;
 use super::settings_args::SourceArgs;
+use crate::alert::AlertId;
 use crate::alert::outgoing::Outgoing;
 use crate::alert::record::DeliveryResult;
 use crate::call::report::Report;
@@ -144,14 +145,18 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// What waits for a secret that is not here would wait for ever, silently.
+/// What waits for a secret that is not here would wait for ever, silently: of one alert, or of all.
 ///
 /// # Errors
 /// [`Exit::BadSettings`] names the secret.
-pub(super) async fn nothing_is_out_of_reach(store: &Store, deliverer: &Deliverer) -> Result<(), Failure> {
-    let (needs, reach) = (store.needs().await?, deliverer.reach().await?);
+pub(super) async fn nothing_is_out_of_reach(
+    store: &Store,
+    deliverer: &Deliverer,
+    only: Option<&AlertId>,
+) -> Result<(), Failure> {
+    let (needs, reach) = (store.needs(only).await?, deliverer.reach().await?);
     if needs.signature && !reach.signs {
-        let waiting = store.pending_count().await?;
+        let waiting = needs.waiting;
         let failure = Failure::new(Exit::BadSettings, NoSigner).help(NoSigner::MEND);
         let message = format!("{waiting} webhooks wait to be sent, but {}", failure.message);
         return Err(Failure { message, ..failure });
@@ -235,7 +240,7 @@ impl Courier {
         self.tally = tally;
         written?;
         swept?;
-        nothing_is_out_of_reach(&self.store, &self.deliverer).await
+        nothing_is_out_of_reach(&self.store, &self.deliverer, None).await
     }
 
     async fn out_of_time(&self, for_s: u64) -> Result<(), Failure> {

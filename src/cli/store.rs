@@ -92,9 +92,9 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
             if !caller.chars().any(char::is_alphanumeric) {
                 return Err(Failure::new(Exit::Usage, "--caller names nobody; write a number, e.g. +14155550123"));
             }
-            let forgotten = store.erase(&caller).await?;
-            // Of whom is not to be found there again.
+            // Of whom is not to be found there again. It is noted first: something may be gone, whatever comes in between.
             audit(&store, "erase", Concern::Many).await?;
+            let forgotten = store.erase(&caller).await?;
             if forgotten == Forgotten::default() {
                 anstream::eprintln!(
                     "the store has no call of this number; where there should be one, write it as the room does, mostly with + \

@@ -76,7 +76,7 @@ impl Deliverer {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn reach(&self) -> Result<Reach, StoreError> {
-        let needs = self.store.needs().await?;
+        let needs = self.store.needs(None).await?;
         let secrets = needs.secrets.into_iter().filter(|variable| self.sender.has(variable)).collect();
         Ok(Reach { signs: self.sender.signs(), secrets })
     }

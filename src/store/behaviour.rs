@@ -68,6 +68,10 @@ macro_rules! behaves {
             what_waits_for_an_outcome_is_not_sent_again_before_it
             what_was_not_needed_tells_the_outcome_when_it_is_sent_after_all
             an_incident_that_is_opened_again_is_resolved_again
+            an_incident_that_was_opened_only_after_its_call_is_resolved_all_the_same
+            an_attempt_that_goes_through_after_all_is_resolved_too
+            what_one_alert_needs_is_what_is_sent_of_it
+            who_changes_something_of_an_alert_is_noted_with_it
             what_is_kept_of_a_call_is_found_by_its_caller_whatever_became_of_its_start
             what_is_old_is_forgotten_with_all_that_belongs_to_it
             a_callers_data_is_erased_whichever_way_the_number_is_written

@@ -26,7 +26,7 @@ pub(super) async fn what_was_given_up_is_sent_again_from_the_first_attempt(place
         attempt(&store, &claim, result, NOW).await;
     }
     let resend = async |places: &[Outgoing], again| {
-        let resent = store.resend(&alert.id, places, again, NOW + 5).await.unwrap();
+        let resent = store.resend(&alert.id, places, again, "dana", NOW + 5).await.unwrap();
         assert_eq!(resent.held, 0);
         resent.due
     };
@@ -46,7 +46,7 @@ pub(super) async fn what_waits_for_an_outcome_is_not_sent_again_before_it(place:
     let alert = Alert { action: ActionKind::Transfer, ..told("t3") };
     write(&store, &decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
     let new = super::behaviour_review::place("slack", NotifyFormat::Slack, Some("SIDECAR_SLACK_URL"));
-    let resent = store.resend(&alert.id, &[new], true, NOW + 1).await.unwrap();
+    let resent = store.resend(&alert.id, &[new], true, "dana", NOW + 1).await.unwrap();
     assert_eq!((resent.due, resent.held), (0, 3));
     assert!(store.claim_due(9, &all(), NOW + 1, NOW + 1).await.unwrap().is_empty());
     // The transfer fails, and all are told that it did.
@@ -63,7 +63,7 @@ pub(super) async fn what_waits_for_an_outcome_is_not_sent_again_before_it(place:
     // Where no outcome came in its time, nobody waits for it any more.
     let alone = Alert { action: ActionKind::Transfer, ..told("t4") };
     write(&store, &decided(&alone, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
-    let resent = store.resend(&alone.id, &[], false, NOW + 60_000).await.unwrap();
+    let resent = store.resend(&alone.id, &[], false, "dana", NOW + 60_000).await.unwrap();
     assert_eq!((resent.due, resent.held), (3, 0));
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn what_was_not_needed_tells_the_outcome_when_it_is_sent_after_
     at(decided(&alert, WebhookPlan::Hold { ms: 60_000 }), NOW).await;
     at(came_to(&alert, Outcome::Transferred, WebhookPlan::None), NOW + 10).await;
     // Whoever sends it needs no settings: the link is as it was.
-    let resent = store.resend(&alert.id, &[], false, NOW + 20).await.unwrap();
+    let resent = store.resend(&alert.id, &[], false, "dana", NOW + 20).await.unwrap();
     assert_eq!((resent.due, resent.held), (3, 0));
     let claims = store.claim_due(9, &all(), NOW + 20, NOW + 20).await.unwrap();
     assert_eq!(claims.len(), 3);
@@ -115,13 +115,62 @@ pub(super) async fn an_incident_that_is_opened_again_is_resolved_again(place: im
     deliver(NOW).await;
     store.apply(&[ended(Left::Calm)], NOW + 1).await;
     assert_eq!(deliver(NOW + 2).await, [NoticeEvent::Resolved]);
-    assert_eq!(store.resend(&alert.id, &[], false, NOW + 3).await.unwrap().due, 0);
-    assert_eq!(store.resend(&alert.id, &[], true, NOW + 3).await.unwrap().due, 4);
+    assert_eq!(store.resend(&alert.id, &[], false, "dana", NOW + 3).await.unwrap().due, 0);
+    assert_eq!(store.resend(&alert.id, &[], true, "dana", NOW + 3).await.unwrap().due, 4);
     assert_eq!(deliver(NOW + 3).await, [NoticeEvent::Alert, NoticeEvent::Resolved]);
     // A call that did not end well leaves it open.
     let open = told("t9");
     write(&store, &decided(&open, WebhookPlan::Send), NOW).await;
     deliver(NOW + 4).await;
-    assert_eq!(store.resend(&open.id, &[], true, NOW + 5).await.unwrap().due, 3);
+    assert_eq!(store.resend(&open.id, &[], true, "dana", NOW + 5).await.unwrap().due, 3);
     assert_eq!(deliver(NOW + 5).await, [NoticeEvent::Alert]);
+}
+
+pub(super) async fn an_incident_that_was_opened_only_after_its_call_is_resolved_all_the_same(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    let claim = store.claim(&alert.id, "pagerduty", &all(), NOW).await.unwrap().unwrap();
+    attempt(&store, &claim, Attempted::GaveUp { status: Some(403), detail: "403".to_owned() }, NOW).await;
+    store.apply(&[ended(Left::Calm)], NOW + 1).await;
+    // Nobody was told of it, so that nobody is told that it is over.
+    assert!(store.claim(&alert.id, "pagerduty", &all(), NOW + 2).await.unwrap().is_none());
+    assert_eq!(store.pending_count().await.unwrap(), 2, "the webhook's and the events'");
+    store.resend(&alert.id, &[], false, "dana", NOW + 3).await.unwrap();
+    let mut told = Vec::new();
+    while let Some(claim) = store.claim(&alert.id, "pagerduty", &all(), NOW + 4_000).await.unwrap() {
+        attempt(&store, &claim, Attempted::Delivered { status: 202 }, NOW + 4_000).await;
+        told.push(claim.event);
+    }
+    assert_eq!(told, [NoticeEvent::Alert, NoticeEvent::Resolved]);
+}
+
+pub(super) async fn an_attempt_that_goes_through_after_all_is_resolved_too(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    let slow = store.claim(&alert.id, "pagerduty", &all(), NOW).await.unwrap().unwrap();
+    let next = store.claim(&alert.id, "pagerduty", &all(), slow.until_ms).await.unwrap().unwrap();
+    attempt(&store, &next, Attempted::GaveUp { status: Some(403), detail: "403".to_owned() }, slow.until_ms).await;
+    store.apply(&[ended(Left::Calm)], slow.until_ms + 1).await;
+    attempt(&store, &slow, Attempted::Delivered { status: 202 }, slow.until_ms + 2).await;
+    let over = store.claim(&alert.id, "pagerduty", &all(), slow.until_ms + 9_000).await.unwrap().unwrap();
+    assert_eq!(over.event, NoticeEvent::Resolved);
+}
+
+pub(super) async fn what_one_alert_needs_is_what_is_sent_of_it(place: impl Fresh) {
+    let store = place.open().await;
+    let (signed, paged) = (told("t3"), told("t4"));
+    let at = |alert: &Alert, place: Outgoing| {
+        let (store, write) = (&store, decided(alert, WebhookPlan::Send));
+        async move { store.write(&write, &[place], NOW).await.unwrap() }
+    };
+    let [webhook, pagerduty, _] = places();
+    at(&signed, webhook).await;
+    at(&paged, pagerduty).await;
+    let secrets = vec!["SIDECAR_PAGERDUTY_KEY".to_owned()];
+    let needs = async |only| store.needs(only).await.unwrap();
+    assert_eq!(needs(Some(&signed.id)).await, Needs { signature: true, secrets: Vec::new(), waiting: 1 });
+    assert_eq!(needs(Some(&paged.id)).await, Needs { signature: false, secrets: secrets.clone(), waiting: 1 });
+    assert_eq!(needs(None).await, Needs { signature: true, secrets, waiting: 2 });
 }

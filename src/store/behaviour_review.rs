@@ -55,8 +55,8 @@ pub(super) async fn every_place_has_a_row_of_its_own_that_is_claimed_only_within
     let alert = told("t3");
     write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
     assert_eq!(store.pending_count().await.unwrap(), 3);
-    let needs = Needs { signature: true, secrets: vec!["SIDECAR_PAGERDUTY_KEY".to_owned()] };
-    assert_eq!(store.needs().await.unwrap(), needs);
+    let needs = Needs { signature: true, secrets: vec!["SIDECAR_PAGERDUTY_KEY".to_owned()], waiting: 3 };
+    assert_eq!(store.needs(None).await.unwrap(), needs);
     // Who has no secrets at all is not even told that something is due.
     assert_eq!(store.next_due(&Reach::default(), NOW).await.unwrap(), None);
     assert!(store.claim_due(9, &Reach::default(), NOW, NOW).await.unwrap().is_empty());
@@ -168,7 +168,7 @@ pub(super) async fn of_calls_with_one_session_id_each_keeps_its_own(place: impl 
     assert!(store.transcript(&second.id).await.unwrap().is_some());
     let said = SaidVerdict { verdict: Verdict::Right, note: String::new(), said_by: "qa".to_owned(), said_ms: NOW };
     for alert in [&first, &second] {
-        assert!(store.say(&alert.id, &said).await.unwrap());
+        assert!(store.say(&alert.id, &said, "qa").await.unwrap());
     }
     let labelled = store.labelled(0).await.unwrap();
     let told: Vec<_> = labelled.iter().map(|call| (call.alerts[0].0.id.clone(), call.kept.is_some())).collect();
@@ -227,7 +227,7 @@ pub(super) async fn alerts_are_found_by_what_is_looked_for(place: impl Fresh) {
         attempt(&store, &claim, Attempted::Delivered { status: 200 }, NOW).await;
     }
     let said = SaidVerdict { verdict: Verdict::Wrong, note: String::new(), said_by: "qa".to_owned(), said_ms: NOW };
-    assert!(store.say(&notify.id, &said).await.unwrap());
+    assert!(store.say(&notify.id, &said, "qa").await.unwrap());
     let of = async |filter: AlertFilter| -> Vec<AlertId> {
         store.alerts(&filter, 10).await.unwrap().into_iter().map(|one| one.alert.id).collect()
     };
@@ -267,10 +267,10 @@ pub(super) async fn a_verdict_is_kept_with_its_alert_and_makes_a_label(place: im
     let store = place.open().await;
     let alert = told("t3");
     let said = |verdict| SaidVerdict { verdict, note: "loud".to_owned(), said_by: "qa".to_owned(), said_ms: NOW };
-    assert!(!store.say(&alert.id, &said(Verdict::Right)).await.unwrap(), "there is no such alert");
+    assert!(!store.say(&alert.id, &said(Verdict::Right), "qa").await.unwrap(), "there is no such alert");
     write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
     for verdict in Verdict::ALL {
-        assert!(store.say(&alert.id, &said(verdict)).await.unwrap());
+        assert!(store.say(&alert.id, &said(verdict), "qa").await.unwrap());
         assert_eq!(store.verdict(&alert.id).await.unwrap(), Some(said(verdict)));
         assert_eq!(store.alert(&alert.id).await.unwrap().unwrap().review, verdict.review());
     }
@@ -281,6 +281,37 @@ pub(super) async fn a_verdict_is_kept_with_its_alert_and_makes_a_label(place: im
     assert_eq!((labelled.len(), &labelled[0].alerts), (1, &vec![(alert, Verdict::Late)]));
     assert!(labelled[0].kept.as_ref().unwrap().recording.contains("room_abc123"));
     assert!(store.labelled(NOW + 1).await.unwrap().is_empty());
+}
+
+pub(super) async fn who_changes_something_of_an_alert_is_noted_with_it(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    let id = &alert.id;
+    let said = SaidVerdict { verdict: Verdict::Right, note: String::new(), said_by: "Dana".to_owned(), said_ms: NOW };
+    // What changes nothing is not noted: sam comes late, has nothing to let go, and does not know what dana said.
+    store.take(id, "dana", NOW).await.unwrap();
+    store.take(id, "sam", NOW).await.unwrap();
+    assert!(!store.let_go(id, "sam", NOW).await.unwrap());
+    store.take_over(id, "vera", "sam", NOW).await.unwrap();
+    store.take_over(id, "dana", "sam", NOW).await.unwrap();
+    assert!(store.let_go(id, "sam", NOW).await.unwrap());
+    assert!(store.say(id, &said, "dana").await.unwrap());
+    let other = SaidVerdict { verdict: Verdict::Wrong, ..said };
+    assert_eq!(store.say_knowing(id, &other, Some(0), "sam").await.unwrap(), super::review::Said::Meanwhile);
+    store.resend(id, &[], false, "sam", NOW).await.unwrap();
+    let noted = store.audited(id).await.unwrap();
+    let noted: Vec<_> = noted.iter().map(|one| (one.who.as_str(), one.what.as_str())).collect();
+    assert_eq!(
+        noted,
+        [
+            ("dana", "claim"),
+            ("sam", "take over from dana"),
+            ("sam", "release"),
+            ("dana", "verdict right"),
+            ("sam", "resend")
+        ]
+    );
 }
 
 pub(super) async fn what_is_kept_of_a_call_is_found_by_its_caller_whatever_became_of_its_start(place: impl Fresh) {
@@ -325,7 +356,7 @@ pub(super) async fn what_is_old_is_forgotten_with_all_that_belongs_to_it(place: 
     write(&store, &decided(&new, WebhookPlan::Send), NOW + 1_000).await;
     store.session_ended(&new.session_id, &new.room_name, "hangup", 3, true, NOW + 2_000).await.unwrap();
     let said = SaidVerdict { verdict: Verdict::Right, note: String::new(), said_by: "qa".to_owned(), said_ms: NOW };
-    store.say(&old.id, &said).await.unwrap();
+    store.say(&old.id, &said, "qa").await.unwrap();
     assert_eq!(store.prune(NOW).await.unwrap(), Forgotten::default());
     assert_eq!(store.prune(NOW + 500).await.unwrap(), Forgotten { alerts: 1, sessions: 1 });
     assert!(store.alert(&old.id).await.unwrap().is_none() && store.verdict(&old.id).await.unwrap().is_none());

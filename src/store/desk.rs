@@ -39,12 +39,13 @@ impl Store {
         }
     }
 
-    /// Keeps what somebody says of an alert, in place of what was said before. Whether the alert is there.
+    /// Keeps what somebody says of an alert, in place of what was said before, and notes that `who` did. Whether the alert is
+    /// there.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
-    pub async fn say(&self, alert_id: &AlertId, said: &SaidVerdict) -> Result<bool, StoreError> {
-        Ok(self.say_knowing(alert_id, said, None).await? == Said::Kept)
+    pub async fn say(&self, alert_id: &AlertId, said: &SaidVerdict, who: &str) -> Result<bool, StoreError> {
+        Ok(self.say_knowing(alert_id, said, None, who).await? == Said::Kept)
     }
 
     /// The same by somebody who knows what was said at `known_ms` (0: that nobody had said anything): it takes the place of
@@ -57,9 +58,10 @@ impl Store {
         alert_id: &AlertId,
         said: &SaidVerdict,
         known_ms: Option<u64>,
+        who: &str,
     ) -> Result<Said, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.say(alert_id, said, known_ms).await,
+            Backend::Sqlite(store) => store.say(alert_id, said, known_ms, who).await,
         }
     }
 
@@ -78,7 +80,7 @@ impl Store {
     /// outcome then. Where a call's end was told, it is told again behind what is sent again.
     ///
     /// What is being attempted at this moment is left alone, and so is what waits for a transfer's outcome: sent now, it would
-    /// not tell of a transfer that fails.
+    /// not tell of a transfer that fails. Where anything is due by that, it is noted that `who` did it.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
@@ -87,10 +89,11 @@ impl Store {
         alert_id: &AlertId,
         outgoing: &[Outgoing],
         delivered_too: bool,
+        who: &str,
         now_ms: u64,
     ) -> Result<Resent, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.resend(alert_id, outgoing, delivered_too, now_ms).await,
+            Backend::Sqlite(store) => store.resend(alert_id, outgoing, delivered_too, who, now_ms).await,
         }
     }
 
@@ -126,8 +129,8 @@ impl Store {
         }
     }
 
-    /// Gives an alert to somebody to look after, unless somebody has it. Returns who has it; none where there is no such
-    /// alert.
+    /// Gives an alert to somebody to look after, unless somebody has it, and notes that. Returns who has it; none where there is no
+    /// such alert.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
@@ -137,7 +140,7 @@ impl Store {
         }
     }
 
-    /// Gives an alert that somebody looks after to somebody else. Returns who has it; none where nobody has, or there is no such
+    /// Gives an alert that somebody looks after to somebody else, and notes that. Returns who has it; none where nobody has, or there is no such
     /// alert.
     ///
     /// # Errors
@@ -154,13 +157,13 @@ impl Store {
         }
     }
 
-    /// Takes an alert back from somebody who has it. Whether they had.
+    /// Takes an alert back from somebody who has it, and notes that. Whether they had.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
-    pub async fn let_go(&self, alert_id: &AlertId, by: &str) -> Result<bool, StoreError> {
+    pub async fn let_go(&self, alert_id: &AlertId, by: &str, now_ms: u64) -> Result<bool, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.let_go(alert_id, by).await,
+            Backend::Sqlite(store) => store.let_go(alert_id, by, now_ms).await,
         }
     }
 
@@ -174,7 +177,7 @@ impl Store {
         }
     }
 
-    /// Notes that somebody did something. It is forgotten with the alert or the caller that it concerns, and otherwise when
+    /// Notes that somebody did something; what changes an alert notes it by itself. It is forgotten with the alert or the caller that it concerns, and otherwise when
     /// it is old.
     ///
     /// # Errors

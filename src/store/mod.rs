@@ -267,13 +267,13 @@ impl Store {
         }
     }
 
-    /// What is needed to send all of that.
+    /// What is needed to send all of that, or what of it is of one alert.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn needs(&self) -> Result<Needs, StoreError> {
+    pub async fn needs(&self, only: Option<&AlertId>) -> Result<Needs, StoreError> {
         match &self.0 {
-            Backend::Sqlite(store) => store.needs().await,
+            Backend::Sqlite(store) => store.needs(only).await,
         }
     }
 

@@ -148,6 +148,8 @@ pub struct Needs {
     pub signature: bool,
     /// The variables of secrets.
     pub secrets: Vec<String>,
+    /// How much that is.
+    pub waiting: u64,
 }
 
 /// The right to make one attempt, until the lease runs out.

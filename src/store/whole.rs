@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::course::{Course, Effect};
 use super::review::{Attempt, Claimed, Kept, SaidVerdict};
 use super::{OutboxRow, OutboxState, Store, StoreError, StoredAlert, StoredSession};
+use crate::alert::notice::NoticeEvent;
 use crate::alert::payload::FullPayload;
 use crate::alert::{Alert, AlertId};
 use crate::clock::rfc3339_of;
@@ -198,12 +199,14 @@ impl Whole {
                 (None, Some(status)) => format!("delivered ({status})"),
                 (None, None) => "delivered".to_owned(),
             };
-            let what = format!("{}, attempt {}: {came}", place(&attempt.target), attempt.attempt);
+            let what = format!("{}, attempt {}: {came}", place(&attempt.target, attempt.event), attempt.attempt);
             events.add(attempt.at_ms, What::Attempt, what);
         }
-        for row in notices.iter().filter(|row| row.state != OutboxState::Delivered) {
+        // That it is over is told to nobody who was not told of it, which is not worth a word.
+        let unsaid = |row: &OutboxRow| row.event == NoticeEvent::Resolved && row.state == OutboxState::Cancelled;
+        for row in notices.iter().filter(|row| row.state != OutboxState::Delivered && !unsaid(row)) {
             let when = row.settled_ms.unwrap_or(row.due_ms.max(row.turn_ms));
-            events.add(when, What::Standing, format!("{}: {}", place(&row.target), standing(row)));
+            events.add(when, What::Standing, format!("{}: {}", place(&row.target, row.event), standing(row)));
         }
         if let Some(said) = &self.verdict {
             events.add(said.said_ms, What::Said, format!("{} says {}", said.said_by, said.verdict.name()));
@@ -242,8 +245,13 @@ fn doing(alert: &Alert) -> &'static str {
     }
 }
 
-fn place(target: &str) -> &str {
-    if target.is_empty() { "webhook" } else { target }
+/// What is told where: of the alert, or that it is over.
+fn place(target: &str, event: NoticeEvent) -> String {
+    let place = if target.is_empty() { "webhook" } else { target };
+    match event {
+        NoticeEvent::Alert => place.to_owned(),
+        NoticeEvent::Resolved => format!("{place}, that it is over"),
+    }
 }
 
 fn standing(row: &OutboxRow) -> String {

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::query::{BadField, PAGE, Search};
+use super::query::{BadField, BadQuery, OF_LIST, OF_RATES, PAGE, Search, asked};
 use super::state::{NOTE_CHARS, Review};
 use super::visitor::{Visitor, problem};
 use crate::alert::AlertId;
@@ -45,6 +44,12 @@ impl From<BadField> for Refusal {
     }
 }
 
+impl From<BadQuery> for Refusal {
+    fn from(error: BadQuery) -> Self {
+        Self::Body(error.to_string())
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
@@ -67,35 +72,6 @@ fn line(one: &ListedAlert) -> Value {
 
 pub(super) async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
-}
-
-/// What a list is narrowed by.
-const OF_LIST: &[&str] = &[
-    "days",
-    "from",
-    "until",
-    "room",
-    "caller",
-    "action",
-    "rule",
-    "severity",
-    "outcome",
-    "verdict",
-    "undelivered",
-    "before",
-];
-/// What says of which days rates are.
-const OF_RATES: &[&str] = &["days", "from", "until"];
-
-/// What an address asks for by these parameters. One that is none of them, misspelt maybe, is told, as it would ask for nothing.
-pub(super) fn asked<T: DeserializeOwned>(uri: &Uri, known: &[&str]) -> Result<T, Refusal> {
-    let names = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    if let Some((unknown, _)) = names.into_iter().find(|(name, _)| !known.contains(&name.as_ref())) {
-        let allowed =
-            if known.is_empty() { "there are none here".to_owned() } else { format!("there are {}", known.join(", ")) };
-        return Err(Refusal::Body(format!("there is no parameter {unknown:?}: {allowed}")));
-    }
-    Query::try_from_uri(uri).map(|Query(asked)| asked).map_err(|error| Refusal::Body(error.body_text()))
 }
 
 pub(super) async fn alerts(State(review): State<Arc<Review>>, visitor: Visitor, uri: Uri) -> Result<Response, Refusal> {
@@ -156,11 +132,9 @@ pub(super) async fn verdict(
     }
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     let said_by = visitor.user.name.clone();
-    let what = format!("verdict {}", said.verdict.name());
     let said = SaidVerdict { verdict: said.verdict, note: said.note, said_by, said_ms: now_ms };
-    if !review.store.say(&id, &said).await? {
+    if !review.store.say(&id, &said, &visitor.user.name).await? {
         return Err(Refusal::Nothing);
     }
-    review.store.audit(&visitor.user.name, &what, Concern::Alert(&id), now_ms).await?;
     Ok(Json(json!({"verdict": said.verdict, "note": said.note, "by": said.said_by})).into_response())
 }

@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::call::{Chart, Turn, last_turns, whole_call};
-use super::query::{BadField, PAGE, Search};
+use super::query::{BadField, BadQuery, OF_LIST, PAGE, Search, asked};
 use super::session::{COOKIE, LASTS_S};
 use super::state::{NOTE_CHARS, Review};
 use super::view::{Period, Row, class, second};
@@ -104,6 +104,7 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
 pub(super) enum Trouble {
     Store(StoreError),
     Field(BadField),
+    Query(BadQuery),
     Nothing,
     Role,
     Seal,
@@ -124,6 +125,12 @@ impl From<BadField> for Trouble {
     }
 }
 
+impl From<BadQuery> for Trouble {
+    fn from(error: BadQuery) -> Self {
+        Self::Query(error)
+    }
+}
+
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let (status, title, detail) = match self {
@@ -133,6 +140,10 @@ impl IntoResponse for Trouble {
                 (StatusCode::SERVICE_UNAVAILABLE, "Not now", detail.to_owned())
             }
             Self::Field(error) => (StatusCode::BAD_REQUEST, "That cannot be searched for", error.to_string()),
+            Self::Query(error) => {
+                let detail = format!("In the address of the page, {error}. Mend it there, or begin anew below.");
+                (StatusCode::BAD_REQUEST, "That cannot be searched for", detail)
+            }
             Self::Nothing => {
                 (StatusCode::NOT_FOUND, "There is no such page", "The alert may have been forgotten by now.".to_owned())
             }
@@ -268,11 +279,8 @@ pub(super) async fn log_out(
     Ok(([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response())
 }
 
-pub(super) async fn alerts(
-    State(review): State<Arc<Review>>,
-    visitor: Visitor,
-    Query(search): Query<Search>,
-) -> Result<Response, Trouble> {
+pub(super) async fn alerts(State(review): State<Arc<Review>>, visitor: Visitor, uri: Uri) -> Result<Response, Trouble> {
+    let search: Search = asked(&uri, OF_LIST)?;
     let filter: AlertFilter = search.filter()?;
     let (since_ms, until_ms) = search.period()?;
     let rates = review.store.rates(since_ms, until_ms).await?;
@@ -330,6 +338,7 @@ pub(super) async fn alert(
     Ok(page(StatusCode::OK, &template))
 }
 
+/// The page of an alert that there is.
 fn back_to(id: &AlertId) -> Response {
     // The id is one of the store's, and those are letters and digits.
     Redirect::to(&format!("/alerts/{id}")).into_response()
@@ -349,13 +358,11 @@ pub(super) async fn verdict(
     }
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     let said = SaidVerdict { verdict, note: form.note, said_by: visitor.user.name.clone(), said_ms: now_ms };
-    match review.store.say_knowing(&id, &said, form.said_ms.parse().ok()).await? {
+    match review.store.say_knowing(&id, &said, form.said_ms.parse().ok(), &visitor.user.name).await? {
         Said::Kept => {}
         Said::Meanwhile => return Err(Trouble::Meanwhile { note: said.note }),
         Said::NoAlert => return Err(Trouble::Nothing),
     }
-    let what = format!("verdict {}", verdict.name());
-    review.store.audit(&visitor.user.name, &what, Concern::Alert(&id), now_ms).await?;
     Ok(back_to(&id))
 }
 
@@ -369,16 +376,13 @@ pub(super) async fn claim(
     may(&review, &visitor, &headers, &form)?;
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     let (me, from) = (&visitor.user.name, &form.from);
-    let (claimed, what) = if from.is_empty() {
-        (review.store.take(&id, me, now_ms).await?, "claim".to_owned())
+    // Somebody else may have it, as the page says then.
+    let claimed = if from.is_empty() {
+        review.store.take(&id, me, now_ms).await?
     } else {
-        (review.store.take_over(&id, from, me, now_ms).await?, format!("take over from {from}"))
+        review.store.take_over(&id, from, me, now_ms).await?
     };
-    let claimed = claimed.ok_or(Trouble::Nothing)?;
-    // Somebody else may have it, or they themselves from before.
-    if claimed.by == *me && claimed.since_ms == now_ms {
-        review.store.audit(me, &what, Concern::Alert(&id), now_ms).await?;
-    }
+    claimed.ok_or(Trouble::Nothing)?;
     Ok(back_to(&id))
 }
 
@@ -391,8 +395,9 @@ pub(super) async fn release(
 ) -> Result<Response, Trouble> {
     may(&review, &visitor, &headers, &form)?;
     let id = AlertId::from(id);
-    if review.store.let_go(&id, &visitor.user.name).await? {
-        review.store.audit(&visitor.user.name, "release", Concern::Alert(&id), unix_ms()).await?;
+    if !review.store.let_go(&id, &visitor.user.name, unix_ms()).await? {
+        // Somebody may have taken over meanwhile, as the page says then.
+        review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
     }
     Ok(back_to(&id))
 }
@@ -407,11 +412,10 @@ pub(super) async fn resend(
     may(&review, &visitor, &headers, &form)?;
     let (id, now_ms) = (AlertId::from(id), unix_ms());
     review.store.alert(&id).await?.ok_or(Trouble::Nothing)?;
-    let resent = review.store.resend(&id, &review.outgoing, false, now_ms).await?;
+    let resent = review.store.resend(&id, &review.outgoing, false, &visitor.user.name, now_ms).await?;
     if resent.due == 0 && resent.held > 0 {
         return Err(Trouble::Held);
     }
-    review.store.audit(&visitor.user.name, "resend", Concern::Alert(&id), now_ms).await?;
     for row in review.store.notices(&id).await? {
         if row.state == OutboxState::Pending {
             // That it is over is told behind it, and only then. What does not go through now stays in the outbox, and the page says so.

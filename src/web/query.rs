@@ -1,6 +1,9 @@
 //! What is looked for: the fields of the search, as pages and programs send them.
 
+use axum::extract::Query;
+use axum::http::Uri;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use time::{Date, Month};
 
 use crate::alert::verdict::Verdict;
@@ -48,6 +51,51 @@ impl BadField {
     pub(super) fn new(field: &'static str, allowed: &str) -> Self {
         Self { field, allowed: allowed.to_owned() }
     }
+}
+
+/// What a list of alerts is narrowed by.
+pub(super) const OF_LIST: &[&str] = &[
+    "days",
+    "from",
+    "until",
+    "room",
+    "caller",
+    "action",
+    "rule",
+    "severity",
+    "outcome",
+    "verdict",
+    "undelivered",
+    "before",
+];
+/// What says of which days rates are.
+pub(super) const OF_RATES: &[&str] = &["days", "from", "until"];
+/// What says which part of the board is looked at.
+pub(super) const OF_BOARD: &[&str] = &["q", "page"];
+
+/// An address that asks for what there is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadQuery {
+    /// A parameter has a name that there is not, and maybe another one was meant.
+    #[error("there is no parameter {unknown:?}: {}", those(known))]
+    Unknown { unknown: String, known: &'static [&'static str] },
+    /// The parameters cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Which parameters there are, in words.
+fn those(known: &[&str]) -> String {
+    if known.is_empty() { "there are none here".to_owned() } else { format!("there are {}", known.join(", ")) }
+}
+
+/// What an address asks for by these parameters. One that is none of them, misspelt maybe, is told, as it would ask for nothing.
+pub(super) fn asked<T: DeserializeOwned>(uri: &Uri, known: &'static [&'static str]) -> Result<T, BadQuery> {
+    let names = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    if let Some((unknown, _)) = names.into_iter().find(|(name, _)| !known.contains(&name.as_ref())) {
+        return Err(BadQuery::Unknown { unknown: unknown.into_owned(), known });
+    }
+    Query::try_from_uri(uri).map(|Query(asked)| asked).map_err(|error| BadQuery::Unreadable(error.body_text()))
 }
 
 /// One of some names, or nothing.
@@ -223,6 +271,20 @@ mod tests {
         ] {
             assert!(wrong.filter().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn an_address_asks_for_what_there_is_once_and_for_nothing_else() {
+        let ask = |address: &str| asked::<Search>(&address.parse().unwrap(), OF_LIST);
+        assert_eq!(ask("/alerts?severity=high&room=").unwrap().severity, "high");
+        assert_eq!(
+            ask("/alerts?room=r&severty=high").unwrap_err().to_string(),
+            "there is no parameter \"severty\": there are days, from, until, room, caller, action, rule, severity, \
+             outcome, verdict, undelivered, before"
+        );
+        assert!(matches!(ask("/alerts?room=a&room=b"), Err(BadQuery::Unreadable(_))));
+        let none = asked::<Search>(&"/?x".parse().unwrap(), &[]).unwrap_err().to_string();
+        assert_eq!(none, "there is no parameter \"x\": there are none here");
     }
 
     #[test]

@@ -129,6 +129,12 @@ fn read(file: &Path) -> Result<Vec<Entry>, BadUsers> {
         if entries[..n].iter().any(|other| other.name == entry.name) {
             return Err(wrong(format!("entry {}: {} stands there twice", n + 1, entry.name)));
         }
+        // What one of them does would stand in the audit log as the other's.
+        if let Some(other) =
+            entries[..n].iter().find(|other| other.token_sha256.eq_ignore_ascii_case(&entry.token_sha256))
+        {
+            return Err(wrong(format!("entry {}: {} has the token of {}", n + 1, entry.name, other.name)));
+        }
     }
     Ok(entries)
 }
@@ -164,11 +170,16 @@ mod tests {
 
     #[test]
     fn a_users_file_that_is_none_is_told_with_its_place() {
+        let of = |name: &str, digit: &str| {
+            format!(r#"{{"name": "{name}", "role": "viewer", "token_sha256": "{}"}}"#, digit.repeat(64))
+        };
+        let both = format!("[{},{}]", of("a", "e"), of("b", "E"));
         for (text, why) in [
             ("{}", "invalid type"),
             (r#"[{"name": "a", "role": "boss", "token_sha256": ""}]"#, "unknown variant"),
             (r#"[{"name": "a", "role": "viewer", "token_sha256": "hush"}]"#, "entry 1: token_sha256"),
             (r#"[{"name": "", "role": "viewer", "token_sha256": ""}]"#, "entry 1: its name"),
+            (&both, "entry 2: b has the token of a"),
         ] {
             let error = users(text).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("users.json"), "{error}");

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -97,16 +97,31 @@ pub(super) fn with_token(review: &Review, token: &str, peer: IpAddr, headers: &H
     }
 }
 
+/// The token of an `Authorization` header; its scheme may be written either way (RFC 9110, section 11.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim_start().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 /// The address that the nearest proxy writes down.
 fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
     last.rsplit(',').next()?.trim().parse().ok()
 }
 
-/// The cookie's value.
-pub(super) fn cookie(parts: &Parts) -> Option<&str> {
+/// The page that is asked for, or whose form was sent.
+fn page_of(parts: &Parts) -> &str {
+    if parts.method == Method::GET {
+        return parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    }
+    let page = parts.uri.path().rsplit_once('/').map_or("/", |(page, _)| page);
+    if page.starts_with("/alerts/") { page } else { "/" }
+}
+
+/// The cookie's values. Browsers send several, in no order that tells anything, where other hosts of a domain set one too.
+fn cookies(parts: &Parts) -> impl Iterator<Item = &str> {
     let all = parts.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(|value| value.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    all.flat_map(|value| value.split(';')).filter_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
 impl FromRequestParts<Arc<Review>> for Visitor {
@@ -125,8 +140,7 @@ impl FromRequestParts<Arc<Review>> for Visitor {
                 return Ok(Self { user, subject, by_token: false });
             }
         }
-        let bearer =
-            parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
         if let Some(token) = bearer.filter(|_| is_api) {
             let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
             let peer = peer.unwrap_or_else(|| [0, 0, 0, 0].into());
@@ -136,23 +150,42 @@ impl FromRequestParts<Arc<Review>> for Visitor {
             })?;
             return Ok(Self { user, subject: String::new(), by_token: true });
         }
-        if let Some(cookie) = cookie(parts)
-            && let Some(user) = review.keys.user(cookie, unix_ms() / 1000)
-        {
+        let now_s = unix_ms() / 1000;
+        let known = cookies(parts).find_map(|cookie| Some((review.keys.user(cookie, now_s)?, cookie)));
+        if let Some((user, cookie)) = known {
             return Ok(Self { user, subject: cookie.to_owned(), by_token: false });
         }
-        Err(if is_api {
-            Stranger::Program
-        } else {
-            let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-            Stranger::Page { to: if parts.method == axum::http::Method::GET { path } else { "/" }.to_owned() }
-        })
+        Err(if is_api { Stranger::Program } else { Stranger::Page { to: page_of(parts).to_owned() } })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
     use super::*;
+
+    #[test]
+    fn a_bearer_token_is_one_however_its_scheme_is_written() {
+        for value in ["Bearer t0ken", "bearer t0ken", "BEARER  t0ken "] {
+            assert_eq!(bearer(value), Some("t0ken"), "{value}");
+        }
+        for none in ["", "Bearer", "Basic dG9rOg==", "Bearert0ken"] {
+            assert_eq!(bearer(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn whoever_was_logged_out_comes_back_to_the_page_that_they_were_at() {
+        let at = |method: Method, address: &str| {
+            let request = axum::http::Request::builder().method(method).uri(address).body(());
+            let (parts, ()) = request.unwrap().into_parts();
+            page_of(&parts).to_owned()
+        };
+        assert_eq!(at(Method::GET, "/alerts?days=3"), "/alerts?days=3");
+        assert_eq!(at(Method::POST, "/alerts/alert_1/verdict"), "/alerts/alert_1");
+        assert_eq!(at(Method::POST, "/logout"), "/");
+    }
 
     #[test]
     fn the_last_hop_is_what_the_nearest_proxy_wrote() {

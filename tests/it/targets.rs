@@ -173,6 +173,7 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     for part in [
         "Dana Cole (+1 415 555 0123)",
         "slack, attempt 1: delivered (202)",
+        "pagerduty, that it is over, attempt 1: delivered (202)",
         "Nobody at your company",
         "the rule streak (3 low in a",
     ] {
@@ -181,6 +182,9 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     let (_, refused, code) = said(program, &["alerts", "show", "alert_x"], &[]).await;
     assert!(refused.contains("there is no alert alert_x") && code == Some(2), "{refused}");
+    // A variable that nobody set names no alert, and certainly not the only one.
+    let (_, refused, code) = said(program, &["alerts", "verdict", "", "wrong"], &[]).await;
+    assert!(refused.contains("the alert's id is empty") && code == Some(2), "{refused}");
 
     for (caller, many) in [("+1 (415) 555-0123", 1), ("+14155550199", 0)] {
         let (lines, ..) = said(program, &["alerts", "list", "--format", "json", "--caller", caller], &[]).await;
@@ -194,8 +198,11 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     let ended = soon("the command", list.wait_with_output()).await.unwrap();
     assert!(ended.stderr.is_empty() && ended.status.code() == Some(0), "{ended:?}");
 
-    let args = ["alerts", "verdict", id, "right", "--note", "charged twice", "--by", "qa"];
+    let args = ["alerts", "verdict", id, "right", "--note", "charged twice", "--by", " q\u{7}a\n"];
     assert_eq!(said(program, &args, &[]).await.2, Some(0));
+    assert!(said(program, &["alerts", "list", "--verdict", "right"], &[]).await.0.contains(&id[..14]));
+    let (shown, ..) = said(program, &["alerts", "show", id], &[]).await;
+    assert!(shown.contains("right, says qa: charged twice"), "{shown}");
     let folder = program.folder.path().join("labels");
     let labels = folder.display().to_string();
     let (exported, ..) = said(program, &["alerts", "export", "--labels", &labels], &[]).await;
@@ -224,7 +231,10 @@ async fn afterwards(program: &Program, places: &Places, secrets: &[(&str, String
     let (log, ..) = said(program, &["store", "audit", "--format", "json"], &[]).await;
     let log: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let done: Vec<_> = log.iter().map(|line| line["what"].as_str().unwrap()).collect();
-    assert_eq!(done, ["resend", "resend", "export", "verdict right", "list", "list", "list", "read", "list", "list"]);
+    assert_eq!(
+        done,
+        ["resend", "resend", "export", "read", "list", "verdict right", "list", "list", "list", "read", "list", "list"]
+    );
     assert_eq!((&log[0]["alert_id"], &log[2]["alert_id"]), (&json!(id), &Value::Null));
     assert!(log.iter().all(|line| line["who"].as_str().unwrap().starts_with("cli:")), "{log:?}");
     let (table, ..) = said(program, &["store", "audit", "--limit", "1"], &[]).await;
@@ -316,6 +326,19 @@ async fn what_waits_for_a_secret_is_left_alone_by_those_who_lack_it() {
     let (_, done, code) = said(&program, &["deliver", "--until-empty", "--for", "30"], &secrets).await;
     assert_eq!(code, Some(0), "{done}");
     assert_eq!(places.got("slack", 2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_sent_again_needs_its_own_secrets_and_nobody_elses() {
+    let (program, places) = (Program::new(), Places { server: MockServer::start().await });
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(500)).mount(&places.server).await;
+    let allow = vec![AllowEntry::Net("127.0.0.0/8".parse().unwrap())];
+    let webhook = Outgoing::webhook(places.url("seed").parse().unwrap(), WebhookDetail::Seed, allow, 5_000);
+    queued(&program, &at(NotifyFormat::Slack, "SIDECAR_SLACK_URL"), 2).await;
+    let ours = queued(&program, &webhook, 3).await.pop().unwrap();
+    let (again, failed, code) = said(&program, &["alerts", "resend", &ours], &[]).await;
+    assert!(again.contains("webhook: not delivered") && failed.contains("1 of 1 could not be delivered"), "{failed}");
+    assert!(!failed.contains("SIDECAR_SLACK_URL") && code == Some(1), "{failed}");
 }
 
 /// Puts so many alerts into the store that are to go to a place.

@@ -10,7 +10,7 @@ use crate::clock::{rfc3339_of, unix_ms};
 use crate::store::Store;
 use crate::store::review::Concern;
 
-/// Longest name of a user in the audit log, in characters.
+/// Longest name of a user, in characters.
 const NAME_CHARS: usize = 64;
 
 /// How it is printed.
@@ -24,6 +24,10 @@ pub(in crate::cli) enum Format {
 
 /// The one alert whose id begins so.
 pub(super) async fn find(store: &Store, beginning: &str) -> Result<AlertId, Failure> {
+    if beginning.is_empty() {
+        // As a variable of a script that was never set; where there is one alert, it would be meant.
+        return Err(Failure::new(Exit::Usage, "the alert's id is empty"));
+    }
     let mut found = store.find(beginning).await?;
     match (found.pop(), found.is_empty()) {
         (Some(id), true) => Ok(id),
@@ -34,17 +38,23 @@ pub(super) async fn find(store: &Store, beginning: &str) -> Result<AlertId, Fail
     }
 }
 
-/// Notes who reads callers' words, or changes what is kept: the user of this system.
+/// Notes who reads callers' words, or erases them: the user of this system.
 pub(in crate::cli) async fn audit(store: &Store, what: &str, concern: Concern<'_>) -> Result<(), Failure> {
     store.audit(&user(), what, concern, unix_ms()).await?;
     Ok(())
 }
 
-fn user() -> String {
+/// The user of this system, as the audit log names them.
+pub(super) fn user() -> String {
     let name =
         ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    let name: String = name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect();
-    format!("cli:{}", if name.is_empty() { "somebody" } else { &name })
+    format!("cli:{}", presentable(&name.unwrap_or_default()))
+}
+
+/// A name as others can read it.
+pub(super) fn presentable(name: &str) -> String {
+    let name: String = name.trim().chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect();
+    if name.is_empty() { "somebody".to_owned() } else { name }
 }
 
 /// What printing came to. Who closes the pipe has read enough.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::named::{audit, find, time_of_day};
+use super::named::{find, time_of_day, user};
 use crate::alert::AlertId;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::outgoing::Outgoing;
@@ -21,7 +21,7 @@ use crate::config::secret::SecretName;
 use crate::config::target_secrets::TargetSecrets;
 use crate::notify::Deliverer;
 use crate::notify::sign::Signer;
-use crate::store::review::{Concern, Resent};
+use crate::store::review::Resent;
 use crate::store::{OutboxState, Store, StoreError};
 
 /// Send an alert again, now, to wherever it was not delivered.
@@ -58,7 +58,7 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
     }
     let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities)
         .with_secrets(TargetSecrets::of(Env::of_process()));
-    let Resent { due, held } = store.resend(&id, &outgoing, args.again, clock::unix_ms()).await?;
+    let Resent { due, held } = store.resend(&id, &outgoing, args.again, &user(), clock::unix_ms()).await?;
     if due == 0 {
         let help = if held > 0 {
             "it waits for the outcome of the transfer, and goes out with it, or by itself where none comes in time"
@@ -69,7 +69,6 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
         };
         return Err(Failure::new(Exit::Usage, "there is nothing to send").help(help));
     }
-    audit(store, "resend", Concern::Alert(&id)).await?;
     let (mut failed, mut waiting, mut undelivered) = (0, 0, HashSet::new());
     for row in store.notices(&id).await? {
         // What is over is told behind what it was of, or not yet.
@@ -101,7 +100,7 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
     if failed == 0 {
         return Ok(Exit::Ok);
     }
-    nothing_is_out_of_reach(store, &deliverer).await?;
+    nothing_is_out_of_reach(store, &deliverer, Some(&id)).await?;
     Err(Failure::new(Exit::Other, format!("{failed} of {due} could not be delivered"))
         .help("it stays in the outbox, where it is not given up yet: sentiment-sidecar deliver tries again"))
 }

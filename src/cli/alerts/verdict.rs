@@ -2,12 +2,12 @@
 
 use clap::{Args, ValueEnum};
 
-use super::named::{audit, find};
+use super::named::{find, presentable, user};
 use crate::alert::verdict::Verdict;
 use crate::cli::exit::{Exit, Failure};
 use crate::clock::unix_ms;
 use crate::store::Store;
-use crate::store::review::{Concern, SaidVerdict};
+use crate::store::review::SaidVerdict;
 
 /// Longest note, in characters.
 const NOTE_CHARS: usize = 2_000;
@@ -49,11 +49,10 @@ pub(super) async fn run(args: VerdictArgs, store: &Store) -> Result<Exit, Failur
     if args.note.chars().count() > NOTE_CHARS {
         return Err(Failure::new(Exit::Usage, format!("the note is longer than {NOTE_CHARS} characters")));
     }
-    let said = SaidVerdict { verdict, note: args.note, said_by: args.by, said_ms: unix_ms() };
-    if !store.say(&id, &said).await? {
+    let said = SaidVerdict { verdict, note: args.note, said_by: presentable(&args.by), said_ms: unix_ms() };
+    if !store.say(&id, &said, &user()).await? {
         return Err(Failure::new(Exit::Usage, format!("there is no alert {id}")));
     }
-    audit(store, &format!("verdict {}", verdict.name()), Concern::Alert(&id)).await?;
     anstream::println!("{id} is {}", verdict.name());
     Ok(Exit::Ok)
 }

@@ -1,5 +1,9 @@
 //! Who works on what, and who read what.
 
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Sqlite, SqliteConnection};
+
 use super::{SqliteStore, int, uint};
 use crate::alert::AlertId;
 use crate::store::StoreError;
@@ -22,7 +26,7 @@ impl SqliteStore {
         .bind(by)
         .bind(int(now_ms))
         .bind(alert_id.as_str());
-        self.execute(&mut *self.conn().await?, statement).await?;
+        self.change_of(alert_id, by, "claim", now_ms, statement).await?;
         self.claimed(alert_id).await
     }
 
@@ -39,14 +43,33 @@ impl SqliteStore {
                 .bind(int(now_ms))
                 .bind(alert_id.as_str())
                 .bind(from);
-        self.execute(&mut *self.conn().await?, statement).await?;
+        self.change_of(alert_id, by, &format!("take over from {from}"), now_ms, statement).await?;
         self.claimed(alert_id).await
     }
 
-    pub(in crate::store) async fn let_go(&self, alert_id: &AlertId, by: &str) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn let_go(&self, alert_id: &AlertId, by: &str, now_ms: u64) -> Result<bool, StoreError> {
         let statement =
             sqlx::query("DELETE FROM claims WHERE alert_id = ? AND claimed_by = ?").bind(alert_id.as_str()).bind(by);
-        Ok(self.execute(&mut *self.conn().await?, statement).await? > 0)
+        self.change_of(alert_id, by, "release", now_ms, statement).await
+    }
+
+    /// Changes something of an alert, and notes who did; whether anything was changed. Both are there, or neither.
+    async fn change_of(
+        &self,
+        alert_id: &AlertId,
+        who: &str,
+        what: &str,
+        now_ms: u64,
+        statement: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<bool, StoreError> {
+        let mut conn = self.conn().await?;
+        let mut tx = self.begin(&mut conn).await?;
+        let changed = self.execute(&mut tx, statement).await? > 0;
+        if changed {
+            self.audit_in(&mut tx, who, what, Concern::Alert(alert_id), now_ms).await?;
+        }
+        tx.commit().await.map_err(|error| self.failed(&error))?;
+        Ok(changed)
     }
 
     pub(in crate::store) async fn claimed(&self, alert_id: &AlertId) -> Result<Option<Claimed>, StoreError> {
@@ -66,6 +89,18 @@ impl SqliteStore {
         concern: Concern<'_>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
+        self.audit_in(&mut *self.conn().await?, who, what, concern, now_ms).await
+    }
+
+    /// The same within a transaction, with the change that it tells of.
+    pub(super) async fn audit_in(
+        &self,
+        conn: &mut SqliteConnection,
+        who: &str,
+        what: &str,
+        concern: Concern<'_>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
         let (alert_id, room_name, session_id) = match concern {
             Concern::Many => (None, None, None),
             Concern::Alert(alert_id) => (Some(alert_id.as_str()), None, None),
@@ -74,7 +109,7 @@ impl SqliteStore {
         let text = "INSERT INTO audit (at_ms, who, what, alert_id, room_name, session_id) VALUES (?, ?, ?, ?, ?, ?)";
         let statement =
             sqlx::query(text).bind(int(now_ms)).bind(who).bind(what).bind(alert_id).bind(room_name).bind(session_id);
-        self.execute(&mut *self.conn().await?, statement).await?;
+        self.execute(conn, statement).await?;
         Ok(())
     }
 

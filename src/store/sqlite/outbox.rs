@@ -192,6 +192,9 @@ impl SqliteStore {
         .bind(error)
         .bind(claim.alert_id.as_str());
         self.execute(&mut tx, statement).await?;
+        if changed > 0 && state == OutboxState::Delivered && claim.event == NoticeEvent::Alert {
+            self.resolve_late(&mut tx, &claim.alert_id, target, now_ms).await?;
+        }
         tx.commit().await.map_err(|error| self.failed(&error))?;
         Ok(changed > 0)
     }
@@ -291,19 +294,25 @@ impl SqliteStore {
         Ok(uint(pending))
     }
 
-    pub(in crate::store) async fn needs(&self) -> Result<Needs, StoreError> {
+    pub(in crate::store) async fn needs(&self, only: Option<&AlertId>) -> Result<Needs, StoreError> {
+        // Of one alert they are found by its id, of all by their state: a condition that fits both would use no index.
+        let which = only.map_or("?1 IS NULL", |_| "alert_id = ?1");
+        let of = |table: &str| {
+            format!(
+                "SELECT format IN ('standard', 'cloudevents') AS signed, secret, count(*) FROM {table} \
+                 WHERE state IN ('held', 'pending') AND {which} GROUP BY signed, secret"
+            )
+        };
         let mut conn = self.conn().await?;
-        let rows: Vec<(bool, Option<String>)> = sqlx::query_as(
-            "SELECT DISTINCT format IN ('standard', 'cloudevents'), secret FROM outbox WHERE state IN ('held', 'pending') \
-             UNION SELECT DISTINCT format IN ('standard', 'cloudevents'), secret FROM notices \
-             WHERE state IN ('held', 'pending')",
-        )
-        .fetch_all(&mut *conn)
-        .await
-        .map_err(|error| self.failed(&error))?;
+        let rows: Vec<(bool, Option<String>, i64)> = sqlx::query_as(AssertSqlSafe(TABLES.map(of).join(" UNION ALL ")))
+            .bind(only.map(AlertId::as_str))
+            .fetch_all(&mut *conn)
+            .await
+            .map_err(|error| self.failed(&error))?;
         let mut needs = Needs::default();
-        for (signature, secret) in rows {
+        for (signature, secret, waiting) in rows {
             needs.signature |= signature;
+            needs.waiting += uint(waiting);
             needs.secrets.extend(secret);
         }
         needs.secrets.sort_unstable();
@@ -341,8 +350,28 @@ impl SqliteStore {
         Ok(next.map(uint))
     }
 
+    /// What was over before a place was told of it at all is told there to be over now.
+    async fn resolve_late(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        alert_id: &AlertId,
+        target: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "UPDATE notices SET state = 'pending', due_ms = ?, settled_ms = NULL \
+             WHERE alert_id = ? AND target = ? AND event = 'resolved' AND state = 'cancelled'",
+        )
+        .bind(int(now_ms))
+        .bind(alert_id.as_str())
+        .bind(target);
+        self.execute(tx, statement).await?;
+        Ok(())
+    }
+
     /// Tells those places that can be told so that what the session's call alerted of is over, as far as that is settled by how
-    /// it left its caller. What calls before alerted of that had the same session id stays as it is.
+    /// it left its caller; where nobody was told of that, nobody needs to hear that it is over, until somebody is told after all.
+    /// What calls before alerted of that had the same session id stays as it is.
     pub(super) async fn resolve_in(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
@@ -358,12 +387,13 @@ impl SqliteStore {
         };
         let statement = sqlx::query(
             "INSERT INTO notices (alert_id, target, event, state, format, url, secret, detail, allow, timeout_ms, body, \
-             due_ms, created_ms) \
-             SELECT alert_id, target, 'resolved', 'pending', format, url, secret, detail, allow, timeout_ms, body, ?1, ?1 \
+             due_ms, created_ms, settled_ms) \
+             SELECT alert_id, target, 'resolved', iif(state IN ('pending', 'delivered'), 'pending', 'cancelled'), format, url, \
+             secret, detail, allow, timeout_ms, body, ?1, ?1, iif(state IN ('pending', 'delivered'), NULL, ?1) \
              FROM notices JOIN alerts USING (alert_id) JOIN sessions USING (room_name, session_id) \
              WHERE alerts.room_name = ?2 AND alerts.session_id = ?3 AND alerts.call = sessions.calls \
              AND (rule NOT IN (SELECT value FROM json_each(?4)) OR alert_id IN (SELECT alert_id FROM claims)) \
-             AND format = 'pagerduty' AND event = 'alert' AND state IN ('pending', 'delivered') ON CONFLICT DO NOTHING",
+             AND format = 'pagerduty' AND event = 'alert' ON CONFLICT DO NOTHING",
         )
         .bind(int(now_ms))
         .bind(room_name)

@@ -8,7 +8,7 @@ use crate::alert::outgoing::Outgoing;
 use crate::alert::record::WebhookPlan;
 use crate::alert::{Alert, AlertId};
 use crate::store::StoreError;
-use crate::store::review::Resent;
+use crate::store::review::{Concern, Resent};
 use crate::store::rows::{body_with, link_in};
 
 /// What makes a row due at `?1`, from its first attempt.
@@ -28,6 +28,7 @@ impl SqliteStore {
         id: &AlertId,
         outgoing: &[Outgoing],
         delivered_too: bool,
+        who: &str,
         now_ms: u64,
     ) -> Result<Resent, StoreError> {
         let mut conn = self.conn().await?;
@@ -63,6 +64,9 @@ impl SqliteStore {
              WHERE told.alert_id = ?2 AND told.target = notices.target AND told.event = 'alert' AND told.state = 'pending'))"
         );
         resent.due += self.execute(&mut tx, sqlx::query(text).bind(int(now_ms)).bind(id.as_str())).await?;
+        if resent.due > 0 {
+            self.audit_in(&mut tx, who, "resend", Concern::Alert(id), now_ms).await?;
+        }
         tx.commit().await.map_err(|error| self.failed(&error))?;
         Ok(resent)
     }

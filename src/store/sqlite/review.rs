@@ -9,7 +9,7 @@ use crate::alert::about::About;
 use crate::alert::notice::NoticeEvent;
 use crate::alert::verdict::Verdict;
 use crate::clock::unix_ms;
-use crate::store::review::{Attempt, Forgotten, LabelledCall, Said, SaidVerdict};
+use crate::store::review::{Attempt, Concern, Forgotten, LabelledCall, Said, SaidVerdict};
 use crate::store::{StoreError, StoreProblem};
 
 /// How many rows are forgotten in one transaction, so that live calls get a turn in between.
@@ -55,6 +55,7 @@ impl SqliteStore {
         alert_id: &AlertId,
         said: &SaidVerdict,
         known_ms: Option<u64>,
+        who: &str,
     ) -> Result<Said, StoreError> {
         let mut conn = self.conn().await?;
         let mut tx = self.begin(&mut conn).await?;
@@ -85,6 +86,8 @@ impl SqliteStore {
             .bind(int(said.said_ms))
             .bind(alert_id.as_str());
         self.execute(&mut tx, statement).await?;
+        let what = format!("verdict {}", said.verdict.name());
+        self.audit_in(&mut tx, who, &what, Concern::Alert(alert_id), said.said_ms).await?;
         tx.commit().await.map_err(|error| self.failed(&error))?;
         Ok(Said::Kept)
     }

@@ -23,14 +23,14 @@ async fn what_a_process_of_the_version_before_says_of_an_alert_is_counted_and_li
         store.write(&decided(&alert(key), WebhookPlan::None), &[], at).await.unwrap();
     }
     let said = |verdict| SaidVerdict { verdict, note: String::new(), said_by: "qa".to_owned(), said_ms: NOW + 9 };
-    store.say(&alert("t3").id, &said(Verdict::Wrong), None).await.unwrap();
+    store.say(&alert("t3").id, &said(Verdict::Wrong), None, "qa").await.unwrap();
     folder
         .meddle(
             "INSERT INTO verdicts (alert_id, verdict, note, said_by, said_ms) SELECT alert_id, 'wrong', '', 'qa', 1 \
              FROM alerts WHERE created_ms < 1700000000002",
         )
         .await;
-    store.say(&alert("t1").id, &said(Verdict::Right), None).await.unwrap();
+    store.say(&alert("t1").id, &said(Verdict::Right), None, "qa").await.unwrap();
     let rates = store.rates(NOW, NOW + 9).await.unwrap();
     assert_eq!((rates.right, rates.wrong, rates.late), (1, 2, 0));
     let wrong = AlertFilter { verdict: Some(Some(Verdict::Wrong)), ..AlertFilter::default() };

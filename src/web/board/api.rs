@@ -12,7 +12,8 @@ use super::search::Search;
 use crate::clock::{rfc3339_of, unix_ms};
 use crate::store::live::BoardRow;
 use crate::store::review::Concern;
-use crate::web::api::{Refusal, asked};
+use crate::web::api::Refusal;
+use crate::web::query::{OF_BOARD, asked};
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
 
@@ -32,7 +33,7 @@ pub(in crate::web) async fn board(
     visitor: Visitor,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let search: Search = asked(&uri, &["q", "page"])?;
+    let search: Search = asked(&uri, OF_BOARD)?;
     let wanted = search.page()?;
     let snapshot = review.board.now(&review.store).await?;
     let part = snapshot.part(&search, wanted);

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -15,6 +16,7 @@ use crate::clock::unix_ms;
 use crate::store::StoreError;
 use crate::store::review::Concern;
 use crate::web::pages::Trouble;
+use crate::web::query::{OF_BOARD, asked};
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
 
@@ -66,8 +68,9 @@ impl Teller for Looks {
 pub(in crate::web) async fn events(
     State(review): State<Arc<Review>>,
     visitor: Visitor,
-    Query(search): Query<Search>,
+    uri: Uri,
 ) -> Result<Response, Trouble> {
+    let search: Search = asked(&uri, OF_BOARD)?;
     // Asked once, so that what cannot be looked for is an error and no stream.
     let page = search.page()?;
     review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
 use super::search::Search;
@@ -12,6 +12,7 @@ use super::snapshot::Shown;
 use crate::clock::unix_ms;
 use crate::store::review::Concern;
 use crate::web::pages::{Frame, Trouble, javascript, page};
+use crate::web::query::{OF_BOARD, asked};
 use crate::web::state::Review;
 use crate::web::visitor::Visitor;
 
@@ -30,8 +31,9 @@ struct BoardPage<'a> {
 pub(in crate::web) async fn board(
     State(review): State<Arc<Review>>,
     visitor: Visitor,
-    Query(search): Query<Search>,
+    uri: Uri,
 ) -> Result<Response, Trouble> {
+    let search: Search = asked(&uri, OF_BOARD)?;
     let wanted = search.page()?;
     let shown = review.board.now(&review.store).await?.shown(&review.store, &search, wanted).await?;
     review.store.audit(&visitor.user.name, "board", Concern::Many, unix_ms()).await?;

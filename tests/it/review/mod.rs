@@ -181,6 +181,8 @@ async fn a_supervisor_follows_an_alerts_link_sees_why_claims_judges_and_sends_ag
     let done: Vec<&str> = done.iter().map(|one| one.what.as_str()).collect();
     assert_eq!(done, ["read", "claim", "read", "verdict late", "resend", "read"]);
 
+    // Another host of the domain has set a cookie of the same name.
+    assert_eq!(pages.get("/alerts", &format!("sidecar_review=a.viewer.1.b; {cookie}")).await.0, 200);
     assert_eq!(pages.post("/logout", &cookie, &[("seal", &seal)], None).await, 303);
 }
 
@@ -247,6 +249,10 @@ async fn what_is_not_from_a_page_of_ones_own_changes_nothing() {
         assert_eq!(pages.post(&path, cookie, &wrong(seal), site).await, status, "{cookie} {site:?}");
     }
     assert!(pages.store().await.verdict(&pages.id.clone().into()).await.unwrap().is_none());
+    // An alert that there is not leads nowhere, whatever it is called.
+    for nowhere in ["/alerts/nothing/release", "/alerts/..%2f%0d%0aset-cookie:x/release", "/alerts/nothing/claim"] {
+        assert_eq!(pages.post(nowhere, &mine, &[("seal", seal(&page))], None).await, 404, "{nowhere}");
+    }
     // A viewer sees the words, and no button.
     let (_, page) = pages.get(&format!("/alerts/{}", pages.id), &vera).await;
     assert!(page.contains("Caller angry") && !page.contains("I take it"), "{page}");
@@ -396,6 +402,23 @@ async fn programs_are_told_of_what_there_is_not() {
         let (got, told) = pages.api(path, Some(TOKEN)).await;
         assert!(got == status && told["error"].as_str().unwrap().contains(says), "{path}: {got} {told}");
     }
+}
+
+#[tokio::test]
+async fn people_are_told_of_a_filter_that_there_is_not() {
+    let pages = Pages::start().await;
+    let (cookie, ..) = pages.log_in(TOKEN, "/").await.unwrap();
+    for (path, says) in [
+        ("/alerts?severty=high", "there is no parameter &#34;severty&#34;: there are days"),
+        ("/alerts?room=a&room=b", "duplicate field"),
+        ("/?caller=%2B1415", "there are q, page"),
+        ("/board/events?search=x", "there are q, page"),
+    ] {
+        let (status, page) = pages.get(path, &cookie).await;
+        assert!(status == 400 && page.contains(says) && page.contains("<h1>"), "{path}: {status} {page}");
+    }
+    // A link to one alert may say more, for whoever counts clicks.
+    assert_eq!(pages.get(&format!("/alerts/{}?from=mail", pages.id), &cookie).await.0, 200);
 }
 
 #[tokio::test]
