@@ -21,8 +21,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from typing import Any
 
+from aiohttp import ClientConnectorError, ClientError
 from google.protobuf.duration_pb2 import Duration
 from livekit import rtc
 from livekit.agents import (
@@ -36,6 +38,7 @@ from livekit.agents import (
 from livekit.agents.llm import ChatMessage, RawFunctionTool
 from livekit.agents.llm.chat_context import Instructions
 from livekit.api import LiveKitAPI, TwirpError
+from livekit.api.sip_service import SipService
 from livekit.protocol.sip import SIPTransferReason, SIPTransferStatus, TransferSIPParticipantRequest
 from sentiment_room import AGENT, CALLER, Call, Flag, Handlers, Room, Rooms, Tool, Transfer, TransferFailed
 
@@ -111,21 +114,34 @@ def by_sip(api: LiveKitAPI, room_name: str, identity: str) -> Callable[[Transfer
             ringing_timeout=Duration(seconds=wanted.ringing_timeout_ms // 1000),
         )
         try:
-            done = await api.sip.transfer_sip_participant(request, timeout=wanted.deadline_ms / 1000)
+            done = await _asked_once(api.sip).transfer_sip_participant(request, timeout=wanted.deadline_ms / 1000)
         except TwirpError as error:
             told = error.metadata
             reason, status = told.get("sip_transfer_reason", ""), told.get("sip_status_code", "")
             # Without either the service did not even try: it refused the request, unless it ran out of time.
             refused = not (reason or status) and 400 <= error.status < 500 and error.status != 408
             raise TransferFailed("unreachable" if refused else _outcome(reason, status), error.code) from None
+        except ClientConnectorError:
+            raise TransferFailed("unreachable", "no connection to the server's API") from None
         except TimeoutError:
             raise TransferFailed("unknown", "no result came in time") from None
+        except ClientError as error:
+            raise TransferFailed("unknown", f"the connection broke ({type(error).__name__})") from None
         # A server of before 2026 says nothing but that it was done.
         if done.transfer_id and done.status != SIPTransferStatus.STS_TRANSFER_SUCCESSFUL:
             reason = SIPTransferReason.Name(done.reason)
             raise TransferFailed(_outcome(reason, str(done.sip_status.code or "")), reason)
 
     return transfer
+
+
+def _asked_once(sip: SipService) -> SipService:
+    """The same service, asked once. For LiveKit Cloud the client asks another region whenever the first one fails, also
+    where a phone was busy or no answer came in time: it would ring again, or a second transfer would be under way."""
+    once = copy(sip)
+    once._client = copy(sip._client)
+    once._client._failover = False
+    return once
 
 
 def _outcome(reason: str, status: str) -> str:
@@ -231,9 +247,10 @@ class _Outfit:
         # An author who changed the instructions meanwhile is not overruled.
         own = own if now == told else now
         wanted = f"{own}\n\n{self._instruction}" if self._instruction else own
+        # Known before it is said: another change may come meanwhile.
+        self._told[agent] = (own, wanted)
         if wanted != now:
             await agent.update_instructions(wanted)
-        self._told[agent] = (own, wanted)
         if self._tools:
             await agent.update_tools([*agent.tools, *self._tools])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +15,10 @@ from aiohttp import web
 from livekit.agents import Agent
 from livekit.api import LiveKitAPI, TokenVerifier
 from livekit.protocol.sip import TransferSIPParticipantRequest, TransferSIPParticipantResponse
-from livekit_agents import by_sip
+from livekit_agents import _Outfit, by_sip
 from livekit_app import LiveKitApp
 from sentiment_room import Handlers, Rooms, Tool, Transfer, TransferFailed
-from support import TARGET, going_on, in_loop, soon, until
+from support import TARGET, going_on, in_loop, own_port, soon, until
 
 KEY, TOKEN_SECRET = "key", "a secret of more than thirty-two characters"
 WANTED = Transfer(TARGET, ringing_timeout_ms=20_000, deadline_ms=30_000)
@@ -138,3 +139,57 @@ async def test_a_transfer_by_sip_says_what_came_of_it() -> None:
                 await transfer(WANTED)
             assert failed.value.code == outcome
     await runner.cleanup()
+
+
+@in_loop
+async def test_a_transfer_is_asked_for_once_also_where_the_client_would_ask_another_region() -> None:
+    service, app = Service(), web.Application()
+    app.router.add_post("/twirp/livekit.SIP/TransferSIPParticipant", service.transfer)
+
+    async def regions(_: web.Request) -> web.Response:
+        return web.json_response({"regions": [{"region": "b", "url": f"http://localhost:{port}", "distance": "1"}]})
+
+    app.router.add_get("/settings/regions", regions)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    async with LiveKitAPI(f"http://127.0.0.1:{port}", KEY, TOKEN_SECRET) as api:
+        # As for a host of LiveKit Cloud.
+        api.sip._client._failover_force = True
+        transfer = by_sip(api, "room_1", "sip_caller")
+        service.answer = refused(503, "unavailable", sip_status_code="486", sip_status="Busy Here")
+        with pytest.raises(TransferFailed) as failed:
+            await transfer(WANTED)
+        assert (failed.value.code, len(service.asked)) == ("busy", 1), "a phone that was busy is not called again"
+        assert api.sip._client._failover, "what the app asks for is its own"
+    await runner.cleanup()
+    async with LiveKitAPI(f"http://127.0.0.1:{own_port()}", KEY, TOKEN_SECRET) as api:
+        with pytest.raises(TransferFailed) as failed:
+            await by_sip(api, "room_1", "sip_caller")(WANTED)
+        assert failed.value.code == "unreachable", "nobody was called"
+
+
+class Slow:
+    """An agent that takes its time to be told something, as one with a realtime model does."""
+
+    def __init__(self) -> None:
+        self.instructions = "You help callers."
+        self.go_on = asyncio.Event()
+        self.tools: list[object] = []
+
+    async def update_instructions(self, instructions: str) -> None:
+        self.instructions = instructions
+        await self.go_on.wait()
+
+
+@in_loop
+async def test_a_tone_that_comes_while_another_one_is_told_takes_its_place() -> None:
+    agent = Slow()
+    session: Any = SimpleNamespace(current_agent=agent)
+    outfit = _Outfit(session)
+    telling = [asyncio.ensure_future(outfit.change(instruction=tone)) for tone in ("Be brief.", "Be warm.")]
+    await asyncio.sleep(0)
+    agent.go_on.set()
+    await asyncio.gather(*telling)
+    assert agent.instructions == "You help callers.\n\nBe warm."
