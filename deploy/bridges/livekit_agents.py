@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from typing import Any
@@ -33,6 +34,7 @@ from livekit.agents import (
     CloseEvent,
     ConversationItemAddedEvent,
     RunContext,
+    UserInputTranscribedEvent,
     function_tool,
 )
 from livekit.agents.llm import ChatMessage, RawFunctionTool
@@ -79,14 +81,20 @@ def join(
 
     handlers = Handlers(say=say, tone=tone, tools=tools, transfer=transfer, set_flag=set_flag)
     room = rooms.open(name, handlers, call=call)
+    heard = _Heard()
+
+    def on_transcript(event: UserInputTranscribedEvent) -> None:
+        if event.is_final:
+            heard.final(event.transcript)
 
     def on_item(event: ConversationItemAddedEvent) -> None:
         item = event.item
         if isinstance(item, ChatMessage) and item.role in ("user", "assistant"):
             began, ended = item.metrics.get("started_speaking_at"), item.metrics.get("stopped_speaking_at")
+            text = item.text_content or ""
             room.turn(
                 CALLER if item.role == "user" else AGENT,
-                item.text_content or "",
+                heard.whole(text) if item.role == "user" else text,
                 turn_id=item.id,
                 start_ms=room.ms(began) if began else None,
                 end_ms=room.ms(ended) if ended else None,
@@ -95,8 +103,11 @@ def join(
             outfit.another_agent()
 
     def on_close(event: CloseEvent) -> None:
+        if not room.ended:
+            room.turn(CALLER, heard.rest())
         room.end(event.reason.value)
 
+    session.on("user_input_transcribed", on_transcript)
     session.on("conversation_item_added", on_item)
     session.on("close", on_close)
     return room
@@ -211,6 +222,38 @@ def _tool_of_session(schema: dict[str, Any], waiting: dict[str, asyncio.Future[s
             waiting.pop(context.function_call.call_id, None)
 
     return function_tool(call, raw_schema=schema)
+
+
+class _Heard:
+    """What the caller said that stands in no item of the session yet. A session makes none of what its agent does not answer,
+    as while the agent must not be interrupted."""
+
+    def __init__(self) -> None:
+        self._finals: list[str] = []
+
+    def final(self, text: str) -> None:
+        """The recogniser is done with some words."""
+        self._finals.append(text)
+
+    def whole(self, item: str) -> str:
+        """An item's text, behind what was said before it and is in none. An item that is not word for word what was heard may
+        have all of it in other words."""
+        finals, self._finals = self._finals, []
+        for first in range(len(finals)):
+            for end in range(first + 1, len(finals) + 1):
+                if _words(" ".join(finals[first:end])) == _words(item):
+                    self._finals = finals[end:]
+                    return " ".join([*finals[:first], item])
+        return item
+
+    def rest(self) -> str:
+        """What was said last."""
+        finals, self._finals = self._finals, []
+        return " ".join(finals)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.lower())
 
 
 class _Outfit:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from livekit.agents import Agent
+from livekit.agents import Agent, StopResponse, llm
 from livekit.api import LiveKitAPI, TokenVerifier
 from livekit.protocol.sip import TransferSIPParticipantRequest, TransferSIPParticipantResponse
-from livekit_agents import _Outfit, by_sip
+from livekit_agents import _Heard, _Outfit, by_sip
 from livekit_app import LiveKitApp
 from sentiment_room import Handlers, Rooms, Tool, Transfer, TransferFailed
 from support import TARGET, going_on, in_loop, own_port, soon, until
@@ -32,6 +32,50 @@ async def test_turns_have_the_ids_of_the_items() -> None:
         told = [json.loads(frame) for frame in app.room._said]
         assert [turn["turn_id"] for turn in told if turn["type"] == "turn.ended"] == items
         assert all(turn["end_ms"] >= turn["start_ms"] for turn in told if turn["type"] == "turn.ended")
+
+
+class Choosy(Agent):
+    """An agent that makes no item of what it hears while it does not listen."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="You help callers.")
+        self.listens = True
+        self.heard: list[str | None] = []
+
+    async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
+        self.heard.append(new_message.text_content)
+        if not self.listens:
+            raise StopResponse
+
+
+@in_loop
+async def test_what_an_agent_makes_no_item_of_is_told_all_the_same() -> None:
+    async with Rooms() as rooms:
+        app, choosy = LiveKitApp(rooms, "room_1", None, None), Choosy()
+        app.agent = choosy
+
+        async def unanswered(*finals: str) -> None:
+            choosy.listens, before = False, len(choosy.heard)
+            app._ears.hear(*finals)
+            await until("the agent to hear it", lambda: len(choosy.heard) > before)
+            choosy.listens = True
+
+        await app.start()
+        await unanswered("This is", "ridiculous.")
+        await app.caller("Nobody", "cares.")
+        await app.caller("Hello?")
+        await unanswered("I want a human.")
+        await app.end()
+        told = [json.loads(frame) for frame in app.room._said]
+        words = [turn["text"] for turn in told if turn.get("participant_id") == "caller"]
+        assert words == ["This is ridiculous. Nobody cares.", "Hello?", "I want a human."]
+        assert told[-1]["type"] == "session.ended"
+        # What an agent says of it in other words is not told twice.
+        heard = _Heard()
+        for final in ("five five five", "is my number", "hello"):
+            heard.final(final)
+        assert heard.whole("555 is my number") == "555 is my number"
+        assert heard.rest() == ""
 
 
 @in_loop
