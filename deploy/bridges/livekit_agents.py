@@ -20,9 +20,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from typing import Any
 
+from aiohttp import ClientConnectorError, ClientError
 from google.protobuf.duration_pb2 import Duration
 from livekit import rtc
 from livekit.agents import (
@@ -31,11 +34,13 @@ from livekit.agents import (
     CloseEvent,
     ConversationItemAddedEvent,
     RunContext,
+    UserInputTranscribedEvent,
     function_tool,
 )
 from livekit.agents.llm import ChatMessage, RawFunctionTool
 from livekit.agents.llm.chat_context import Instructions
 from livekit.api import LiveKitAPI, TwirpError
+from livekit.api.sip_service import SipService
 from livekit.protocol.sip import SIPTransferReason, SIPTransferStatus, TransferSIPParticipantRequest
 from sentiment_room import AGENT, CALLER, Call, Flag, Handlers, Room, Rooms, Tool, Transfer, TransferFailed
 
@@ -76,14 +81,20 @@ def join(
 
     handlers = Handlers(say=say, tone=tone, tools=tools, transfer=transfer, set_flag=set_flag)
     room = rooms.open(name, handlers, call=call)
+    heard = _Heard()
+
+    def on_transcript(event: UserInputTranscribedEvent) -> None:
+        if event.is_final:
+            heard.final(event.transcript)
 
     def on_item(event: ConversationItemAddedEvent) -> None:
         item = event.item
         if isinstance(item, ChatMessage) and item.role in ("user", "assistant"):
             began, ended = item.metrics.get("started_speaking_at"), item.metrics.get("stopped_speaking_at")
+            text = item.text_content or ""
             room.turn(
                 CALLER if item.role == "user" else AGENT,
-                item.text_content or "",
+                heard.whole(text) if item.role == "user" else text,
                 turn_id=item.id,
                 start_ms=room.ms(began) if began else None,
                 end_ms=room.ms(ended) if ended else None,
@@ -92,8 +103,11 @@ def join(
             outfit.another_agent()
 
     def on_close(event: CloseEvent) -> None:
+        if not room.ended:
+            room.turn(CALLER, heard.rest())
         room.end(event.reason.value)
 
+    session.on("user_input_transcribed", on_transcript)
     session.on("conversation_item_added", on_item)
     session.on("close", on_close)
     return room
@@ -111,21 +125,34 @@ def by_sip(api: LiveKitAPI, room_name: str, identity: str) -> Callable[[Transfer
             ringing_timeout=Duration(seconds=wanted.ringing_timeout_ms // 1000),
         )
         try:
-            done = await api.sip.transfer_sip_participant(request, timeout=wanted.deadline_ms / 1000)
+            done = await _asked_once(api.sip).transfer_sip_participant(request, timeout=wanted.deadline_ms / 1000)
         except TwirpError as error:
             told = error.metadata
             reason, status = told.get("sip_transfer_reason", ""), told.get("sip_status_code", "")
             # Without either the service did not even try: it refused the request, unless it ran out of time.
             refused = not (reason or status) and 400 <= error.status < 500 and error.status != 408
             raise TransferFailed("unreachable" if refused else _outcome(reason, status), error.code) from None
+        except ClientConnectorError:
+            raise TransferFailed("unreachable", "no connection to the server's API") from None
         except TimeoutError:
             raise TransferFailed("unknown", "no result came in time") from None
+        except ClientError as error:
+            raise TransferFailed("unknown", f"the connection broke ({type(error).__name__})") from None
         # A server of before 2026 says nothing but that it was done.
         if done.transfer_id and done.status != SIPTransferStatus.STS_TRANSFER_SUCCESSFUL:
             reason = SIPTransferReason.Name(done.reason)
             raise TransferFailed(_outcome(reason, str(done.sip_status.code or "")), reason)
 
     return transfer
+
+
+def _asked_once(sip: SipService) -> SipService:
+    """The same service, asked once. For LiveKit Cloud the client asks another region whenever the first one fails, also
+    where a phone was busy or no answer came in time: it would ring again, or a second transfer would be under way."""
+    once = copy(sip)
+    once._client = copy(sip._client)
+    once._client._failover = False
+    return once
 
 
 def _outcome(reason: str, status: str) -> str:
@@ -197,6 +224,38 @@ def _tool_of_session(schema: dict[str, Any], waiting: dict[str, asyncio.Future[s
     return function_tool(call, raw_schema=schema)
 
 
+class _Heard:
+    """What the caller said that stands in no item of the session yet. A session makes none of what its agent does not answer,
+    as while the agent must not be interrupted."""
+
+    def __init__(self) -> None:
+        self._finals: list[str] = []
+
+    def final(self, text: str) -> None:
+        """The recogniser is done with some words."""
+        self._finals.append(text)
+
+    def whole(self, item: str) -> str:
+        """An item's text, behind what was said before it and is in none. An item that is not word for word what was heard may
+        have all of it in other words."""
+        finals, self._finals = self._finals, []
+        for first in range(len(finals)):
+            for end in range(first + 1, len(finals) + 1):
+                if _words(" ".join(finals[first:end])) == _words(item):
+                    self._finals = finals[end:]
+                    return " ".join([*finals[:first], item])
+        return item
+
+    def rest(self) -> str:
+        """What was said last."""
+        finals, self._finals = self._finals, []
+        return " ".join(finals)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.lower())
+
+
 class _Outfit:
     """The tone and the tools, on whichever agent of the session is on the call."""
 
@@ -231,9 +290,10 @@ class _Outfit:
         # An author who changed the instructions meanwhile is not overruled.
         own = own if now == told else now
         wanted = f"{own}\n\n{self._instruction}" if self._instruction else own
+        # Known before it is said: another change may come meanwhile.
+        self._told[agent] = (own, wanted)
         if wanted != now:
             await agent.update_instructions(wanted)
-        self._told[agent] = (own, wanted)
         if self._tools:
             await agent.update_tools([*agent.tools, *self._tools])
 

@@ -51,7 +51,7 @@ LINGER: Final = 120.0
 LAST_WORD: Final = 5.0
 """Seconds for which the end of a call waits for a transfer that is under way."""
 MAX_UNDER_WAY: Final = 64
-"""Handlers of one call that may be at work at once; commands beyond are answered `failed`."""
+"""Commands of one call that may be carried out at once; those beyond are answered `failed`."""
 
 CLOSE_OVER: Final = 1000
 CLOSE_GOING_AWAY: Final = 1001
@@ -208,6 +208,7 @@ class Room:
         self._in_order = asyncio.Lock()
         self._link: _Link | None = None
         self._heard_all = asyncio.Event()
+        self._at_work: set[asyncio.Task[None]] = set()
         self._transfers: set[asyncio.Task[None]] = set()
         self._ending = False
         self._ended = asyncio.Event()
@@ -418,11 +419,13 @@ class Room:
         work = self._work(name, _field(message, "args", dict), _field(message, "deadline_ms", int))
         if work is None:
             self._result(command_id, "failed", "unsupported", f"no handler for {name}")
-        elif self._rooms._at_work(self) >= MAX_UNDER_WAY:
+        elif len(self._at_work) >= MAX_UNDER_WAY:
             self._result(command_id, "failed", "unknown", "too many commands are under way")
         else:
             self._result(command_id, "accepted")
             task = self._rooms._spawn(self._carry_out(command_id, name, work), self)
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
             if name == "transfer":
                 self._transfers.add(task)
                 task.add_done_callback(self._transfers.discard)
@@ -483,6 +486,8 @@ class Rooms:
         self.token: Final = token or secrets.token_urlsafe(32)
         self.url = ""
         self._rooms: dict[str, Room] = {}
+        # Calls that are over, whose name another call has by now, by their sessions: their sidecars may not have heard all yet.
+        self._before: dict[str, Room] = {}
         self._tasks: dict[asyncio.Task[Any], Room | None] = {}
         self._links: set[_Link] = set()
         self._runner: web.AppRunner | None = None
@@ -512,7 +517,7 @@ class Rooms:
         if known is not None and not known.ended:
             raise ValueError(f"a call named {name!r} is going on")
         if known is not None:
-            self._forget(known)
+            self._before[known.session_id] = known
         room = self._rooms[name] = Room(self, name, handlers or Handlers(), call or Call(), participants)
         return room
 
@@ -548,7 +553,7 @@ class Rooms:
 
         Calls that go on have half of that to end by themselves, with their last words, and are ended then.
         """
-        rooms = list(self._rooms.values())
+        rooms = [*self._rooms.values(), *self._before.values()]
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*(room._ended.wait() for room in rooms)), patience / 2)
         for room in rooms:
@@ -574,7 +579,7 @@ class Rooms:
         link = _Link(socket)
         self._links.add(link)
         try:
-            await link.run(self._rooms)
+            await link.run(self)
         except ConnectionError:
             pass  # Cut: the sidecar dials again.
         finally:
@@ -587,14 +592,20 @@ class Rooms:
                     self._forget(link.room)
         return socket
 
+    def _holds(self, room: Room) -> bool:
+        return self._rooms.get(room.name) is room
+
+    def _of(self, name: str, session_id: object) -> Room | None:
+        """The call of this name that is going on; for a sidecar of the one before it, that one."""
+        before = self._before.get(session_id) if isinstance(session_id, str) else None
+        return before if before is not None and before.name == name else self._rooms.get(name)
+
     def _forget(self, room: Room) -> None:
-        if self._rooms.get(room.name) is room:
+        if self._holds(room):
             del self._rooms[room.name]
+        self._before.pop(room.session_id, None)
         if room._link is not None:
             self._spawn(room._link.part(CLOSE_OVER, "the call is over"))
-
-    def _at_work(self, room: Room) -> int:
-        return sum(owner is room for owner in self._tasks.values())
 
     def _spawn(self, work: Coroutine[Any, Any, T], room: Room | None = None) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
@@ -618,7 +629,7 @@ class _Link:
         self._cursor = 0
         self._acked = 0
 
-    async def run(self, rooms: Mapping[str, Room]) -> None:
+    async def run(self, rooms: Rooms) -> None:
         try:
             async with asyncio.timeout(HELLO_PATIENCE):
                 room, resumed = await self._hello(rooms)
@@ -639,7 +650,7 @@ class _Link:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 
-    async def _hello(self, rooms: Mapping[str, Room]) -> tuple[Room, bool]:
+    async def _hello(self, rooms: Rooms) -> tuple[Room, bool]:
         """The room that the first message asks for, and whether the sidecar goes on where it was."""
         frame = await self._socket.receive()
         if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -649,11 +660,12 @@ class _Link:
             raise _BadFrame("hello comes first")
         if VERSION not in _field(message, "versions", list):
             raise _BadFrame(f"version {VERSION} was not offered")
-        room = rooms.get(_field(message, "room_name", str))
+        resume = message.get("resume")
+        session_id = resume.get("session_id") if isinstance(resume, dict) else None
+        room = rooms._of(_field(message, "room_name", str), session_id)
         if room is None:
             raise _BadFrame("no such call, or it is over")
-        resume = message.get("resume")
-        if not isinstance(resume, dict) or resume.get("session_id") != room.session_id:
+        if not isinstance(resume, dict) or session_id != room.session_id:
             return room, False
         last = _field(resume, "last_seq", int)
         if not 0 <= last <= len(room._said):
@@ -705,8 +717,8 @@ async def _attached(
     while True:
         began = time.monotonic()
         code = await _run(command, environment, event)
-        # Below zero it was killed by a signal.
-        if not (code in AGAIN or code < 0) or room._heard_all.is_set():
+        # Below zero it was killed by a signal. Another one would find no call, or another call of that name.
+        if not (code in AGAIN or code < 0) or room._heard_all.is_set() or not room._rooms._holds(room):
             if code != 0:
                 logger.error("%s: the sidecar ended with %d, and none is there now", room.name, code)
             return code
@@ -714,6 +726,8 @@ async def _attached(
         delay = DELAYS[min(failures, len(DELAYS) - 1)]
         logger.warning("%s: the sidecar ended with %d; another one starts in %.2f s", room.name, code, delay)
         await asyncio.sleep(delay)
+        if not room._rooms._holds(room):
+            return code
         failures += 1
 
 
@@ -735,12 +749,12 @@ async def _run(
             except Exception:
                 logger.exception("what takes the sidecar's events failed")
         return await child.wait()
-    except asyncio.CancelledError:
-        # Rates what is open, and leaves its store in order.
-        with suppress(ProcessLookupError):
-            child.terminate()
-        await child.wait()
-        raise
+    finally:
+        if child.returncode is None:
+            # Rates what is open, and leaves its store in order.
+            with suppress(ProcessLookupError):
+                child.terminate()
+            await child.wait()
 
 
 def _without_none(**fields: Any) -> Message:

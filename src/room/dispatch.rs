@@ -117,6 +117,8 @@ pub enum Answer {
 pub enum Finish {
     /// There is no more to be done in this room.
     Done,
+    /// Somebody else has it. Whoever was told that it failed could ask for one of us again, who would put that one out.
+    Replaced,
     /// Somebody else may have to go on with it.
     Failed {
         /// Why.

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
-from livekit.agents import Agent
+from livekit.agents import Agent, StopResponse, llm
 from livekit.api import LiveKitAPI, TokenVerifier
 from livekit.protocol.sip import TransferSIPParticipantRequest, TransferSIPParticipantResponse
-from livekit_agents import by_sip
+from livekit_agents import _Heard, _Outfit, by_sip
 from livekit_app import LiveKitApp
 from sentiment_room import Handlers, Rooms, Tool, Transfer, TransferFailed
-from support import TARGET, going_on, in_loop, soon, until
+from support import TARGET, going_on, in_loop, own_port, soon, until
 
 KEY, TOKEN_SECRET = "key", "a secret of more than thirty-two characters"
 WANTED = Transfer(TARGET, ringing_timeout_ms=20_000, deadline_ms=30_000)
@@ -31,6 +32,50 @@ async def test_turns_have_the_ids_of_the_items() -> None:
         told = [json.loads(frame) for frame in app.room._said]
         assert [turn["turn_id"] for turn in told if turn["type"] == "turn.ended"] == items
         assert all(turn["end_ms"] >= turn["start_ms"] for turn in told if turn["type"] == "turn.ended")
+
+
+class Choosy(Agent):
+    """An agent that makes no item of what it hears while it does not listen."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="You help callers.")
+        self.listens = True
+        self.heard: list[str | None] = []
+
+    async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
+        self.heard.append(new_message.text_content)
+        if not self.listens:
+            raise StopResponse
+
+
+@in_loop
+async def test_what_an_agent_makes_no_item_of_is_told_all_the_same() -> None:
+    async with Rooms() as rooms:
+        app, choosy = LiveKitApp(rooms, "room_1", None, None), Choosy()
+        app.agent = choosy
+
+        async def unanswered(*finals: str) -> None:
+            choosy.listens, before = False, len(choosy.heard)
+            app._ears.hear(*finals)
+            await until("the agent to hear it", lambda: len(choosy.heard) > before)
+            choosy.listens = True
+
+        await app.start()
+        await unanswered("This is", "ridiculous.")
+        await app.caller("Nobody", "cares.")
+        await app.caller("Hello?")
+        await unanswered("I want a human.")
+        await app.end()
+        told = [json.loads(frame) for frame in app.room._said]
+        words = [turn["text"] for turn in told if turn.get("participant_id") == "caller"]
+        assert words == ["This is ridiculous. Nobody cares.", "Hello?", "I want a human."]
+        assert told[-1]["type"] == "session.ended"
+        # What an agent says of it in other words is not told twice.
+        heard = _Heard()
+        for final in ("five five five", "is my number", "hello"):
+            heard.final(final)
+        assert heard.whole("555 is my number") == "555 is my number"
+        assert heard.rest() == ""
 
 
 @in_loop
@@ -138,3 +183,57 @@ async def test_a_transfer_by_sip_says_what_came_of_it() -> None:
                 await transfer(WANTED)
             assert failed.value.code == outcome
     await runner.cleanup()
+
+
+@in_loop
+async def test_a_transfer_is_asked_for_once_also_where_the_client_would_ask_another_region() -> None:
+    service, app = Service(), web.Application()
+    app.router.add_post("/twirp/livekit.SIP/TransferSIPParticipant", service.transfer)
+
+    async def regions(_: web.Request) -> web.Response:
+        return web.json_response({"regions": [{"region": "b", "url": f"http://localhost:{port}", "distance": "1"}]})
+
+    app.router.add_get("/settings/regions", regions)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    async with LiveKitAPI(f"http://127.0.0.1:{port}", KEY, TOKEN_SECRET) as api:
+        # As for a host of LiveKit Cloud.
+        api.sip._client._failover_force = True
+        transfer = by_sip(api, "room_1", "sip_caller")
+        service.answer = refused(503, "unavailable", sip_status_code="486", sip_status="Busy Here")
+        with pytest.raises(TransferFailed) as failed:
+            await transfer(WANTED)
+        assert (failed.value.code, len(service.asked)) == ("busy", 1), "a phone that was busy is not called again"
+        assert api.sip._client._failover, "what the app asks for is its own"
+    await runner.cleanup()
+    async with LiveKitAPI(f"http://127.0.0.1:{own_port()}", KEY, TOKEN_SECRET) as api:
+        with pytest.raises(TransferFailed) as failed:
+            await by_sip(api, "room_1", "sip_caller")(WANTED)
+        assert failed.value.code == "unreachable", "nobody was called"
+
+
+class Slow:
+    """An agent that takes its time to be told something, as one with a realtime model does."""
+
+    def __init__(self) -> None:
+        self.instructions = "You help callers."
+        self.go_on = asyncio.Event()
+        self.tools: list[object] = []
+
+    async def update_instructions(self, instructions: str) -> None:
+        self.instructions = instructions
+        await self.go_on.wait()
+
+
+@in_loop
+async def test_a_tone_that_comes_while_another_one_is_told_takes_its_place() -> None:
+    agent = Slow()
+    session: Any = SimpleNamespace(current_agent=agent)
+    outfit = _Outfit(session)
+    telling = [asyncio.ensure_future(outfit.change(instruction=tone)) for tone in ("Be brief.", "Be warm.")]
+    await asyncio.sleep(0)
+    agent.go_on.set()
+    await asyncio.gather(*telling)
+    assert agent.instructions == "You help callers.\n\nBe warm."

@@ -17,7 +17,7 @@ from aiohttp import web
 from livekit import api, rtc
 from livekit.protocol import models
 from livekit_room import CALLER, KEY, SECRET, SIP, RoomCall, Server, free_port, join, server
-from support import ANGRY, Desk, Sidecar, desk, going_on, in_loop, soon, to_act, until
+from support import ANGRY, Desk, Event, Sidecar, desk, going_on, in_loop, soon, to_act, until
 
 SETTINGS = to_act("flag")
 
@@ -64,12 +64,16 @@ class Listener:
         )
         return self.sidecar
 
-    def heard(self) -> list[str]:
-        """The last word of each final piece, in the order of their coming."""
+    def told(self, kind: str) -> list[Event]:
+        """What it was told so far, of one type."""
         if not self.recording.exists():
             return []
         lines = [json.loads(line) for line in self.recording.read_text().splitlines() if line.endswith("}")]
-        finals = [line for line in lines if line["type"] == "transcript" and line["final"]]
+        return [line for line in lines if line["type"] == kind]
+
+    def heard(self) -> list[str]:
+        """The last word of each final piece, in the order of their coming."""
+        finals = [line for line in self.told("transcript") if line["final"]]
         return [line["text"].removesuffix(".").rsplit(" ", 1)[1] for line in finals]
 
     async def has_heard(self, many: int) -> None:
@@ -81,11 +85,13 @@ def numbers(many: int) -> list[str]:
 
 
 class Between:
-    """Carries signalling to a server, and counts and cuts what it carries. What it carries may be changed on the way."""
+    """Carries signalling to a server, and counts and cuts what it carries; while it is `away`, it carries nothing. What it
+    carries may be changed on the way."""
 
     def __init__(self, port: int, swap: tuple[bytes, bytes] = (b"", b"")) -> None:
         self.url = ""
         self.carried = 0
+        self.away = False
         self._port, self._swap = port, swap
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -94,6 +100,9 @@ class Between:
             writer.transport.abort()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.away:
+            writer.transport.abort()
+            return
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._port)
         self.carried += 1
         ends = {writer, there_writer}
@@ -185,6 +194,33 @@ async def test_signalling_is_resumed_while_words_flow_on(tmp_path: Path) -> None
             assert await sidecar.exit() == 0, "it hears over what it resumed that the room is closed"
         assert listener.heard() == numbers(30)
         assert sidecar.of("warning") == [], "nobody notices"
+
+
+@in_loop
+async def test_who_leaves_while_signalling_is_away_is_seen_to_have_left(tmp_path: Path) -> None:
+    async with place(tmp_path) as (livekit, at), going_on(Publisher(livekit, "room_1")) as caller:
+        agents = [await join(livekit, "room_1", f"agent-{n}", "agent") for n in (1, 2)]
+        async with between(livekit.port) as wire:
+            listener = Listener(at, livekit, wire.url)
+            sidecar = await listener.attach("room_1")
+            await sidecar.event("attached")
+            await caller.say(1)
+            await listener.has_heard(1)
+            wire.away = True
+            wire.cut()
+            await agents[0].disconnect()
+            await caller.say(1)
+            await listener.has_heard(2)
+            wire.away = False
+            await until("the word of it", lambda: listener.told("participant.left"))
+            await caller.say(1)
+            await listener.has_heard(3)
+            for agent in agents[1:]:
+                await agent.disconnect()
+            await caller.end()
+            assert await sidecar.exit() == 0
+        assert [left["participant"]["id"] for left in listener.told("participant.left")][0] == "agent-1"
+        assert listener.heard() == numbers(3)
 
 
 @in_loop

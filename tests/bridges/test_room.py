@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -245,6 +246,25 @@ async def test_a_sidecar_that_cannot_work_is_not_started_again() -> None:
         assert await soon("its end", wait(room.attach(program="/nowhere/sidecar"))) == 127
 
 
+def test_a_sidecar_that_never_works_is_not_started_again_once_its_call_is_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sentiment_room.LINGER", 0.5)
+    broken = tmp_path / "sidecar"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+
+    @in_loop
+    async def run() -> None:
+        async with Rooms() as rooms:
+            room = rooms.open("room_1")
+            attached = room.attach(program=str(broken))
+            room.end("hangup")
+            assert await soon("its end", wait(attached)) == 1
+
+    run()
+
+
 @in_loop
 async def test_a_cut_in_the_middle_loses_and_doubles_nothing() -> None:
     async with Rooms() as rooms, desk() as at, hook() as receiver, wire(rooms) as between:
@@ -428,6 +448,29 @@ async def test_it_goes_on_where_the_sidecar_was_or_begins_anew() -> None:
 
 
 @in_loop
+async def test_another_call_of_the_same_name_is_not_told_to_the_sidecar_of_the_one_before() -> None:
+    async with Rooms() as rooms:
+        before = rooms.open("room_1")
+        for text in ANGRY:
+            before.turn(CALLER, text)
+        async with peer(rooms) as (_, socket):
+            before.end("hangup")
+            room = rooms.open("room_1")
+            room.turn(CALLER, "Hello.")
+            assert [(await socket.receive_json(timeout=5))["seq"] for _ in range(4)] == [1, 2, 3, 4]
+            # It is cut, and comes back.
+            await socket.close(code=4000)
+        resume = {"session_id": before.session_id, "last_seq": 3}
+        async with peer(rooms, {"resume": resume}) as (welcome, socket), peer(rooms) as (other, news):
+            assert (welcome["session_id"], other["session_id"]) == (before.session_id, room.session_id)
+            assert (await socket.receive_json(timeout=5))["type"] == "session.ended"
+            await socket.send_json({"type": "ack", "seq": 4})
+            assert (await socket.receive(timeout=5)).data == 1000
+            assert (await news.receive_json(timeout=5))["text"] == "Hello."
+        assert not rooms._before
+
+
+@in_loop
 async def test_a_second_connection_takes_over_and_the_first_is_told() -> None:
     async with Rooms() as rooms:
         room = rooms.open("room_1")
@@ -478,6 +521,26 @@ async def test_handlers_at_work_are_bounded_and_their_errors_are_results() -> No
                 await socket.send_json(command(f"c{n}", "say", {"text": ""}))
             results = [await socket.receive_json(timeout=5) for _ in range(65)]
             assert [result["status"] for result in results] == ["accepted"] * 64 + ["failed"]
+
+
+@in_loop
+async def test_a_handler_that_nobody_waits_for_keeps_no_command_from_its_own() -> None:
+    said: list[str] = []
+
+    async def sentiment(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def say(text: str) -> None:
+        said.append(text)
+
+    async with Rooms() as rooms:
+        rooms.open("room_1", Handlers(say=say, sentiment=sentiment))
+        async with peer(rooms) as (_, socket):
+            for n in range(100):
+                await socket.send_json({"type": "sentiment", "turn_id": f"u{n}"})
+            await socket.send_json(command("c1", "say", {"text": "Hello."}))
+            statuses = [(await socket.receive_json(timeout=5))["status"] for _ in range(2)]
+            assert (statuses, said) == (["accepted", "done"], ["Hello."])
 
 
 @in_loop

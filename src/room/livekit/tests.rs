@@ -13,7 +13,7 @@ use super::proto::models::{
 use super::proto::session::{
     AgentSessionMessage, AgentState, AgentStateChanged, ChatContent, ChatHistory, ChatItem, ChatItemKind, ChatMessage,
     ChatPayload, ChatRole, ConversationItemAdded, FunctionCall, SessionAnswer, SessionContent, SessionEvent,
-    SessionEventKind, SessionResponse, ToolExecutionUpdated, ToolStarted, ToolUpdate,
+    SessionEventKind, SessionResponse, ToolExecutionUpdated, ToolStarted, ToolUpdate, UserInputTranscribed,
 };
 use super::seen::{Act, Api, ApiCall, ApiError, ApiMethod, Joined, Seen};
 use super::translator::{Livekit, Out};
@@ -468,6 +468,15 @@ fn a_hang_up_and_the_end_of_the_room_are_seen() {
 }
 
 #[test]
+fn what_the_server_says_of_ourselves_makes_no_agent_of_us() {
+    let (mut call, _) = Call::begin(vec![phone(), agent()]);
+    let asked = call.asked().len();
+    let me = ParticipantInfo { version: 2, ..person("sentiment-sidecar", ParticipantKind::Agent) };
+    assert!(call.see(&Seen::Participants(vec![me, phone()])).is_empty());
+    assert_eq!(call.asked().len(), asked);
+}
+
+#[test]
 fn encrypted_packets_are_told_once() {
     let (mut call, _) = Call::begin(vec![phone(), agent()]);
     let packet = || Payload::Encrypted(EncryptedPacket { key_index: 0 });
@@ -562,6 +571,19 @@ fn the_last_words_that_an_agent_heard_and_did_not_tell_are_told_once_it_is_gone(
     assert!(call.said("PA_agent-1", "SG_1", "Is anybody there?").is_empty());
     let heard = call.see(&Seen::Participants(vec![gone(agent())]));
     assert_eq!(told(&heard), ["-agent-1 Agent", "SG_1.1 sip-1: Is anybody there?"]);
+}
+
+#[test]
+fn the_caller_s_last_words_are_told_where_the_room_ends_before_the_agent_has_made_a_turn_of_them() {
+    let (mut call, _) = Call::begin(vec![phone(), agent()]);
+    call.added("agent-1", user("item_1", "Hello."));
+    let heard = UserInputTranscribed { transcript: "I want a human.".to_owned(), is_final: true };
+    assert!(call.event("agent-1", SessionEventKind::UserInputTranscribed(heard)).is_empty());
+    call.see(&Seen::Participants(vec![gone(phone())]));
+    assert!(call.see(&Seen::Left(DisconnectReason::ParticipantRemoved)).is_empty(), "the call goes on without us");
+    let heard = call.see(&Seen::Left(DisconnectReason::RoomClosed));
+    assert_eq!(told(&heard[..1]), ["last-words.1 sip-1: I want a human."]);
+    assert!(matches!(&heard[1..], [RoomMessage::SessionEnded { .. }]), "{heard:?}");
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub struct Livekit {
     session: Option<String>,
     /// The room that we are in.
     room_sid: String,
+    /// Our own stay there.
+    my_sid: String,
     joined_at_ms: i64,
     tools: Vec<Tool>,
     tone: Option<Value>,
@@ -75,7 +77,9 @@ impl Livekit {
         match seen {
             Seen::Joined(joined) => self.joined(joined, &mut out),
             Seen::Participants(infos) => {
-                let changes = self.cast.updated(infos);
+                // One that is not hidden is told of itself, too.
+                let others = infos.iter().filter(|info| info.sid != self.my_sid);
+                let changes = self.cast.updated(others);
                 self.changed(changes, &mut out);
             }
             Seen::Room(room) => out.extend(self.desk.metadata_is(&room.metadata).map(Out::Do)),
@@ -84,7 +88,7 @@ impl Livekit {
                 out.extend(self.desk.answered(id, result.as_deref()).map(Out::Message));
                 out.extend(self.desk.released().into_iter().map(Out::Do));
             }
-            Seen::Left(reason) => out.extend(ended(*reason).map(Out::Message)),
+            Seen::Left(reason) => self.ended(*reason, &mut out),
         }
         out
     }
@@ -96,6 +100,7 @@ impl Livekit {
         self.joined_at_ms = joined_at_ms(me);
         let anew = again && self.room_sid != room.sid;
         self.room_sid.clone_from(&room.sid);
+        self.my_sid.clone_from(&me.sid);
         self.desk.enter(&room.name);
         let restore = self.desk.metadata_is(&room.metadata);
         let session_id = self.session.get_or_insert_with(|| room.sid.clone()).clone();
@@ -129,8 +134,18 @@ impl Livekit {
         }
         out.extend(restore.map(Out::Do));
         if over {
-            out.extend(ended(DisconnectReason::RoomClosed).map(Out::Message));
+            self.ended(DisconnectReason::RoomClosed, out);
         }
+    }
+
+    /// The call is over, unless it was our stay alone. Of the caller's last words nobody makes a turn any more.
+    fn ended(&mut self, reason: DisconnectReason, out: &mut Vec<Out>) {
+        let Some(over) = ended(reason) else { return };
+        let caller = self.cast.caller_identity().unwrap_or(CALLER);
+        if let Some(piece) = self.turns.last_words(caller) {
+            self.piece(piece, out);
+        }
+        out.push(Out::Message(over));
     }
 
     fn welcome(&self, room_name: String, session_id: String, resumed: bool) -> Welcome {
@@ -357,6 +372,7 @@ impl Livekit {
                 let told = self.turns.history(messages, |role| said(&self.cast, identity, role));
                 out.extend(told.into_iter().map(Out::Message));
             }
+            Some(Told::Heard(text)) => self.turns.hears(text),
             Some(Told::State(activity)) => self.agent_is(activity, out),
             Some(Told::Tool(call)) => out.push(Out::Message(tool_call(call))),
             None => {}

@@ -11,6 +11,8 @@ use crate::room::message::{RoomMessage, Transcript, TurnEnded};
 
 const SEGMENT: &str = "lk.segment_id";
 const FINAL: &str = "lk.transcription_final";
+/// What the caller's last words are called that are in no turn.
+const LAST_WORDS: &str = "last-words";
 /// How many segments are remembered that no turn names.
 const MAX_LOOSE: usize = 256;
 /// Who said a turn of a session.
@@ -49,6 +51,8 @@ pub(super) struct Turns {
     /// What a session whose account is believed told by streams besides, and by no turn yet: where it breaks off, nobody else
     /// has these words.
     untold: VecDeque<Piece>,
+    /// What the session that is believed heard of the caller, and made no turn of yet.
+    heard: Vec<String>,
     /// The turns that were passed on, by their ids.
     told: HashSet<String>,
     /// When the call began, in ms since 1970.
@@ -71,6 +75,7 @@ impl Turns {
         let belief = self.accounts.hears(way, sid, standing);
         if belief == Belief::Instead {
             self.untold.clear();
+            self.heard.clear();
         }
         belief != Belief::Not
     }
@@ -81,6 +86,7 @@ impl Turns {
         if !self.accounts.forget(sid) {
             return Vec::new();
         }
+        self.heard.clear();
         let untold = std::mem::take(&mut self.untold);
         untold.into_iter().filter(|piece| is_caller(&piece.who)).map(|piece| self.piece(piece)).collect()
     }
@@ -193,7 +199,37 @@ impl Turns {
         })
     }
 
-    /// A turn of a session, once. What was passed on of it before, by a lesser account, is named as its own.
+    /// The recogniser of the session that is believed is done with some words of the caller.
+    pub(super) fn hears(&mut self, text: String) {
+        if self.heard.len() < MAX_LOOSE && !words(&text).trim().is_empty() {
+            self.heard.push(text);
+        }
+    }
+
+    /// A turn's text, behind what was heard before it and is in none. Agents make no turn of what they do not answer, as when they
+    /// must not be interrupted. A turn that is not word for word what was heard may have all of it in other words.
+    fn whole(&mut self, of_turn: String) -> String {
+        let mut heard = std::mem::take(&mut self.heard);
+        let of_words = words(&of_turn);
+        let all = heard.len();
+        let mut places = (0..all).flat_map(|first| (first + 1..=all).map(move |end| (first, end)));
+        let place = places.find(|&(first, end)| words(&heard[first..end].join(" ")) == of_words);
+        let Some((first, end)) = place else { return of_turn };
+        self.heard = heard.split_off(end);
+        heard.truncate(first);
+        heard.push(of_turn);
+        heard.join(" ")
+    }
+
+    /// What the caller said last, of which nobody will make a turn.
+    pub(super) fn last_words(&mut self, caller: &str) -> Option<RoomMessage> {
+        let text = std::mem::take(&mut self.heard).join(" ");
+        let (who, segment_id) = (caller.to_owned(), LAST_WORDS.to_owned());
+        (!text.is_empty()).then(|| self.piece(Piece { who, segment_id, text, is_final: true }))
+    }
+
+    /// A turn of a session, once. What was passed on of it before, by a lesser account, is named as its own. What the caller said
+    /// before it, and the agent made no turn of, is its beginning.
     pub(super) fn turn(&mut self, said: Said<'_>, message: &ChatMessage) -> Option<RoomMessage> {
         if !self.is_new(message) {
             return None;
@@ -201,7 +237,11 @@ impl Turns {
         let words = words(&text(message));
         self.settle(said.who(), &words, true);
         let segment_ids = self.claim(said.who(), &words);
-        Some(RoomMessage::TurnEnded(self.tell(said, message, segment_ids)))
+        let mut turn = self.tell(said, message, segment_ids);
+        if matches!(said, Said::ByCaller(_)) {
+            turn.text = turn.text.map(|text| self.whole(text));
+        }
+        Some(RoomMessage::TurnEnded(turn))
     }
 
     /// What was said before we came, each turn once. Those between two of somebody else are whole: where what follows was told
@@ -229,7 +269,11 @@ impl Turns {
             .map(|(at, one)| (one, is_whole(at)))
             .collect();
         for (message, _) in &new {
-            self.settle(said(message.role()).who(), &words(&text(message)), false);
+            let said = said(message.role());
+            self.settle(said.who(), &words(&text(message)), false);
+            if matches!(said, Said::ByCaller(_)) {
+                self.whole(text(message));
+            }
         }
         // What was passed on was said last.
         let claimed: Vec<Vec<String>> =
@@ -564,6 +608,29 @@ mod tests {
             said(&mut turns, stream("PA_1", &format!("SG_{n}"), "Hello?", "true"));
         }
         assert_eq!(left_behind(&mut turns, "PA_1").len(), MAX_LOOSE);
+    }
+
+    #[test]
+    fn what_a_session_heard_and_made_no_turn_of_is_the_beginning_of_the_next_one() {
+        let mut turns = Turns::default();
+        let mut next = |heard: &[&str], id: &str, text: &str| {
+            heard.iter().for_each(|text| turns.hears((*text).to_owned()));
+            turn(&mut turns, &message(id, ChatRole::User, text)).and_then(|turn| turn.text).unwrap()
+        };
+        let heard = ["This is ridiculous.", "Nobody cares.", "Hello?", "Is anybody there?", "I said"];
+        let told = next(&heard, "item_1", "hello is anybody there");
+        assert_eq!(told, "This is ridiculous. Nobody cares. hello is anybody there");
+        assert_eq!(next(&["so"], "item_2", "I said so."), "I said so.", "and nothing twice");
+        let told = next(&["five five five", "is my number"], "item_3", "555 is my number");
+        assert_eq!(told, "555 is my number", "the agent has worded it anew");
+        assert_eq!(next(&["no"], "item_4", "No."), "No.");
+        turns.hears("Hello again.".to_owned());
+        turns.history(vec![message("item_5", ChatRole::User, "Hello again.")], |_| Said::ByCaller("caller"));
+        assert!(turns.last_words("caller").is_none(), "the history has it");
+        turns.hears("I want a human.".to_owned());
+        let Some(RoomMessage::Transcript(last)) = turns.last_words("caller") else { panic!("nothing") };
+        assert_eq!((last.text.as_str(), last.is_final), ("I want a human.", true));
+        assert!(turns.last_words("caller").is_none(), "once");
     }
 
     #[test]

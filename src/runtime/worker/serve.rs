@@ -373,7 +373,7 @@ fn finish(ending: &Ending) -> Finish {
     let failed = |error: String| Finish::Failed { error };
     match ending {
         Ending::Ended { .. } | Ending::Refused(RoomError::PutOut { .. }) => Finish::Done,
-        Ending::Refused(error) if error.is_superseded() => failed("another sidecar has the call".to_owned()),
+        Ending::Refused(error) if error.is_superseded() => Finish::Replaced,
         Ending::Refused(error) => failed(format!("the room refused us: {error}")),
         Ending::Lost(error) => failed(format!("the room was lost: {error}")),
         Ending::Broke => failed("this program broke, which is a bug".to_owned()),
@@ -485,7 +485,7 @@ mod tests {
         let done = |ending| finish(&ending) == Finish::Done;
         assert!(done(Ending::Ended { reason: "everybody has left".to_owned() }));
         assert!(done(Ending::Refused(RoomError::PutOut { reason: "we were removed from it" })));
-        assert!(!done(Ending::Refused(RoomError::Superseded)));
+        assert_eq!(finish(&Ending::Refused(RoomError::Superseded)), Finish::Replaced, "and begun again by nobody");
         assert!(!done(Ending::Refused(RoomError::Http { status: 401 })));
         assert!(!done(Ending::Lost(RoomError::Silent { missed: 2 })));
         assert!(!done(Ending::Broke));

@@ -95,7 +95,8 @@ pub(super) fn running(id: &str) -> Vec<u8> {
 /// A job that is over.
 pub(super) fn finished(id: &str, how: &Finish) -> Vec<u8> {
     match how {
-        Finish::Done => job_status(id, JobStatus::Success, String::new()),
+        // LiveKit's cloud begins failed jobs again.
+        Finish::Done | Finish::Replaced => job_status(id, JobStatus::Success, String::new()),
         Finish::Failed { error } => job_status(id, JobStatus::Failed, error.clone()),
     }
 }
@@ -199,9 +200,11 @@ mod tests {
     #[test]
     fn how_a_job_ended_and_how_we_stand_is_said() {
         let error = "the room was lost".to_owned();
-        for (how, status) in
-            [(Finish::Done, JobStatus::Success), (Finish::Failed { error: error.clone() }, JobStatus::Failed)]
-        {
+        for (how, status) in [
+            (Finish::Done, JobStatus::Success),
+            (Finish::Replaced, JobStatus::Success),
+            (Finish::Failed { error: error.clone() }, JobStatus::Failed),
+        ] {
             let worker_message::Message::UpdateJob(update) = said(&finished("AJ_1", &how)) else { panic!() };
             assert_eq!((update.job_id.as_str(), update.status()), ("AJ_1", status));
             assert_eq!(update.error.is_empty(), status == JobStatus::Success);

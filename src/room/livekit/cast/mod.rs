@@ -188,7 +188,7 @@ impl Cast {
     }
 
     /// Someone came, changed or left.
-    pub(super) fn updated(&mut self, infos: &[ParticipantInfo]) -> Vec<Change> {
+    pub(super) fn updated<'a>(&mut self, infos: impl IntoIterator<Item = &'a ParticipantInfo>) -> Vec<Change> {
         let mut changes = Vec::new();
         for info in infos {
             if info.state() == ParticipantState::Disconnected {
