@@ -7,7 +7,7 @@
 //! [`book`] makes [`turn`]s from segments, whatever the stream is like (`segment`, `ends`, `late_segments`, `outburst`, `restart`, `odd`),
 //! `speakers` knows who is who and `echo` whom a turn is not of, [`tracker`] folds ratings into how the call stands ([`trend`]), [`policy`] has what each rule counts and decides, [`latch`] carries
 //! one escalation from its decision to its outcome (`handover` the part of it that transfers, `taken` what a process before did of it), [`tool`] answers the agent's own call, [`tone`] instructs the
-//! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told.
+//! agent; [`event`] is what goes in and out, [`report`] what the platform and QA are told, [`said`] who said what.
 
 pub mod book;
 mod clocks;
@@ -26,6 +26,7 @@ mod pool;
 pub mod report;
 mod restart;
 pub mod route;
+pub mod said;
 mod segment;
 mod speakers;
 mod taken;
