@@ -32,7 +32,7 @@
 //! | [`transfer`] | the ways to a human, SIP among them |
 //! | [`store`] | sessions, alerts, flags and the outbox, durable and shared by all processes of a host |
 //! | [`notify`] | telling people: formats, signature, schedule, addresses never dialled, delivery |
-//! | [`replay`] | recordings through the core in virtual time, with expectations |
+//! | [`replay`] | recordings through the core in virtual time, with expectations; what came of it as a vCon |
 //! | [`runtime`] | hosts and their live calls: the drive loop, the only task tree, shutdown; workers, which are given calls |
 //! | [`web`] | the HTTP servers: review pages and their JSON API, probes and metrics |
 //! | [`cli`] | one file per subcommand; exit codes |

@@ -21,7 +21,7 @@ use crate::room::message::{Transcript, TurnEnded};
 pub struct TurnBook {
     pub(super) turns: Vec<Turn>,
     pub(super) order: Vec<TurnKey>,
-    by_id: HashMap<String, TurnKey>,
+    pub(super) by_id: HashMap<String, TurnKey>,
     pub(super) segments: HashMap<(String, String), Segment>,
     pub(super) pools: HashMap<String, Pool>,
     pub(super) clocks: Clocks,
@@ -130,7 +130,7 @@ impl TurnBook {
                 if home.is_none() {
                     self.close_before(now, piece, silence_ms);
                 }
-                self.segments.insert(id, Segment::new(piece, *shift, self.arrivals, home));
+                self.segments.insert(id, Segment::new(now, piece, *shift, self.arrivals, home));
                 match home {
                     Some(turn) => {
                         if !self.turns[turn.0].has_segment(&piece.segment_id)

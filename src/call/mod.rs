@@ -4,7 +4,7 @@
 //! [`Output::Wait`] (come back with the next input, or with [`Input::Tick`] at that moment) or [`Output::Ended`].
 //!
 //! # Layout
-//! - [`event`] is what goes in and out, [`report`] what the platform and QA are told.
+//! - [`event`] is what goes in and out, [`report`] what the platform and QA are told, [`said`] who said what.
 //! - [`book`] makes [`turn`]s from segments, whatever the stream is like (`segment`, `ends`, `late_segments`, `outburst`,
 //!   `restart`, `odd`); `speakers` knows who is who, and `echo` whom a turn is not of.
 //! - `rater` asks for ratings, and `rated` keeps what came of it; `settle` folds them, in the order of the call, into how the
@@ -35,6 +35,7 @@ mod rater;
 pub mod report;
 mod restart;
 pub mod route;
+pub mod said;
 mod segment;
 mod settle;
 mod speakers;

@@ -1,5 +1,6 @@
 //! One piece of transcript, merged from all its revisions.
 
+use crate::clock::Millis;
 use crate::room::message::Transcript;
 
 /// A turn's place in the book of turns, never reused.
@@ -15,6 +16,8 @@ pub(super) struct Segment {
     pub(super) start_ms: Option<u64>,
     pub(super) end_ms: Option<u64>,
     pub(super) lang: Option<String>,
+    /// When it first came.
+    pub(super) came: Millis,
     /// Order of first arrival, for segments without times.
     pub(super) arrival: u64,
     /// The stretch of speech in which it was last said or corrected (`TurnBook::stretch`).
@@ -26,7 +29,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    pub(super) fn new(piece: &Transcript, shift: u64, arrival: u64, turn: Option<TurnKey>) -> Self {
+    pub(super) fn new(came: Millis, piece: &Transcript, shift: u64, arrival: u64, turn: Option<TurnKey>) -> Self {
         Self {
             rev: piece.rev,
             is_final: piece.is_final,
@@ -34,6 +37,7 @@ impl Segment {
             start_ms: piece.start_ms,
             end_ms: piece.end_ms,
             lang: piece.lang.clone(),
+            came,
             arrival,
             stretch: 0,
             shift,
@@ -52,7 +56,7 @@ impl Segment {
             end_ms: piece.end_ms.or(self.end_ms),
             lang: piece.lang.clone().or_else(|| self.lang.clone()),
             stretch: self.stretch,
-            ..Self::new(piece, self.shift, self.arrival, self.turn)
+            ..Self::new(self.came, piece, self.shift, self.arrival, self.turn)
         };
         let changed = newer != *self;
         *self = newer;

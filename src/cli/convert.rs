@@ -22,11 +22,11 @@ use crate::recording::CutLine;
 use crate::recording::import::Source;
 use crate::recording::problem::RecordingError;
 use crate::recording::redact::Redaction;
-use crate::recording::vcon::{Analysis, vcon};
 use crate::replay::engine;
 use crate::replay::files;
 use crate::replay::played::{Played, PlayedTurn};
 use crate::replay::tune::recommend::plural;
+use crate::replay::vcon::{Analysis, vcon};
 use crate::sentiment::Rater;
 
 /// Write transcripts in any format as recordings or as vCons.
@@ -96,18 +96,27 @@ impl Found {
             Self::Bad(error) => Done::Bad(error),
             Self::Stopped(failure) => Done::Stopped(failure),
             Self::Call(source, settings, rater) => {
-                let played = match to {
+                let rated = match to {
                     To::Recording => None,
-                    To::Vcon => Some(engine::replay(&source.recording, &settings, rater.as_ref(), None).await),
+                    To::Vcon => {
+                        let played = engine::replay(&source.recording, &settings, rater.as_ref(), None).await;
+                        Some(Rated { played: Box::new(played), settings })
+                    }
                 };
-                Done::Call(source, played.map(Box::new))
+                Done::Call(source, rated)
             }
         }
     }
 }
 
+/// What the core made of a call.
+struct Rated {
+    played: Box<Played>,
+    settings: Box<Settings>,
+}
+
 enum Done {
-    Call(Box<Source>, Option<Box<Played>>),
+    Call(Box<Source>, Option<Rated>),
     Bad(RecordingError),
     Stopped(Failure),
 }
@@ -199,13 +208,13 @@ impl<'a> Writer<'a> {
                 self.progress.clear();
                 bad(&error);
             }
-            Done::Call(source, played) => self.call(*source, played.as_deref())?,
+            Done::Call(source, rated) => self.call(*source, rated)?,
         }
         self.progress.far(self.written, way, "written");
         Ok(())
     }
 
-    fn call(&mut self, mut source: Source, played: Option<&Played>) -> Result<(), Failure> {
+    fn call(&mut self, mut source: Source, rated: Option<Rated>) -> Result<(), Failure> {
         if !source.warnings.is_empty() {
             self.progress.clear();
             warn(&source);
@@ -217,13 +226,15 @@ impl<'a> Writer<'a> {
             source.name = redaction.id(&source.name);
             source.call_id = source.call_id.map(|id| redaction.id(&id));
         }
-        let vcon = match self.args.to {
-            To::Recording => None,
-            To::Vcon => {
-                let analysis = played.map(|played| analysis(played, redaction.as_ref()));
-                Some(vcon(&source.recording, source.began, unix_ms(), analysis))
-            }
-        };
+        let vcon = rated.map(|Rated { played, settings }| {
+            let analysis = analysis(&played, redaction.as_ref());
+            // The same turns, in the words that are left.
+            let said = match &redaction {
+                None => played.said,
+                Some(_) => engine::said(&source.recording, &settings),
+            };
+            vcon(&source.recording, &said, source.began, unix_ms(), Some(analysis))
+        });
         let write = |out: &mut dyn Write| match &vcon {
             None => source.recording.write(&mut &mut *out),
             Some(vcon) => {

@@ -18,7 +18,7 @@
 //! - Blank lines, unknown line types and unknown fields are ignored.
 //!
 //! `lines` reads lines as JSON objects, `reader` makes them parts of a recording, `pinned` has the ratings, and `writer`
-//! writes a recording whole. [`import`] reads transcripts in other forms, [`vcon`] writes one, and [`redact`] takes out
+//! writes a recording whole. [`import`] reads transcripts in other forms, and [`redact`] takes out
 //! what tells who somebody is.
 
 mod address;
@@ -35,7 +35,6 @@ pub mod recorder;
 pub mod redact;
 #[cfg(test)]
 mod tests;
-pub mod vcon;
 mod writer;
 
 use std::collections::BTreeMap;

@@ -15,6 +15,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+
 use super::played::Played;
 use crate::alert::outcome::Outcome;
 use crate::alert::record::{DeliveryResult, StoreResult};
@@ -22,6 +24,7 @@ use crate::call::Call;
 use crate::call::CallOptions;
 use crate::call::event::{Entry, Input, Output};
 use crate::call::report::Report;
+use crate::call::said::Said;
 use crate::clock::Millis;
 use crate::config::settings::Settings;
 use crate::recording::{Recording, Timed};
@@ -29,7 +32,7 @@ use crate::room::message::{
     CallInfo, CommandKind, CommandStatus, Participant, Role, RoomMessage, SidecarMessage, SipDialog, VERSION, Welcome,
     capability,
 };
-use crate::sentiment::Rater;
+use crate::sentiment::{RateError, RateFuture, Rater, TurnInContext};
 
 /// What a call ends with when its recording does not say.
 pub const RECORDING_ENDED: &str = "recording ended";
@@ -59,7 +62,24 @@ pub async fn replay<'a>(
         played: Played::default(),
     };
     engine.run().await;
+    engine.played.said = engine.call.said();
     engine.played
+}
+
+/// Who said what in a call, turn by turn as the core has it, without a rating.
+#[must_use]
+pub fn said(recording: &Recording, settings: &Settings) -> Vec<Said> {
+    // There is nothing that it waits for, so that it is done at once.
+    replay(recording, settings, &Mute, None).now_or_never().map(|played| played.said).unwrap_or_default()
+}
+
+/// A rater for calls of which only the turns are wanted.
+struct Mute;
+
+impl Rater for Mute {
+    fn rate<'a>(&'a self, _: &'a TurnInContext) -> RateFuture<'a> {
+        Box::pin(std::future::ready(Err(RateError::Unheard)))
+    }
 }
 
 /// How often the core may ask for a moment that has come already before the engine takes it for stuck.

@@ -6,7 +6,7 @@
 //! - [`expect`]: what a recording says should come of it.
 //! - [`labels`], [`label_table`], [`measured`], [`figures`], [`swap`]: calls that people have labelled, how good ratings and
 //!   settings are against them, and which calls come out wrong.
-//! - [`report`], [`table`], [`spoken`], [`junit`]: what `replay` prints.
+//! - [`report`], [`table`], [`junit`]: what `replay` prints; [`vcon`]: a call with its ratings in a form that others read.
 //! - [`again`]: a live call's journal, which must come out the same.
 //! - [`tune`]: which settings to have; [`cache`]: ratings that are known from the last time.
 
@@ -22,10 +22,10 @@ pub mod labels;
 pub mod measured;
 pub mod played;
 pub mod report;
-pub mod spoken;
 pub mod swap;
 pub mod table;
 pub mod tune;
+pub mod vcon;
 
 use crate::telemetry::shown::is_unprintable;
 

@@ -8,6 +8,7 @@ use crate::alert::outcome::Outcome;
 use crate::alert::{AlertId, Rule, Severity};
 use crate::call::event::Output;
 use crate::call::report::{Doubt, Report, TurnReport};
+use crate::call::said::Said;
 use crate::clock::Millis;
 use crate::config::settings::ActionKind;
 use crate::sentiment::RateError;
@@ -106,6 +107,8 @@ pub struct Played {
     pub webhook: bool,
     /// How many tool calls of the agent did not escalate.
     pub tools_refused: u32,
+    /// Who said what, in the order of the call.
+    pub said: Vec<Said>,
     /// How many caller turns the core counted, those after a human joined included.
     counted: Option<u32>,
     turns: BTreeMap<u32, PlayedTurn>,
@@ -120,16 +123,11 @@ impl Played {
         self.turns.values().collect()
     }
 
-    /// The same, each with when it was first reported.
-    #[must_use]
-    pub fn timed_turns(&self) -> Vec<(Millis, &PlayedTurn)> {
-        let mut first_told = HashMap::new();
-        for (at, report) in &self.reports {
-            if let Report::Turn(TurnReport { turn_id, .. }) | Report::Unrated { turn_id, .. } = report {
-                first_told.entry(turn_id.as_str()).or_insert(*at);
-            }
-        }
-        self.turns.values().map(|turn| (first_told.get(turn.id()).copied().unwrap_or_default(), turn)).collect()
+    /// Everything that was said, in the order of the call, each with the caller turn that it is. The caller's words that are
+    /// none have none: an echo, and what is said to a human.
+    pub fn whole(&self) -> impl Iterator<Item = (&Said, Option<&PlayedTurn>)> {
+        let by_id: HashMap<&str, &PlayedTurn> = self.turns.values().map(|turn| (turn.id(), turn)).collect();
+        self.said.iter().map(move |said| (said, said.ids.iter().find_map(|id| by_id.get(id.as_str()).copied())))
     }
 
     /// How many caller turns there were, those after a human joined included.

@@ -8,8 +8,8 @@ use textwrap::core::display_width;
 use super::played::{Escalation, PlayedTurn};
 use super::report::{Printer, Replayed};
 use super::shorten;
-use super::spoken::{Spoken, others};
 use crate::call::report::Report;
+use crate::call::said::Said;
 use crate::clock::Millis;
 use crate::config::settings::Settings;
 use crate::room::message::Role;
@@ -145,21 +145,26 @@ impl Layout {
     }
 }
 
-/// Everything in the order in which it happened.
+/// Everything in the order of the call, each escalation behind the turn at which it was decided.
 fn rows(call: &Replayed) -> Vec<Row> {
     let window = call.settings.window;
-    let mut rows: Vec<Row> = others(&call.source.recording).iter().map(other).collect();
-    rows.extend(call.played.timed_turns().into_iter().map(|(at, turn)| caller(at, turn, window)));
+    let row = |(said, turn): (&Said, Option<&PlayedTurn>)| match turn {
+        Some(turn) => caller(said.heard_at, turn, window),
+        None => other(said),
+    };
+    let mut rows: Vec<Row> = call.played.whole().map(row).collect();
     for escalation in &call.played.escalations {
         let decided =
             |report: &Report| matches!(report, Report::Escalation { alert_id, .. } if *alert_id == escalation.alert_id);
         let at = call.played.reports.iter().find(|(_, report)| decided(report)).map(|(at, _)| *at);
         let mut row = Row::new(at.unwrap_or_default(), ALARM, "▲", "");
         row.said = told(escalation);
-        rows.push(row);
+        let turn = escalation.turn.to_string();
+        let behind = rows.iter().rposition(|row| row.turn == turn).map_or(0, |at| at + 1);
+        // What was heard before the decision stands before it: the agent may say that they call for somebody.
+        let heard = rows[behind..].iter().take_while(|other| other.at < row.at).count();
+        rows.insert(behind + heard, row);
     }
-    // Stable: what is pushed later stands below what happened at the same moment.
-    rows.sort_by_key(|row| row.at);
     rows
 }
 
@@ -189,14 +194,14 @@ fn caller(at: Millis, turn: &PlayedTurn, window: u32) -> Row {
     row
 }
 
-fn other(said: &Spoken<'_>) -> Row {
+fn other(said: &Said) -> Row {
     let who = match said.role {
         Role::Caller => "caller",
         Role::Agent => "agent",
         Role::Supervisor => "supervisor",
         Role::Observer | Role::Unknown => "observer",
     };
-    Row::new(said.at, DIM, who, said.text)
+    Row::new(said.heard_at, DIM, who, &said.text)
 }
 
 /// Ten steps, one per point of sentiment.

@@ -66,7 +66,7 @@ impl Edges {
         Self {
             outgoing,
             caller: Caller::default(),
-            transcript: Transcript::new(settings.keep_transcripts, settings.threshold),
+            transcript: Transcript::new(&settings),
             standing: Standing::new(host.live.clone(), &settings),
             settings,
             host,

@@ -4,7 +4,7 @@
 //! wants (rate, store, deliver, transfer) and brings the answers back as inputs; `rating` rates a turn by its deadline, [`pool`] is
 //! where ratings are computed, `writer` the one task that writes to the store, `counted` what is counted of calls, `live` the one that tells the board how
 //! calls stand, `sip_agents` who transfers; `about` knows whom a call's alerts are about, `mood` the caller's mood, `standing` how a call stands, and
-//! `transcript` what is kept of what was said. [`journal`] writes inputs and outputs down,
+//! `transcript` what is kept of what was said, `interims` which of them. [`journal`] writes inputs and outputs down,
 //! [`worker`] serves many calls as a dispatcher gives them out; [`shutdown`] turns signals into a request to stop.
 
 mod about;
@@ -12,6 +12,7 @@ pub mod attachment;
 mod counted;
 mod edges;
 pub mod host;
+mod interims;
 pub mod journal;
 mod live;
 mod mood;

@@ -1,8 +1,11 @@
 //! What is kept of what was said in a call ([`Transcript`]): a recording, with numbers, addresses and names taken out.
 
+use serde_json::{Map, json};
+
+use super::interims::{Interims, without_words};
 use crate::call::report::Report;
 use crate::clock::{Millis, unix_ms};
-use crate::config::settings::KeepTranscripts;
+use crate::config::settings::{KeepTranscripts, Settings};
 use crate::recording::redact::Redaction;
 use crate::recording::{Header, Recording, Timed};
 use crate::room::message::{Participant, RoomMessage};
@@ -19,19 +22,32 @@ const MOST_CUES: usize = 6;
 #[derive(Debug)]
 pub(super) struct Transcript {
     keep: KeepTranscripts,
+    silence_ms: u64,
     messages: Vec<Timed>,
+    interims: Interims,
     course: Course,
 }
 
 impl Transcript {
-    pub(super) fn new(keep: KeepTranscripts, threshold: u8) -> Self {
-        Self { keep, messages: Vec::new(), course: Course { threshold, ..Course::default() } }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            keep: settings.keep_transcripts,
+            silence_ms: settings.turn_silence_ms,
+            messages: Vec::new(),
+            interims: Interims::new(settings.turn_silence_ms),
+            course: Course { threshold: settings.threshold, ..Course::default() },
+        }
     }
 
-    /// Takes note of a message. What only repeats or prepares another is none.
+    /// Takes note of a message, unless the same turns come of the call without it.
     pub(super) fn heard(&mut self, now: Millis, message: &RoomMessage) {
-        let passing = message.is_interim() || matches!(message, RoomMessage::Ack { .. } | RoomMessage::Error(_));
+        let passing = matches!(message, RoomMessage::Ack { .. } | RoomMessage::Error(_));
         if self.keep == KeepTranscripts::None || passing || self.messages.len() >= MOST_MESSAGES {
+            return;
+        }
+        let (before, keeps) = self.interims.heard(now, message);
+        before.into_iter().for_each(|before| self.insert(before));
+        if !keeps {
             return;
         }
         let mut message = message.clone();
@@ -40,6 +56,12 @@ impl Transcript {
             welcome.call.sip = None;
         }
         self.messages.push(Timed { at: now, message });
+    }
+
+    /// Puts an earlier message in its place.
+    fn insert(&mut self, earlier: Timed) {
+        let at = self.messages.partition_point(|timed| timed.at <= earlier.at);
+        self.messages.insert(at, earlier);
     }
 
     /// Takes note of what the core reports.
@@ -65,7 +87,10 @@ impl Transcript {
 
     /// The recording of a call that ends, and how it went, where they are to be kept.
     pub(super) fn kept(&mut self, room_name: &str, escalated: bool) -> Option<(String, Course)> {
-        let messages = std::mem::take(&mut self.messages);
+        let last: Vec<Timed> = self.interims.last().collect();
+        last.into_iter().for_each(|last| self.insert(last));
+        let mut messages = std::mem::take(&mut self.messages);
+        without_words(&mut messages);
         let course = std::mem::take(&mut self.course);
         match self.keep {
             KeepTranscripts::None => return None,
@@ -73,7 +98,9 @@ impl Transcript {
             KeepTranscripts::Escalated | KeepTranscripts::All => {}
         }
         let names: Vec<String> = messages.iter().flat_map(|timed| people(&timed.message)).filter_map(name).collect();
-        let header = Header { room_name: room_name.to_owned(), ..Header::default() };
+        // Turns are made of it as they were made of the call.
+        let agent = Map::from_iter([("turnSilenceMs".to_owned(), json!(self.silence_ms))]);
+        let header = Header { room_name: room_name.to_owned(), agent: Some(agent), ..Header::default() };
         let mut recording = Recording { header, messages, ..Recording::default() };
         Redaction::new(names).recording(&mut recording);
         // Its room is found by its name.
@@ -113,6 +140,7 @@ mod tests {
 
     use super::*;
     use crate::recording::CutLine;
+    use crate::replay::engine;
     use crate::room::message::{CallInfo, Role, SipDialog, Transcript as Said, Welcome};
 
     fn said(text: &str, is_final: bool) -> RoomMessage {
@@ -148,7 +176,7 @@ mod tests {
     }
 
     fn heard(keep: KeepTranscripts) -> Transcript {
-        let mut transcript = Transcript::new(keep, 3);
+        let mut transcript = Transcript::new(&Settings { keep_transcripts: keep, ..Settings::default() });
         transcript.heard(Millis(0), &welcome());
         transcript.heard(Millis(1), &said("my card", false));
         transcript.heard(Millis(2), &said("my card is 4111 1111 1111 1111, Dana Cole here", true));
@@ -159,11 +187,59 @@ mod tests {
     fn what_is_kept_is_a_recording_without_what_tells_who_it_is() {
         let (text, _) = heard(KeepTranscripts::All).kept("room 4155550123", false).unwrap();
         let recording = Recording::read(text.as_bytes(), "kept", CutLine::Refuse).unwrap();
-        assert_eq!((recording.messages.len(), recording.header.room_name.as_str()), (2, "room 4155550123"));
+        assert_eq!((recording.messages.len(), recording.header.room_name.as_str()), (3, "room 4155550123"));
+        assert_eq!(text.matches("my card").count(), 1, "an interim's words are its final's: {text}");
         for secret in ["4111", "Dana", "Cole", "+1415", "7@host"] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
         assert!(text.contains("my card is"), "{text}");
+    }
+
+    fn word_of(number: u64) -> String {
+        let letter = |n: u64| char::from(b'a' + u8::try_from(n % 26).unwrap());
+        format!("w{}{}", letter(number / 26), letter(number))
+    }
+
+    /// What a room with interims says: two who speak in turn and at once, with pauses of all lengths, and finals that come late
+    /// or never.
+    fn with_interims(mut chance: u64) -> Vec<Timed> {
+        let mut next = |below: u64| {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (chance >> 33) % below
+        };
+        let mut messages = vec![Timed { at: Millis(0), message: welcome() }];
+        let (mut at, mut segments) = (0, [0_u64; 2]);
+        for word in 0..60_u64 {
+            at += [90, 200, 400, 700, 1_000, 1_150, 1_300, 2_500][usize::try_from(next(8)).unwrap()];
+            let who = usize::try_from(next(6) / 5).unwrap();
+            let is_final = next(4) == 0;
+            let RoomMessage::Transcript(mut piece) = said(&word_of(word), is_final) else { continue };
+            piece.participant_id = ["c", "a"][who].to_owned();
+            piece.segment_id = format!("{}{}", piece.participant_id, segments[who]);
+            segments[who] += u64::from(is_final || next(12) == 0);
+            messages.push(Timed { at: Millis(at), message: RoomMessage::Transcript(piece) });
+        }
+        messages
+    }
+
+    #[test]
+    fn the_same_turns_come_of_what_is_kept() {
+        let settings = Settings { keep_transcripts: KeepTranscripts::All, ..Settings::default() };
+        let mut left_out = 0;
+        for chance in 0..300 {
+            let messages = with_interims(chance);
+            let mut transcript = Transcript::new(&settings);
+            messages.iter().for_each(|timed| transcript.heard(timed.at, &timed.message));
+            let (text, _) = transcript.kept("room", true).unwrap();
+            let kept = Recording::read(text.as_bytes(), "kept", CutLine::Refuse).unwrap();
+            left_out += messages.len() - kept.messages.len();
+            let live = Recording { messages, ..Recording::default() };
+            let turns = |of: &Recording| -> Vec<_> {
+                engine::said(of, &settings).into_iter().map(|said| (said.ids, said.participant_id, said.text)).collect()
+            };
+            assert_eq!(turns(&kept), turns(&live), "{chance}: {text}");
+        }
+        assert!(left_out > 300, "{left_out}");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod recognisers;
 mod replay;
 mod review;
 mod room;
+mod said;
 mod shown;
 mod sip;
 mod sip_peers;

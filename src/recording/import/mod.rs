@@ -83,7 +83,6 @@ pub use self::call::Labels;
 pub use self::formats::Format;
 pub use self::made::from_turns;
 pub use self::source::Source;
-pub(crate) use self::times::rfc3339;
 
 /// How files are read.
 #[derive(Debug, Clone, Default)]

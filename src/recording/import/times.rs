@@ -168,8 +168,6 @@ pub(super) fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(i64::from(date.to_julian_day() - UtcDateTime::UNIX_EPOCH.date().to_julian_day()))
 }
 
-pub(crate) use crate::clock::rfc3339;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +200,8 @@ mod tests {
 
     #[test]
     fn moments_are_written_as_they_are_read() {
+        use crate::clock::rfc3339;
+
         for ms in [0, 951_782_399_999, 1_709_164_800_500, 4_102_444_800_000] {
             assert_eq!(moment(&rfc3339(ms)), Some(ms));
         }

@@ -10,13 +10,13 @@ use futures_util::FutureExt as _;
 use super::cell::Cell;
 use super::trace::{Decided, Trace, Tracer, never};
 use crate::call::event::Entry;
+use crate::call::said::Said;
 use crate::config::settings::Settings;
 use crate::recording::Recording;
 use crate::replay::engine;
 use crate::replay::labels::Labelled;
-use crate::replay::played::Played;
+use crate::replay::played::{Played, PlayedTurn};
 use crate::replay::shorten;
-use crate::replay::spoken::others;
 use crate::room::message::Role;
 use crate::sentiment::{RateError, RateFuture, Rater, Rating, Sentiment, TurnInContext};
 
@@ -42,7 +42,7 @@ pub struct TunedCall {
 pub struct Line {
     /// Who.
     pub role: Role,
-    /// Which caller turn, from 1; none of other people's.
+    /// Which caller turn, from 1; none of other people's, nor of what the caller says that is none.
     pub turn: Option<u32>,
     /// How it is rated; none of other people's turns and unrated ones.
     pub sentiment: Option<Sentiment>,
@@ -111,7 +111,7 @@ impl TunedCall {
         let remembering = Remembering { inner: rater, known: &known };
         let played = engine::replay(&call.recording, &never(settings), &remembering, Some(&mut note)).await;
         let Labelled { name, recording, escalate, at, .. } = call;
-        let lines = lines(&recording, &played);
+        let lines = lines(&played);
         let way = match tracer.trace() {
             Some(trace) => Way::Trace(trace),
             None => Way::Whole(Box::new(Whole { recording, ratings: known })),
@@ -145,30 +145,19 @@ impl TunedCall {
     }
 }
 
-/// Who said what, in the order in which it was said.
-fn lines(recording: &Recording, played: &Played) -> Vec<Line> {
-    let mut lines: Vec<_> = others(recording)
-        .into_iter()
-        .map(|said| {
-            let text = shorten(said.text, SAID).into();
-            (said.at, Line { role: said.role, turn: None, sentiment: None, filler: false, text })
-        })
-        .collect();
-    for (at, turn) in played.timed_turns() {
-        let rated = turn.rated();
-        lines.push((
-            at,
-            Line {
-                role: Role::Caller,
-                turn: Some(turn.number()),
-                sentiment: rated.map(|rated| rated.sentiment),
-                filler: rated.is_some_and(|rated| rated.filler),
-                text: shorten(turn.text(), SAID).into(),
-            },
-        ));
-    }
-    lines.sort_by_key(|(at, _)| *at);
-    lines.into_iter().map(|(_, line)| line).collect()
+/// Who said what, in the order of the call.
+fn lines(played: &Played) -> Vec<Line> {
+    let line = |(said, turn): (&Said, Option<&PlayedTurn>)| {
+        let rated = turn.and_then(PlayedTurn::rated);
+        Line {
+            role: said.role,
+            turn: turn.map(PlayedTurn::number),
+            sentiment: rated.map(|rated| rated.sentiment),
+            filler: rated.is_some_and(|rated| rated.filler),
+            text: shorten(&said.text, SAID).into(),
+        }
+    };
+    played.whole().map(line).collect()
 }
 
 /// No escalation, where a turn stands.

@@ -1,8 +1,7 @@
-//! A call as its page shows it: `spoken` is who said what, `turns` the same with the caller's ratings and what made them; `chart`
-//! draws ratings and everything that happened over the same time.
+//! A call as its page shows it: `turns` is who said what, with the caller's ratings and what made them; `chart` draws ratings and
+//! everything that happened over the same time.
 
 mod chart;
-mod spoken;
 mod turns;
 
 pub(super) use chart::Chart;
