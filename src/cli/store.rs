@@ -79,6 +79,10 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
             anstream::println!("there is no store at {url}: nothing to forget");
             return Ok(Exit::Ok);
         }
+        (Err(NoStore::Missing(url)), What::Upgrade) => {
+            anstream::println!("there is no store at {url}: nothing to upgrade");
+            return Ok(Exit::Ok);
+        }
         (store, _) => store?,
     };
     let forgotten = match args.what {
