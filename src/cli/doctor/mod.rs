@@ -13,6 +13,7 @@ use clap::Args;
 use url::Url;
 
 use super::exit::{Exit, Failure};
+use super::secrets::openai_key;
 use super::settings_args::SettingsArgs;
 use crate::config::secret::SecretName;
 use crate::config::target_secrets::TargetSecrets;
@@ -20,7 +21,7 @@ use crate::config::{Env, load_secrets};
 use crate::room::{DialectName, Target};
 use crate::store::StoreUrl;
 use crate::tls::Authorities;
-use finding::{Finding, exit_of};
+use finding::{Check, Finding, exit_of};
 
 /// Check settings, secrets, store, webhook, SIP peer, room and LLM, each on its own, and say how to mend what fails.
 ///
@@ -109,6 +110,12 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
             }
             (dialect, room) => {
                 let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
+                let is_openai = dialect == DialectName::Openai;
+                if let (true, Some(_), Some(Err(failure))) = (is_openai, &room, secrets.as_ref().map(openai_key)) {
+                    return vec![
+                        Check::Secrets.fail(failure, "set it to the API key of the project that has the calls"),
+                    ];
+                }
                 let target = room.map(|(url, name)| match dialect {
                     DialectName::Openai => Target::openai(url, name, token, None),
                     DialectName::Native | DialectName::Livekit => Target::native(url, name, token),
@@ -243,6 +250,22 @@ mod tests {
         let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let (text, exit) = doctor(&["--room-url", &format!("ws://{port}/"), "--room", "r"], &[]).await;
         assert!(text.contains("fail  room") && text.contains("cannot be reached"), "{text}");
+        assert_eq!(exit, Exit::RoomRefused);
+    }
+
+    #[tokio::test]
+    async fn calls_at_openai_want_their_key_before_anybody_is_dialled() {
+        let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let url = format!("ws://{port}/v1/realtime");
+        let flags = ["--dialect", "openai", "--room-url", &url, "--room", "rtc_u1"];
+        let (text, exit) = doctor(&flags, &[]).await;
+        assert!(
+            text.contains("fail  secrets   SIDECAR_ROOM_TOKEN is not set, and --dialect openai needs it"),
+            "{text}"
+        );
+        assert_eq!(exit, Exit::BadSettings);
+        let (text, exit) = doctor(&flags, &[("SIDECAR_ROOM_TOKEN", "k3y")]).await;
+        assert!(text.contains("fail  room"), "{text}");
         assert_eq!(exit, Exit::RoomRefused);
     }
 
