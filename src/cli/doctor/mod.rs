@@ -200,6 +200,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_target_without_its_secret_is_sent_nothing_and_the_variable_is_named() {
+        let target = r#"sentimentNotifyTargets=[{"format":"slack","urlEnv":"SIDECAR_SLACK_URL"}]"#;
+        let flags = ["--action", "notify", "--set", target, "--send-test"];
+        let (text, exit) = doctor(&flags, &[]).await;
+        assert_eq!(exit, Exit::BadSettings);
+        let sent = "fail  test      slack was sent nothing: SIDECAR_SLACK_URL is not set, and sentimentNotifyTargets needs it; \
+                    set it, or SIDECAR_SLACK_URL_FILE to a file that holds it";
+        assert!(text.contains(sent), "{text}");
+        assert!(!text.contains("receiver's own log"), "{text}");
+        let (text, _) = doctor(&flags[..4], &[("SIDECAR_SLACK_URL", "https://127.0.0.1/x")]).await;
+        assert!(text.contains("ok    secrets   set: SIDECAR_SLACK_URL"), "{text}");
+    }
+
+    #[tokio::test]
     async fn a_webhook_is_reached_without_sending_anything() {
         let receiver = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("sentimentNotifyWebhook=http://{}/hook", receiver.local_addr().unwrap());
