@@ -14,7 +14,7 @@ use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, bad, warn};
 use super::private::save;
 use super::progress::Progress;
-use super::raters::{Asks, asked};
+use super::raters::{Asks, answered_some, asked};
 use super::reading::{Reading, Way};
 use crate::clock::unix_ms;
 use crate::config::settings::Settings;
@@ -44,8 +44,8 @@ Examples:
   sentiment-sidecar convert export.csv --out recordings/ --redact \\
       --redact-name Dana --redact-name \"Sam Hill\"
 
-Exit codes: 0 all is written, 2 usage, 5 a file cannot be read (the others are
-still written), 6 a setting is wrong.")]
+Exit codes: 0 all is written, 1 the LLM answered about no turn, 2 usage, 5 a
+file cannot be read (the others are still written), 6 a setting is wrong.")]
 pub struct ConvertArgs {
     /// Write this.
     #[arg(long, value_enum, default_value_t = To::Recording)]
@@ -157,7 +157,11 @@ pub async fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         Err(failure) => Err(failure),
         Ok(ended) => {
             ended.failure(|| format!("{} are written", plural(writer.written, "call")))?;
-            Ok(if writer.bad > 0 { Exit::BadRecording } else { Exit::Ok })
+            if writer.bad > 0 {
+                return Ok(Exit::BadRecording);
+            }
+            answered_some(&raters)?;
+            Ok(Exit::Ok)
         }
     }
 }
