@@ -283,6 +283,6 @@ fn print(claim: &Claim, result: &DeliveryResult) -> Result<(), Failure> {
     let line = json_line(&Report::Delivery { alert_id, result: result.clone(), target })
         .map_err(|error| Failure::new(Exit::Other, error))?;
     let mut out = std::io::stdout().lock();
-    out.write_all(line.as_bytes()).and_then(|()| out.flush())?;
-    Ok(())
+    // Alerts that wait are not done with because nobody reads of them.
+    out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::new(Exit::Other, error))
 }

@@ -10,6 +10,7 @@ use super::ago;
 use super::alerts::named::{Format, audit, printed};
 use super::exit::{Exit, Failure};
 use super::opened::{NoStore, open};
+use super::say;
 use crate::clock::{rfc3339_of, unix_ms};
 use crate::store::StoreUrl;
 use crate::store::review::{AuditLine, Concern, Forgotten};
@@ -76,11 +77,11 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
     let store = match (open(args.store).await, &args.what) {
         // Where no call has made a store yet there is nothing to forget, and who prunes each night wants to hear of no failure.
         (Err(NoStore::Missing(url)), What::Prune { .. }) => {
-            anstream::println!("there is no store at {url}: nothing to forget");
+            say(format_args!("there is no store at {url}: nothing to forget"))?;
             return Ok(Exit::Ok);
         }
         (Err(NoStore::Missing(url)), What::Upgrade) => {
-            anstream::println!("there is no store at {url}: nothing to upgrade");
+            say(format_args!("there is no store at {url}: nothing to upgrade"))?;
             return Ok(Exit::Ok);
         }
         (store, _) => store?,
@@ -88,7 +89,7 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
     let forgotten = match args.what {
         What::Upgrade => {
             // Opening it was all that there was to do.
-            anstream::println!("{} is up to date", store.url());
+            say(format_args!("{} is up to date", store.url()))?;
             None
         }
         What::Prune { older_than } => Some(store.prune(ago::before(unix_ms(), older_than)).await?),
@@ -115,7 +116,7 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
         }
     };
     if let Some(Forgotten { alerts, sessions }) = forgotten {
-        anstream::println!("forgot {} and {}", many(sessions, "call"), many(alerts, "alert"));
+        say(format_args!("forgot {} and {}", many(sessions, "call"), many(alerts, "alert")))?;
     }
     store.close().await;
     Ok(Exit::Ok)
