@@ -191,7 +191,10 @@ async fn prepare(
             let (key, caller) = (secrets::livekit_key(&secrets)?, settings.caller_identity.clone());
             Target::livekit(args.room_url, args.room, key, caller)
         }
-        DialectName::Openai => Target::openai(args.room_url, args.room, secrets.room_token.clone(), secrets::caller()?),
+        DialectName::Openai => {
+            let (key, caller) = (secrets::openai_key(&secrets)?, secrets::caller()?);
+            Target::openai(args.room_url, args.room, Some(key), caller)
+        }
     };
     let means = Means { store, deliverer, sip_password: secrets.sip_password, authorities, meter };
     Ok((means, Attachment { settings, room, rater, shadow: args.shadow, recorder, journal }))

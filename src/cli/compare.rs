@@ -13,7 +13,7 @@ use super::corpus::{Bad, Corpus, LabelsArgs, Unread};
 use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, warn_of};
 use super::progress::Progress;
-use super::raters::{Asks, CassetteArgs, asked};
+use super::raters::{Asks, CassetteArgs, answered_some, asked};
 use super::reading::Way;
 use super::settings_args::warn_of_switch;
 use super::terminal::{self, words};
@@ -43,8 +43,9 @@ Examples:
   sentiment-sidecar compare agent.json new-agent.json calls/
   sentiment-sidecar compare agent.json new-agent.json calls/ --format json
 
-Exit codes: 0 done, whether or not anything flips, 5 a file cannot be read (the
-  others are still compared), 6 a setting is wrong.")]
+Exit codes: 0 done, whether or not anything flips, 1 the LLM answered about no
+  turn, 5 a file cannot be read (the others are still compared), 6 a setting is
+  wrong.")]
 pub struct CompareArgs {
     /// The one agent document: any JSON object that holds settings somewhere.
     #[arg(value_name = "A")]
@@ -187,7 +188,11 @@ pub async fn run(args: CompareArgs) -> Result<Exit, Failure> {
         anstream::eprintln!("{said}");
     }
     ended.failure(|| format!("{} calls are compared", calls.len()))?;
-    Ok(if bad > 0 { Exit::BadRecording } else { Exit::Ok })
+    if bad > 0 {
+        return Ok(Exit::BadRecording);
+    }
+    answered_some(&raters)?;
+    Ok(Exit::Ok)
 }
 
 fn settings(path: &Path) -> Result<Settings, Failure> {

@@ -9,12 +9,12 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::calls::CallsArgs;
-use super::cores::Cores;
+use super::cores::{Cores, Ended};
 use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, bad, warn};
 use super::private::save;
 use super::progress::Progress;
-use super::raters::{Asks, asked};
+use super::raters::{Asks, answered_some, asked};
 use super::reading::{Reading, Way};
 use crate::clock::unix_ms;
 use crate::config::settings::Settings;
@@ -44,8 +44,8 @@ Examples:
   sentiment-sidecar convert export.csv --out recordings/ --redact \\
       --redact-name Dana --redact-name \"Sam Hill\"
 
-Exit codes: 0 all is written, 2 usage, 5 a file cannot be read (the others are
-still written), 6 a setting is wrong.")]
+Exit codes: 0 all is written, 1 the LLM answered about no turn, 2 usage, 5 a
+file cannot be read (the others are still written), 6 a setting is wrong.")]
 pub struct ConvertArgs {
     /// Write this.
     #[arg(long, value_enum, default_value_t = To::Recording)]
@@ -156,6 +156,10 @@ pub async fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         Some(async move { (found.rated(to).await, way) })
     });
     let written = Cores::new()?.until_stopped(pieces, |(done, way)| writer.done(done, way)).await;
+    let written = match written {
+        Ok(Ended::Whole) => writer.end().map(|()| Ended::Whole).map_err(Failure::from),
+        written => written,
+    };
     writer.progress.clear();
     if let Some(said) = asked(&raters)? {
         anstream::eprintln!("{said}");
@@ -166,7 +170,11 @@ pub async fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         Err(failure) => Err(failure),
         Ok(ended) => {
             ended.failure(|| format!("{} are written", plural(writer.written, "call")))?;
-            Ok(if writer.bad > 0 { Exit::BadRecording } else { Exit::Ok })
+            if writer.bad > 0 {
+                return Ok(Exit::BadRecording);
+            }
+            answered_some(&raters)?;
+            Ok(Exit::Ok)
         }
     }
 }
@@ -191,13 +199,16 @@ struct Writer<'a> {
     written: usize,
     bad: usize,
     closed: bool,
+    /// A recording for the standard output, until it is known that there is no other.
+    only: Option<Vec<u8>>,
 }
 
 impl<'a> Writer<'a> {
     fn new(args: &'a ConvertArgs) -> Self {
         let redacts = args.redact || !args.redact_name.is_empty();
         let redaction = redacts.then(|| Redaction::new(args.redact_name.iter().cloned()));
-        Self { args, redaction, names: BTreeSet::new(), progress: Progress::new(), written: 0, bad: 0, closed: false }
+        let (names, progress) = (BTreeSet::new(), Progress::new());
+        Self { args, redaction, names, progress, written: 0, bad: 0, closed: false, only: None }
     }
 
     fn done(&mut self, done: Done, way: Way) -> Result<(), Failure> {
@@ -243,12 +254,26 @@ impl<'a> Writer<'a> {
             }
         };
         match &self.args.out {
+            None if self.args.to == To::Recording => {
+                let mut only = Vec::new();
+                write(&mut only)?;
+                self.only = Some(only);
+                return Ok(());
+            }
             None => self.print(write)?,
             Some(folder) => {
                 let path = folder.join(self.name(source.file(), source.call_id.as_deref()));
                 save(&path, write).map_err(|error| unwritable(&path, &error))?;
             }
         }
+        self.written += 1;
+        Ok(())
+    }
+
+    /// Writes what waited for the end of all files.
+    fn end(&mut self) -> io::Result<()> {
+        let Some(only) = self.only.take() else { return Ok(()) };
+        self.print(|out| out.write_all(&only))?;
         self.written += 1;
         Ok(())
     }

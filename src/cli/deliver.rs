@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 use super::health::HealthArgs;
-use super::opened::open;
+use super::opened::{NoStore, open};
 use super::raters::authorities;
 use super::secrets;
 use super::settings_args::SourceArgs;
@@ -50,6 +50,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 ///
 /// Slack takes one alert a second at an address, Teams four, PagerDuty two, of all processes that share the store. A single
 /// pass waits a minute for its turns (--wait); what is left then stays in the outbox for the next one.
+///
+/// Until the first call has made the store there is nothing to send, which is no failure; --every waits for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The signing secret comes from SIDECAR_WEBHOOK_SECRET, or from the file that
@@ -125,7 +127,7 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     let signer = Signer::new(secrets::load(&[SecretName::Webhook])?.webhook).ok();
     let authorities = authorities(args.ca_file.as_deref())?;
     let stop = shutdown::on_signal();
-    let store = open(args.store.clone()).await?;
+    let Some(store) = store_of_calls(&args, &stop).await? else { return Ok(Exit::Ok) };
     let deliverer = Deliverer::new(store.clone(), signer, clock::system(), authorities).with_secrets(secrets);
     let (clock, tally, meter) = (clock::system(), Tally::default(), Arc::new(Meter::new()));
     let health = Health::new(Arc::clone(&meter), store.clone(), stop.clone());
@@ -143,6 +145,29 @@ pub async fn run(args: DeliverArgs) -> Result<Exit, Failure> {
     drop(courier);
     store.close().await;
     Ok(Exit::Ok)
+}
+
+/// The store, once a call has made it; none where nobody waits for that, or the process is stopped before. Who delivers on a
+/// new machine, every few seconds, wants to hear of no failure.
+async fn store_of_calls(args: &DeliverArgs, stop: &CancellationToken) -> Result<Option<Store>, Failure> {
+    let mut is_said = false;
+    loop {
+        let url = match open(args.store.clone()).await {
+            Err(NoStore::Missing(url)) => url,
+            store => return Ok(Some(store?)),
+        };
+        if !is_said {
+            let then =
+                if args.every.is_some() { "waiting for the first call, which makes it" } else { "nothing to send" };
+            anstream::eprintln!("there is no store at {url} yet: {then}");
+            is_said = true;
+        }
+        let Some(seconds) = args.every else { return Ok(None) };
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+        }
+    }
 }
 
 /// What waits for a secret that is not here would wait for ever, silently: of one alert, or of all.
@@ -258,6 +283,6 @@ fn print(claim: &Claim, result: &DeliveryResult) -> Result<(), Failure> {
     let line = json_line(&Report::Delivery { alert_id, result: result.clone(), target })
         .map_err(|error| Failure::new(Exit::Other, error))?;
     let mut out = std::io::stdout().lock();
-    out.write_all(line.as_bytes()).and_then(|()| out.flush())?;
-    Ok(())
+    // Alerts that wait are not done with because nobody reads of them.
+    out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::new(Exit::Other, error))
 }

@@ -46,13 +46,15 @@ pub struct Failure {
     pub message: String,
     /// How to mend it.
     pub help: Option<String>,
+    /// Whether whoever read our output has gone, and so has had enough of it.
+    pub unread: bool,
 }
 
 impl Failure {
     /// A failure with nothing to add.
     #[must_use]
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string(), help: None }
+        Self { exit, message: message.to_string(), help: None, unread: false }
     }
 
     /// Adds how to mend it.
@@ -73,7 +75,8 @@ impl std::error::Error for Failure {}
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::Other, error)
+        let unread = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self { unread, ..Self::new(Exit::Other, error) }
     }
 }
 

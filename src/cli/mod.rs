@@ -38,6 +38,8 @@ mod terminal;
 pub mod tune;
 pub mod worker;
 
+use std::io::Write as _;
+
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
@@ -125,11 +127,27 @@ fn discreet(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Runs one command to its end.
+/// Runs one command to its end. Whoever closes the pipe has read enough, which is no failure.
 ///
 /// # Errors
 /// [`Failure`] with the exit code that the process ends with.
 pub async fn run(cli: Cli) -> Result<Exit, Failure> {
+    match ended(cli).await {
+        Err(failure) if failure.unread => Ok(Exit::Ok),
+        ended => ended,
+    }
+}
+
+/// Prints a line.
+///
+/// # Errors
+/// When standard output cannot be written, or nobody reads it any more.
+fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+    writeln!(anstream::stdout(), "{line}")?;
+    Ok(())
+}
+
+async fn ended(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Attach(args) => attach::run(args).await,
         Command::Worker(args) => worker::run(args).await,

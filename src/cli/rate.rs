@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::exit::{Exit, Failure};
-use super::raters::{Asks, CassetteArgs, asked};
+use super::raters::{Asks, CassetteArgs, answered_some, asked};
 use super::settings_args::SourceArgs;
 use crate::sentiment::{
     ContextTurn, Cue, Label, RateError, Rater, Rating, RatingSource, Sentiment, Speaker, TurnInContext, Unit, Valence,
@@ -32,8 +32,8 @@ Examples:
   sentiment-sidecar rate --context < call.txt
   sentiment-sidecar rate --set llmUrl=https://host/v1 < call.txt
 
-Exit codes: 0 every line was rated, 2 usage, 5 a line could not be read or
-rated, 6 a setting is wrong.")]
+Exit codes: 0 every line was rated, 1 the LLM answered about no line, 2 usage,
+5 a line could not be read or rated, 6 a setting is wrong.")]
 pub struct RateArgs {
     /// Take the lines as one call: each is rated in the light of those before it.
     #[arg(long)]
@@ -97,7 +97,7 @@ pub async fn run(args: RateArgs) -> Result<Exit, Failure> {
         anstream::eprintln!("{said}");
     }
     match rated {
-        Ok(0) => Ok(Exit::Ok),
+        Ok(0) => answered_some(&raters).map(|()| Exit::Ok),
         Ok(bad) => Err(Failure::new(Exit::BadRecording, format!("{bad} of the lines could not be rated"))
             .help("each has an output line with `error` and `line`; the others were rated")),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Ok),

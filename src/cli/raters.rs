@@ -132,10 +132,35 @@ pub(super) fn asked(raters: &Raters) -> Result<Option<String>, Failure> {
             )))
         }
         Answers::Endpoint { cassette: None, .. } if llms.is_empty() => Ok(None),
-        Answers::Endpoint { cassette: None, .. } => Ok(Some(format!("LLM: {stats}"))),
+        Answers::Endpoint { cassette: None, .. } => Ok(Some(format!("LLM: {stats}{}", without(&stats)))),
         Answers::Endpoint { cassette: Some(cassette), .. } => match cassette.problem() {
             Some(problem) => Err(problem.into()),
-            None => Ok(Some(format!("LLM: {stats}; {} answers on the cassette", cassette.len()))),
+            None => Ok(Some(format!("LLM: {stats}; {} answers on the cassette{}", cassette.len(), without(&stats)))),
         },
+    }
+}
+
+/// What turns have that got no answer.
+fn without(stats: &LlmStats) -> String {
+    match stats.unrated() {
+        0 => String::new(),
+        1 => "; 1 turn without an answer has the embedded rating alone".to_owned(),
+        turns => format!("; {turns} turns without an answer have the embedded rating alone"),
+    }
+}
+
+/// Refuses to pass for a second opinion what an LLM had no part in: it was asked, and answered about no turn.
+///
+/// # Errors
+/// [`Exit::Other`].
+pub(super) fn answered_some(raters: &Raters) -> Result<(), Failure> {
+    let llms = raters.llms();
+    let stats = LlmStats::total(llms.iter().map(|llm| llm.stats()));
+    match raters.answers() {
+        Answers::Endpoint { .. } if stats.rated() == 0 && stats.unrated() > 0 => {
+            Err(Failure::new(Exit::Other, "the LLM answered about no turn")
+                .help("sentiment-sidecar doctor asks it about one sentence, and says what is wrong"))
+        }
+        _ => Ok(()),
     }
 }

@@ -14,7 +14,7 @@ use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, bad, warn};
 use super::private;
 use super::progress::Progress;
-use super::raters::{Asks, CassetteArgs, asked};
+use super::raters::{Asks, CassetteArgs, answered_some, asked};
 use super::reading::{Reading, Way};
 use super::settings_args::SettingsArgs;
 use super::terminal::{columns, width, words};
@@ -53,9 +53,9 @@ Examples:
   sentiment-sidecar replay --format json fixtures/ > turns.jsonl
   sentiment-sidecar replay --journal live.journal --agent agent.json
 
-Exit codes: 0 all is as expected, 2 usage, 3 an expectation failed, or a
-journal comes out otherwise, 5 a recording cannot be read (the others are still
-replayed), 6 a setting is wrong.")]
+Exit codes: 0 all is as expected, 1 the LLM answered about no turn, 2 usage,
+3 an expectation failed, or a journal comes out otherwise, 5 a recording cannot
+be read (the others are still replayed), 6 a setting is wrong.")]
 pub struct ReplayArgs {
     /// Print a table for people, JSON Lines for programs, or a JUnit report for CI.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -236,6 +236,9 @@ impl Run {
         let ended = cores.until_stopped(calls, take).await?;
         let tally = self.finish(args.format, &raters)?;
         ended.failure(|| format!("{} calls are replayed", tally.calls))?;
+        if tally.bad.is_empty() {
+            answered_some(&raters)?;
+        }
         Ok(tally)
     }
 

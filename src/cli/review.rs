@@ -9,6 +9,7 @@ use super::exit::{Exit, Failure};
 use super::health::bind;
 use super::live::open_store;
 use super::raters::authorities;
+use super::say;
 use super::secrets;
 use super::settings_args::SourceArgs;
 use crate::alert::outgoing::Outgoing;
@@ -125,7 +126,8 @@ pub async fn run(args: ReviewArgs) -> Result<Exit, Failure> {
         .ok_or_else(|| Failure::new(Exit::Other, "the system gave no random bytes"))?;
     let listener = bind(args.listen, "--listen").await?;
     let address = listener.local_addr()?;
-    anstream::println!("review pages at http://{address}/");
+    // The pages are there, whoever reads this.
+    let _ = say(format_args!("review pages at http://{address}/"));
     serve(listener, review, stop).await?;
     store.close().await;
     Ok(Exit::Ok)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 use super::secrets;
@@ -129,14 +130,20 @@ fn line(event: &ServerEvent) -> String {
     }
 }
 
+/// A word as it goes over the wire.
+fn wire(word: &impl Serialize) -> String {
+    let word = serde_json::to_value(word).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
+}
+
 fn said(message: &RoomMessage) -> String {
     match message {
         RoomMessage::Welcome(welcome) => format!("welcome to session {}", welcome.session_id),
         RoomMessage::ParticipantJoined { participant, .. } => {
-            format!("participant.joined {:?} {}", participant.role, participant.id)
+            format!("participant.joined {} {}", wire(&participant.role), participant.id)
         }
         RoomMessage::ParticipantLeft { participant, .. } => {
-            format!("participant.left {:?} {}", participant.role, participant.id)
+            format!("participant.left {} {}", wire(&participant.role), participant.id)
         }
         RoomMessage::Transcript(t) => {
             let how = if t.is_final { "final" } else { "interim" };
@@ -146,11 +153,11 @@ fn said(message: &RoomMessage) -> String {
             let text = t.text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             format!("turn.ended {} {:?}{text}", t.participant_id, t.turn_id)
         }
-        RoomMessage::AgentState { state, .. } => format!("agent.state {state:?}"),
+        RoomMessage::AgentState { state, .. } => format!("agent.state {}", wire(state)),
         RoomMessage::ToolCall { call_id, name, arguments, .. } => format!("tool.call {call_id} {name} {arguments}"),
         RoomMessage::CommandResult { command_id, status, code, .. } => {
             let code = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
-            format!("command.result {command_id} {status:?}{code}")
+            format!("command.result {command_id} {}{code}", wire(status))
         }
         RoomMessage::SessionEnded { reason, .. } => format!("session.ended: {reason}"),
         RoomMessage::Ack { seq } => format!("ack {seq}"),
@@ -187,5 +194,29 @@ fn heard(message: &SidecarMessage) -> String {
         }
         SidecarMessage::Ack { seq } => format!("ack {seq}"),
         SidecarMessage::Error(error) => format!("error {}: {}", error.code, error.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_told_in_the_words_of_the_wire() {
+        for (message, told) in [
+            (json!({"type": "command.result", "command_id": "c1", "status": "done"}), "→ command.result c1 done"),
+            (json!({"type": "agent.state", "state": "speaking"}), "→ agent.state speaking"),
+            (
+                json!({"type": "participant.joined", "participant": {"id": "p", "role": "caller"}}),
+                "→ participant.joined caller p",
+            ),
+        ] {
+            let message = serde_json::from_value(message).unwrap();
+            assert_eq!(line(&ServerEvent::Said(message)), told);
+        }
     }
 }

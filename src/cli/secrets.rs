@@ -46,6 +46,15 @@ pub(super) fn livekit_key(secrets: &Secrets) -> Result<Key, Failure> {
     }
 }
 
+/// The API key that calls at OpenAI want.
+///
+/// # Errors
+/// [`Exit::BadSettings`] when it is not set.
+pub(super) fn openai_key(secrets: &Secrets) -> Result<Secret, Failure> {
+    let key = secrets.room_token.clone();
+    key.ok_or_else(|| missing(SecretName::RoomToken, "--dialect openai").help("it is the API key of the project"))
+}
+
 /// The API key of a LiveKit server, which no token can stand for.
 ///
 /// # Errors

@@ -7,10 +7,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::ago;
-use super::alerts::named::{Format, audit, printed};
+use super::alerts::named::{Format, audit, printed, short};
 use super::exit::{Exit, Failure};
 use super::opened::{NoStore, open};
+use super::say;
 use crate::clock::{rfc3339_of, unix_ms};
+use crate::replay::shorten;
 use crate::store::StoreUrl;
 use crate::store::review::{AuditLine, Concern, Forgotten};
 use crate::telemetry::shown::{json_line, shown};
@@ -76,7 +78,11 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
     let store = match (open(args.store).await, &args.what) {
         // Where no call has made a store yet there is nothing to forget, and who prunes each night wants to hear of no failure.
         (Err(NoStore::Missing(url)), What::Prune { .. }) => {
-            anstream::println!("there is no store at {url}: nothing to forget");
+            say(format_args!("there is no store at {url}: nothing to forget"))?;
+            return Ok(Exit::Ok);
+        }
+        (Err(NoStore::Missing(url)), What::Upgrade) => {
+            say(format_args!("there is no store at {url}: nothing to upgrade"))?;
             return Ok(Exit::Ok);
         }
         (store, _) => store?,
@@ -84,7 +90,7 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
     let forgotten = match args.what {
         What::Upgrade => {
             // Opening it was all that there was to do.
-            anstream::println!("{} is up to date", store.url());
+            say(format_args!("{} is up to date", store.url()))?;
             None
         }
         What::Prune { older_than } => Some(store.prune(ago::before(unix_ms(), older_than)).await?),
@@ -111,7 +117,7 @@ pub async fn run(args: StoreArgs) -> Result<Exit, Failure> {
         }
     };
     if let Some(Forgotten { alerts, sessions }) = forgotten {
-        anstream::println!("forgot {} and {}", many(sessions, "call"), many(alerts, "alert"));
+        say(format_args!("forgot {} and {}", many(sessions, "call"), many(alerts, "alert")))?;
     }
     store.close().await;
     Ok(Exit::Ok)
@@ -139,16 +145,49 @@ struct Told<'a> {
     line: &'a AuditLine,
 }
 
+/// Widest line, in columns.
+const COLUMNS: usize = 80;
+/// Longest name of who it was, in columns: with any verdict about an alert it fits the line.
+const WHO: usize = 26;
+
+/// A line for people. What is cut here is whole as JSON.
 fn row(line: &AuditLine) -> String {
     let when: String = rfc3339_of(line.done.at_ms).replace('T', " ").chars().take(19).collect();
-    let concern = match (&line.alert_id, &line.room_name) {
-        (Some(alert_id), _) => format!("  {alert_id}"),
-        (None, Some(room)) => format!("  room {}", shown(room)),
-        (None, None) => String::new(),
-    };
-    format!("{when}  {:<16}  {}{concern}", shown(&line.done.who), shown(&line.done.what))
+    let done = format!("{when}  {:<16}  {}", shorten(&shown(&line.done.who), WHO), shown(&line.done.what));
+    match (&line.alert_id, &line.room_name) {
+        (Some(alert_id), _) => format!("{done}  {}", short(alert_id)),
+        (None, Some(room)) => {
+            let left = COLUMNS.saturating_sub(done.chars().count() + "  room ".len());
+            format!("{done}  room {}", shorten(&shown(room), left))
+        }
+        (None, None) => done,
+    }
 }
 
 fn many(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::Alert;
+    use crate::config::settings::ActionKind;
+    use crate::store::review::Audited;
+
+    #[test]
+    fn a_line_of_the_log_fits_a_terminal_of_80_columns() {
+        let id = Alert::test(ActionKind::Flag, 1).id;
+        for who in ["cli:root", &"w".repeat(64)] {
+            for (what, alert_id, room) in [
+                ("verdict right", Some(id.clone()), None),
+                ("call", None, Some("room".repeat(30))),
+                ("log in", None, None),
+            ] {
+                let done = Audited { at_ms: 1, who: who.to_owned(), what: what.to_owned() };
+                let told = row(&AuditLine { done, alert_id, room_name: room, session_id: None });
+                assert!(told.chars().count() <= COLUMNS && told.contains(what), "{told}");
+            }
+        }
+    }
 }

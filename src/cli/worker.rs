@@ -193,9 +193,16 @@ fn can_rate(raters: &Raters, usual: &Settings, named: &[(String, Loaded)]) -> Re
 }
 
 fn refused(error: RoomError) -> Failure {
-    let exit = if error.is_ours() { Exit::BadSettings } else { Exit::RoomRefused };
-    Failure::new(exit, format!("the dispatcher refused us: {error}"))
-        .help("check --room-url, SIDECAR_LIVEKIT_API_KEY and SIDECAR_LIVEKIT_API_SECRET")
+    const MEND: &str = "check --room-url, SIDECAR_LIVEKIT_API_KEY and SIDECAR_LIVEKIT_API_SECRET";
+    let told = error.of_server();
+    // Nobody was asked.
+    if let RoomError::Url { .. } = error {
+        return Failure::new(Exit::BadSettings, format!("--room-url is {told}"));
+    }
+    if error.is_ours() {
+        return Failure::new(Exit::BadSettings, told).help(MEND);
+    }
+    Failure::new(Exit::RoomRefused, format!("the dispatcher refused us: {told}")).help(MEND)
 }
 
 /// Tells on standard output.
@@ -316,6 +323,19 @@ mod tests {
     fn job(metadata: &str) -> Job {
         let [id, room, session, metadata] = ["AJ_1", "room_1", "RM_1", metadata].map(str::to_owned);
         Job { id, room, session, metadata }
+    }
+
+    #[test]
+    fn a_wrong_address_is_a_wrong_setting_and_no_refusal() {
+        let wrong = refused(RoomError::Url { problem: "the scheme http".to_owned() });
+        assert_eq!(wrong.exit, Exit::BadSettings);
+        assert!(wrong.message.starts_with("--room-url is not a server's URL (the scheme http)"), "{wrong}");
+        let no = refused(RoomError::Http { status: 401 });
+        assert_eq!(no.exit, Exit::RoomRefused);
+        assert_eq!(no.message, "the dispatcher refused us: the server answered HTTP 401");
+        // What a lost event has.
+        let gone = RoomError::Unreachable { problem: "connection refused".to_owned() };
+        assert_eq!(gone.of_server(), "the server cannot be reached: connection refused");
     }
 
     #[test]

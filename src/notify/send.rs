@@ -29,6 +29,9 @@ pub struct Sender {
 /// What a place would not hear of a test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotTold {
+    /// Nothing was sent: a secret is missing or wrong.
+    #[error("was sent nothing: {0}")]
+    Unsent(String),
     /// The alert.
     #[error("did not take the test alert: {0}")]
     Alert(String),
@@ -74,6 +77,7 @@ impl Sender {
     pub async fn try_out(&self, told: &Told, outgoing: &Outgoing) -> Result<u16, NotTold> {
         let parcel = Parcel::Told(Box::new(told.clone()));
         let timeout = Duration::from_millis(outgoing.timeout_ms);
+        self.request(&parcel, NoticeEvent::Alert, outgoing).map_err(NotTold::Unsent)?;
         let answer = self.post(&told.alert.id, &parcel, NoticeEvent::Alert, outgoing, timeout).await;
         // Also where nobody knows whether it was opened.
         let resolved = match outgoing.format {

@@ -135,6 +135,30 @@ impl RoomError {
         matches!(self, Self::Url { .. } | Self::Token | Self::TlsSetup { .. })
     }
 
+    /// The same of a server that gives out calls, which is dialled as a room is and is none.
+    #[must_use]
+    pub fn of_server(&self) -> String {
+        match self {
+            Self::Url { problem } => format!("not a server's URL ({problem}); write it as wss://host or ws://host"),
+            Self::Certificate { problem } => format!("the server's certificate cannot be trusted: {problem}"),
+            Self::Http { status } => format!("the server answered HTTP {status}"),
+            Self::Closed { code, reason } => format!("the server closed the connection with {code}{}", spelled(reason)),
+            Self::Unreachable { problem } => format!("the server cannot be reached: {problem}"),
+            Self::Silent { missed } => format!("the server left {missed} pings unanswered"),
+            Self::Unreadable { problem } => format!("the server sent what cannot be read: {problem}"),
+            Self::Cut { problem } => format!("the connection to the server broke: {problem}"),
+            Self::TlsSetup { .. }
+            | Self::Token
+            | Self::Subprotocol { .. }
+            | Self::Version { .. }
+            | Self::Unfit { .. }
+            | Self::PutOut { .. }
+            | Self::Superseded
+            | Self::Welcome { .. }
+            | Self::Timeout { .. } => self.to_string(),
+        }
+    }
+
     /// Whether another sidecar has the call now.
     #[must_use]
     pub fn is_superseded(&self) -> bool {

@@ -8,6 +8,17 @@ use crate::call::event::{Entry, EntryRef, Input, Output};
 use crate::clock::Millis;
 use crate::recording::lasting::go_on;
 
+/// Why a journal could not be begun or gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum NoJournal {
+    /// It cannot be written.
+    #[error("the journal cannot be written: {0}")]
+    Io(#[from] io::Error),
+    /// What is there is none, and nothing is overwritten.
+    #[error("the file is there already and is no journal; name a new file")]
+    Another,
+}
+
 /// Appends [`Entry`]s to a file that only its owner may read, for it holds what the caller said.
 #[derive(Debug)]
 pub struct Journal(File);
@@ -16,9 +27,13 @@ impl Journal {
     /// Begins a journal, or goes on with that of an earlier process of the same call: its time begins anew there.
     ///
     /// # Errors
-    /// When the file cannot be written; [`io::ErrorKind::AlreadyExists`] when it is there and no journal.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        go_on(path, |first| first.starts_with(r#"{"in":"#) || first.starts_with(r#"{"out":"#)).map(Self)
+    /// [`NoJournal`] when the file holds something else (nothing is ever overwritten) or cannot be written.
+    pub fn create(path: &Path) -> Result<Self, NoJournal> {
+        let ours = |first: &str| first.starts_with(r#"{"in":"#) || first.starts_with(r#"{"out":"#);
+        go_on(path, ours).map(Self).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => NoJournal::Another,
+            _ => NoJournal::Io(error),
+        })
     }
 
     /// Writes down an input.
@@ -50,6 +65,16 @@ mod tests {
 
     use super::*;
     use crate::room::message::RoomMessage;
+
+    #[test]
+    fn what_is_no_journal_is_left_alone_and_said_to_be_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        std::fs::write(&path, "mine\n").unwrap();
+        let told = Journal::create(&path).unwrap_err().to_string();
+        assert_eq!(told, "the file is there already and is no journal; name a new file");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine\n");
+    }
 
     #[test]
     fn what_is_written_by_reference_reads_back_as_the_same_lines() {

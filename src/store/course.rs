@@ -60,7 +60,7 @@ pub struct TimedStep {
 pub struct Effect {
     /// Of the last three turns that count, the alert's among them.
     pub before: f64,
-    /// Of all that count behind it; none where there are none.
+    /// Of all that count behind it; none where there are none, though the caller may have spoken on, to a human.
     pub after: Option<f64>,
     /// How many those are.
     pub turns_after: usize,
@@ -109,7 +109,7 @@ impl Effect {
     pub fn words(&self) -> String {
         let turns = if self.turns_after == 1 { "1 turn".to_owned() } else { format!("{} turns", self.turns_after) };
         match self.after {
-            None => format!("rated {:.1} before; the caller said nothing more", self.before),
+            None => format!("rated {:.1} before; no rated turn after it", self.before),
             Some(after) => format!("rated {:.1} before, {after:.1} after, over {turns}", self.before),
         }
     }
@@ -154,7 +154,7 @@ mod tests {
         for (n, rating) in [(1, 9.0), (2, 2.0), (3, 1.0), (4, 3.0)] {
             course.rated(turn(n, rating));
         }
-        assert_eq!(course.effect(&alert).unwrap().words(), "rated 2.0 before; the caller said nothing more");
+        assert_eq!(course.effect(&alert).unwrap().words(), "rated 2.0 before; no rated turn after it");
         course.rated(RatedTurn { filler: true, ..turn(5, 1.0) });
         course.rated(turn(6, 6.0));
         assert_eq!(course.effect(&alert).unwrap().words(), "rated 2.0 before, 6.0 after, over 1 turn");

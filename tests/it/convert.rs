@@ -136,8 +136,9 @@ fn each_call_gets_a_file_of_its_own_and_none_is_overwritten() {
     assert!(code == 0 && folder.path().join("Call__12.jsonl").exists(), "{stderr}");
     let (code, _, stderr) = out(program().args(["convert", "contact-export-1.csv", "--out", to]));
     assert!(code == 1 && stderr.contains("nothing is overwritten"), "{stderr}");
-    let (code, _, stderr) = out(program().args(["convert", "contact-export-1.csv"]));
+    let (code, stdout, stderr) = out(program().args(["convert", "contact-export-1.csv"]));
     assert!(code == 2 && stderr.contains("--out"), "{stderr}");
+    assert_eq!(stdout, "", "nothing is written of calls that do not fit into one recording");
 }
 
 #[cfg(unix)]

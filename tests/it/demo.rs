@@ -51,6 +51,16 @@ async fn the_seeds_call_is_transferred_with_the_sip_exchange_in_view() {
 }
 
 #[tokio::test]
+async fn a_reader_that_goes_away_ends_it_quietly() {
+    let program = Program::new();
+    let mut command = program.command(&["demo", "--speed", "40"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let done = soon("the demo", child.wait_with_output()).await.unwrap();
+    assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stderr).as_ref()), (Some(0), ""));
+}
+
+#[tokio::test]
 async fn a_busy_line_is_shown_as_such() {
     let text = demo(&["--busy"]).await;
     third_turn_escalates(&text);

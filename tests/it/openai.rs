@@ -140,6 +140,19 @@ async fn a_caller_who_hangs_up_before_any_refer_is_gone() {
 
 #[tokio::test]
 async fn a_caller_that_is_no_line_of_text_is_refused_and_not_shown() {
+    let (code, said) = refused(&[("SIDECAR_ROOM_TOKEN", KEY), ("SIDECAR_CALLER", "+14155550123\nBye")]).await;
+    assert!(code == Some(6) && said.contains("SIDECAR_CALLER: "), "{said}");
+    assert!(!said.contains("5550123"), "{said}");
+}
+
+#[tokio::test]
+async fn without_the_key_nobody_is_dialled() {
+    let (code, said) = refused(&[]).await;
+    assert!(code == Some(6) && said.contains("SIDECAR_ROOM_TOKEN is not set, and --dialect openai needs it"), "{said}");
+}
+
+/// What the program says and ends with that cannot join a call with this environment.
+async fn refused(env: &[(&str, &str)]) -> (Option<i32>, String) {
     let program = Program::new();
     let mut command = program.command(&[
         "attach",
@@ -152,9 +165,7 @@ async fn a_caller_that_is_no_line_of_text_is_refused_and_not_shown() {
         "--set",
         "sentimentEscalationEnabled=true",
     ]);
-    command.env("SIDECAR_CALLER", "+14155550123\nBye").stderr(std::process::Stdio::piped());
+    command.envs(env.iter().copied()).stderr(std::process::Stdio::piped());
     let refused = soon("the end", command.output()).await.unwrap();
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(refused.status.code() == Some(6) && said.contains("SIDECAR_CALLER: "), "{said}");
-    assert!(!said.contains("5550123"), "{said}");
+    (refused.status.code(), String::from_utf8_lossy(&refused.stderr).into_owned())
 }

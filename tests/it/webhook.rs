@@ -20,7 +20,7 @@ use sentiment_sidecar::store::{OutboxState, Store, StoreUrl};
 use sentiment_sidecar::tls::Authorities;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use wiremock::matchers::method;
@@ -74,7 +74,10 @@ struct Host {
 
 impl Host {
     async fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::in_folder(TempDir::new().unwrap()).await
+    }
+
+    async fn in_folder(folder: TempDir) -> Self {
         let store = Store::open(&Self::store_url(&folder)).await.expect("a new store");
         let clock = Arc::new(AtomicU64::new(unix_ms()));
         let now = Arc::clone(&clock);
@@ -569,6 +572,35 @@ async fn sigterm_lets_the_attempt_in_hand_finish() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output).1);
     assert!(text(&output).0.contains("\"delivered\""));
     assert_eq!(host.store.webhook(&id).await.unwrap().unwrap().state, OutboxState::Delivered);
+}
+
+#[tokio::test]
+async fn until_a_call_has_made_the_store_there_is_nothing_to_send_or_to_upgrade() {
+    let folder = TempDir::new().unwrap();
+    let url = Host::store_url(&folder);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sentiment-sidecar"));
+        command.args(arguments).arg("--store").arg(url.to_string()).env("SIDECAR_WEBHOOK_SECRET", SECRET);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+    };
+    for arguments in [&["deliver"][..], &["deliver", "--until-empty"], &["store", "upgrade"]] {
+        let output = soon("the program", run(arguments).wait_with_output()).await.unwrap();
+        let (out, err) = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {err}");
+        assert!(format!("{out}{err}").contains("there is no store at"), "{arguments:?}: {out}{err}");
+        assert!(!url.is_there(), "{arguments:?}");
+    }
+    // Who comes again sends what the first call leaves there.
+    let mut every = run(&["deliver", "--every", "1"]);
+    let mut said = BufReader::new(every.stderr.take().unwrap()).lines();
+    let first = soon("the first line", said.next_line()).await.unwrap().unwrap();
+    assert!(first.contains("there is no store at"), "{first}");
+    let server = receiver(ResponseTemplate::new(204)).await;
+    let host = Host::in_folder(folder).await;
+    let id = host.decide("t3", &outgoing(&server.uri(), loopback())).await;
+    let mut told = BufReader::new(every.stdout.take().unwrap()).lines();
+    let line = soon("the delivery", told.next_line()).await.unwrap().unwrap();
+    assert!(line.contains(id.as_str()) && line.contains("delivered"), "{line}");
 }
 
 #[tokio::test]

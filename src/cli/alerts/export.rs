@@ -11,6 +11,7 @@ use crate::alert::verdict::Verdict;
 use crate::cli::ago;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::private::save;
+use crate::cli::say;
 use crate::clock::unix_ms;
 use crate::recording::expect::{EscalateAt, Expectation};
 use crate::recording::{CutLine, Recording};
@@ -60,7 +61,7 @@ pub(super) async fn run(args: &ExportArgs, store: &Store) -> Result<Exit, Failur
         written += 1;
     }
     let calls = |many: usize| if many == 1 { "1 call".to_owned() } else { format!("{many} calls") };
-    anstream::println!("{} written to {}", calls(written), args.labels.display());
+    say(format_args!("{} written to {}", calls(written), args.labels.display()))?;
     if without > 0 {
         anstream::eprintln!(
             "{} with a verdict left out: no transcript was kept (sentimentKeepTranscripts)",

@@ -71,6 +71,6 @@ pub(super) fn time_of_day(ms: u64) -> String {
 }
 
 /// The first letters of an id, which nearly always tell it apart.
-pub(super) fn short(id: &AlertId) -> String {
+pub(in crate::cli) fn short(id: &AlertId) -> String {
     id.as_str().chars().take("alert_".len() + 8).collect()
 }

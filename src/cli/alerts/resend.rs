@@ -13,6 +13,7 @@ use crate::alert::record::DeliveryResult;
 use crate::cli::deliver::nothing_is_out_of_reach;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::raters::authorities;
+use crate::cli::say;
 use crate::cli::secrets;
 use crate::cli::settings_args::SourceArgs;
 use crate::clock;
@@ -79,17 +80,19 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
         let name = if row.target.is_empty() { "webhook" } else { &row.target };
         match deliverer.deliver_to(&id, &row.target).await {
             DeliveryResult::Delivered { status, .. } if follows => {
-                anstream::println!("{name}: told that it is over ({status})");
+                tell(format_args!("{name}: told that it is over ({status})"));
             }
-            DeliveryResult::Delivered { status, .. } => anstream::println!("{name}: delivered ({status})"),
+            DeliveryResult::Delivered { status, .. } => {
+                tell(format_args!("{name}: delivered ({status})"));
+            }
             DeliveryResult::Retry { detail, .. } | DeliveryResult::GaveUp { detail, .. } => {
                 undelivered.insert(row.target.clone());
                 if let Some(turn_ms) = turn_of(store, &id, &row.target).await? {
                     waiting += 1;
-                    anstream::println!("{name}: waits for its turn, next at {} UTC", time_of_day(turn_ms));
+                    tell(format_args!("{name}: waits for its turn, next at {} UTC", time_of_day(turn_ms)));
                 } else {
                     failed += 1;
-                    anstream::println!("{name}: not delivered: {detail}");
+                    tell(format_args!("{name}: not delivered: {detail}"));
                 }
             }
         }
@@ -103,6 +106,11 @@ pub(super) async fn run(args: ResendArgs, store: &Store) -> Result<Exit, Failure
     nothing_is_out_of_reach(store, &deliverer, Some(&id)).await?;
     Err(Failure::new(Exit::Other, format!("{failed} of {due} could not be delivered"))
         .help("it stays in the outbox, where it is not given up yet: sentiment-sidecar deliver tries again"))
+}
+
+/// Says what came of one place. The others are told all the same where nobody reads it.
+fn tell(line: std::fmt::Arguments<'_>) {
+    let _ = say(line);
 }
 
 /// When it may be the alert's turn at a place, where it waits for nothing else.

@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::named::{find, presentable, user};
 use crate::alert::verdict::Verdict;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::say;
 use crate::clock::unix_ms;
 use crate::store::Store;
 use crate::store::review::SaidVerdict;
@@ -53,6 +54,6 @@ pub(super) async fn run(args: VerdictArgs, store: &Store) -> Result<Exit, Failur
     if !store.say(&id, &said, &user()).await? {
         return Err(Failure::new(Exit::Usage, format!("there is no alert {id}")));
     }
-    anstream::println!("{id} is {}", verdict.name());
+    say(format_args!("{id} is {}", verdict.name()))?;
     Ok(Exit::Ok)
 }

@@ -19,8 +19,9 @@ use crate::config::plain;
 use crate::config::secret::{SecretErrors, Secrets};
 use crate::config::settings::{ActionKind, Settings, TransferMode};
 use crate::config::target_secrets::TargetSecrets;
+use crate::config::targets::{NotifyTarget, SecretVariable};
 use crate::notify::guard::Guard;
-use crate::notify::send::Sender;
+use crate::notify::send::{NotTold, Sender};
 use crate::notify::sign::{NoSigner, Signer};
 use crate::replay::tune::cell::Cell;
 use crate::room::error::RoomEvent;
@@ -92,7 +93,10 @@ pub(super) fn secrets(
             ("LLM API key", secrets.llm_api_key.is_some()),
             ("review token", secrets.review_token.is_some()),
         ];
-        let set: Vec<&str> = set.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect();
+        let targets = settings.map(|settings| settings.webhook.targets.as_slice()).unwrap_or_default();
+        let set = set.into_iter().filter_map(|(name, is_set)| is_set.then_some(name));
+        let set: Vec<&str> =
+            set.chain(targets.iter().filter_map(NotifyTarget::secret).map(SecretVariable::as_str)).collect();
         let said = if set.is_empty() { "none set, none needed".to_owned() } else { format!("set: {}", set.join(", ")) };
         findings.push(Check::Secrets.ok(said));
     }
@@ -203,6 +207,10 @@ pub(super) async fn send_test(
         let name = if outgoing.target.is_empty() { "webhook" } else { &outgoing.target };
         findings.push(match sender.try_out(&told, &outgoing).await {
             Ok(status) => Check::Test.ok(format!("{name} took the test alert {} ({status})", told.alert.id)),
+            // Which variable is to be set is said there, and is ours to say in full.
+            Err(problem @ NotTold::Unsent(_)) => {
+                Check::Test.fail(format!("{name} {problem}"), "mend that secret, and try again")
+            }
             Err(problem) => Check::Test.fail(
                 format!("{name} {}", plain(&problem.to_string())),
                 "look into the receiver's own log, and check its settings and secret",

@@ -13,6 +13,7 @@ use clap::Args;
 use url::Url;
 
 use super::exit::{Exit, Failure};
+use super::secrets::openai_key;
 use super::settings_args::SettingsArgs;
 use crate::config::secret::SecretName;
 use crate::config::target_secrets::TargetSecrets;
@@ -20,7 +21,7 @@ use crate::config::{Env, load_secrets};
 use crate::room::{DialectName, Target};
 use crate::store::StoreUrl;
 use crate::tls::Authorities;
-use finding::{Finding, exit_of};
+use finding::{Check, Finding, exit_of};
 
 /// Check settings, secrets, store, webhook, SIP peer, room and LLM, each on its own, and say how to mend what fails.
 ///
@@ -109,6 +110,12 @@ async fn examine(args: DoctorArgs, env: &Env) -> Vec<Finding> {
             }
             (dialect, room) => {
                 let token = secrets.as_ref().and_then(|secrets| secrets.room_token.clone());
+                let is_openai = dialect == DialectName::Openai;
+                if let (true, Some(_), Some(Err(failure))) = (is_openai, &room, secrets.as_ref().map(openai_key)) {
+                    return vec![
+                        Check::Secrets.fail(failure, "set it to the API key of the project that has the calls"),
+                    ];
+                }
                 let target = room.map(|(url, name)| match dialect {
                     DialectName::Openai => Target::openai(url, name, token, None),
                     DialectName::Native | DialectName::Livekit => Target::native(url, name, token),
@@ -193,6 +200,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_target_without_its_secret_is_sent_nothing_and_the_variable_is_named() {
+        let target = r#"sentimentNotifyTargets=[{"format":"slack","urlEnv":"SIDECAR_SLACK_URL"}]"#;
+        let flags = ["--action", "notify", "--set", target, "--send-test"];
+        let (text, exit) = doctor(&flags, &[]).await;
+        assert_eq!(exit, Exit::BadSettings);
+        let sent = "fail  test      slack was sent nothing: SIDECAR_SLACK_URL is not set, and sentimentNotifyTargets needs it; \
+                    set it, or SIDECAR_SLACK_URL_FILE to a file that holds it";
+        assert!(text.contains(sent), "{text}");
+        assert!(!text.contains("receiver's own log"), "{text}");
+        let (text, _) = doctor(&flags[..4], &[("SIDECAR_SLACK_URL", "https://127.0.0.1/x")]).await;
+        assert!(text.contains("ok    secrets   set: SIDECAR_SLACK_URL"), "{text}");
+    }
+
+    #[tokio::test]
     async fn a_webhook_is_reached_without_sending_anything() {
         let receiver = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("sentimentNotifyWebhook=http://{}/hook", receiver.local_addr().unwrap());
@@ -243,6 +264,22 @@ mod tests {
         let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let (text, exit) = doctor(&["--room-url", &format!("ws://{port}/"), "--room", "r"], &[]).await;
         assert!(text.contains("fail  room") && text.contains("cannot be reached"), "{text}");
+        assert_eq!(exit, Exit::RoomRefused);
+    }
+
+    #[tokio::test]
+    async fn calls_at_openai_want_their_key_before_anybody_is_dialled() {
+        let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let url = format!("ws://{port}/v1/realtime");
+        let flags = ["--dialect", "openai", "--room-url", &url, "--room", "rtc_u1"];
+        let (text, exit) = doctor(&flags, &[]).await;
+        assert!(
+            text.contains("fail  secrets   SIDECAR_ROOM_TOKEN is not set, and --dialect openai needs it"),
+            "{text}"
+        );
+        assert_eq!(exit, Exit::BadSettings);
+        let (text, exit) = doctor(&flags, &[("SIDECAR_ROOM_TOKEN", "k3y")]).await;
+        assert!(text.contains("fail  room"), "{text}");
         assert_eq!(exit, Exit::RoomRefused);
     }
 

@@ -16,7 +16,7 @@ use super::corpus::{Bad, Corpus, LabelsArgs, Unread};
 use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, warn_of, warn_that};
 use super::progress::Progress;
-use super::raters::{Asks, asked};
+use super::raters::{Asks, answered_some, asked};
 use super::reading::Way;
 use crate::config::settings::{Action, Settings};
 use crate::recording::CutLine;
@@ -54,8 +54,8 @@ Examples:
   sentiment-sidecar evaluate labelled.jsonl --set llmUrl=https://host/v1 \\
       --record-cassette llm.jsonl
 
-Exit codes: 0 all gates hold, 4 a gate fails, 5 a file cannot be read (the
-  others are still measured), 6 a setting is wrong.")]
+Exit codes: 0 all gates hold, 1 the LLM answered about no turn, 4 a gate fails,
+  5 a file cannot be read (the others are still measured), 6 a setting is wrong.")]
 pub struct EvaluateArgs {
     /// What to print: a table for people, or JSON Lines for programs.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -139,6 +139,9 @@ pub async fn run(args: EvaluateArgs) -> Result<Exit, Failure> {
         anstream::eprintln!("{said}");
     }
     ended.failure(|| format!("{} are measured, and others were yet to be", plural(all.done, "call")))?;
+    if all.bad == 0 {
+        answered_some(&raters)?;
+    }
     Ok(match (all.bad, checked.iter().all(|gate| gate.holds)) {
         (0, true) => Exit::Ok,
         (0, false) => Exit::RateOutsideBand,

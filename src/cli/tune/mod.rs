@@ -17,7 +17,7 @@ use super::corpus::{Bad, Corpus, LabelsArgs, Unread};
 use super::exit::{Exit, Failure};
 use super::import_args::{ImportArgs, warn_of};
 use super::progress::Progress;
-use super::raters::{Asks, asked};
+use super::raters::{Asks, answered_some, asked};
 use super::reading::Way;
 use super::settings_args::warn_of_switch;
 use crate::config::settings::Settings;
@@ -49,8 +49,9 @@ Examples:
   sentiment-sidecar tune calls/ --labels judged.csv --html tuning.html
   sentiment-sidecar tune calls/ --agent agent.json --rate-min 5% --rate-max 15%
 
-Exit codes: 0 done, 4 today's rate lies outside --rate-min and --rate-max, 5 a
-  file cannot be read (the others are still used), 6 a setting is wrong.")]
+Exit codes: 0 done, 1 the LLM answered about no turn, 4 today's rate lies
+  outside --rate-min and --rate-max, 5 a file cannot be read (the others are
+  still used), 6 a setting is wrong.")]
 pub struct TuneArgs {
     /// What to print: tables for people, or JSON Lines for programs.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -142,6 +143,9 @@ pub async fn run(args: TuneArgs) -> Result<Exit, Failure> {
         anstream::eprintln!("{said}");
     }
     ended.failure(|| format!("this is what {rated} calls say, and others were yet to be rated"))?;
+    if bad == 0 {
+        answered_some(&raters)?;
+    }
     Ok(match tuning.tried.today.side {
         _ if bad > 0 => Exit::BadRecording,
         Side::Below | Side::Above if band.given => Exit::RateOutsideBand,

@@ -1,6 +1,7 @@
 //! CSV and TSV, of any delimiter that its content speaks of, with a header or without; of one call, or of many with a
 //! column for their id. Rows are read one by one: however long the file, only the calls that are not over yet are held.
 
+use std::collections::HashSet;
 use std::io::BufRead;
 use std::path::Path;
 
@@ -92,7 +93,8 @@ fn with_header(tables: &[(u8, Vec<Vec<String>>)]) -> Option<Layout> {
                 below().flat_map(|row| columns.texts().into_iter().filter_map(|at| row.get(at))).collect();
             let cells = said.iter().filter(|cell| !cell.is_empty()).count();
             let words: usize = said.iter().map(|cell| cell.split_whitespace().count()).sum();
-            (cells > 0 && words > WORDS_OF_NAMES * cells).then(|| layout(delimiter, columns, at))
+            let has_words = cells > 0 && words > WORDS_OF_NAMES * cells;
+            (has_words || (is_as_asked(row) && speaks(&columns, below))).then(|| layout(delimiter, columns, at))
         })
     };
     // A call in each row, its words with labels in one cell.
@@ -105,6 +107,37 @@ fn with_header(tables: &[(u8, Vec<Vec<String>>)]) -> Option<Layout> {
         rows.get(1..)?.iter().any(labelled).then_some(found)
     });
     whole.or(by_row).or_else(by_side)
+}
+
+/// Whether a header has the very columns that [`no_words`] asks for.
+fn is_as_asked(header: &[String]) -> bool {
+    let is = |cell: &String, name: &str| cell.trim_start_matches('\u{feff}').eq_ignore_ascii_case(name);
+    ["customer", "agent"].into_iter().all(|name| header.iter().any(|cell| is(cell, name)))
+}
+
+/// Whether columns of cells as short as names have what both sides said in a call: neither the same few in each row, nor
+/// written as names are.
+fn speaks<'a, R: Iterator<Item = &'a Vec<String>>>(columns: &Columns, rows: impl Fn() -> R) -> bool {
+    let filled = |at: usize| rows().filter_map(move |row| row.get(at)).filter(|cell| !cell.is_empty());
+    let differ = |at: usize| {
+        let many: HashSet<&String> = filled(at).collect();
+        many.len() > 1 && many.len() * 2 > filled(at).count()
+    };
+    let texts = columns.texts();
+    let all = || texts.iter().flat_map(|at| filled(*at));
+    let said = all().filter(|cell| reads_as_said(cell)).count();
+    columns.call.is_none() && texts.iter().all(|at| differ(*at)) && said * SAID_OF >= all().count()
+}
+
+/// Of so many cells of words at least one shows that it is no name.
+const SAID_OF: usize = 3;
+
+/// Whether a cell ends as a sentence does, or has a word that begins small and has no digits, as ids have.
+fn reads_as_said(cell: &str) -> bool {
+    let is_small = |word: &str| {
+        word.starts_with(char::is_lowercase) && word.chars().all(|c| c.is_alphabetic() || "'’,.-".contains(c))
+    };
+    cell.ends_with(['.', '?', '!']) || cell.split_whitespace().any(is_small)
 }
 
 fn names(row: &[String]) -> impl Iterator<Item = &str> {

@@ -67,6 +67,21 @@ fn a_column_for_each_side_may_have_short_answers_but_no_names() {
     assert!(names.starts_with("format unknown"), "{names}");
 }
 
+#[test]
+fn columns_named_as_they_are_asked_for_may_have_the_shortest_answers_but_no_names() {
+    let calls = told(b"customer,agent\nHello?,Hi there\nIt broke.,Oh no\nYes,Since when?\nToday,I see\n", None);
+    assert_eq!(calls.matches("\ncaller ").count(), 4, "{calls}");
+    for names in [
+        "Ann Smith,Joe\nBob,Dana Cole\nCy,Joe\n",
+        "ann,joe\nbob,joe\ncy,joe\n",
+        "c-1001,a-7\nc-1002,a-9\n",
+        "ann,joe\n",
+    ] {
+        let names = told(format!("customer,agent\n{names}").as_bytes(), None);
+        assert!(names.starts_with("format unknown"), "{names}");
+    }
+}
+
 /// Whether lines are as expected; `…` in an expected line stands for any words, and `-` for a time that is made.
 fn is_as_expected(told: &str, expected: &str) -> bool {
     let fits = |told: &str, expected: &str| {

@@ -168,12 +168,13 @@ impl Link {
             Ok(message) => message,
             Err(error) => return self.unusable(&error.to_string()).await,
         };
+        // It is told before what the room answers.
+        self.room.tell(ServerEvent::Heard(message.clone()));
         match &message {
             SidecarMessage::Ack { seq } => self.acked = self.acked.max(*seq),
             SidecarMessage::Command { command_id, command, .. } => self.room.commanded(command_id, command),
             _ => {}
         }
-        self.room.tell(ServerEvent::Heard(message));
         Some(())
     }
 

@@ -1,6 +1,6 @@
 //! What can go wrong with an LLM, and how often it did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -132,6 +132,8 @@ pub(super) fn place(error: &serde_json::Error) -> String {
 #[derive(Debug, Default)]
 pub struct LlmStats {
     counts: Mutex<BTreeMap<&'static str, u64>>,
+    /// The HTTP statuses of those that had another than 200.
+    statuses: Mutex<BTreeSet<u16>>,
     meter: Arc<Meter>,
 }
 
@@ -145,12 +147,20 @@ impl LlmStats {
 
     /// Nothing asked yet; what is asked is counted there as well.
     pub(crate) fn metered(meter: Arc<Meter>) -> Self {
-        Self { counts: Mutex::default(), meter }
+        Self { meter, ..Self::default() }
     }
 
     pub(crate) fn count(&self, kind: &'static str) {
         self.meter.llm(kind);
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+    }
+
+    /// Counts what went wrong.
+    pub(super) fn failed(&self, error: &LlmError) {
+        if let LlmError::Status { status, .. } = error {
+            self.statuses.lock().unwrap_or_else(PoisonError::into_inner).insert(*status);
+        }
+        self.count(error.kind());
     }
 
     /// The sums over several raters.
@@ -161,6 +171,8 @@ impl LlmStats {
             let counts = stats.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let mut sums = total.counts.lock().unwrap_or_else(PoisonError::into_inner);
             counts.into_iter().for_each(|(kind, count)| *sums.entry(kind).or_default() += count);
+            let statuses = stats.statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            total.statuses.lock().unwrap_or_else(PoisonError::into_inner).extend(statuses);
         }
         total
     }
@@ -169,6 +181,22 @@ impl LlmStats {
     #[must_use]
     pub fn of(&self, kind: &str) -> u64 {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(kind).copied().unwrap_or_default()
+    }
+}
+
+impl LlmStats {
+    /// Of how many turns there was a rating, from the LLM or its cassette.
+    #[must_use]
+    pub fn rated(&self) -> u64 {
+        self.of(Self::ANSWERED) + self.of(Self::FROM_CASSETTE)
+    }
+
+    /// Of how many there was none.
+    #[must_use]
+    pub fn unrated(&self) -> u64 {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_error = |kind: &&&str| ![Self::ANSWERED, Self::FROM_CASSETTE, Self::LATE].contains(*kind);
+        counts.iter().filter(|(kind, _)| is_error(kind)).map(|(_, count)| count).sum()
     }
 }
 
@@ -181,6 +209,11 @@ impl fmt::Display for LlmStats {
         for (n, (kind, count)) in counts.iter().enumerate() {
             let comma = if n == 0 { "" } else { ", " };
             write!(f, "{comma}{kind} {count}")?;
+            if *kind == "status" {
+                let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+                let statuses: Vec<String> = statuses.iter().map(u16::to_string).collect();
+                write!(f, " (HTTP {})", statuses.join(", "))?;
+            }
         }
         Ok(())
     }

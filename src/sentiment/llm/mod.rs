@@ -144,7 +144,7 @@ impl LlmRater {
                 Ok(self.cassette.as_ref().map_or(rating.clone(), |cassette| cassette.add(&key, &self.model, rating)))
             }
             Err(error) => {
-                self.stats.count(error.kind());
+                self.stats.failed(&error);
                 tracing::debug!(%error, "the LLM gave no rating");
                 Err(error)
             }

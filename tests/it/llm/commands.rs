@@ -1,6 +1,7 @@
 //! The commands that ask an LLM while nobody is on the phone, and the cassettes that spare them asking.
 
 use serde_json::{Value, json};
+use wiremock::ResponseTemplate;
 
 use super::{TURN, good, server};
 use crate::support::{Program, soon};
@@ -146,6 +147,24 @@ async fn rate_asks_the_llm_that_is_set_and_says_so() {
     let (code, _, said) = run(&program, &[], &["rate", "--set", "llmDeadlineMs=5"], &input).await;
     assert_eq!(code, Some(6));
     assert!(said.contains("llmDeadlineMs"), "{said}");
+}
+
+#[tokio::test]
+async fn an_llm_that_answers_about_nothing_is_no_second_opinion() {
+    let server = server(ResponseTemplate::new(401)).await;
+    let program = Program::new();
+    let url = format!("llmUrl={}/v1", server.uri());
+    let (code, rated, said) = run(&program, &[], &["rate", "--set", &url], &format!("{TURN}\nyeah\n")).await;
+    assert_eq!((code, rated.lines().count()), (Some(1), 2), "{said}");
+    let told = "LLM: status 1 (HTTP 401); 1 turn without an answer has the embedded rating alone\n";
+    assert!(said.starts_with(told) && said.contains("the LLM answered about no turn"), "{said}");
+    // Nobody was asked about filler.
+    let (code, _, said) = run(&program, &[], &["rate", "--set", &url], "yeah\n").await;
+    assert_eq!((code, said.as_str()), (Some(0), "LLM: nothing asked\n"));
+    let calls = program.folder.path().join("labelled.jsonl");
+    std::fs::write(&calls, LABELLED).unwrap();
+    let (code, figures, said) = run(&program, &[], &["evaluate", "--set", &url, calls.to_str().unwrap()], "").await;
+    assert_eq!((code, figures.is_empty()), (Some(1), false), "{said}");
 }
 
 #[tokio::test]

@@ -104,8 +104,8 @@ async fn a_real_server_answers_in_our_schema_and_its_cassette_replays_the_same()
     let one = "llmMaxInFlight=1";
     let wrong = ["replay", "--record-cassette", &tape, "--set", &url, "--set", one, "--format", "json", &calls];
     let (code, _, said) = run(&program, "wrong", &wrong).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("LLM: status 3; 0 answers on the cassette"), "{said}");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("LLM: status 3 (HTTP 401); 0 answers on the cassette; 3 turns without"), "{said}");
 
     let (code, recorded, said) = run(&program, KEY, &wrong).await;
     assert_eq!(code, Some(0), "{said}");

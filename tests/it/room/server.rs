@@ -119,7 +119,7 @@ async fn a_result_waits_for_its_command_and_nothing_waits_for_the_result() {
 
 #[tokio::test]
 async fn commands_that_the_recording_does_not_answer_are_answered_all_the_same() {
-    let (server, _seen) = serve(&[(60_000_000, ended(1))], None).await;
+    let (server, mut seen) = serve(&[(60_000_000, ended(1))], None).await;
     let mut room = join(&server);
     assert_eq!(brief(&mut room).await, "welcome session-room_abc123");
     let [alert_id, severity, description] = ["a", "high", "d"].map(str::to_owned);
@@ -137,6 +137,16 @@ async fn commands_that_the_recording_does_not_answer_are_answered_all_the_same()
     let done = |id: &str| (id.to_owned(), CommandStatus::Done, None);
     let failed = ("c3".to_owned(), CommandStatus::Failed, Some("unsupported".to_owned()));
     assert_eq!(results, [done("c1"), done("c2"), failed]);
+    // Whoever watches sees each answer behind what it answers.
+    let mut told = Vec::new();
+    while told.len() < 6 {
+        match in_time("event from the room", seen.recv()).await.unwrap() {
+            ServerEvent::Heard(SidecarMessage::Command { command_id, .. }) => told.push(format!("← {command_id}")),
+            ServerEvent::Said(RoomMessage::CommandResult { command_id, .. }) => told.push(format!("→ {command_id}")),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["← c1", "→ c1", "← c2", "→ c2", "← c3", "→ c3"]);
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ impl Keeper {
             backoff.connection_ended(began.elapsed());
             let delay = backoff.delay(fastrand::f64());
             let retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            let lost = Event::Lost { detail: error.to_string(), retry_in_ms };
+            let lost = Event::Lost { detail: error.of_server(), retry_in_ms };
             if self.events.send(lost).await.is_err() || self.away_for(delay).await.is_break() {
                 break;
             }
