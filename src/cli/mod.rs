@@ -38,8 +38,6 @@ mod terminal;
 pub mod tune;
 pub mod worker;
 
-use std::io::Write as _;
-
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
@@ -136,15 +134,6 @@ pub async fn run(cli: Cli) -> Result<Exit, Failure> {
         Err(failure) if failure.unread => Ok(Exit::Ok),
         ended => ended,
     }
-}
-
-/// Prints a line.
-///
-/// # Errors
-/// When standard output cannot be written, or nobody reads it any more.
-fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
-    writeln!(anstream::stdout(), "{line}")?;
-    Ok(())
 }
 
 async fn ended(cli: Cli) -> Result<Exit, Failure> {

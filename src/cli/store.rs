@@ -10,7 +10,7 @@ use super::ago;
 use super::alerts::named::{Format, audit, printed, short};
 use super::exit::{Exit, Failure};
 use super::opened::{NoStore, open};
-use super::say;
+use super::terminal::say;
 use crate::clock::{rfc3339_of, unix_ms};
 use crate::replay::shorten;
 use crate::store::StoreUrl;

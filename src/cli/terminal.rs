@@ -1,5 +1,7 @@
 //! What is printed for people fits the terminal, and is wrapped by words.
 
+use std::io::{self, Write as _};
+
 use anstyle::{AnsiColor, Style};
 use terminal_size::{Width, terminal_size};
 
@@ -12,6 +14,14 @@ const WIDTH: usize = 80;
 const WIDEST: usize = 132;
 /// Narrower terminals wrap as they like.
 const LEAST: usize = 40;
+
+/// Prints a line.
+///
+/// # Errors
+/// When standard output cannot be written, or nobody reads it any more.
+pub(super) fn say(line: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(anstream::stdout(), "{line}")
+}
 
 /// How many columns there are for running words.
 pub(super) fn width() -> usize {

@@ -11,7 +11,7 @@ use crate::alert::verdict::Verdict;
 use crate::cli::ago;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::private::save;
-use crate::cli::say;
+use crate::cli::terminal::say;
 use crate::clock::unix_ms;
 use crate::recording::expect::{EscalateAt, Expectation};
 use crate::recording::{CutLine, Recording};

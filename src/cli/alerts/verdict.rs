@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::named::{find, presentable, user};
 use crate::alert::verdict::Verdict;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::say;
+use crate::cli::terminal::say;
 use crate::clock::unix_ms;
 use crate::store::Store;
 use crate::store::review::SaidVerdict;

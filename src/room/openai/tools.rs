@@ -86,7 +86,7 @@ mod tests {
         let set = update["session"]["tools"].as_array().unwrap().clone();
         assert_eq!(set[..2], apps);
         assert!(tools.session(&set).is_none(), "ours is there");
-        for _ in 0..ATTEMPTS {
+        for _ in 1..ATTEMPTS {
             assert_eq!(
                 tools.session(&apps[..1]).map(|event| names(Some(event))),
                 Some(vec!["look_up".to_owned(), "escalate_sentiment".to_owned()])
