@@ -1,5 +1,6 @@
 //! The pages, as browsers get them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use axum::Form;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use futures_util::future::join_all;
 use serde::Deserialize;
 
 use super::call::{Chart, Turn, last_turns, whole_call};
@@ -416,11 +418,18 @@ pub(super) async fn resend(
     if resent.due == 0 && resent.held > 0 {
         return Err(Trouble::Held);
     }
-    for row in review.store.notices(&id).await? {
-        if row.state == OutboxState::Pending {
-            // That it is over is told behind it, and only then. What does not go through now stays in the outbox, and the page says so.
-            review.deliverer.deliver_to(&id, &row.target).await;
-        }
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for row in review.store.notices(&id).await?.into_iter().filter(|row| row.state == OutboxState::Pending) {
+        *places.entry(row.target).or_default() += 1;
     }
+    // No place waits for another one that hangs. What does not go through now stays in the outbox, and the page says so.
+    let (deliverer, of) = (&review.deliverer, &id);
+    let sends = places.into_iter().map(|(place, notices)| async move {
+        // That it is over is told behind it, and only then.
+        for _ in 0..notices {
+            deliverer.deliver_to(of, &place).await;
+        }
+    });
+    join_all(sends).await;
     Ok(back_to(&id))
 }
