@@ -175,7 +175,12 @@ impl OpenAi {
 
     fn tools_of(&mut self, session: &Session) -> Vec<Heard> {
         let tools = session.tools.as_deref().unwrap_or_default();
-        self.tools.session(tools).map(reply).into_iter().collect()
+        let mut heard: Vec<Heard> = self.tools.session(tools).map(reply).into_iter().collect();
+        if self.tools.is_news() {
+            let why = "the session has MCP servers without credentials that we see, and ours beside them might take those away";
+            heard.push(problem("tool_not_offered", why, None));
+        }
+        heard
     }
 
     fn placed(&mut self, id: &str, previous: Option<&str>, callers: bool) -> Vec<Heard> {

@@ -14,6 +14,16 @@ pub(super) struct Tools {
     apps: Option<Vec<Value>>,
     ours: Vec<Tool>,
     attempts: u32,
+    /// Whether the session has tools that cannot be given back: then it is left as it is.
+    keeps: bool,
+    told: bool,
+}
+
+/// Whether a tool of the app's may have more to it than the API shows: it need not repeat the credentials of a server of tools, and
+/// given back without them, the server would refuse the agent.
+fn may_hide(tool: &Value) -> bool {
+    let shows = |field| tool.get(field).is_some_and(|value| !value.is_null());
+    tool.get("type").and_then(Value::as_str) == Some("mcp") && !shows("authorization") && !shows("headers")
 }
 
 impl Tools {
@@ -36,6 +46,7 @@ impl Tools {
             |tool: &Value| self.ours.iter().any(|ours| tool.get("name").and_then(Value::as_str) == Some(&ours.name));
         let theirs: Vec<Value> = tools.iter().filter(|tool| !is_ours(tool)).cloned().collect();
         let all_there = tools.len() - theirs.len() >= self.ours.len();
+        self.keeps = theirs.iter().any(may_hide);
         self.apps = Some(theirs);
         if all_there { None } else { self.update() }
     }
@@ -45,6 +56,11 @@ impl Tools {
         self.attempts = 0;
     }
 
+    /// Whether it is to be told now that ours is not offered, as that would take something away from the app's.
+    pub(super) fn is_news(&mut self) -> bool {
+        self.keeps && !std::mem::replace(&mut self.told, true)
+    }
+
     /// Whether a tool is ours to answer.
     pub(super) fn has(&self, name: &str) -> bool {
         self.ours.iter().any(|tool| tool.name == name)
@@ -52,7 +68,7 @@ impl Tools {
 
     fn update(&mut self) -> Option<Value> {
         let apps = self.apps.as_ref()?;
-        if self.ours.is_empty() || self.attempts >= ATTEMPTS {
+        if self.ours.is_empty() || self.keeps || self.attempts >= ATTEMPTS {
             return None;
         }
         self.attempts += 1;
@@ -79,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_apps_tools_stay_and_ours_is_put_back_but_not_for_ever() {
-        let apps = [json!({"type": "function", "name": "look_up"}), json!({"type": "mcp", "server_label": "crm"})];
+        let crm = json!({"type": "mcp", "server_label": "crm", "authorization": "of the app"});
+        let apps = [json!({"type": "function", "name": "look_up"}), crm];
         let mut tools = Tools::default();
         assert!(tools.register(&[escalate_sentiment()]).is_none(), "the session is not known yet");
         let update = tools.session(&apps).unwrap();
@@ -95,6 +112,22 @@ mod tests {
         assert!(tools.session(&apps).is_none(), "the app insists");
         tools.answered();
         assert!(tools.session(&apps).is_some(), "it has other tools for another part of the call");
+    }
+
+    #[test]
+    fn where_the_api_may_keep_credentials_to_itself_the_apps_tools_are_left_alone() {
+        let mut tools = Tools::default();
+        tools.register(&[escalate_sentiment()]);
+        for crm in [
+            json!({"type": "mcp", "server_label": "crm"}),
+            json!({"type": "mcp", "server_label": "crm", "authorization": null, "headers": null}),
+        ] {
+            assert!(tools.session(&[crm]).is_none());
+        }
+        assert!(tools.register(&[escalate_sentiment()]).is_none());
+        assert!(tools.is_news() && !tools.is_news(), "it is told once");
+        let crm = json!({"type": "mcp", "server_label": "crm", "headers": {"x-key": "of the app"}});
+        assert!(tools.session(std::slice::from_ref(&crm)).is_some_and(|update| update["session"]["tools"][0] == crm));
     }
 
     #[test]
