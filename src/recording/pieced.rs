@@ -3,7 +3,7 @@
 //! What one speaker says is one text as far as numbers go, while others say no more than a few words in between or read the
 //! number back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use super::Timed;
@@ -120,11 +120,16 @@ struct Said {
     is_number: bool,
 }
 
-/// The last wordings of all segments, or of all turns, where each was said first.
+/// The last wordings of all segments, or of all turns, where each was said first; a segment that is final, where it first was that.
 fn said(messages: &[Timed], segments: bool) -> Vec<Said> {
     let mut said: Vec<Said> = Vec::new();
     let mut known: HashMap<Key, usize> = HashMap::new();
-    for (key, text) in messages.iter().filter_map(|timed| told(&timed.message)).filter(|(key, _)| key.0 == segments) {
+    let finals = messages.iter().map(|timed| &timed.message).filter(|message| !message.is_interim());
+    let finals: HashSet<Key> = finals.filter_map(told).map(|(key, _)| key).collect();
+    let counts =
+        |message: &RoomMessage, key: &Key| key.0 == segments && !(message.is_interim() && finals.contains(key));
+    let counted = |timed: &Timed| told(&timed.message).filter(|(key, _)| counts(&timed.message, key));
+    for (key, text) in messages.iter().filter_map(counted) {
         let at = *known.entry(key.clone()).or_insert(said.len());
         let one = Said { is_number: is_number(&text), key, text };
         match said.get_mut(at) {

@@ -298,13 +298,17 @@ impl<F: FnMut(&Call, &Report)> Loop<F> {
             _ => None,
         };
         self.last_seq = self.last_seq.max(message.seq());
-        let ended = self.input(Input::Room { message });
+        // At the time under which it is recorded and kept: of both the same turns have to come.
+        let ended = self.input_at(now, Input::Room { message });
         ended.or_else(|| unusable.and_then(|detail| self.warn(detail)))
     }
 
     /// Hands one input to the core and carries out what it answers. Returns why the call ended, once it has.
     fn input(&mut self, input: Input) -> Option<String> {
-        let now = self.now();
+        self.input_at(self.now(), input)
+    }
+
+    fn input_at(&mut self, now: Millis, input: Input) -> Option<String> {
         self.note(|journal| journal.input(now, &input));
         self.edges.answered(&input);
         self.call.handle(now, input);

@@ -1,11 +1,19 @@
 //! Which interims are kept of a call ([`Interims`]): those without which other turns would be made of it. The others only say a
 //! little more of what is kept, or what a final says again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::clock::Millis;
 use crate::recording::Timed;
 use crate::room::message::{RoomMessage, Transcript};
+use crate::sentiment::spelled;
+
+/// A participant and a segment.
+type Id = (String, String);
+
+fn id(piece: &Transcript) -> Id {
+    (piece.participant_id.clone(), piece.segment_id.clone())
+}
 
 /// Looks at all that a room says, in its order.
 #[derive(Debug)]
@@ -14,8 +22,8 @@ pub(super) struct Interims {
     silence_ms: u64,
     /// Who has the word.
     speaker: Option<String>,
-    /// Participants and segments that something is kept of.
-    known: HashSet<(String, String)>,
+    /// What counts of each segment, by participant and id: whether it is final, and its revision.
+    known: HashMap<Id, (bool, u32)>,
     voices: BTreeMap<String, Voice>,
 }
 
@@ -31,7 +39,7 @@ struct Voice {
 
 impl Interims {
     pub(super) fn new(silence_ms: u64) -> Self {
-        Self { silence_ms, speaker: None, known: HashSet::new(), voices: BTreeMap::new() }
+        Self { silence_ms, speaker: None, known: HashMap::new(), voices: BTreeMap::new() }
     }
 
     /// What is to be kept now that a room says something: an interim from before, and whether the message itself is.
@@ -41,7 +49,17 @@ impl Interims {
             self.speaker = None;
             return (None, true);
         };
-        let who = &piece.participant_id;
+        let (who, id, counts) = (&piece.participant_id, id(piece), (piece.is_final, piece.rev));
+        let known = self.known.get(&id).copied();
+        if known.is_none() && piece.text.trim().is_empty() {
+            // It begins nothing; but whoever nobody announced is somebody from now on.
+            return (None, true);
+        }
+        if !piece.is_final && known.is_some_and(|known| counts < known) {
+            // Overtaken by a later one.
+            return (None, false);
+        }
+        let begins = self.known.insert(id, counts.max(known.unwrap_or_default())).is_none();
         let voice = self.voices.entry(who.clone()).or_default();
         let again = Some(Transcript { seq: None, confidence: None, ..piece.clone() });
         if !piece.is_final && voice.last == again {
@@ -49,7 +67,6 @@ impl Interims {
             return (None, false);
         }
         voice.last = again;
-        let begins = self.known.insert((who.clone(), piece.segment_id.clone()));
         let takes_over = self.speaker.as_ref() != Some(who);
         if takes_over {
             self.speaker = Some(who.clone());
@@ -76,20 +93,30 @@ impl Interims {
     }
 }
 
-/// Takes out the words that a final says again: what is half said of a number or a name is not known for one.
+/// Takes out the words that come again: in a later piece of the same segment, or in the room's own words of its turn. What is half
+/// said of a number is not known for one, so that no number stays in what does not come again either.
 pub(super) fn without_words(messages: &mut [Timed]) {
-    let segment = |piece: &Transcript| (piece.participant_id.clone(), piece.segment_id.clone());
-    let finals = messages.iter().filter_map(|timed| match &timed.message {
-        RoomMessage::Transcript(piece) if piece.is_final => Some(segment(piece)),
-        _ => None,
-    });
-    let mut said: BTreeMap<_, usize> = finals.map(|segment| (segment, 0)).collect();
-    for timed in messages {
-        let RoomMessage::Transcript(piece) = &mut timed.message else { continue };
-        let Some(said) = said.get_mut(&segment(piece)).filter(|_| !piece.is_final) else { continue };
-        // What is no other than before says nothing.
-        ["…", "……"][*said % 2].clone_into(&mut piece.text);
-        *said += 1;
+    let mut again: HashSet<Id> = HashSet::new();
+    let mut said: HashMap<Id, usize> = HashMap::new();
+    for timed in messages.iter_mut().rev() {
+        match &mut timed.message {
+            RoomMessage::TurnEnded(turn) if turn.text.is_some() => {
+                again.extend(turn.segment_ids.iter().map(|segment| (turn.participant_id.clone(), segment.clone())));
+            }
+            RoomMessage::Transcript(piece) if !piece.text.trim().is_empty() => {
+                let id = id(piece);
+                let comes_again = !again.insert(id.clone());
+                if !piece.is_final && comes_again {
+                    let said = said.entry(id).or_default();
+                    // What is no other than before says nothing.
+                    ["…", "……"][*said % 2].clone_into(&mut piece.text);
+                    *said += 1;
+                } else if !piece.is_final {
+                    piece.text = spelled::replaced(&piece.text, |_| Some("[NUMBER]"));
+                }
+            }
+            _ => {}
+        }
     }
 }
 

@@ -14,8 +14,6 @@ use crate::telemetry::meter::Meter;
 
 /// How many turns may wait for a thread. At some milliseconds a turn the last of them would come minutes too late.
 const MAX_WAITING: usize = 16 * 1024;
-/// Whatever has waited so long is late already, and made up for when there is time: it keeps no new call out.
-const MADE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// So many ratings at a time, and a bounded number of turns that wait, the newest first: when more is said than can be
 /// rated by its deadline, what was said last is rated in time, and not all of it too late. Where too many wait, the oldest is
@@ -61,12 +59,12 @@ impl RatingPool {
         Arc::new(Pooled { pool: self.clone(), inner })
     }
 
-    /// How long a turn that comes last will have waited once all are rated that wait and are not late yet, as ratings take by
-    /// now.
+    /// How long a turn that comes last will have waited once all are rated that wait, as ratings take by now. What has waited for
+    /// `deadline` is late already, and made up for when there is time: it keeps no new call out.
     #[must_use]
-    pub fn backlog(&self) -> Duration {
+    pub fn backlog(&self, deadline: Duration) -> Duration {
         let free = self.threads.lock();
-        let counts = |turn: &&Waiting| !turn.permit.is_closed() && turn.since.elapsed() < MADE_UP_AFTER;
+        let counts = |turn: &&Waiting| !turn.permit.is_closed() && turn.since.elapsed() < deadline;
         let waiting = free.waiting.iter().filter(counts).count();
         let threads = u32::try_from(self.size.get()).unwrap_or(u32::MAX);
         free.takes.saturating_mul(u32::try_from(waiting).unwrap_or(u32::MAX)) / threads
@@ -132,10 +130,8 @@ struct Waiting {
 impl Free {
     /// One more waits. Where that is one too many, the oldest does no longer.
     fn push(&mut self, permit: oneshot::Sender<Permit>) {
-        if self.waiting.len() >= self.most {
-            self.waiting.retain(|turn| !turn.permit.is_closed());
-        }
-        if self.waiting.len() >= self.most {
+        // Who has stopped waiting had waited longest, as a rule.
+        while self.waiting.len() >= self.most.max(1) {
             self.waiting.pop_front();
         }
         self.waiting.push_back(Waiting { since: Instant::now(), permit });
@@ -275,7 +271,7 @@ mod tests {
         tokio::task::yield_now().await;
         let oldest = ask("oldest");
         tokio::task::yield_now().await;
-        assert_eq!(pool.backlog(), Duration::ZERO, "how long a rating takes is not known yet");
+        assert_eq!(pool.backlog(Duration::MAX), Duration::ZERO, "how long a rating takes is not known yet");
         let second = ask("second");
         assert!(matches!(oldest.await.unwrap(), Err(RateError::Failed { .. })), "its place is taken");
         assert_eq!(meter.pool_turns(), 2);
@@ -286,10 +282,10 @@ mod tests {
         assert_eq!(next.await.unwrap(), "second");
         let third = ask("third");
         tokio::task::yield_now().await;
-        assert!(pool.backlog() > Duration::ZERO, "one waits");
+        assert!(pool.backlog(Duration::MAX) > Duration::ZERO, "one waits");
         third.abort();
         tokio::task::yield_now().await;
-        assert_eq!(pool.backlog(), Duration::ZERO, "and has given up");
+        assert_eq!(pool.backlog(Duration::MAX), Duration::ZERO, "and has given up");
         go.send(()).unwrap();
         assert!(matches!(second.await.unwrap(), Err(RateError::Language { .. })));
         assert!(matches!(ask("panic").await.unwrap(), Err(RateError::Failed { .. })));

@@ -202,7 +202,7 @@ mod tests {
 
     /// What a room with interims says: two who speak in turn and at once, with pauses of all lengths, and finals that come late
     /// or never.
-    fn with_interims(mut chance: u64) -> Vec<Timed> {
+    fn with_interims(mut chance: u64, ends_turns: bool) -> Vec<Timed> {
         let mut next = |below: u64| {
             chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (chance >> 33) % below
@@ -213,11 +213,20 @@ mod tests {
             at += [90, 200, 400, 700, 1_000, 1_150, 1_300, 2_500][usize::try_from(next(8)).unwrap()];
             let who = usize::try_from(next(6) / 5).unwrap();
             let is_final = next(4) == 0;
-            let RoomMessage::Transcript(mut piece) = said(&word_of(word), is_final) else { continue };
+            let text = if next(9) == 0 { String::new() } else { word_of(word) };
+            let RoomMessage::Transcript(mut piece) = said(&text, is_final) else { continue };
+            piece.rev = u32::try_from(next(3)).unwrap();
             piece.participant_id = ["c", "a"][who].to_owned();
             piece.segment_id = format!("{}{}", piece.participant_id, segments[who]);
             segments[who] += u64::from(is_final || next(12) == 0);
+            let (who, segment) = (piece.participant_id.clone(), piece.segment_id.clone());
             messages.push(Timed { at: Millis(at), message: RoomMessage::Transcript(piece) });
+            if ends_turns && next(9) == 0 {
+                let segments = if next(2) == 0 { vec![segment] } else { Vec::new() };
+                let ended = json!({"type": "turn.ended", "turn_id": format!("t{word}"), "participant_id": who,
+                    "segment_ids": segments, "text": format!("{} whole", word_of(word))});
+                messages.push(Timed { at: Millis(at + 50), message: serde_json::from_value(ended).unwrap() });
+            }
         }
         messages
     }
@@ -227,7 +236,7 @@ mod tests {
         let settings = Settings { keep_transcripts: KeepTranscripts::All, ..Settings::default() };
         let mut left_out = 0;
         for chance in 0..300 {
-            let messages = with_interims(chance);
+            let messages = with_interims(chance, chance % 3 == 0);
             let mut transcript = Transcript::new(&settings);
             messages.iter().for_each(|timed| transcript.heard(timed.at, &timed.message));
             let (text, _) = transcript.kept("room", true).unwrap();
@@ -240,6 +249,45 @@ mod tests {
             assert_eq!(turns(&kept), turns(&live), "{chance}: {text}");
         }
         assert!(left_out > 300, "{left_out}");
+    }
+
+    /// What is kept of a call in which a caller says this, piece by piece.
+    fn kept_of(messages: Vec<RoomMessage>) -> String {
+        let settings = Settings { keep_transcripts: KeepTranscripts::All, ..Settings::default() };
+        let mut transcript = Transcript::new(&settings);
+        transcript.heard(Millis(0), &welcome());
+        for (at, message) in (1..).zip(messages) {
+            transcript.heard(Millis(at * 500), &message);
+        }
+        transcript.kept("room", true).unwrap().0
+    }
+
+    #[test]
+    fn what_was_half_said_of_a_number_is_not_kept() {
+        let piece = |who: &str, segment: &str, text: &str, is_final| {
+            let RoomMessage::Transcript(mut piece) = said(text, is_final) else { panic!() };
+            (piece.participant_id, piece.segment_id) = (who.to_owned(), segment.to_owned());
+            RoomMessage::Transcript(piece)
+        };
+        let ended = |segments: &[&str]| {
+            let ended = json!({"type": "turn.ended", "turn_id": "u1", "participant_id": "c", "segment_ids": segments,
+                "text": "my card is 4111 1111 1111 1111"});
+            serde_json::from_value::<RoomMessage>(ended).unwrap()
+        };
+        let half = || ["my card is 4111", "my card is 4111 1111"].map(|text| piece("c", "s1", text, false)).to_vec();
+        for end in [ended(&["s1"]), ended(&[])] {
+            let text = kept_of([half(), vec![end]].concat());
+            assert!(!text.contains("4111") && text.contains("my card is"), "{text}");
+        }
+        // A number in pieces is one, however long somebody else speaks while its first one is being heard.
+        let mut messages = vec![piece("c", "c1", "4111", false)];
+        messages.push(piece("a", "a1", "Could you read me the number on your card, please?", true));
+        messages.extend(
+            [("c1", "4111"), ("c2", "1111"), ("c3", "1111"), ("c4", "1111")]
+                .map(|(segment, text)| piece("c", segment, text, true)),
+        );
+        let text = kept_of(messages);
+        assert!(!text.contains("4111") && !text.contains("1111"), "{text}");
     }
 
     #[test]

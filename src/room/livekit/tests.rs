@@ -582,7 +582,7 @@ fn the_caller_s_last_words_are_told_where_the_room_ends_before_the_agent_has_mad
     call.see(&Seen::Participants(vec![gone(phone())]));
     assert!(call.see(&Seen::Left(DisconnectReason::ParticipantRemoved)).is_empty(), "the call goes on without us");
     let heard = call.see(&Seen::Left(DisconnectReason::RoomClosed));
-    assert_eq!(told(&heard[..1]), ["last-words.1 sip-1: I want a human."]);
+    assert_eq!(told(&heard[..1]), ["last-words-1.1 sip-1: I want a human."]);
     assert!(matches!(&heard[1..], [RoomMessage::SessionEnded { .. }]), "{heard:?}");
 }
 

@@ -60,6 +60,8 @@ pub struct Livekit {
     /// What was told once and is not told again.
     told_encrypted: bool,
     told_missing: bool,
+    /// We were not there from the beginning of the call.
+    late: bool,
     /// Turns were missed, and nobody has told them.
     missed: bool,
 }
@@ -119,7 +121,10 @@ impl Livekit {
         let over = anew && self.cast.caller_has_left();
         let changes = self.cast.joined(others.iter().filter(|other| other.identity != me.identity), anew);
         let over = over && self.cast.caller().is_none();
-        self.missed |= self.cast.people().any(|one| one.joined_at_ms().saturating_add(LATE_MS) < self.joined_at_ms);
+        if !again {
+            self.late = self.cast.people().any(|one| one.joined_at_ms().saturating_add(LATE_MS) < self.joined_at_ms);
+            self.missed |= self.late;
+        }
         out.push(Out::Welcome(self.welcome(room.name.clone(), session_id, again)));
         // The welcome names everybody who is there.
         let welcomed = |change: &Change| matches!(change, Change::Joined(_));
@@ -206,7 +211,8 @@ impl Livekit {
         if self.turns.source().is_none_or(|source| source.sid != sid) {
             return;
         }
-        for piece in self.turns.forget(sid, |who| self.cast.is_caller(who)) {
+        let caller = self.cast.caller_identity().unwrap_or(CALLER);
+        for piece in self.turns.forget(sid, caller, |who| self.cast.is_caller(who)) {
             self.piece(piece, out);
         }
         for (identity, sid) in self.agents() {
@@ -333,7 +339,7 @@ impl Livekit {
 
     /// Turns were missed, and this agent's history brings them, but for those of an agent before it.
     fn tell_history(&mut self, sid: &str, out: &mut Vec<Out>) {
-        if !std::mem::take(&mut self.missed) {
+        if !std::mem::take(&mut self.missed) || !self.late {
             return;
         }
         let joined = |person: Option<&Person>| person.map_or(0, Person::joined_at_ms);

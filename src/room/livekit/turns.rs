@@ -53,6 +53,10 @@ pub(super) struct Turns {
     untold: VecDeque<Piece>,
     /// What the session that is believed heard of the caller, and made no turn of yet.
     heard: Vec<String>,
+    /// How often last words were told.
+    lasts: u32,
+    /// Whether agents say how sure they are of what was spoken.
+    tells_confidence: bool,
     /// The turns that were passed on, by their ids.
     told: HashSet<String>,
     /// When the call began, in ms since 1970.
@@ -81,14 +85,19 @@ impl Turns {
     }
 
     /// Somebody is gone: another one's account may be believed. What the caller said, and they had not told as a turn, is told
-    /// now, in pieces.
-    pub(super) fn forget(&mut self, sid: &str, is_caller: impl Fn(&str) -> bool) -> Vec<RoomMessage> {
+    /// now, in pieces; where they had told it by no stream either, as `caller`'s.
+    pub(super) fn forget(&mut self, sid: &str, caller: &str, is_caller: impl Fn(&str) -> bool) -> Vec<RoomMessage> {
         if !self.accounts.forget(sid) {
             return Vec::new();
         }
-        self.heard.clear();
         let untold = std::mem::take(&mut self.untold);
-        untold.into_iter().filter(|piece| is_caller(&piece.who)).map(|piece| self.piece(piece)).collect()
+        let mut told: Vec<RoomMessage> =
+            untold.into_iter().filter(|piece| is_caller(&piece.who)).map(|piece| self.piece(piece)).collect();
+        if told.is_empty() {
+            told.extend(self.last_words(caller));
+        }
+        self.heard.clear();
+        told
     }
 
     /// Keeps what a session tells by streams besides.
@@ -206,26 +215,42 @@ impl Turns {
         }
     }
 
+    /// Which of what was heard is word for word this, from the first piece on up to before the last one: the first that are.
+    fn run(&self, of_words: &str) -> Option<(usize, usize)> {
+        let pieces: Vec<String> = self.heard.iter().map(|text| words(text)).collect();
+        (0..pieces.len()).find_map(|first| {
+            let mut rest = of_words;
+            for (at, piece) in pieces.iter().enumerate().skip(first) {
+                rest = rest.strip_prefix(piece.trim_end())?;
+                if rest == " " {
+                    return Some((first, at + 1));
+                }
+            }
+            None
+        })
+    }
+
     /// A turn's text, behind what was heard before it and is in none. Agents make no turn of what they do not answer, as when they
     /// must not be interrupted. A turn that is not word for word what was heard may have all of it in other words.
     fn whole(&mut self, of_turn: String) -> String {
-        let mut heard = std::mem::take(&mut self.heard);
-        let of_words = words(&of_turn);
-        let all = heard.len();
-        let mut places = (0..all).flat_map(|first| (first + 1..=all).map(move |end| (first, end)));
-        let place = places.find(|&(first, end)| words(&heard[first..end].join(" ")) == of_words);
-        let Some((first, end)) = place else { return of_turn };
-        self.heard = heard.split_off(end);
-        heard.truncate(first);
-        heard.push(of_turn);
-        heard.join(" ")
+        let Some((first, end)) = self.run(&words(&of_turn)) else {
+            self.heard.clear();
+            return of_turn;
+        };
+        let mut pieces: Vec<String> = self.heard.drain(..end).take(first).collect();
+        pieces.push(of_turn);
+        pieces.join(" ")
     }
 
     /// What the caller said last, of which nobody will make a turn.
     pub(super) fn last_words(&mut self, caller: &str) -> Option<RoomMessage> {
         let text = std::mem::take(&mut self.heard).join(" ");
-        let (who, segment_id) = (caller.to_owned(), LAST_WORDS.to_owned());
-        (!text.is_empty()).then(|| self.piece(Piece { who, segment_id, text, is_final: true }))
+        if text.is_empty() {
+            return None;
+        }
+        self.lasts += 1;
+        let (who, segment_id) = (caller.to_owned(), format!("{LAST_WORDS}-{}", self.lasts));
+        Some(self.piece(Piece { who, segment_id, text, is_final: true }))
     }
 
     /// A turn of a session, once. What was passed on of it before, by a lesser account, is named as its own. What the caller said
@@ -235,13 +260,22 @@ impl Turns {
             return None;
         }
         let words = words(&text(message));
-        self.settle(said.who(), &words, true);
+        let is_spoken = self.is_spoken(message);
+        self.settle(said.who(), &words, is_spoken);
         let segment_ids = self.claim(said.who(), &words);
         let mut turn = self.tell(said, message, segment_ids);
-        if matches!(said, Said::ByCaller(_)) {
+        if matches!(said, Said::ByCaller(_)) && is_spoken {
             turn.text = turn.text.map(|text| self.whole(text));
         }
         Some(RoomMessage::TurnEnded(turn))
+    }
+
+    /// Whether a turn was spoken. Agents of today are so and so sure of what was, and of what was typed they are not; those of
+    /// before never say.
+    fn is_spoken(&mut self, message: &ChatMessage) -> bool {
+        let is_sure = message.transcript_confidence.is_some();
+        self.tells_confidence |= is_sure;
+        is_sure || message.role() != ChatRole::User || !self.tells_confidence
     }
 
     /// What was said before we came, each turn once. Those between two of somebody else are whole: where what follows was told
@@ -271,8 +305,10 @@ impl Turns {
         for (message, _) in &new {
             let said = said(message.role());
             self.settle(said.who(), &words(&text(message)), false);
-            if matches!(said, Said::ByCaller(_)) {
-                self.whole(text(message));
+            if matches!(said, Said::ByCaller(_))
+                && let Some((first, end)) = self.run(&words(&text(message)))
+            {
+                self.heard.drain(first..end);
             }
         }
         // What was passed on was said last.
@@ -462,9 +498,9 @@ mod tests {
             said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none(),
             "another agent hears the same caller"
         );
-        turns.forget("PA_2", |_| true);
+        turns.forget("PA_2", "caller", |_| true);
         assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none());
-        turns.forget("PA_1", |_| true);
+        turns.forget("PA_1", "caller", |_| true);
         assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_some(), "the first agent is gone");
         assert!(turns.believes(Way::Session, "PA_3", there));
         assert!(
@@ -550,7 +586,7 @@ mod tests {
 
     /// What is told once the agent of a session is gone.
     fn left_behind(turns: &mut Turns, sid: &str) -> Vec<String> {
-        let told = turns.forget(sid, |who| who == "caller");
+        let told = turns.forget(sid, "caller", |who| who == "caller");
         told.into_iter()
             .map(|one| match one {
                 RoomMessage::Transcript(piece) if piece.is_final => piece.segment_id,
@@ -624,13 +660,47 @@ mod tests {
         let told = next(&["five five five", "is my number"], "item_3", "555 is my number");
         assert_eq!(told, "555 is my number", "the agent has worded it anew");
         assert_eq!(next(&["no"], "item_4", "No."), "No.");
-        turns.hears("Hello again.".to_owned());
-        turns.history(vec![message("item_5", ChatRole::User, "Hello again.")], |_| Said::ByCaller("caller"));
-        assert!(turns.last_words("caller").is_none(), "the history has it");
+        for text in ["I am still here.", "Hello again."] {
+            turns.hears(text.to_owned());
+        }
+        let history = ["Hello again.", "What nobody heard."];
+        let history = history.map(|text| message(text, ChatRole::User, text)).to_vec();
+        turns.history(history, |_| Said::ByCaller("caller"));
+        let Some(RoomMessage::Transcript(last)) = turns.last_words("caller") else { panic!("nothing") };
+        assert_eq!(last.text, "I am still here.", "the history has the rest");
         turns.hears("I want a human.".to_owned());
         let Some(RoomMessage::Transcript(last)) = turns.last_words("caller") else { panic!("nothing") };
         assert_eq!((last.text.as_str(), last.is_final), ("I want a human.", true));
         assert!(turns.last_words("caller").is_none(), "once");
+    }
+
+    #[test]
+    fn what_is_typed_takes_nothing_of_what_was_spoken_with_it() {
+        let mut turns = Turns::default();
+        let spoken = |id: &str, text: &str| ChatMessage {
+            transcript_confidence: Some(1.0),
+            ..message(id, ChatRole::User, text)
+        };
+        for (heard, message, told) in [
+            ("Hello.", spoken("item_1", "Hello."), "Hello."),
+            ("Nobody cares.", message("item_2", ChatRole::User, "order 17"), "order 17"),
+            ("Hello?", spoken("item_3", "Hello?"), "Nobody cares. Hello?"),
+        ] {
+            turns.hears(heard.to_owned());
+            assert_eq!(turn(&mut turns, &message).and_then(|turn| turn.text).unwrap(), told);
+        }
+    }
+
+    #[test]
+    fn what_an_agent_without_streams_heard_last_is_told_once_it_is_gone() {
+        let mut turns = Turns::default();
+        for (text, segment) in [("I want a human.", "last-words-1"), ("Now.", "last-words-2")] {
+            assert!(turns.believes(Way::Session, "PA_1", there));
+            turns.hears(text.to_owned());
+            let told = turns.forget("PA_1", "caller", |who| who == "caller");
+            let [RoomMessage::Transcript(last)] = &told[..] else { panic!("{told:?}") };
+            assert_eq!((last.text.as_str(), last.segment_id.as_str()), (text, segment));
+        }
     }
 
     #[test]

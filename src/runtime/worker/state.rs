@@ -69,7 +69,7 @@ impl WorkerState {
         #[expect(clippy::cast_precision_loss, reason = "shares need no more than 52 bits")]
         Load {
             calls: share(self.calls() as f64, limits.calls as f64),
-            rating: share(pool.backlog().as_secs_f64(), limits.rating.as_secs_f64()),
+            rating: share(pool.backlog(limits.rating).as_secs_f64(), limits.rating.as_secs_f64()),
             memory: known_memory().map_or(0.0, |(used, most)| share(used as f64, most as f64)),
         }
     }

@@ -192,8 +192,12 @@ impl SqliteStore {
         .bind(error)
         .bind(claim.alert_id.as_str());
         self.execute(&mut tx, statement).await?;
-        if changed > 0 && state == OutboxState::Delivered && claim.event == NoticeEvent::Alert {
-            self.resolve_late(&mut tx, &claim.alert_id, target, now_ms).await?;
+        if changed > 0 && claim.event == NoticeEvent::Alert {
+            match state {
+                OutboxState::Delivered => self.resolve_late(&mut tx, &claim.alert_id, target, now_ms).await?,
+                OutboxState::GaveUp => self.resolve_not(&mut tx, &claim.alert_id, target, now_ms).await?,
+                _ => {}
+            }
         }
         tx.commit().await.map_err(|error| self.failed(&error))?;
         Ok(changed > 0)
@@ -361,6 +365,25 @@ impl SqliteStore {
         let statement = sqlx::query(
             "UPDATE notices SET state = 'pending', due_ms = ?, settled_ms = NULL \
              WHERE alert_id = ? AND target = ? AND event = 'resolved' AND state = 'cancelled'",
+        )
+        .bind(int(now_ms))
+        .bind(alert_id.as_str())
+        .bind(target);
+        self.execute(tx, statement).await?;
+        Ok(())
+    }
+
+    /// A place that was not told of it is not told that it is over, until it is told after all.
+    async fn resolve_not(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        alert_id: &AlertId,
+        target: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "UPDATE notices SET state = 'cancelled', settled_ms = ? \
+             WHERE alert_id = ? AND target = ? AND event = 'resolved' AND state = 'pending' AND attempts = 0",
         )
         .bind(int(now_ms))
         .bind(alert_id.as_str())

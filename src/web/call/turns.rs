@@ -1,5 +1,7 @@
 //! What both sides said.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::alert::{Alert, AlertTurn};
@@ -57,7 +59,9 @@ pub(in crate::web) fn whole_call(recording: &str, course: Option<&Course>, alert
     let Ok(recording) = Recording::read(recording.as_bytes(), "transcript", CutLine::LeaveOut) else {
         return Vec::new();
     };
-    let rated = |said: &Said| course?.turns.iter().find(|turn| said.ids.contains(&turn.turn_id));
+    let turns = course.iter().flat_map(|course| &course.turns);
+    let turns: HashMap<&str, &RatedTurn> = turns.map(|turn| (turn.turn_id.as_str(), turn)).collect();
+    let rated = |said: &Said| said.ids.iter().find_map(|id| turns.get(id.as_str()).copied());
     engine::said(&recording, &settings(&recording)).iter().map(|said| shown(said, rated(said), alert)).collect()
 }
 
