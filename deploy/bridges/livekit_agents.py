@@ -106,10 +106,10 @@ def join(
             outfit.another_agent()
 
     def on_close(event: CloseEvent) -> None:
-        if not room.ended:
-            room.turn(CALLER, heard.rest())
         room.end(event.reason.value)
 
+    # Whoever ends it: an app that ends its rooms may be faster than the session.
+    room.before_end = lambda: room.turn(CALLER, heard.rest())
     session.on("user_input_transcribed", on_transcript)
     session.on("conversation_item_added", on_item)
     session.on("close", on_close)

@@ -13,7 +13,7 @@ from typing import Any
 import livekit_agents
 import pytest
 from aiohttp import web
-from livekit.agents import Agent, StopResponse, llm
+from livekit.agents import Agent, StopResponse, UserInputTranscribedEvent, llm
 from livekit.api import LiveKitAPI, TokenVerifier
 from livekit.protocol.sip import TransferSIPParticipantRequest, TransferSIPParticipantResponse
 from livekit_agents import MAX_HEARD, _Heard, _Outfit, _words, by_sip
@@ -76,6 +76,22 @@ async def test_what_an_agent_makes_no_item_of_is_told_all_the_same() -> None:
         turns = ["This is ridiculous. Nobody cares.", "Hello?", "My number is 555.", "I want a human. Now.", "Not a machine."]
         assert words == turns
         assert told[-1]["type"] == "session.ended"
+
+
+@in_loop
+async def test_what_was_heard_last_is_told_also_where_the_app_ends_its_rooms_before_the_session() -> None:
+    rooms = Rooms()
+    app = LiveKitApp(rooms, "room_1", None, None)
+    await app.start()
+    final = UserInputTranscribedEvent(transcript="I want a human.", is_final=True)
+    app.session.emit("user_input_transcribed", final)
+    await rooms.finish(patience=0.1)
+    await app.end()
+    told = [json.loads(frame) for frame in app.room._said]
+    assert [(event["type"], event.get("text")) for event in told] == [
+        ("turn.ended", "I want a human."),
+        ("session.ended", None),
+    ]
 
 
 def heard_of(*finals: str) -> _Heard:
