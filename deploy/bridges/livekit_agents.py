@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from typing import Any
 
-from aiohttp import ClientConnectorError, ClientError
+from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError
 from google.protobuf.duration_pb2 import Duration
 from livekit import rtc
 from livekit.agents import (
@@ -135,7 +135,7 @@ def by_sip(api: LiveKitAPI, room_name: str, identity: str) -> Callable[[Transfer
             # Without either the service did not even try: it refused the request, unless it ran out of time.
             refused = not (reason or status) and 400 <= error.status < 500 and error.status != 408
             raise TransferFailed("unreachable" if refused else _outcome(reason, status), error.code) from None
-        except ClientConnectorError:
+        except (ClientConnectorError, ConnectionTimeoutError):
             raise TransferFailed("unreachable", "no connection to the server's API") from None
         except TimeoutError:
             raise TransferFailed("unknown", "no result came in time") from None

@@ -12,7 +12,7 @@ from typing import Any
 
 import livekit_agents
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, TCPConnector, web
 from livekit.agents import Agent, StopResponse, UserInputTranscribedEvent, llm
 from livekit.api import LiveKitAPI, TokenVerifier
 from livekit.protocol.sip import TransferSIPParticipantRequest, TransferSIPParticipantResponse
@@ -292,6 +292,17 @@ async def test_a_transfer_is_asked_for_once_also_where_the_client_would_ask_anot
         with pytest.raises(TransferFailed) as failed:
             await by_sip(api, "room_1", "sip_caller")(WANTED)
         assert failed.value.code == "unreachable", "nobody was called"
+    async with ClientSession(connector=Deaf()) as deaf:
+        with pytest.raises(TransferFailed) as failed:
+            await by_sip(LiveKitAPI(f"http://127.0.0.1:{port}", KEY, TOKEN_SECRET, session=deaf), "room_1", "sip")(WANTED)
+        assert failed.value.code == "unreachable", "nobody was called here either"
+
+
+class Deaf(TCPConnector):
+    """Knocks in vain, until it has no more time to."""
+
+    async def _create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        raise TimeoutError
 
 
 class Slow:
