@@ -21,11 +21,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from typing import Any
 
-from aiohttp import ClientConnectorError, ClientError
+from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError
 from google.protobuf.duration_pb2 import Duration
 from livekit import rtc
 from livekit.agents import (
@@ -54,6 +55,9 @@ BY_REASON = {
     "STR_CALL_ENDED": "caller_gone",
     "STR_CANCELED": "cancelled",
 }
+
+MAX_HEARD = 256
+"""How much is kept of what a caller said and the session makes no item of: so many pieces."""
 
 
 def join(
@@ -91,10 +95,9 @@ def join(
         item = event.item
         if isinstance(item, ChatMessage) and item.role in ("user", "assistant"):
             began, ended = item.metrics.get("started_speaking_at"), item.metrics.get("stopped_speaking_at")
-            text = item.text_content or ""
             room.turn(
                 CALLER if item.role == "user" else AGENT,
-                heard.whole(text) if item.role == "user" else text,
+                heard.whole(item) if item.role == "user" else item.text_content or "",
                 turn_id=item.id,
                 start_ms=room.ms(began) if began else None,
                 end_ms=room.ms(ended) if ended else None,
@@ -103,10 +106,10 @@ def join(
             outfit.another_agent()
 
     def on_close(event: CloseEvent) -> None:
-        if not room.ended:
-            room.turn(CALLER, heard.rest())
         room.end(event.reason.value)
 
+    # Whoever ends it: an app that ends its rooms may be faster than the session.
+    room.before_end = lambda: room.turn(CALLER, heard.rest())
     session.on("user_input_transcribed", on_transcript)
     session.on("conversation_item_added", on_item)
     session.on("close", on_close)
@@ -132,7 +135,7 @@ def by_sip(api: LiveKitAPI, room_name: str, identity: str) -> Callable[[Transfer
             # Without either the service did not even try: it refused the request, unless it ran out of time.
             refused = not (reason or status) and 400 <= error.status < 500 and error.status != 408
             raise TransferFailed("unreachable" if refused else _outcome(reason, status), error.code) from None
-        except ClientConnectorError:
+        except (ClientConnectorError, ConnectionTimeoutError):
             raise TransferFailed("unreachable", "no connection to the server's API") from None
         except TimeoutError:
             raise TransferFailed("unknown", "no result came in time") from None
@@ -229,27 +232,50 @@ class _Heard:
     as while the agent must not be interrupted."""
 
     def __init__(self) -> None:
-        self._finals: list[str] = []
+        # Each with its words. The oldest go: the next item is made of the newest, and without these it would be like nothing
+        # that was heard, and all of it would go.
+        self._finals = deque[tuple[str, list[str]]](maxlen=MAX_HEARD)
+        # What an item's text stands behind, by the item's id: a realtime model may tell an item again.
+        self._before: dict[str, list[str]] = {}
 
     def final(self, text: str) -> None:
         """The recogniser is done with some words."""
-        self._finals.append(text)
+        if words := _words(text):
+            self._finals.append((text, words))
 
-    def whole(self, item: str) -> str:
-        """An item's text, behind what was said before it and is in none. An item that is not word for word what was heard may
-        have all of it in other words."""
-        finals, self._finals = self._finals, []
+    def whole(self, item: ChatMessage) -> str:
+        """An item's text, behind what was said before it and is in none."""
+        text = item.text_content or ""
+        # What was typed, or is an app's own invention, has no confidence: it has nothing to do with what was heard.
+        if item.transcript_confidence is not None and (words := _words(text)):
+            if before := self._taken(words):
+                self._before[item.id] = [*self._before.get(item.id, ()), *before]
+                if len(self._before) > MAX_HEARD:
+                    del self._before[next(iter(self._before))]
+        return " ".join([*self._before.get(item.id, ()), text])
+
+    def _taken(self, item: list[str]) -> list[str]:
+        """Takes what was heard up to an item's words, and returns what is before these. An item that is not word for word what
+        was heard may have all of it in other words."""
+        finals = list(self._finals)
+        self._finals.clear()
         for first in range(len(finals)):
-            for end in range(first + 1, len(finals) + 1):
-                if _words(" ".join(finals[first:end])) == _words(item):
-                    self._finals = finals[end:]
-                    return " ".join([*finals[:first], item])
-        return item
+            at = 0
+            for last in range(first, len(finals)):
+                words = finals[last][1]
+                if item[at : at + len(words)] != words:
+                    break
+                at += len(words)
+                if at == len(item):
+                    self._finals.extend(finals[last + 1 :])
+                    return [text for text, _ in finals[:first]]
+        return []
 
     def rest(self) -> str:
         """What was said last."""
-        finals, self._finals = self._finals, []
-        return " ".join(finals)
+        said = " ".join(text for text, _ in self._finals)
+        self._finals.clear()
+        return said
 
 
 def _words(text: str) -> list[str]:

@@ -193,6 +193,8 @@ class Room:
         self.name: Final = name
         self.session_id: Final = f"session_{secrets.token_hex(12)}"
         self.began: Final = time.time()
+        self.before_end: Callable[[], object] | None = None
+        """Called once when the call is over, to tell what is left to tell."""
         self._rooms = rooms
         self._handlers = handlers
         self._call = call
@@ -307,6 +309,8 @@ class Room:
         self._over(reason)
 
     def _over(self, reason: str) -> None:
+        if self.before_end is not None:
+            self.before_end()
         self._say({"type": "session.ended", "reason": reason[:200]})
         self._ended.set()
         self._wake()

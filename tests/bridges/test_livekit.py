@@ -10,12 +10,13 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import livekit_agents
 import pytest
-from aiohttp import web
-from livekit.agents import Agent, StopResponse, llm
+from aiohttp import ClientSession, TCPConnector, web
+from livekit.agents import Agent, StopResponse, UserInputTranscribedEvent, llm
 from livekit.api import LiveKitAPI, TokenVerifier
 from livekit.protocol.sip import TransferSIPParticipantRequest, TransferSIPParticipantResponse
-from livekit_agents import _Heard, _Outfit, by_sip
+from livekit_agents import MAX_HEARD, _Heard, _Outfit, _words, by_sip
 from livekit_app import LiveKitApp
 from sentiment_room import Handlers, Rooms, Tool, Transfer, TransferFailed
 from support import TARGET, going_on, in_loop, own_port, soon, until
@@ -65,17 +66,96 @@ async def test_what_an_agent_makes_no_item_of_is_told_all_the_same() -> None:
         await app.caller("Nobody", "cares.")
         await app.caller("Hello?")
         await unanswered("I want a human.")
+        # What is typed was never heard, and is told by itself.
+        await app.session.generate_reply(user_input="My number is 555.")
+        await app.caller("Now.")
+        await unanswered("Not a machine.")
         await app.end()
         told = [json.loads(frame) for frame in app.room._said]
         words = [turn["text"] for turn in told if turn.get("participant_id") == "caller"]
-        assert words == ["This is ridiculous. Nobody cares.", "Hello?", "I want a human."]
+        turns = ["This is ridiculous. Nobody cares.", "Hello?", "My number is 555.", "I want a human. Now.", "Not a machine."]
+        assert words == turns
         assert told[-1]["type"] == "session.ended"
-        # What an agent says of it in other words is not told twice.
-        heard = _Heard()
-        for final in ("five five five", "is my number", "hello"):
-            heard.final(final)
-        assert heard.whole("555 is my number") == "555 is my number"
-        assert heard.rest() == ""
+
+
+@in_loop
+async def test_what_was_heard_last_is_told_also_where_the_app_ends_its_rooms_before_the_session() -> None:
+    rooms = Rooms()
+    app = LiveKitApp(rooms, "room_1", None, None)
+    await app.start()
+    final = UserInputTranscribedEvent(transcript="I want a human.", is_final=True)
+    app.session.emit("user_input_transcribed", final)
+    await rooms.finish(patience=0.1)
+    await app.end()
+    told = [json.loads(frame) for frame in app.room._said]
+    assert [(event["type"], event.get("text")) for event in told] == [
+        ("turn.ended", "I want a human."),
+        ("session.ended", None),
+    ]
+
+
+def heard_of(*finals: str) -> _Heard:
+    heard = _Heard()
+    for final in finals:
+        heard.final(final)
+    return heard
+
+
+def spoken(text: str, **fields: Any) -> llm.ChatMessage:
+    return llm.ChatMessage(role="user", content=[text], transcript_confidence=1.0, **fields)
+
+
+def test_what_an_agent_says_in_other_words_is_not_told_twice() -> None:
+    heard = heard_of("five five five", "is my number", "hello")
+    assert heard.whole(spoken("555 is my number")) == "555 is my number"
+    assert heard.rest() == ""
+
+
+def test_an_item_that_nobody_spoke_leaves_what_was_heard() -> None:
+    heard = heard_of("This is", "ridiculous.")
+    typed = llm.ChatMessage(role="user", content=["This is"])
+    assert heard.whole(typed) == "This is"
+    picture = llm.ChatMessage(role="user", content=[llm.ImageContent(image="https://localhost/a.png")])
+    assert heard.whole(picture) == ""
+    assert heard.whole(spoken("")) == ""
+    assert heard.rest() == "This is ridiculous."
+
+
+def test_an_item_is_the_first_and_shortest_run_of_what_was_heard() -> None:
+    heard = heard_of("No.", "no", "…", "No, no!", "yes")
+    assert heard.whole(spoken("No no.")) == "No no."
+    assert heard.whole(spoken("yes")) == "No, no! yes"
+    assert heard.rest() == ""
+
+
+def test_an_item_that_is_told_again_keeps_its_beginning() -> None:
+    heard = heard_of("This is ridiculous.", "Nobody")
+    assert heard.whole(spoken("Nobody", id="item_1")) == "This is ridiculous. Nobody"
+    heard.final("Nobody cares.")
+    assert heard.whole(spoken("Nobody cares.", id="item_1")) == "This is ridiculous. Nobody cares."
+    heard.final("Hello?")
+    assert heard.whole(spoken("Hello?", id="item_2")) == "Hello?"
+    for item in range(2 * MAX_HEARD):
+        heard.final("Well.")
+        heard.final("So?")
+        heard.whole(spoken("So?", id=f"more_{item}"))
+    assert len(heard._before) == MAX_HEARD
+
+
+def test_what_was_heard_is_bounded_and_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    def words(text: str) -> list[str]:
+        looked.append(text)
+        return _words(text)
+
+    monkeypatch.setattr(livekit_agents, "_words", words)
+    said = [f"no {count}" for count in range(MAX_HEARD + 3)]
+    # The newest stay: the next item is made of them.
+    assert heard_of(*said).rest() == " ".join(said[3:])
+    heard = heard_of(*said)
+    assert heard.whole(spoken(" ".join(said[-2:]))) == " ".join(said[3:])
+    assert len(looked) == 2 * len(said) + 1
 
 
 @in_loop
@@ -212,6 +292,17 @@ async def test_a_transfer_is_asked_for_once_also_where_the_client_would_ask_anot
         with pytest.raises(TransferFailed) as failed:
             await by_sip(api, "room_1", "sip_caller")(WANTED)
         assert failed.value.code == "unreachable", "nobody was called"
+    async with ClientSession(connector=Deaf()) as deaf:
+        with pytest.raises(TransferFailed) as failed:
+            await by_sip(LiveKitAPI(f"http://127.0.0.1:{port}", KEY, TOKEN_SECRET, session=deaf), "room_1", "sip")(WANTED)
+        assert failed.value.code == "unreachable", "nobody was called here either"
+
+
+class Deaf(TCPConnector):
+    """Knocks in vain, until it has no more time to."""
+
+    async def _create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        raise TimeoutError
 
 
 class Slow:
