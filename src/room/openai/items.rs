@@ -15,8 +15,10 @@ const STRIDE: u64 = 1 << 36;
 /// in between, and each of its items takes its part of what is left.
 const PART: u64 = 32;
 
-/// Whoever puts an item at the beginning says that it comes after this.
+/// Whoever puts an item at the beginning says that it comes after this. The caller never does.
 const ROOT: &str = "root";
+/// The index of what stands at the beginning: of several of these nobody asks which is the first, as none is a turn.
+const FIRST: u64 = 0;
 
 /// How often the words of an item are asked for: its sound comes with them, and one that is too long breaks the connection.
 const ASKED: u8 = 2;
@@ -29,7 +31,7 @@ const UNHEARD: &str = "[inaudible]";
 struct Known {
     /// Its place; none while nothing was said of it.
     index: Option<u64>,
-    /// The place is a guess, as nobody has said after what it comes.
+    /// The place is a guess, as nobody has said after what it comes; what follows need not stand before it.
     guessed: bool,
     /// Whether the caller spoke it.
     callers: bool,
@@ -52,6 +54,7 @@ impl Items {
     /// An item has its place. Returns the turn, where its words came before its place; and the item before it, where
     /// that is unknown and may hold words.
     pub(super) fn place(&mut self, id: &str, previous: Option<&str>, callers: bool) -> Placed {
+        let is_first = previous == Some(ROOT);
         let previous = previous.filter(|previous| *previous != ROOT);
         let unknown = previous.filter(|previous| !self.known.contains_key(*previous)).map(str::to_owned);
         if let Some(unknown) = &unknown {
@@ -59,11 +62,20 @@ impl Items {
             self.known.entry(unknown.clone()).or_default().index = Some(index);
         }
         let before = self.index(id);
-        let is_settled = self.known.get(id).is_some_and(|known| known.index.is_some() && !known.guessed);
-        let index = if is_settled { before } else { Some(self.after(previous, id)) };
         let known = self.known.entry(id.to_owned()).or_default();
         known.callers |= callers;
-        (known.index, known.guessed) = (index, false);
+        let (callers, is_settled) = (known.callers, known.index.is_some() && !known.guessed);
+        let index = match is_settled {
+            true => before,
+            false if is_first && !callers => Some(FIRST),
+            false => Some(self.after(previous, id)),
+        };
+        // Of an item without one before it the API means that it is the first that is left: the app has put it there, or has
+        // deleted all that was said. What the caller says is the latest either way; whatever else it is, what is said
+        // later neither has to stand before it, nor right behind it.
+        let is_open = !callers && previous.is_none_or(|previous| self.is_guessed(previous));
+        let known = self.known.entry(id.to_owned()).or_default();
+        (known.index, known.guessed) = (index, !is_settled && is_open);
         let turn = if index == before { None } else { self.turn(id) };
         Placed { turn, unknown }
     }
@@ -120,14 +132,22 @@ impl Items {
         self.known.get(id)?.index
     }
 
-    /// The index of an item that comes after `previous`: between it and the next. A guess that stands there is kept.
+    fn is_guessed(&self, id: &str) -> bool {
+        self.known.get(id).is_some_and(|known| known.guessed)
+    }
+
+    /// The index of an item that comes after `previous`: between it and the next, where those places are no guesses, else behind
+    /// all. A guess that stands there is kept.
     fn after(&mut self, previous: Option<&str>, id: &str) -> u64 {
         let guess = self.index(id);
         let Some(before) = previous.and_then(|previous| self.index(previous)) else {
             return guess.unwrap_or_else(|| self.append());
         };
-        let others = self.known.iter().filter(|(other, _)| *other != id).filter_map(|(_, known)| known.index);
-        let next = others.filter(|index| *index > before).min();
+        let others = self.known.iter().filter(|(other, _)| *other != id);
+        let places = others.filter_map(|(_, known)| Some((known.index?, known.guessed)));
+        let behind: Vec<(u64, bool)> = places.filter(|(index, _)| *index > before).collect();
+        let is_last = behind.iter().all(|(_, guessed)| *guessed) || previous.is_some_and(|id| self.is_guessed(id));
+        let next = behind.iter().map(|(index, _)| *index).min().filter(|_| !is_last);
         match guess.filter(|guess| before < *guess && next.is_none_or(|next| *guess < next)) {
             Some(guess) => guess,
             None => next.map_or_else(|| self.append(), |next| before + (next - before) / PART),
@@ -239,18 +259,59 @@ mod tests {
         assert!(items.wanting().is_empty(), "it may be what breaks the connection");
     }
 
+    /// The indexes of the caller's items from one on, each of which comes after the one before it.
+    fn spoken(items: &mut Items, from: usize, to: usize) -> Vec<u64> {
+        let said = |n| {
+            let previous = format!("item_{}", n - 1);
+            placed(items, &format!("item_{n}"), Some(&previous));
+            items.index(&format!("item_{n}")).unwrap()
+        };
+        (from..to).map(said).collect()
+    }
+
     #[test]
     fn what_an_app_puts_at_the_beginning_stands_in_nobodys_way() {
         for root in [None, Some(ROOT)] {
             let mut items = Items::default();
             placed(&mut items, "item_0", None);
-            let Placed { unknown, .. } = items.place("summary", root, false);
-            assert_eq!(unknown, None, "nothing is to be asked for");
-            for n in 1..600 {
-                placed(&mut items, &format!("item_{n}"), Some(&format!("item_{}", n - 1)));
+            let mut indexes = vec![items.index("item_0").unwrap()];
+            // Several, each before or after the others, and each is said again once it is whole.
+            for (id, previous) in [("summary", root), ("rules", root), ("more rules", Some("summary"))] {
+                for _ in 0..2 {
+                    let Placed { unknown, .. } = items.place(id, previous, false);
+                    assert_eq!(unknown, None, "nothing is to be asked for");
+                }
             }
-            let indexes: Vec<u64> = (0..600).map(|n| items.index(&format!("item_{n}")).unwrap()).collect();
-            assert!(indexes.windows(2).all(|two| two[0] < two[1]), "{indexes:?}");
+            indexes.extend(spoken(&mut items, 1, 2000));
+            assert!(indexes.is_sorted_by(|one, next| one < next), "{indexes:?}");
+            if root.is_some() {
+                assert!(items.index("summary") < items.index("item_0") && items.index("rules") < items.index("item_0"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_once_an_app_has_deleted_the_rest_is_the_latest() {
+        for root in [None, Some(ROOT)] {
+            let mut items = Items::default();
+            placed(&mut items, "item_0", None);
+            let mut indexes = spoken(&mut items, 1, 10);
+            // Only this is left of it.
+            items.place("summary", root, false);
+            items.place("answer", Some("summary"), false);
+            placed(&mut items, "item_10", Some("answer"));
+            indexes.extend(items.index("answer").into_iter().chain(items.index("item_10")));
+            indexes.extend(spoken(&mut items, 11, 20));
+            // Not even that.
+            items.place("answer again", None, false);
+            placed(&mut items, "item_20", Some("answer again"));
+            indexes.extend(items.index("answer again").into_iter().chain(items.index("item_20")));
+            // Nor this; and what the caller said is never put at the beginning.
+            for (id, previous) in [("item_21", None), ("item_22", Some(ROOT))] {
+                placed(&mut items, id, previous);
+                indexes.extend(items.index(id));
+            }
+            assert!(indexes.is_sorted_by(|one, next| one < next), "{indexes:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ mod speech;
 mod tools;
 mod turn;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -38,6 +38,8 @@ const PROTOCOL_ERROR: u16 = 1002;
 const MAX_FRAME: usize = 4 * 1024 * 1024;
 /// How long the API may take to hand a transfer to its SIP provider.
 const REFER_TIMEOUT: Duration = Duration::from_secs(10);
+/// So many calls of our tool may still have their results said again.
+const MOST_CALLS: usize = 64;
 /// Where the address names the call.
 const CALL_ID: &str = "call_id";
 /// The error of a session that has lasted as long as sessions may.
@@ -55,7 +57,8 @@ pub struct OpenAi {
     speech: Speech,
     tools: Tools,
     /// Calls of our tool that came with others, of the app's: it is the app that has the agent go on, once it has answered those.
-    apps_to_go_on: HashSet<String>,
+    /// Oldest first; they stay when they are answered, as after a cut a result may be said again.
+    apps_to_go_on: VecDeque<String>,
     /// The commands that were carried out: after a cut they may be given again.
     begun: HashSet<String>,
     /// The transfer that was asked for and not refused.
@@ -80,7 +83,7 @@ impl OpenAi {
             items: Items::default(),
             speech: Speech::default(),
             tools: Tools::default(),
-            apps_to_go_on: HashSet::new(),
+            apps_to_go_on: VecDeque::new(),
             begun: HashSet::new(),
             transfer: None,
             caller: None,
@@ -104,7 +107,7 @@ impl OpenAi {
     }
 
     fn event(&mut self, event: ServerEvent) -> Vec<Heard> {
-        match event {
+        let mut heard = match event {
             ServerEvent::SessionCreated { session } => self.joined(&session),
             ServerEvent::SessionUpdated { session } => self.tools_of(&session),
             ServerEvent::Committed { item_id, previous_item_id } => {
@@ -136,7 +139,13 @@ impl OpenAi {
             ServerEvent::SpeechCleared { response_id } => self.silent(response_id.as_deref(), false),
             ServerEvent::Error { error } => self.refused(error),
             ServerEvent::Other => Vec::new(),
+        };
+        // With whatever comes next: where the session was known before our tool was, no event may tell of the session again.
+        if self.tools.is_news() {
+            let why = "the session has MCP servers without credentials that we see, and ours beside them might take those away";
+            heard.push(problem("tool_not_offered", why, None));
         }
+        heard
     }
 
     fn joined(&mut self, session: &Session) -> Vec<Heard> {
@@ -175,12 +184,7 @@ impl OpenAi {
 
     fn tools_of(&mut self, session: &Session) -> Vec<Heard> {
         let tools = session.tools.as_deref().unwrap_or_default();
-        let mut heard: Vec<Heard> = self.tools.session(tools).map(reply).into_iter().collect();
-        if self.tools.is_news() {
-            let why = "the session has MCP servers without credentials that we see, and ours beside them might take those away";
-            heard.push(problem("tool_not_offered", why, None));
-        }
-        heard
+        self.tools.session(tools).map(reply).into_iter().collect()
     }
 
     fn placed(&mut self, id: &str, previous: Option<&str>, callers: bool) -> Vec<Heard> {
@@ -211,6 +215,8 @@ impl OpenAi {
         let (ours, apps): (Vec<ToolCall<'_>>, Vec<_>) = calls.partition(|call| self.tools.has(call.name));
         if !apps.is_empty() {
             self.apps_to_go_on.extend(ours.iter().map(|call| call.call_id.to_owned()));
+            let many = self.apps_to_go_on.len().saturating_sub(MOST_CALLS);
+            self.apps_to_go_on.drain(..many);
         }
     }
 
@@ -346,7 +352,7 @@ impl Dialect for OpenAi {
             SidecarMessage::ToolResult { call_id, output, .. } => {
                 let item = json!({"type": "function_call_output", "call_id": call_id, "output": output.to_string()});
                 let created = json!({"type": "conversation.item.create", "item": item});
-                let is_apps_to_go_on = self.apps_to_go_on.remove(call_id);
+                let is_apps_to_go_on = self.apps_to_go_on.contains(call_id);
                 let go_on = if is_apps_to_go_on { None } else { self.speech.want(Wanted::GoOn) };
                 std::iter::once(created).chain(go_on).collect()
             }
@@ -427,11 +433,19 @@ mod tests {
         }
     }
 
-    /// What the sidecar sends, by type, once its tool has been called in an answer that calls these as well.
-    fn sent_after(others: &[&str]) -> Vec<String> {
+    /// One that knows its tool, but no session.
+    fn registered() -> OpenAi {
         let mut openai = OpenAi::at(&"wss://api.openai.com/v1/realtime?call_id=rtc_1".parse().unwrap());
-        let tools = SidecarMessage::ToolsRegister { tools: vec![escalate_sentiment()] };
-        assert!(openai.write(&tools).unwrap().is_empty());
+        assert!(openai.write(&register()).unwrap().is_empty());
+        openai
+    }
+
+    fn register() -> SidecarMessage {
+        SidecarMessage::ToolsRegister { tools: vec![escalate_sentiment()] }
+    }
+
+    /// What the sidecar sends, by type, once its tool has been called in an answer that calls these as well.
+    fn sent_after(openai: &mut OpenAi, others: &[&str]) -> Vec<String> {
         let calls = others.iter().copied().chain(["escalate_sentiment"]);
         let output: Vec<Value> = calls
             .map(|name| json!({"type": "function_call", "call_id": format!("call_{name}"), "name": name, "arguments": "{}"}))
@@ -439,6 +453,11 @@ mod tests {
         let response = json!({"id": "resp_1", "status": "completed", "output": output});
         let heard = openai.read(Received::Text(&json!({"type": "response.done", "response": response}).to_string()));
         assert_eq!(told(heard).iter().filter(|said| said["type"] == "tool.call").count(), 1, "only ours is ours");
+        result_sent(openai)
+    }
+
+    /// The same, when the tool returns.
+    fn result_sent(openai: &mut OpenAi) -> Vec<String> {
         let call_id = "call_escalate_sentiment".to_owned();
         let result = SidecarMessage::ToolResult { call_id, ok: true, output: json!({}) };
         let kind = |written| match written {
@@ -450,8 +469,38 @@ mod tests {
 
     #[test]
     fn where_the_app_has_calls_to_answer_as_well_it_is_the_app_that_has_the_agent_go_on() {
-        assert_eq!(sent_after(&[]), ["conversation.item.create", "response.create"]);
-        assert_eq!(sent_after(&["look_up_order"]), ["conversation.item.create"]);
+        assert_eq!(sent_after(&mut registered(), &[]), ["conversation.item.create", "response.create"]);
+        let mut openai = registered();
+        assert_eq!(sent_after(&mut openai, &["look_up_order"]), ["conversation.item.create"]);
+        // Nobody knows whether the API had it before the cut.
+        openai.hello(Greeting { room_name: "rtc_1", resume: None });
+        assert_eq!(result_sent(&mut openai), ["conversation.item.create"], "nor when it is said again");
+        for _ in 0..2 * MOST_CALLS {
+            sent_after(&mut openai, &["look_up_order"]);
+        }
+        assert_eq!(openai.apps_to_go_on.len(), MOST_CALLS);
+    }
+
+    #[test]
+    fn that_our_tool_is_not_offered_is_told_with_the_next_event_whatever_was_known_first() {
+        let crm = json!([{"type": "mcp", "server_label": "crm"}]);
+        let session = json!({"audio": {"input": {"transcription": {"model": "m"}}}, "tools": crm});
+        let created = json!({"type": "session.created", "session": session}).to_string();
+        let read = |openai: &mut OpenAi, event: &str| {
+            let is_problem = |heard: &Heard| {
+                matches!(heard, Heard::Message { message: Some(RoomMessage::Error(error)), .. }
+                    if error.code == "tool_not_offered")
+            };
+            openai.read(Received::Text(event)).iter().filter(|heard| is_problem(heard)).count()
+        };
+        // Any event will do; the API sends one whenever somebody speaks.
+        let spoken = r#"{"type":"input_audio_buffer.speech_started"}"#;
+        let mut openai = registered();
+        assert_eq!([read(&mut openai, &created), read(&mut openai, spoken)], [1, 0]);
+        let mut openai = OpenAi::at(&"wss://api.openai.com/v1/realtime?call_id=rtc_1".parse().unwrap());
+        assert_eq!([read(&mut openai, &created), read(&mut openai, spoken)], [0, 0], "there is none to offer");
+        assert!(openai.write(&register()).unwrap().is_empty());
+        assert_eq!([read(&mut openai, spoken), read(&mut openai, &created)], [1, 0]);
     }
 
     fn transferring() -> OpenAi {

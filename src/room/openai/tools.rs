@@ -16,6 +16,8 @@ pub(super) struct Tools {
     attempts: u32,
     /// Whether the session has tools that cannot be given back: then it is left as it is.
     keeps: bool,
+    /// Whether ours would be offered now, were it not for these.
+    kept: bool,
     told: bool,
 }
 
@@ -46,7 +48,7 @@ impl Tools {
             |tool: &Value| self.ours.iter().any(|ours| tool.get("name").and_then(Value::as_str) == Some(&ours.name));
         let theirs: Vec<Value> = tools.iter().filter(|tool| !is_ours(tool)).cloned().collect();
         let all_there = tools.len() - theirs.len() >= self.ours.len();
-        self.keeps = theirs.iter().any(may_hide);
+        (self.keeps, self.kept) = (theirs.iter().any(may_hide), false);
         self.apps = Some(theirs);
         if all_there { None } else { self.update() }
     }
@@ -56,9 +58,10 @@ impl Tools {
         self.attempts = 0;
     }
 
-    /// Whether it is to be told now that ours is not offered, as that would take something away from the app's.
+    /// Whether it is to be told now that ours is not offered, as that would take something away from the app's. Once, though it
+    /// may have been kept back where nothing can be told.
     pub(super) fn is_news(&mut self) -> bool {
-        self.keeps && !std::mem::replace(&mut self.told, true)
+        self.kept && !std::mem::replace(&mut self.told, true)
     }
 
     /// Whether a tool is ours to answer.
@@ -68,6 +71,7 @@ impl Tools {
 
     fn update(&mut self) -> Option<Value> {
         let apps = self.apps.as_ref()?;
+        self.kept = self.keeps && !self.ours.is_empty();
         if self.ours.is_empty() || self.keeps || self.attempts >= ATTEMPTS {
             return None;
         }
@@ -128,6 +132,25 @@ mod tests {
         assert!(tools.is_news() && !tools.is_news(), "it is told once");
         let crm = json!({"type": "mcp", "server_label": "crm", "headers": {"x-key": "of the app"}});
         assert!(tools.session(std::slice::from_ref(&crm)).is_some_and(|update| update["session"]["tools"][0] == crm));
+    }
+
+    #[test]
+    fn that_ours_is_not_offered_is_news_only_where_it_would_be() {
+        let crm = json!({"type": "mcp", "server_label": "crm"});
+        let ours = json!({"type": "function", "name": "escalate_sentiment"});
+        let mut tools = Tools::default();
+        assert!(tools.session(std::slice::from_ref(&crm)).is_none());
+        assert!(tools.register(&[]).is_none() && !tools.is_news(), "there is none to offer");
+        tools.register(&[escalate_sentiment()]);
+        assert!(tools.session(&[crm.clone(), ours]).is_none());
+        assert!(!tools.is_news(), "the app offers it");
+        tools.session(std::slice::from_ref(&crm));
+        assert!(tools.is_news() && !tools.is_news(), "it is told once");
+        // The session was known first.
+        let mut tools = Tools::default();
+        tools.session(&[crm]);
+        tools.register(&[escalate_sentiment()]);
+        assert!(tools.is_news() && !tools.is_news(), "it is told once");
     }
 
     #[test]

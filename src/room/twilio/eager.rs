@@ -29,12 +29,23 @@ impl Eager {
         self.held = None;
     }
 
+    /// More of the turn is known than what is held, which is no turn of its own then: with these words it is told.
+    pub(super) fn is_part_of(&mut self, more: &Said) {
+        let begins = |held: &Said| more.text.trim_start().starts_with(words(&held.text));
+        self.held.take_if(|held| begins(held));
+    }
+
     /// The app answers what is held, or nothing more comes: it is a turn, whether or not that is ever said for sure.
     pub(super) fn settle(&mut self) -> Option<Said> {
         let said = self.held.take()?;
         self.told = Some(said.clone());
         Some(said)
     }
+}
+
+/// The words of a text, without what ends a sentence: what was taken to be one may go on.
+fn words(text: &str) -> &str {
+    text.trim().trim_end_matches(|last: char| !last.is_alphanumeric())
 }
 
 #[cfg(test)]
@@ -57,6 +68,22 @@ mod tests {
         // Nobody says that it goes on.
         assert_eq!(eager.prompt(said("Now"), true), None);
         assert_eq!(eager.prompt(said("Now, please."), false), Some(said("Now, please.")));
+    }
+
+    #[test]
+    fn what_goes_on_is_no_turn_of_its_own() {
+        for (held, more, is_part) in [
+            ("I want", "I want a human", true),
+            ("I want.", "I want a human", true),
+            ("I want", "I want", true),
+            ("I want", "Now", false),
+            ("I want a human.", "I want", false),
+        ] {
+            let mut eager = Eager::default();
+            eager.prompt(said(held), true);
+            eager.is_part_of(&said(more));
+            assert_eq!(eager.settle().is_none(), is_part, "{held} {more}");
+        }
     }
 
     #[test]

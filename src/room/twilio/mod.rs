@@ -162,8 +162,10 @@ impl Twilio {
                     self.partial = said.or(self.partial.take());
                     return Vec::new();
                 }
+                // One without words says nothing of those that were being said.
+                let Some(said) = said else { return Vec::new() };
                 self.partial = None;
-                let said = said.and_then(|said| self.eager.prompt(said, unsure));
+                let said = self.eager.prompt(said, unsure);
                 said.map(|said| self.prompted(said)).unwrap_or_default()
             }
             FromPlatform::Interrupt { utterance_until_interrupt } => {
@@ -200,8 +202,8 @@ impl Twilio {
         };
         let mut heard = vec![Heard::Welcome(welcome)];
         // What was held before this would be lost.
-        heard.extend(self.settled());
         if self.again && self.setup.session_id() == setup.session_id() {
+            heard.extend(self.settled());
             self.seam.cut();
         } else {
             // Another session says nothing again, and does not go on with what was being said.
@@ -229,10 +231,15 @@ impl Twilio {
         heard
     }
 
-    /// What the caller was saying when the call ended: nobody says any more that it is whole.
+    /// What was held when the call ended, and what the caller was saying then: nobody says any more that it is whole.
     fn broken_off(&mut self) -> Vec<Heard> {
         let partial = self.partial.take();
-        partial.map(|said| self.prompted(said)).unwrap_or_default()
+        if let Some(partial) = &partial {
+            self.eager.is_part_of(partial);
+        }
+        let mut heard = self.settled();
+        heard.extend(partial.into_iter().flat_map(|said| self.prompted(said)));
+        heard
     }
 
     fn callers(&mut self, said: Vec<Said>) -> Vec<Heard> {
@@ -435,8 +442,7 @@ impl Dialect for Twilio {
     }
 
     fn ended(&mut self) -> Vec<Heard> {
-        let mut heard = self.settled();
-        heard.extend(self.broken_off());
+        let mut heard = self.broken_off();
         // The call has left the app for the human, and whether they met nobody has told.
         if let Some(id) = self.transfer.take_if(|id| self.begun.contains(id)) {
             let participant = Participant { id: CALLER.to_owned(), role: Role::Caller, name: None };

@@ -40,6 +40,15 @@ fn prompt(twilio: &mut Twilio, text: &str) -> Vec<Value> {
     platform(twilio, json!({"type": "prompt", "voicePrompt": text, "lang": "en-US", "last": true}))
 }
 
+/// What is told at the end of the call.
+fn last_words(twilio: &mut Twilio) -> Vec<String> {
+    let words = |heard| match heard {
+        Heard::Message { message: Some(RoomMessage::Transcript(said)), .. } => Some(said.text),
+        _ => None,
+    };
+    twilio.ended().into_iter().filter_map(words).collect()
+}
+
 /// Who said what.
 fn said(messages: &[Value]) -> Vec<(&str, &str)> {
     let transcripts = messages.iter().filter(|message| message["type"] == "transcript");
@@ -76,13 +85,6 @@ fn whoever_is_on_the_phone_is_the_caller_whoever_called() {
 #[test]
 fn what_the_caller_was_saying_when_the_call_ended_is_a_turn() {
     let partial = |text: &str| json!({"type": "prompt", "voicePrompt": text, "lang": "en-US", "last": false});
-    let last_words = |twilio: &mut Twilio| -> Vec<String> {
-        let words = |heard| match heard {
-            Heard::Message { message: Some(RoomMessage::Transcript(said)), .. } => Some(said.text),
-            _ => None,
-        };
-        twilio.ended().into_iter().filter_map(words).collect()
-    };
     let mut twilio = twilio();
     setup(&mut twilio);
     for text in ["Nobody", "Nobody cares", ""] {
@@ -96,6 +98,10 @@ fn what_the_caller_was_saying_when_the_call_ended_is_a_turn() {
     platform(&mut twilio, partial("And"));
     prompt(&mut twilio, "And now?");
     assert!(last_words(&mut twilio).is_empty());
+    // An end without words takes nothing away.
+    platform(&mut twilio, partial("Hello"));
+    assert!(prompt(&mut twilio, "").is_empty());
+    assert_eq!(last_words(&mut twilio), ["Hello"]);
     // A call that comes back from somewhere does not go on with it.
     platform(&mut twilio, partial("I want"));
     let again = platform(&mut twilio, json!({"type": "setup", "sessionId": "VX2", "callSid": "CA1"}));
@@ -177,6 +183,24 @@ fn an_end_of_a_turn_that_is_not_sure_is_no_turn_of_its_own() {
     assert_eq!(said(&platform(&mut telnyx, flux("Hm.", json!({"turnResumed": {"at": 1}})))), [("caller", "Hm.")]);
     assert!(platform(&mut telnyx, flux("Bye.", eager)).is_empty());
     assert_eq!(telnyx.ended().len(), 2);
+}
+
+#[test]
+fn a_turn_that_went_on_when_the_call_ended_is_told_once() {
+    let held = |text: &str| {
+        let mut telnyx = Twilio::new(Platform::Telnyx, Handoff::default());
+        setup(&mut telnyx);
+        let eager = json!({"type": "prompt", "voicePrompt": "I want", "last": true, "eagerEndOfTurn": true});
+        assert!(platform(&mut telnyx, eager).is_empty());
+        // Nobody says that it was no end.
+        assert!(platform(&mut telnyx, json!({"type": "prompt", "voicePrompt": text, "last": false})).is_empty());
+        telnyx
+    };
+    assert_eq!(last_words(&mut held("I want a human")), ["I want a human"]);
+    assert_eq!(last_words(&mut held("Hello?")), ["I want", "Hello?"], "that is another turn");
+    // Another session does not go on with it either.
+    let again = platform(&mut held("I want a human"), json!({"type": "setup", "sessionId": "VX2", "callSid": "CA1"}));
+    assert_eq!(said(&again), [("caller", "I want a human")]);
 }
 
 #[test]
