@@ -242,6 +242,15 @@ impl Turns {
         pieces.join(" ")
     }
 
+    /// A history has told this turn before what was heard of it came.
+    fn is_told(&mut self, of_words: &str) {
+        match self.run(of_words) {
+            Some((first, end)) => drop(self.heard.drain(first..end)),
+            // In other words.
+            None => self.heard.clear(),
+        }
+    }
+
     /// What the caller said last, of which nobody will make a turn.
     pub(super) fn last_words(&mut self, caller: &str) -> Option<RoomMessage> {
         let text = std::mem::take(&mut self.heard).join(" ");
@@ -256,11 +265,14 @@ impl Turns {
     /// A turn of a session, once. What was passed on of it before, by a lesser account, is named as its own. What the caller said
     /// before it, and the agent made no turn of, is its beginning.
     pub(super) fn turn(&mut self, said: Said<'_>, message: &ChatMessage) -> Option<RoomMessage> {
-        if !self.is_new(message) {
-            return None;
-        }
         let words = words(&text(message));
         let is_spoken = self.is_spoken(message);
+        if !self.is_new(message) {
+            if matches!(said, Said::ByCaller(_)) && is_spoken && is_said(message) {
+                self.is_told(&words);
+            }
+            return None;
+        }
         self.settle(said.who(), &words, is_spoken);
         let segment_ids = self.claim(said.who(), &words);
         let mut turn = self.tell(said, message, segment_ids);
@@ -668,6 +680,13 @@ mod tests {
         turns.history(history, |_| Said::ByCaller("caller"));
         let Some(RoomMessage::Transcript(last)) = turns.last_words("caller") else { panic!("nothing") };
         assert_eq!(last.text, "I am still here.", "the history has the rest");
+        // A history overtakes what is told as it happens.
+        for text in ["I am here.", "Hello", "again."] {
+            turns.hears(text.to_owned());
+        }
+        assert!(turn(&mut turns, &message("Hello again.", ChatRole::User, "Hello again.")).is_none(), "it is told");
+        let Some(RoomMessage::Transcript(last)) = turns.last_words("caller") else { panic!("nothing") };
+        assert_eq!(last.text, "I am here.", "and so is what was heard of it");
         turns.hears("I want a human.".to_owned());
         let Some(RoomMessage::Transcript(last)) = turns.last_words("caller") else { panic!("nothing") };
         assert_eq!((last.text.as_str(), last.is_final), ("I want a human.", true));
