@@ -230,24 +230,28 @@ impl Turns {
         })
     }
 
-    /// A turn's text, behind what was heard before it and is in none. Agents make no turn of what they do not answer, as when they
-    /// must not be interrupted. A turn that is not word for word what was heard may have all of it in other words.
-    fn whole(&mut self, of_turn: String) -> String {
-        let Some((first, end)) = self.run(&words(&of_turn)) else {
-            self.heard.clear();
-            return of_turn;
-        };
+    /// A turn's text, behind what was heard before it and is in none; nothing where it is not word for word what was heard. Agents
+    /// make no turn of what they do not answer, as when they must not be interrupted.
+    fn behind_heard(&mut self, of_turn: &str) -> Option<String> {
+        let (first, end) = self.run(&words(of_turn))?;
         let mut pieces: Vec<String> = self.heard.drain(..end).take(first).collect();
-        pieces.push(of_turn);
-        pieces.join(" ")
+        pieces.push(of_turn.to_owned());
+        Some(pieces.join(" "))
+    }
+
+    /// The same of a turn that is told as it happens: one that is not word for word what was heard may have all of it in other
+    /// words.
+    fn whole(&mut self, of_turn: String) -> String {
+        self.behind_heard(&of_turn).unwrap_or_else(|| {
+            self.heard.clear();
+            of_turn
+        })
     }
 
     /// A history has told this turn before what was heard of it came.
     fn is_told(&mut self, of_words: &str) {
-        match self.run(of_words) {
-            Some((first, end)) => drop(self.heard.drain(first..end)),
-            // In other words.
-            None => self.heard.clear(),
+        if let Some((first, end)) = self.run(of_words) {
+            self.heard.drain(first..end);
         }
     }
 
@@ -314,22 +318,20 @@ impl Turns {
             .filter(|(_, one)| self.is_new(one))
             .map(|(at, one)| (one, is_whole(at)))
             .collect();
+        let mut texts = Vec::with_capacity(new.len());
         for (message, _) in &new {
             let said = said(message.role());
             self.settle(said.who(), &words(&text(message)), false);
-            if matches!(said, Said::ByCaller(_))
-                && let Some((first, end)) = self.run(&words(&text(message)))
-            {
-                self.heard.drain(first..end);
-            }
+            let by_caller = matches!(said, Said::ByCaller(_));
+            texts.push(by_caller.then(|| self.behind_heard(&text(message))).flatten());
         }
         // What was passed on was said last.
         let claimed: Vec<Vec<String>> =
             new.iter().rev().map(|(message, _)| self.claim_before(said(message.role()).who(), message)).collect();
-        let told = new.iter().zip(claimed.into_iter().rev());
-        told.map(|((message, whole), segment_ids)| {
+        let told = new.iter().zip(texts).zip(claimed.into_iter().rev());
+        told.map(|(((message, whole), begun), segment_ids)| {
             let turn = self.tell(said(message.role()), message, segment_ids);
-            RoomMessage::TurnEnded(TurnEnded { whole: *whole, ..turn })
+            RoomMessage::TurnEnded(TurnEnded { whole: *whole, text: begun.or(turn.text), ..turn })
         })
         .collect()
     }
@@ -675,11 +677,11 @@ mod tests {
         for text in ["I am still here.", "Hello again."] {
             turns.hears(text.to_owned());
         }
-        let history = ["Hello again.", "What nobody heard."];
+        let history = ["What nobody heard.", "Hello again."];
         let history = history.map(|text| message(text, ChatRole::User, text)).to_vec();
-        turns.history(history, |_| Said::ByCaller("caller"));
-        let Some(RoomMessage::Transcript(last)) = turns.last_words("caller") else { panic!("nothing") };
-        assert_eq!(last.text, "I am still here.", "the history has the rest");
+        let told = turns.history(history, |_| Said::ByCaller("caller"));
+        let [_, RoomMessage::TurnEnded(told)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(told.text.as_deref(), Some("I am still here. Hello again."), "as live");
         // A history overtakes what is told as it happens.
         for text in ["I am here.", "Hello", "again."] {
             turns.hears(text.to_owned());
