@@ -53,6 +53,8 @@ pub(super) struct Turns {
     untold: VecDeque<Piece>,
     /// What the session that is believed heard of the caller, and made no turn of yet.
     heard: Vec<String>,
+    /// The words of the last turn that was told before all that was heard of it: sessions send what they tell side by side.
+    overtaken: String,
     /// How often last words were told.
     lasts: u32,
     /// Whether agents say how sure they are of what was spoken.
@@ -210,9 +212,17 @@ impl Turns {
 
     /// The recogniser of the session that is believed is done with some words of the caller.
     pub(super) fn hears(&mut self, text: String) {
-        if self.heard.len() < MAX_LOOSE && !words(&text).trim().is_empty() {
+        let words = words(&text);
+        let is_news = !words.trim().is_empty() && !take(&mut self.overtaken, &words);
+        if is_news && self.heard.len() < MAX_LOOSE {
             self.heard.push(text);
         }
+    }
+
+    /// A turn was told before all that was heard of it came: what comes of it later is no news.
+    fn overtakes(&mut self, mut of_words: String) {
+        self.heard.retain(|piece| !take(&mut of_words, &words(piece)));
+        self.overtaken = of_words;
     }
 
     /// Which of what was heard is word for word this, from the first piece on up to before the last one: the first that are.
@@ -234,6 +244,7 @@ impl Turns {
     /// make no turn of what they do not answer, as when they must not be interrupted.
     fn behind_heard(&mut self, of_turn: &str) -> Option<String> {
         let (first, end) = self.run(&words(of_turn))?;
+        self.overtaken.clear();
         let mut pieces: Vec<String> = self.heard.drain(..end).take(first).collect();
         pieces.push(of_turn.to_owned());
         Some(pieces.join(" "))
@@ -243,6 +254,7 @@ impl Turns {
     /// words.
     fn whole(&mut self, of_turn: String) -> String {
         self.behind_heard(&of_turn).unwrap_or_else(|| {
+            self.overtakes(words(&of_turn));
             self.heard.clear();
             of_turn
         })
@@ -324,6 +336,10 @@ impl Turns {
             self.settle(said.who(), &words(&text(message)), false);
             let by_caller = matches!(said, Said::ByCaller(_));
             texts.push(by_caller.then(|| self.behind_heard(&text(message))).flatten());
+        }
+        let last = new.iter().zip(&texts).rfind(|((one, _), _)| matches!(said(one.role()), Said::ByCaller(_)));
+        if let Some(((last, _), None)) = last {
+            self.overtakes(words(&text(last)));
         }
         // What was passed on was said last.
         let claimed: Vec<Vec<String>> =
@@ -431,6 +447,14 @@ fn words(text: &str) -> String {
         .collect();
     // Between spaces, so that no word is found within another one.
     format!(" {} ", words.join(" "))
+}
+
+/// Takes words out of others, where they are.
+fn take(rest: &mut String, words: &str) -> bool {
+    let Some(at) = rest.find(words) else { return false };
+    // The space behind them is the one before what follows.
+    rest.replace_range(at..at + words.len() - 1, "");
+    true
 }
 
 #[cfg(test)]
@@ -682,6 +706,16 @@ mod tests {
         let told = turns.history(history, |_| Said::ByCaller("caller"));
         let [_, RoomMessage::TurnEnded(told)] = &told[..] else { panic!("{told:?}") };
         assert_eq!(told.text.as_deref(), Some("I am still here. Hello again."), "as live");
+        // A turn may come before what was heard of it, as a whole or in part.
+        turns.hears("Five".to_owned());
+        assert!(turn(&mut turns, &message("item_6", ChatRole::User, "Five and six.")).is_some());
+        turns.hears("and six.".to_owned());
+        let history = vec![message("item_7", ChatRole::User, "Seven and eight.")];
+        assert_eq!(turns.history(history, |_| Said::ByCaller("caller")).len(), 1);
+        for text in ["and eight.", "Seven"] {
+            turns.hears(text.to_owned());
+        }
+        assert!(turns.last_words("caller").is_none(), "all of it was told");
         // A history overtakes what is told as it happens.
         for text in ["I am here.", "Hello", "again."] {
             turns.hears(text.to_owned());
