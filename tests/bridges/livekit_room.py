@@ -307,10 +307,6 @@ class RoomCall:
         self._ears.hear(*finals)
         await until("the agent's answer", lambda: len(self.items("assistant")) > before)
 
-    def says(self, *finals: str) -> None:
-        """The caller says something that may not be answered."""
-        self._ears.hear(*finals)
-
     def call_tool(self, score: int, description: str) -> None:
         arguments = json.dumps({"sentiment_score": score, "description": description})
         self._model.calls.append(

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from livekit import api, rtc
-from livekit.agents import Agent, StopResponse, llm
 from livekit.protocol.agent_pb import agent_session as pb
 from livekit_room import AGENT, CALLER, KEY, SECRET, RoomCall, Server, join, server
 from support import ANGRY, PROGRAM, TARGET, Desk, Event, Sidecar, desk, going_on, hook, in_loop, soon, to_act, until
@@ -53,35 +52,6 @@ async def test_turns_of_a_session_come_once_with_their_ids_and_escalate(tmp_path
         await call.end()
         assert await sidecar.exit() == 0
         assert sidecar.of("ended")[0]["turns"] == 3
-
-
-class Choosy(Agent):
-    """An agent that makes no turn of the first that it hears."""
-
-    heard: str | None = None
-
-    async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
-        if self.heard is None:
-            self.heard = new_message.text_content
-            raise StopResponse
-
-
-@in_loop
-async def test_what_an_agent_makes_no_turn_of_is_heard_all_the_same(tmp_path: Path) -> None:
-    async with place(tmp_path) as (livekit, at):
-        call, choosy = RoomCall(livekit, "room_1"), Choosy(instructions="You help callers.")
-        call.agent = choosy
-        async with going_on(call):
-            sidecar = await livekit.attach(at, "room_1", to_act("flag"))
-            await sidecar.event("attached")
-            call.says(ANGRY[0])
-            await until("the agent to hear it", lambda: choosy.heard == ANGRY[0])
-            await call.caller(ANGRY[1])
-            await rated(sidecar, 1)
-            assert [text for _, text in call.items()] == [ANGRY[1]]
-            assert turns(sidecar) == [f"{ANGRY[0]} {ANGRY[1]}"]
-            await call.end()
-            assert await sidecar.exit() == 0
 
 
 @in_loop

@@ -17,8 +17,6 @@ use crate::room::message::AgentActivity;
 pub(super) enum Told {
     /// Somebody said something.
     Turn(ChatMessage),
-    /// The recogniser is done with some words of the caller, of which a turn may be made.
-    Heard(String),
     /// The agent does something else.
     State(AgentActivity),
     /// The agent calls a tool.
@@ -121,7 +119,6 @@ fn told(event: SessionEvent) -> Option<Told> {
             }
             ChatItemKind::FunctionCall(_) => None,
         },
-        SessionEventKind::UserInputTranscribed(heard) => heard.is_final.then_some(Told::Heard(heard.transcript)),
         SessionEventKind::ToolExecutionUpdated(updated) => match updated.update? {
             ToolUpdate::Started(started) => started.function_call.map(Told::Tool),
         },

@@ -13,7 +13,7 @@ use super::proto::models::{
 use super::proto::session::{
     AgentSessionMessage, AgentState, AgentStateChanged, ChatContent, ChatHistory, ChatItem, ChatItemKind, ChatMessage,
     ChatPayload, ChatRole, ConversationItemAdded, FunctionCall, SessionAnswer, SessionContent, SessionEvent,
-    SessionEventKind, SessionResponse, ToolExecutionUpdated, ToolStarted, ToolUpdate, UserInputTranscribed,
+    SessionEventKind, SessionResponse, ToolExecutionUpdated, ToolStarted, ToolUpdate,
 };
 use super::seen::{Act, Api, ApiCall, ApiError, ApiMethod, Joined, Seen};
 use super::translator::{Livekit, Out};
@@ -571,19 +571,6 @@ fn the_last_words_that_an_agent_heard_and_did_not_tell_are_told_once_it_is_gone(
     assert!(call.said("PA_agent-1", "SG_1", "Is anybody there?").is_empty());
     let heard = call.see(&Seen::Participants(vec![gone(agent())]));
     assert_eq!(told(&heard), ["-agent-1 Agent", "SG_1.1 sip-1: Is anybody there?"]);
-}
-
-#[test]
-fn the_caller_s_last_words_are_told_where_the_room_ends_before_the_agent_has_made_a_turn_of_them() {
-    let (mut call, _) = Call::begin(vec![phone(), agent()]);
-    call.added("agent-1", user("item_1", "Hello."));
-    let heard = UserInputTranscribed { transcript: "I want a human.".to_owned(), is_final: true };
-    assert!(call.event("agent-1", SessionEventKind::UserInputTranscribed(heard)).is_empty());
-    call.see(&Seen::Participants(vec![gone(phone())]));
-    assert!(call.see(&Seen::Left(DisconnectReason::ParticipantRemoved)).is_empty(), "the call goes on without us");
-    let heard = call.see(&Seen::Left(DisconnectReason::RoomClosed));
-    assert_eq!(told(&heard[..1]), ["last-words-1.1 sip-1: I want a human."]);
-    assert!(matches!(&heard[1..], [RoomMessage::SessionEnded { .. }]), "{heard:?}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Livekit {
                 out.extend(self.desk.answered(id, result.as_deref()).map(Out::Message));
                 out.extend(self.desk.released().into_iter().map(Out::Do));
             }
-            Seen::Left(reason) => self.ended(*reason, &mut out),
+            Seen::Left(reason) => out.extend(ended(*reason).map(Out::Message)),
         }
         out
     }
@@ -139,18 +139,8 @@ impl Livekit {
         }
         out.extend(restore.map(Out::Do));
         if over {
-            self.ended(DisconnectReason::RoomClosed, out);
+            out.extend(ended(DisconnectReason::RoomClosed).map(Out::Message));
         }
-    }
-
-    /// The call is over, unless it was our stay alone. Of the caller's last words nobody makes a turn any more.
-    fn ended(&mut self, reason: DisconnectReason, out: &mut Vec<Out>) {
-        let Some(over) = ended(reason) else { return };
-        let caller = self.cast.caller_identity().unwrap_or(CALLER);
-        if let Some(piece) = self.turns.last_words(caller) {
-            self.piece(piece, out);
-        }
-        out.push(Out::Message(over));
     }
 
     fn welcome(&self, room_name: String, session_id: String, resumed: bool) -> Welcome {
@@ -211,8 +201,7 @@ impl Livekit {
         if self.turns.source().is_none_or(|source| source.sid != sid) {
             return;
         }
-        let caller = self.cast.caller_identity().unwrap_or(CALLER);
-        for piece in self.turns.forget(sid, caller, |who| self.cast.is_caller(who)) {
+        for piece in self.turns.forget(sid, |who| self.cast.is_caller(who)) {
             self.piece(piece, out);
         }
         for (identity, sid) in self.agents() {
@@ -378,7 +367,6 @@ impl Livekit {
                 let told = self.turns.history(messages, |role| said(&self.cast, identity, role));
                 out.extend(told.into_iter().map(Out::Message));
             }
-            Some(Told::Heard(text)) => self.turns.hears(text),
             Some(Told::State(activity)) => self.agent_is(activity, out),
             Some(Told::Tool(call)) => out.push(Out::Message(tool_call(call))),
             None => {}

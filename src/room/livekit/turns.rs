@@ -11,8 +11,6 @@ use crate::room::message::{RoomMessage, Transcript, TurnEnded};
 
 const SEGMENT: &str = "lk.segment_id";
 const FINAL: &str = "lk.transcription_final";
-/// What the caller's last words are called that are in no turn.
-const LAST_WORDS: &str = "last-words";
 /// How many segments are remembered that no turn names.
 const MAX_LOOSE: usize = 256;
 /// Who said a turn of a session.
@@ -51,14 +49,6 @@ pub(super) struct Turns {
     /// What a session whose account is believed told by streams besides, and by no turn yet: where it breaks off, nobody else
     /// has these words.
     untold: VecDeque<Piece>,
-    /// What the session that is believed heard of the caller, and made no turn of yet.
-    heard: Vec<String>,
-    /// The words of the last turn that was told before all that was heard of it: sessions send what they tell side by side.
-    overtaken: String,
-    /// How often last words were told.
-    lasts: u32,
-    /// Whether agents say how sure they are of what was spoken.
-    tells_confidence: bool,
     /// The turns that were passed on, by their ids.
     told: HashSet<String>,
     /// When the call began, in ms since 1970.
@@ -81,25 +71,18 @@ impl Turns {
         let belief = self.accounts.hears(way, sid, standing);
         if belief == Belief::Instead {
             self.untold.clear();
-            self.heard.clear();
         }
         belief != Belief::Not
     }
 
     /// Somebody is gone: another one's account may be believed. What the caller said, and they had not told as a turn, is told
-    /// now, in pieces; where they had told it by no stream either, as `caller`'s.
-    pub(super) fn forget(&mut self, sid: &str, caller: &str, is_caller: impl Fn(&str) -> bool) -> Vec<RoomMessage> {
+    /// now, in pieces.
+    pub(super) fn forget(&mut self, sid: &str, is_caller: impl Fn(&str) -> bool) -> Vec<RoomMessage> {
         if !self.accounts.forget(sid) {
             return Vec::new();
         }
         let untold = std::mem::take(&mut self.untold);
-        let mut told: Vec<RoomMessage> =
-            untold.into_iter().filter(|piece| is_caller(&piece.who)).map(|piece| self.piece(piece)).collect();
-        if told.is_empty() {
-            told.extend(self.last_words(caller));
-        }
-        self.heard.clear();
-        told
+        untold.into_iter().filter(|piece| is_caller(&piece.who)).map(|piece| self.piece(piece)).collect()
     }
 
     /// Keeps what a session tells by streams besides.
@@ -210,100 +193,15 @@ impl Turns {
         })
     }
 
-    /// The recogniser of the session that is believed is done with some words of the caller.
-    pub(super) fn hears(&mut self, text: String) {
-        let words = words(&text);
-        let is_news = !words.trim().is_empty() && !take(&mut self.overtaken, &words);
-        if is_news && self.heard.len() < MAX_LOOSE {
-            self.heard.push(text);
-        }
-    }
-
-    /// A turn was told before all that was heard of it came: what comes of it later is no news.
-    fn overtakes(&mut self, mut of_words: String) {
-        self.heard.retain(|piece| !take(&mut of_words, &words(piece)));
-        self.overtaken = of_words;
-    }
-
-    /// Which of what was heard is word for word this, from the first piece on up to before the last one: the first that are.
-    fn run(&self, of_words: &str) -> Option<(usize, usize)> {
-        let pieces: Vec<String> = self.heard.iter().map(|text| words(text)).collect();
-        (0..pieces.len()).find_map(|first| {
-            let mut rest = of_words;
-            for (at, piece) in pieces.iter().enumerate().skip(first) {
-                rest = rest.strip_prefix(piece.trim_end())?;
-                if rest == " " {
-                    return Some((first, at + 1));
-                }
-            }
-            None
-        })
-    }
-
-    /// A turn's text, behind what was heard before it and is in none; nothing where it is not word for word what was heard. Agents
-    /// make no turn of what they do not answer, as when they must not be interrupted.
-    fn behind_heard(&mut self, of_turn: &str) -> Option<String> {
-        let (first, end) = self.run(&words(of_turn))?;
-        self.overtaken.clear();
-        let mut pieces: Vec<String> = self.heard.drain(..end).take(first).collect();
-        pieces.push(of_turn.to_owned());
-        Some(pieces.join(" "))
-    }
-
-    /// The same of a turn that is told as it happens: one that is not word for word what was heard may have all of it in other
-    /// words.
-    fn whole(&mut self, of_turn: String) -> String {
-        self.behind_heard(&of_turn).unwrap_or_else(|| {
-            self.overtakes(words(&of_turn));
-            self.heard.clear();
-            of_turn
-        })
-    }
-
-    /// A history has told this turn before what was heard of it came.
-    fn is_told(&mut self, of_words: &str) {
-        if let Some((first, end)) = self.run(of_words) {
-            self.heard.drain(first..end);
-        }
-    }
-
-    /// What the caller said last, of which nobody will make a turn.
-    pub(super) fn last_words(&mut self, caller: &str) -> Option<RoomMessage> {
-        let text = std::mem::take(&mut self.heard).join(" ");
-        if text.is_empty() {
-            return None;
-        }
-        self.lasts += 1;
-        let (who, segment_id) = (caller.to_owned(), format!("{LAST_WORDS}-{}", self.lasts));
-        Some(self.piece(Piece { who, segment_id, text, is_final: true }))
-    }
-
-    /// A turn of a session, once. What was passed on of it before, by a lesser account, is named as its own. What the caller said
-    /// before it, and the agent made no turn of, is its beginning.
+    /// A turn of a session, once. What was passed on of it before, by a lesser account, is named as its own.
     pub(super) fn turn(&mut self, said: Said<'_>, message: &ChatMessage) -> Option<RoomMessage> {
-        let words = words(&text(message));
-        let is_spoken = self.is_spoken(message);
         if !self.is_new(message) {
-            if matches!(said, Said::ByCaller(_)) && is_spoken && is_said(message) {
-                self.is_told(&words);
-            }
             return None;
         }
-        self.settle(said.who(), &words, is_spoken);
+        let words = words(&text(message));
+        self.settle(said.who(), &words, true);
         let segment_ids = self.claim(said.who(), &words);
-        let mut turn = self.tell(said, message, segment_ids);
-        if matches!(said, Said::ByCaller(_)) && is_spoken {
-            turn.text = turn.text.map(|text| self.whole(text));
-        }
-        Some(RoomMessage::TurnEnded(turn))
-    }
-
-    /// Whether a turn was spoken. Agents of today are so and so sure of what was, and of what was typed they are not; those of
-    /// before never say.
-    fn is_spoken(&mut self, message: &ChatMessage) -> bool {
-        let is_sure = message.transcript_confidence.is_some();
-        self.tells_confidence |= is_sure;
-        is_sure || message.role() != ChatRole::User || !self.tells_confidence
+        Some(RoomMessage::TurnEnded(self.tell(said, message, segment_ids)))
     }
 
     /// What was said before we came, each turn once. Those between two of somebody else are whole: where what follows was told
@@ -330,24 +228,16 @@ impl Turns {
             .filter(|(_, one)| self.is_new(one))
             .map(|(at, one)| (one, is_whole(at)))
             .collect();
-        let mut texts = Vec::with_capacity(new.len());
         for (message, _) in &new {
-            let said = said(message.role());
-            self.settle(said.who(), &words(&text(message)), false);
-            let by_caller = matches!(said, Said::ByCaller(_));
-            texts.push(by_caller.then(|| self.behind_heard(&text(message))).flatten());
-        }
-        let last = new.iter().zip(&texts).rfind(|((one, _), _)| matches!(said(one.role()), Said::ByCaller(_)));
-        if let Some(((last, _), None)) = last {
-            self.overtakes(words(&text(last)));
+            self.settle(said(message.role()).who(), &words(&text(message)), false);
         }
         // What was passed on was said last.
         let claimed: Vec<Vec<String>> =
             new.iter().rev().map(|(message, _)| self.claim_before(said(message.role()).who(), message)).collect();
-        let told = new.iter().zip(texts).zip(claimed.into_iter().rev());
-        told.map(|(((message, whole), begun), segment_ids)| {
+        let told = new.iter().zip(claimed.into_iter().rev());
+        told.map(|((message, whole), segment_ids)| {
             let turn = self.tell(said(message.role()), message, segment_ids);
-            RoomMessage::TurnEnded(TurnEnded { whole: *whole, text: begun.or(turn.text), ..turn })
+            RoomMessage::TurnEnded(TurnEnded { whole: *whole, ..turn })
         })
         .collect()
     }
@@ -449,14 +339,6 @@ fn words(text: &str) -> String {
     format!(" {} ", words.join(" "))
 }
 
-/// Takes words out of others, where they are.
-fn take(rest: &mut String, words: &str) -> bool {
-    let Some(at) = rest.find(words) else { return false };
-    // The space behind them is the one before what follows.
-    rest.replace_range(at..at + words.len() - 1, "");
-    true
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
@@ -536,9 +418,9 @@ mod tests {
             said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none(),
             "another agent hears the same caller"
         );
-        turns.forget("PA_2", "caller", |_| true);
+        turns.forget("PA_2", |_| true);
         assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_none());
-        turns.forget("PA_1", "caller", |_| true);
+        turns.forget("PA_1", |_| true);
         assert!(said(&mut turns, stream("PA_2", "SG_9", "No.", "true")).is_some(), "the first agent is gone");
         assert!(turns.believes(Way::Session, "PA_3", there));
         assert!(
@@ -624,7 +506,7 @@ mod tests {
 
     /// What is told once the agent of a session is gone.
     fn left_behind(turns: &mut Turns, sid: &str) -> Vec<String> {
-        let told = turns.forget(sid, "caller", |who| who == "caller");
+        let told = turns.forget(sid, |who| who == "caller");
         told.into_iter()
             .map(|one| match one {
                 RoomMessage::Transcript(piece) if piece.is_final => piece.segment_id,
@@ -682,80 +564,6 @@ mod tests {
             said(&mut turns, stream("PA_1", &format!("SG_{n}"), "Hello?", "true"));
         }
         assert_eq!(left_behind(&mut turns, "PA_1").len(), MAX_LOOSE);
-    }
-
-    #[test]
-    fn what_a_session_heard_and_made_no_turn_of_is_the_beginning_of_the_next_one() {
-        let mut turns = Turns::default();
-        let mut next = |heard: &[&str], id: &str, text: &str| {
-            heard.iter().for_each(|text| turns.hears((*text).to_owned()));
-            turn(&mut turns, &message(id, ChatRole::User, text)).and_then(|turn| turn.text).unwrap()
-        };
-        let heard = ["This is ridiculous.", "Nobody cares.", "Hello?", "Is anybody there?", "I said"];
-        let told = next(&heard, "item_1", "hello is anybody there");
-        assert_eq!(told, "This is ridiculous. Nobody cares. hello is anybody there");
-        assert_eq!(next(&["so"], "item_2", "I said so."), "I said so.", "and nothing twice");
-        let told = next(&["five five five", "is my number"], "item_3", "555 is my number");
-        assert_eq!(told, "555 is my number", "the agent has worded it anew");
-        assert_eq!(next(&["no"], "item_4", "No."), "No.");
-        for text in ["I am still here.", "Hello again."] {
-            turns.hears(text.to_owned());
-        }
-        let history = ["What nobody heard.", "Hello again."];
-        let history = history.map(|text| message(text, ChatRole::User, text)).to_vec();
-        let told = turns.history(history, |_| Said::ByCaller("caller"));
-        let [_, RoomMessage::TurnEnded(told)] = &told[..] else { panic!("{told:?}") };
-        assert_eq!(told.text.as_deref(), Some("I am still here. Hello again."), "as live");
-        // A turn may come before what was heard of it, as a whole or in part.
-        turns.hears("Five".to_owned());
-        assert!(turn(&mut turns, &message("item_6", ChatRole::User, "Five and six.")).is_some());
-        turns.hears("and six.".to_owned());
-        let history = vec![message("item_7", ChatRole::User, "Seven and eight.")];
-        assert_eq!(turns.history(history, |_| Said::ByCaller("caller")).len(), 1);
-        for text in ["and eight.", "Seven"] {
-            turns.hears(text.to_owned());
-        }
-        assert!(turns.last_words("caller").is_none(), "all of it was told");
-        // A history overtakes what is told as it happens.
-        for text in ["I am here.", "Hello", "again."] {
-            turns.hears(text.to_owned());
-        }
-        assert!(turn(&mut turns, &message("Hello again.", ChatRole::User, "Hello again.")).is_none(), "it is told");
-        let Some(RoomMessage::Transcript(last)) = turns.last_words("caller") else { panic!("nothing") };
-        assert_eq!(last.text, "I am here.", "and so is what was heard of it");
-        turns.hears("I want a human.".to_owned());
-        let Some(RoomMessage::Transcript(last)) = turns.last_words("caller") else { panic!("nothing") };
-        assert_eq!((last.text.as_str(), last.is_final), ("I want a human.", true));
-        assert!(turns.last_words("caller").is_none(), "once");
-    }
-
-    #[test]
-    fn what_is_typed_takes_nothing_of_what_was_spoken_with_it() {
-        let mut turns = Turns::default();
-        let spoken = |id: &str, text: &str| ChatMessage {
-            transcript_confidence: Some(1.0),
-            ..message(id, ChatRole::User, text)
-        };
-        for (heard, message, told) in [
-            ("Hello.", spoken("item_1", "Hello."), "Hello."),
-            ("Nobody cares.", message("item_2", ChatRole::User, "order 17"), "order 17"),
-            ("Hello?", spoken("item_3", "Hello?"), "Nobody cares. Hello?"),
-        ] {
-            turns.hears(heard.to_owned());
-            assert_eq!(turn(&mut turns, &message).and_then(|turn| turn.text).unwrap(), told);
-        }
-    }
-
-    #[test]
-    fn what_an_agent_without_streams_heard_last_is_told_once_it_is_gone() {
-        let mut turns = Turns::default();
-        for (text, segment) in [("I want a human.", "last-words-1"), ("Now.", "last-words-2")] {
-            assert!(turns.believes(Way::Session, "PA_1", there));
-            turns.hears(text.to_owned());
-            let told = turns.forget("PA_1", "caller", |who| who == "caller");
-            let [RoomMessage::Transcript(last)] = &told[..] else { panic!("{told:?}") };
-            assert_eq!((last.text.as_str(), last.segment_id.as_str()), (text, segment));
-        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct SessionEvent {
     #[prost(message, optional, tag = "1")]
     pub created_at: Option<Timestamp>,
     /// What; nothing when it is of a kind that is not read here.
-    #[prost(oneof = "SessionEventKind", tags = "10, 12, 13, 22")]
+    #[prost(oneof = "SessionEventKind", tags = "10, 12, 22")]
     pub event: Option<SessionEventKind>,
 }
 
@@ -43,23 +43,9 @@ pub enum SessionEventKind {
     /// A turn is in the conversation.
     #[prost(message, tag = "12")]
     ConversationItemAdded(ConversationItemAdded),
-    /// The agent's recogniser heard something.
-    #[prost(message, tag = "13")]
-    UserInputTranscribed(UserInputTranscribed),
     /// A tool call goes on.
     #[prost(message, tag = "22")]
     ToolExecutionUpdated(ToolExecutionUpdated),
-}
-
-/// The agent's recogniser heard something.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct UserInputTranscribed {
-    /// The words.
-    #[prost(string, tag = "1")]
-    pub transcript: String,
-    /// Whether it is done with them.
-    #[prost(bool, tag = "2")]
-    pub is_final: bool,
 }
 
 /// The agent does something else.
