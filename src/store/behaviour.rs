@@ -70,6 +70,7 @@ macro_rules! behaves {
             an_incident_that_is_opened_again_is_resolved_again
             an_incident_that_was_opened_only_after_its_call_is_resolved_all_the_same
             an_attempt_that_goes_through_after_all_is_resolved_too
+            what_nobody_was_told_of_is_not_told_to_be_over
             what_one_alert_needs_is_what_is_sent_of_it
             who_changes_something_of_an_alert_is_noted_with_it
             what_is_kept_of_a_call_is_found_by_its_caller_whatever_became_of_its_start

@@ -158,6 +158,19 @@ pub(super) async fn an_attempt_that_goes_through_after_all_is_resolved_too(place
     assert_eq!(over.event, NoticeEvent::Resolved);
 }
 
+pub(super) async fn what_nobody_was_told_of_is_not_told_to_be_over(place: impl Fresh) {
+    let store = place.open().await;
+    let alert = told("t3");
+    write(&store, &decided(&alert, WebhookPlan::Send), NOW).await;
+    // The call ends well while the alert is on its way, and then the place does not take it.
+    let claim = store.claim(&alert.id, "pagerduty", &all(), NOW).await.unwrap().unwrap();
+    store.apply(&[ended(Left::Calm)], NOW + 1).await;
+    let waiting = store.pending_count().await.unwrap();
+    attempt(&store, &claim, Attempted::GaveUp { status: Some(403), detail: "403".to_owned() }, NOW + 2).await;
+    assert_eq!(store.pending_count().await.unwrap(), waiting - 2, "neither the alert nor its end waits any longer");
+    assert!(store.claim(&alert.id, "pagerduty", &all(), NOW + 60_000).await.unwrap().is_none());
+}
+
 pub(super) async fn what_one_alert_needs_is_what_is_sent_of_it(place: impl Fresh) {
     let store = place.open().await;
     let (signed, paged) = (told("t3"), told("t4"));

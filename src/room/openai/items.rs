@@ -112,7 +112,7 @@ impl Items {
     }
 
     /// The caller's items whose words are still to come: after a cut they are asked for, as the words may have come
-    /// meanwhile.
+    /// meanwhile. Counts it as asking, which is done so often only.
     pub(super) fn wanting(&mut self) -> Vec<String> {
         let mut wanting: Vec<(Option<u64>, String)> = self
             .known

@@ -192,12 +192,9 @@ impl SqliteStore {
         .bind(error)
         .bind(claim.alert_id.as_str());
         self.execute(&mut tx, statement).await?;
-        if changed > 0 && claim.event == NoticeEvent::Alert {
-            match state {
-                OutboxState::Delivered => self.resolve_late(&mut tx, &claim.alert_id, target, now_ms).await?,
-                OutboxState::GaveUp => self.resolve_not(&mut tx, &claim.alert_id, target, now_ms).await?,
-                _ => {}
-            }
+        let is_settled = matches!(state, OutboxState::Delivered | OutboxState::GaveUp);
+        if changed > 0 && is_settled && claim.event == NoticeEvent::Alert {
+            self.resolve_or_not(&mut tx, claim, state == OutboxState::Delivered, now_ms).await?;
         }
         tx.commit().await.map_err(|error| self.failed(&error))?;
         Ok(changed > 0)
@@ -354,41 +351,23 @@ impl SqliteStore {
         Ok(next.map(uint))
     }
 
-    /// What was over before a place was told of it at all is told there to be over now.
-    async fn resolve_late(
+    /// That it is over is told where a place was told of it, if only now; a place that was not waits until it is told after all.
+    async fn resolve_or_not(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
-        alert_id: &AlertId,
-        target: &str,
+        claim: &Claim,
+        is_told: bool,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let statement = sqlx::query(
-            "UPDATE notices SET state = 'pending', due_ms = ?, settled_ms = NULL \
-             WHERE alert_id = ? AND target = ? AND event = 'resolved' AND state = 'cancelled'",
-        )
-        .bind(int(now_ms))
-        .bind(alert_id.as_str())
-        .bind(target);
-        self.execute(tx, statement).await?;
-        Ok(())
-    }
-
-    /// A place that was not told of it is not told that it is over, until it is told after all.
-    async fn resolve_not(
-        &self,
-        tx: &mut Transaction<'_, Sqlite>,
-        alert_id: &AlertId,
-        target: &str,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
-        let statement = sqlx::query(
-            "UPDATE notices SET state = 'cancelled', settled_ms = ? \
-             WHERE alert_id = ? AND target = ? AND event = 'resolved' AND state = 'pending' AND attempts = 0",
-        )
-        .bind(int(now_ms))
-        .bind(alert_id.as_str())
-        .bind(target);
-        self.execute(tx, statement).await?;
+        let text = if is_told {
+            "UPDATE notices SET state = 'pending', due_ms = ?1, settled_ms = NULL \
+             WHERE alert_id = ?2 AND target = ?3 AND event = 'resolved' AND state = 'cancelled'"
+        } else {
+            "UPDATE notices SET state = 'cancelled', settled_ms = ?1 \
+             WHERE alert_id = ?2 AND target = ?3 AND event = 'resolved' AND state = 'pending' AND attempts = 0"
+        };
+        let (id, target) = (claim.alert_id.as_str(), claim.outgoing.target.as_str());
+        self.execute(tx, sqlx::query(text).bind(int(now_ms)).bind(id).bind(target)).await?;
         Ok(())
     }
 
